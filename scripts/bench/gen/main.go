@@ -1,0 +1,63 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// size holds the dimensions of a GPT-2. The width of a head is embd/heads, of the MLP 4*embd.
+type size struct {
+	layers, heads, embd, positions, vocab int64
+}
+
+// sizes are OpenAI's, and one small enough for tests.
+var sizes = map[string]size{
+	"tiny":   {layers: 2, heads: 4, embd: 32, positions: 48, vocab: 131},
+	"small":  {layers: 12, heads: 12, embd: 768, positions: 1024, vocab: 50257},
+	"medium": {layers: 24, heads: 16, embd: 1024, positions: 1024, vocab: 50257},
+	"large":  {layers: 36, heads: 20, embd: 1280, positions: 1024, vocab: 50257},
+	"xl":     {layers: 48, heads: 25, embd: 1600, positions: 1024, vocab: 50257},
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return
+		}
+		fmt.Fprintln(os.Stderr, "gen:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	fs := flag.NewFlagSet("gen", flag.ContinueOnError)
+	name := fs.String("size", "small", "tiny, small, medium, large or xl")
+	out := fs.String("o", "", "file to write; with -external its weights go to FILE_data beside it")
+	external := fs.Bool("external", false, "keep tensors of 1 KiB and more in one external data file")
+	sparse := fs.Bool("sparse", false, "give the external data file its length but no data; needs -external")
+	copied := fs.Bool("copy", false, "store the unembedding as a transposed copy of the embedding")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	s, ok := sizes[*name]
+	switch {
+	case !ok:
+		names := make([]string, 0, len(sizes))
+		for n := range sizes {
+			names = append(names, n)
+		}
+		slices.Sort(names)
+		return fmt.Errorf("size %q: want one of %s", *name, strings.Join(names, ", "))
+	case *out == "":
+		return errors.New("flag -o: want a file to write")
+	case fs.NArg() > 0:
+		return fmt.Errorf("argument %q: want flags only", fs.Arg(0))
+	case *sparse && !*external:
+		return errors.New("flag -sparse: only an external data file can be sparse, add -external")
+	}
+	return write(gpt2(s, *copied), *out, *external, *sparse)
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// maxFile is the largest protobuf message that readers accept, in bytes.
+const maxFile = 1<<31 - 1
+
+// externalFrom is the size in bytes from which a tensor goes to the external data file, as Python's onnx has it.
+const externalFrom = 1024
+
+// piece is part of the file: some bytes, then perhaps the data of a weight.
+type piece struct {
+	head msg
+	data *weight
+}
+
+func (p piece) bytes() int64 {
+	n := int64(len(p.head))
+	if p.data != nil {
+		n += p.data.bytes()
+	}
+	return n
+}
+
+// write writes m as path. With external, large tensors go to path+"_data", in file order and without gaps; with sparse
+// that file has its length only. A file of the name appears only when it is whole.
+func write(m *model, path string, external, sparse bool) (err error) {
+	location := filepath.Base(path) + "_data"
+	graph := []piece{{head: msg(m.nodes).str(2, "main_graph")}}
+	var outside []*weight
+	var offset int64
+	for i := range m.weights {
+		w := &m.weights[i]
+		t := tensorHead(w.dtype, w.name, w.dims)
+		if external && w.bytes() >= externalFrom {
+			t = entry(t, "location", location)
+			t = entry(t, "offset", strconv.FormatInt(offset, 10))
+			t = entry(t, "length", strconv.FormatInt(w.bytes(), 10)).num(14, 1)
+			offset += w.bytes()
+			outside = append(outside, w)
+			graph = append(graph, piece{head: msg(nil).sub(5, t)})
+			continue
+		}
+		t = t.open(9, w.bytes())
+		graph = append(graph, piece{msg(nil).open(5, int64(len(t))+w.bytes()), nil}, piece{t, w})
+	}
+	graph = append(graph, piece{head: append(m.inputs, m.outputs...)})
+
+	var total int64
+	for _, p := range graph {
+		total += p.bytes()
+	}
+	head := msg(nil).num(1, 8).str(2, "pytorch").str(3, "random weights").open(7, total)
+	tail := msg(nil).sub(8, msg(nil).str(1, "").num(2, 17))
+	if total += int64(len(head) + len(tail)); total > maxFile {
+		return fmt.Errorf("write %q: %d bytes inline, but a protobuf file ends at %d: use -external", path, total, maxFile)
+	}
+
+	if external {
+		err = writeWhole(path+"_data", func(f *os.File, b *bufio.Writer) error {
+			if sparse {
+				return f.Truncate(offset)
+			}
+			for _, w := range outside {
+				if err := w.writeTo(b); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return writeWhole(path, func(_ *os.File, b *bufio.Writer) error {
+		pieces := append([]piece{{head: head}}, graph...)
+		for _, p := range append(pieces, piece{head: tail}) {
+			if _, err := b.Write(p.head); err != nil {
+				return err
+			}
+			if p.data != nil {
+				if err := p.data.writeTo(b); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// entry appends one key of TensorProto.external_data.
+func entry(t msg, key, value string) msg {
+	return t.sub(13, msg(nil).str(1, key).str(2, value))
+}
+
+// writeWhole writes a file under a temporary name and gives it its own name at the end.
+func writeWhole(path string, fill func(*os.File, *bufio.Writer) error) (err error) {
+	f, err := os.Create(path + ".tmp")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			err = errors.Join(fmt.Errorf("write %q: %w", path, err), os.Remove(f.Name()))
+		}
+	}()
+	b := bufio.NewWriterSize(f, 256<<10)
+	if err := fill(f, b); err != nil {
+		return err
+	}
+	if err := b.Flush(); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
