@@ -1,0 +1,174 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Check returns every violated invariant of a model, joined; nil when there is none.
+//
+//   - names are unique within a scope, and every value has one producer: a node, an input or an initializer
+//   - edges agree from both sides: an input slot names its value, and the value lists that use, exactly once
+//   - a node reads values of its own scope or of a scope around it
+//   - nodes can be put in an order in which every value is produced before it is read
+//   - graph outputs are values of the graph (or, in a branch, of a scope around it)
+//   - every branch knows the node that holds it
+func Check(m *Model) error {
+	c := &checker{model: m, uses: map[*Value][]Use{}, defined: map[*Value]bool{}}
+	if m.Graph == nil {
+		return errors.New("the model has no graph")
+	}
+	c.collect(m.Graph)
+	c.graph(m.Graph)
+	return errors.Join(c.errs...)
+}
+
+type checker struct {
+	model   *Model
+	errs    []error
+	uses    map[*Value][]Use // as the nodes tell it
+	defined map[*Value]bool
+}
+
+func (c *checker) bad(format string, args ...any) {
+	if len(c.errs) < 100 {
+		c.errs = append(c.errs, fmt.Errorf(format, args...))
+	}
+}
+
+// collect notes every definition, outer scopes first, and every read.
+func (c *checker) collect(g *Graph) {
+	names := map[string]bool{}
+	define := func(v *Value) {
+		if v == nil || c.defined[v] {
+			return
+		}
+		if v.name == "" {
+			c.bad("a value has no name")
+		}
+		if names[v.name] {
+			c.bad("value %q is defined twice", v.name)
+		}
+		if v.graph != g {
+			c.bad("value %q does not know its graph", v.name)
+		}
+		names[v.name] = true
+		c.defined[v] = true
+	}
+	for _, v := range g.inputs {
+		define(v)
+	}
+	for _, v := range g.inits {
+		define(v)
+	}
+	for _, n := range g.nodes {
+		if n.graph != g {
+			c.bad("%v does not know its graph", n)
+		}
+		if n.Op == "" {
+			c.bad("%v has no op", n)
+		}
+		if !slices.ContainsFunc(n.outs, func(v *Value) bool { return v != nil }) {
+			c.bad("%v has no output", n)
+		}
+		for i, v := range n.outs {
+			if v == nil {
+				continue
+			}
+			define(v)
+			if v.node != n || v.index != i {
+				c.bad("value %q does not know its producer", v.name)
+			}
+		}
+		for i, v := range n.ins {
+			if v != nil {
+				c.uses[v] = append(c.uses[v], Use{n, i})
+			}
+		}
+		for _, b := range n.Branches() {
+			if b.owner != n || b.model != c.model {
+				c.bad("a branch of %v does not know its owner", n)
+			}
+			c.collect(b)
+		}
+	}
+}
+
+func (c *checker) graph(g *Graph) {
+	for _, v := range g.values() {
+		if got, want := v.uses, c.uses[v]; !sameUses(got, want) {
+			c.bad("value %q lists %d uses, the nodes have %d", v.name, len(got), len(want))
+		}
+	}
+	for _, n := range g.nodes {
+		for i, v := range n.ins {
+			switch {
+			case v == nil:
+			case !c.defined[v]:
+				c.bad("%v reads %q at input %d, which nothing produces", n, v.name, i)
+			case !v.graph.encloses(g):
+				c.bad("%v reads %q, which belongs to another scope", n, v.name)
+			}
+		}
+		for _, b := range n.Branches() {
+			c.graph(b)
+		}
+	}
+	for _, v := range g.outputs {
+		switch {
+		case v == nil || !c.defined[v]:
+			c.bad("a graph output has no producer")
+		case !v.graph.encloses(g):
+			c.bad("graph output %q belongs to another scope", v.name)
+		}
+	}
+	if _, cycle := sorted(g); cycle != nil {
+		c.bad("%v depends on itself", cycle)
+	}
+}
+
+// encloses reports whether g is inner or a scope around it.
+func (g *Graph) encloses(inner *Graph) bool {
+	for ; inner != nil; inner = inner.Parent() {
+		if inner == g {
+			return true
+		}
+	}
+	return false
+}
+
+// values returns every value defined in the graph itself.
+func (g *Graph) values() []*Value {
+	var out []*Value
+	out = append(out, g.inputs...)
+	for _, v := range g.inits {
+		if !v.input {
+			out = append(out, v)
+		}
+	}
+	for _, n := range g.nodes {
+		for _, v := range n.outs {
+			if v != nil {
+				out = append(out, v)
+			}
+		}
+	}
+	return out
+}
+
+func sameUses(a, b []Use) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	count := map[Use]int{}
+	for _, u := range a {
+		count[u]++
+	}
+	for _, u := range b {
+		if count[u] != 1 {
+			return false
+		}
+	}
+	return true
+}

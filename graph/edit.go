@@ -1,0 +1,524 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Edit collects changes to a model. Nothing happens before [Edit.Commit], which makes all of them or none. Values and
+// nodes that an edit makes may be used by its later changes at once.
+//
+// An edit keeps every invariant of [Check] itself; it does not clean up what it did not touch. The first error is kept
+// and returned by Commit, so that a chain of changes needs no checks in between.
+type Edit struct {
+	model *Model
+	steps []step
+	taken map[string]bool // every name of every scope
+	err   error
+	done  bool
+}
+
+// step makes one change and returns how to take it back.
+type step func() (undo func())
+
+// Edit starts an edit.
+func (m *Model) Edit() *Edit {
+	e := &Edit{model: m, taken: map[string]bool{}}
+	for g := range m.Graphs() {
+		for _, v := range g.values() {
+			e.taken[v.name] = true
+		}
+		for _, n := range g.nodes {
+			e.taken[n.name] = true
+		}
+	}
+	return e
+}
+
+func (e *Edit) fail(format string, args ...any) {
+	if e.err == nil {
+		e.err = fmt.Errorf(format, args...)
+	}
+}
+
+// Fail makes Commit return err: for a caller who finds out half-way that the change cannot be made.
+func (e *Edit) Fail(err error) {
+	if e.err == nil {
+		e.err = err
+	}
+}
+
+// Fresh returns base, or base with the first free number behind it, and takes the name.
+func (e *Edit) Fresh(base string) string {
+	name := base
+	for i := 1; e.taken[name]; i++ {
+		name = fmt.Sprintf("%s_%d", base, i)
+	}
+	e.taken[name] = true
+	return name
+}
+
+// Taken reports whether a value or node of that name exists in any scope, this edit's own included.
+func (e *Edit) Taken(name string) bool { return e.taken[name] }
+
+// Spec describes a node to be made.
+type Spec struct {
+	Op      string // "MatMul", or with a domain "com.microsoft.FusedMatMul"
+	Domain  string
+	Name    string   // label and stem of the output names; made unique
+	Inputs  []*Value // nil: omitted
+	Attrs   Attrs
+	Outputs int    // number of outputs, 0 means 1
+	As      string // exact name of the first output; refused when taken
+	Type    Type   // of the first output, if known
+}
+
+// Node adds a node to g and returns its first output. Its place in the file follows its inputs.
+func (e *Edit) Node(g *Graph, s Spec) *Value {
+	n := &Node{Op: s.Op, Domain: s.Domain, graph: g, ins: slices.Clone(s.Inputs)}
+	stem := s.Name
+	if stem == "" {
+		stem = s.Op
+	}
+	n.name = e.Fresh(stem)
+	for i := range max(1, s.Outputs) {
+		name := ""
+		switch {
+		case i == 0 && s.As != "":
+			if e.taken[s.As] {
+				e.fail("the name %q is taken", s.As)
+			}
+			e.taken[s.As] = true
+			name = s.As
+		case i == 0:
+			name = e.Fresh(n.name + "_out")
+		default:
+			name = e.Fresh(fmt.Sprintf("%s_out%d", n.name, i))
+		}
+		n.outs = append(n.outs, &Value{name: name, graph: g, node: n, index: i})
+	}
+	n.outs[0].Type = s.Type
+	names := make([]string, 0, len(s.Attrs))
+	for name := range s.Attrs {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		a, err := newAttr(name, s.Attrs[name])
+		if err != nil {
+			e.fail("%s: %w", s.Op, err)
+			continue
+		}
+		n.attrs = append(n.attrs, a)
+	}
+	if s.Domain != "" && e.model.opsets[s.Domain] == 0 {
+		e.importOpset(s.Domain, 1)
+	}
+	e.do(func() func() {
+		g.nodes = append(g.nodes, n)
+		for i, v := range n.ins {
+			if v != nil {
+				v.addUse(Use{n, i})
+			}
+		}
+		return func() {
+			g.nodes = g.nodes[:len(g.nodes)-1]
+			for i, v := range n.ins {
+				if v != nil {
+					v.dropUse(Use{n, i})
+				}
+			}
+		}
+	})
+	return n.outs[0]
+}
+
+func (e *Edit) importOpset(domain string, version int64) {
+	m := e.model
+	e.do(func() func() {
+		if m.opsets[domain] != 0 {
+			return func() {}
+		}
+		m.opsets[domain] = version
+		m.newOps = append(m.newOps, domain)
+		return func() {
+			delete(m.opsets, domain)
+			m.newOps = m.newOps[:len(m.newOps)-1]
+		}
+	})
+}
+
+func (e *Edit) do(s step) { e.steps = append(e.steps, s) }
+
+// Const adds an initializer to g. Its name is made unique.
+func (e *Edit) Const(g *Graph, name string, t *Tensor) *Value {
+	c := constOf(t)
+	v := &Value{name: e.Fresh(name), graph: g, init: c, Type: constType(c)}
+	e.do(func() func() {
+		g.inits = append(g.inits, v)
+		return func() { g.inits = g.inits[:len(g.inits)-1] }
+	})
+	return v
+}
+
+// Input adds an input of exactly this name to the main graph.
+func (e *Edit) Input(name string, t Type) *Value {
+	g := e.model.Graph
+	if e.taken[name] {
+		e.fail("the name %q is taken", name)
+	}
+	e.taken[name] = true
+	v := &Value{name: name, graph: g, input: true, Type: t}
+	e.do(func() func() {
+		g.inputs = append(g.inputs, v)
+		return func() { g.inputs = g.inputs[:len(g.inputs)-1] }
+	})
+	return v
+}
+
+// Output makes v an output of g, a graph that sees v. Its name stays.
+func (e *Edit) Output(g *Graph, v *Value) {
+	e.do(func() func() {
+		g.outputs = append(g.outputs, v)
+		return func() { g.outputs = g.outputs[:len(g.outputs)-1] }
+	})
+}
+
+// NodeOutput adds one more output of exactly this name to an existing node, as an If needs when its branches gain one.
+func (e *Edit) NodeOutput(n *Node, name string, t Type) *Value {
+	if e.taken[name] {
+		e.fail("the name %q is taken", name)
+	}
+	e.taken[name] = true
+	v := &Value{name: name, graph: n.graph, node: n, Type: t}
+	e.do(func() func() {
+		v.index = len(n.outs)
+		n.outs = append(n.outs, v)
+		return func() { n.outs = n.outs[:len(n.outs)-1] }
+	})
+	return v
+}
+
+// SetOutput fills slot i of an existing node's outputs, omitted so far, with a new value; slots before it that do not
+// exist yet stay omitted.
+func (e *Edit) SetOutput(n *Node, i int, name string) *Value {
+	v := &Value{name: e.Fresh(name), graph: n.graph, node: n, index: i}
+	e.do(func() func() {
+		old := slices.Clone(n.outs)
+		for len(n.outs) <= i {
+			n.outs = append(n.outs, nil)
+		}
+		if n.outs[i] != nil {
+			e.fail("%v has output %d already", n, i)
+		} else {
+			n.outs[i] = v
+		}
+		return func() { n.outs = old }
+	})
+	return v
+}
+
+// SetAttr sets an attribute of an existing node.
+func (e *Edit) SetAttr(n *Node, name string, value any) {
+	a, err := newAttr(name, value)
+	if err != nil {
+		e.Fail(err)
+		return
+	}
+	e.do(func() func() {
+		old, was := slices.Clone(n.attrs), n.dirty
+		if i := slices.IndexFunc(n.attrs, func(x *Attr) bool { return x.Name == name }); i >= 0 {
+			n.attrs[i] = a
+		} else {
+			n.attrs = append(n.attrs, a)
+		}
+		n.dirty = true
+		return func() { n.attrs, n.dirty = old, was }
+	})
+}
+
+// Redirect makes one use read v instead. v may be nil to omit an optional input.
+func (e *Edit) Redirect(u Use, v *Value) {
+	e.do(func() func() {
+		if u.Slot >= len(u.Node.ins) {
+			e.fail("%v has no input %d", u.Node, u.Slot)
+			return func() {}
+		}
+		old := u.Node.ins[u.Slot]
+		set(u, v)
+		return func() { set(u, old) }
+	})
+}
+
+func set(u Use, v *Value) {
+	if old := u.Node.ins[u.Slot]; old != nil {
+		old.dropUse(u)
+	}
+	u.Node.ins[u.Slot] = v
+	if v != nil {
+		v.addUse(u)
+	}
+}
+
+// ReplaceOutput makes v stand in the place of old among the outputs of old's graph and takes over its name, so that the
+// model's signature stays. old gets a fresh name.
+func (e *Edit) ReplaceOutput(old, v *Value) {
+	fresh := e.Fresh(old.name + "_before")
+	e.do(func() func() {
+		g := old.graph
+		i := slices.Index(g.outputs, old)
+		if i < 0 {
+			e.fail("value %q is no graph output", old.name)
+			return func() {}
+		}
+		oldName, vName, oldType, vType, r1, r2 := old.name, v.name, old.Type, v.Type, old.retype, v.retype
+		g.outputs[i] = v
+		v.name, old.name = oldName, fresh
+		v.retype = true
+		return func() {
+			g.outputs[i] = old
+			old.name, v.name, old.Type, v.Type, old.retype, v.retype = oldName, vName, oldType, vType, r1, r2
+		}
+	})
+}
+
+// RemoveInput drops a graph input that nothing reads any more. The check happens at Commit, after all other changes.
+func (e *Edit) RemoveInput(v *Value) {
+	e.do(func() func() {
+		g := v.graph
+		i := slices.Index(g.inputs, v)
+		if i < 0 {
+			e.fail("value %q is no graph input", v.name)
+			return func() {}
+		}
+		g.inputs = slices.Delete(slices.Clone(g.inputs), i, i+1)
+		return func() { g.inputs = slices.Insert(g.inputs, i, v) }
+	})
+}
+
+// RemoveOutput drops v from the outputs of g; what computes it stays unless [Edit.Prune] finds it dead.
+func (e *Edit) RemoveOutput(g *Graph, v *Value) {
+	e.do(func() func() {
+		i := slices.Index(g.outputs, v)
+		if i < 0 {
+			e.fail("value %q is no output", v.name)
+			return func() {}
+		}
+		g.outputs = slices.Delete(slices.Clone(g.outputs), i, i+1)
+		return func() { g.outputs = slices.Insert(g.outputs, i, v) }
+	})
+}
+
+// Retype sets what is declared about a value.
+func (e *Edit) Retype(v *Value, t Type) {
+	e.do(func() func() {
+		old, was := v.Type, v.retype
+		v.Type, v.retype = t, true
+		return func() { v.Type, v.retype = old, was }
+	})
+}
+
+// ForgetTypes drops the declared types of every computed value of g that is not an output of it: an edit that changes
+// shapes would leave them wrong.
+func (e *Edit) ForgetTypes(g *Graph) {
+	e.do(func() func() {
+		type was struct {
+			t Type
+			r bool
+		}
+		old := map[*Value]was{}
+		for _, n := range g.nodes {
+			for _, v := range n.outs {
+				if v != nil && v.Type.DType != 0 && !v.IsOutput() {
+					old[v] = was{v.Type, v.retype}
+					v.Type, v.retype = Type{}, true
+				}
+			}
+		}
+		return func() {
+			for v, w := range old {
+				v.Type, v.retype = w.t, w.r
+			}
+		}
+	})
+}
+
+// SetMeta sets a metadata_props entry of the model.
+func (e *Edit) SetMeta(key, value string) {
+	m := e.model
+	e.do(func() func() {
+		old := slices.Clone(m.meta)
+		if i := slices.IndexFunc(m.meta, func(x metaEntry) bool { return x.key == key }); i >= 0 {
+			m.meta[i].value = value
+		} else {
+			m.meta = append(m.meta, metaEntry{key, value})
+		}
+		return func() { m.meta = old }
+	})
+}
+
+// Prune removes the nodes and initializers that were needed before this edit and are needed no longer. What was dead
+// before stays: it is the user's.
+func (e *Edit) Prune() {
+	before := map[*Node]bool{}
+	beforeInit := map[*Value]bool{}
+	for g := range e.model.Graphs() {
+		for n := range live(g) {
+			before[n] = true
+		}
+		for _, v := range g.inits {
+			beforeInit[v] = len(v.uses) > 0
+		}
+	}
+	e.do(func() func() {
+		var undos []func()
+		for g := range e.model.Graphs() {
+			now := live(g)
+			oldNodes, oldInits := g.nodes, g.inits
+			var dead []*Node
+			g.nodes = nil
+			for _, n := range oldNodes {
+				if before[n] && !now[n] {
+					dead = append(dead, n)
+				} else {
+					g.nodes = append(g.nodes, n)
+				}
+			}
+			for _, n := range dead {
+				n.detach()
+			}
+			undos = append(undos, func() {
+				for _, n := range dead {
+					n.attach()
+				}
+				g.nodes, g.inits = oldNodes, oldInits
+			})
+		}
+		for g := range e.model.Graphs() { // after all detachments: branches read outer initializers
+			g.inits = slices.DeleteFunc(slices.Clone(g.inits), func(v *Value) bool {
+				return beforeInit[v] && len(v.uses) == 0 && !v.input && !slices.Contains(g.outputs, v)
+			})
+		}
+		return func() {
+			for _, u := range slices.Backward(undos) {
+				u()
+			}
+		}
+	})
+}
+
+// detach takes a node's reads, those of its branches included, off the values it reads; attach puts them back.
+func (n *Node) detach() { n.eachRead((*Value).dropUse) }
+func (n *Node) attach() { n.eachRead((*Value).addUse) }
+
+func (n *Node) eachRead(f func(*Value, Use)) {
+	for i, v := range n.ins {
+		if v != nil {
+			f(v, Use{n, i})
+		}
+	}
+	for _, b := range n.Branches() {
+		for _, m := range b.nodes {
+			m.eachRead(f)
+		}
+	}
+}
+
+// live returns the nodes of g that its outputs need.
+func live(g *Graph) map[*Node]bool {
+	out := map[*Node]bool{}
+	var todo []*Node
+	need := func(v *Value) {
+		if v != nil && v.node != nil && v.node.graph == g && !out[v.node] {
+			out[v.node] = true
+			todo = append(todo, v.node)
+		}
+	}
+	for _, v := range g.outputs {
+		need(v)
+	}
+	for len(todo) > 0 {
+		n := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, p := range producers(n) {
+			if !out[p] {
+				out[p] = true
+				todo = append(todo, p)
+			}
+		}
+	}
+	return out
+}
+
+// Commit makes the changes, puts new nodes in their places, and checks the model. On an error the model is as it was.
+func (e *Edit) Commit() error {
+	if e.done {
+		return errors.New("edit committed twice")
+	}
+	e.done = true
+	if e.err != nil {
+		return e.err
+	}
+	var undos []func()
+	for g := range e.model.Graphs() {
+		old := slices.Clone(g.nodes)
+		undos = append(undos, func() { g.nodes = old })
+	}
+	for _, s := range e.steps {
+		undos = append(undos, s())
+	}
+	err := e.err
+	if err == nil {
+		for g := range e.model.Graphs() {
+			place(g)
+		}
+		err = Check(e.model)
+	}
+	if err == nil {
+		return nil
+	}
+	order := undos[len(undos)-len(e.steps):]
+	for _, u := range slices.Backward(order) {
+		u()
+	}
+	for _, u := range undos[:len(undos)-len(e.steps)] {
+		u()
+	}
+	return err
+}
+
+// place moves each new node behind the last node it needs, so that the file reads like the computation; a graph that was
+// out of order in the file is sorted.
+func place(g *Graph) {
+	type slot struct{ after, isNew, seq int }
+	at := map[*Node]slot{}
+	for i, n := range g.nodes {
+		if n.raw != nil {
+			at[n] = slot{i, 0, i}
+		}
+	}
+	for i, n := range g.nodes {
+		if n.raw != nil {
+			continue
+		}
+		after := -1
+		for _, p := range producers(n) {
+			after = max(after, at[p].after)
+		}
+		at[n] = slot{after, 1, i}
+	}
+	slices.SortStableFunc(g.nodes, func(a, b *Node) int {
+		x, y := at[a], at[b]
+		if x.after != y.after {
+			return x.after - y.after
+		}
+		if x.isNew != y.isNew {
+			return x.isNew - y.isNew
+		}
+		return x.seq - y.seq
+	})
+	if order, cycle := sorted(g); cycle == nil {
+		g.nodes = order
+	}
+}

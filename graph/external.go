@@ -1,0 +1,147 @@
+package graph
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// externalEntry is what the external_data key-value pairs of a tensor say.
+type externalEntry struct {
+	location string
+	offset   int64
+	length   int64 // -1 when not given: the shape decides
+}
+
+// parseExternal reads the records of field 13. Keys are those of onnx docs/ExternalData.md; an unknown or doubled key is
+// refused, because readers disagree on it.
+func parseExternal(records [][]byte) (externalEntry, error) {
+	e := externalEntry{length: -1}
+	seen := map[string]bool{}
+	for _, r := range records {
+		key, value, err := parseEntry(r[headerLen(r):])
+		if err != nil {
+			return e, fmt.Errorf("external data: %w", err)
+		}
+		if seen[key] {
+			return e, fmt.Errorf("external data: key %q stands twice", key)
+		}
+		seen[key] = true
+		switch key {
+		case "location":
+			e.location = value
+		case "offset", "length":
+			n, err := parseDecimal(value)
+			if err != nil {
+				return e, fmt.Errorf("external data: %s %q is not a decimal number", key, value)
+			}
+			if key == "offset" {
+				e.offset = n
+			} else {
+				e.length = n
+			}
+		case "checksum", "basepath":
+		default:
+			return e, fmt.Errorf("external data: unknown key %q", key)
+		}
+	}
+	return e, checkLocation(e.location)
+}
+
+// parseEntry reads a StringStringEntryProto: key 1, value 2.
+func parseEntry(b []byte) (key, value string, err error) {
+	for len(b) > 0 {
+		num, typ, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return "", "", fmt.Errorf("broken entry")
+		}
+		m := protowire.ConsumeFieldValue(num, typ, b[n:])
+		if m < 0 {
+			return "", "", fmt.Errorf("broken entry")
+		}
+		if typ == protowire.BytesType {
+			v, _ := protowire.ConsumeBytes(b[n:])
+			switch num {
+			case 1:
+				key = string(v)
+			case 2:
+				value = string(v)
+			}
+		}
+		b = b[n+m:]
+	}
+	return key, value, nil
+}
+
+// parseDecimal accepts plain digits only: no sign, space, hexadecimal or exponent.
+func parseDecimal(s string) (int64, error) {
+	if s == "" || strings.Trim(s, "0123456789") != "" {
+		return 0, strconv.ErrSyntax
+	}
+	return strconv.ParseInt(s, 10, 64)
+}
+
+// checkLocation refuses by its text what no model needs: absolute paths, parents, device names, and ONNX Runtime's
+// in-memory pseudo-location, which would be taken as a pointer. The opened file is checked again by externalOpener.
+func checkLocation(loc string) error {
+	bad := loc == "" || loc == "." || strings.ContainsAny(loc, "\\\x00") || strings.Contains(loc, "_ORT_MEM_ADDR_") ||
+		filepath.IsAbs(loc) || strings.HasPrefix(loc, "/") || !filepath.IsLocal(filepath.FromSlash(loc))
+	if len(loc) >= 2 && loc[1] == ':' {
+		bad = true
+	}
+	if bad {
+		return fmt.Errorf("external data: location %q does not lie under the model's folder", loc)
+	}
+	return nil
+}
+
+// externalOpener returns a function that opens external data files of the model at path, each once. A file must lie,
+// symbolic links resolved, under the model's folder or under the folder of the model's own link target (the layout of
+// the Hugging Face hub cache): the rule of ONNX Runtime 1.24.2 and later.
+func externalOpener(model *DataFile) func(string) (*DataFile, error) {
+	open := map[string]*DataFile{}
+	return func(loc string) (*DataFile, error) {
+		if f, ok := open[loc]; ok {
+			return f, nil
+		}
+		if len(open) >= 1024 {
+			return nil, fmt.Errorf("external data: more than 1024 files")
+		}
+		path := filepath.Join(filepath.Dir(model.Path), filepath.FromSlash(loc))
+		real, err := filepath.EvalSymlinks(path)
+		if os.IsNotExist(err) {
+			return nil, Hint(fmt.Errorf("external data file %s is missing", path), "download it beside the model: the weights lie there")
+		} else if err != nil {
+			return nil, fmt.Errorf("external data file %s: %w", path, err)
+		}
+		dir, err := filepath.EvalSymlinks(filepath.Dir(model.Path))
+		if err != nil {
+			return nil, err
+		}
+		if !under(real, dir) && !under(real, filepath.Dir(model.Real)) {
+			return nil, fmt.Errorf("external data file %s lies outside the model's folder", path)
+		}
+		f, err := openDataFile(real)
+		if err != nil {
+			return nil, fmt.Errorf("external data file %s: %w", path, err)
+		}
+		f.Path = path
+		open[loc] = f
+		return f, nil
+	}
+}
+
+// under reports whether path lies below dir; both are resolved.
+func under(path, dir string) bool {
+	path, err1 := filepath.Abs(path)
+	dir, err2 := filepath.Abs(dir)
+	if err1 != nil || err2 != nil {
+		return false
+	}
+	rel, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(rel)
+}

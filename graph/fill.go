@@ -1,0 +1,136 @@
+package graph
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// plan is a file to be written: literal bytes and spans of other files, in turn.
+type plan struct {
+	parts []part
+	size  int64
+}
+
+type part struct {
+	lit  []byte
+	span *Span
+}
+
+func (p *plan) literal(b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	p.size += int64(len(b))
+	if n := len(p.parts); n > 0 && p.parts[n-1].span == nil {
+		p.parts[n-1].lit = append(p.parts[n-1].lit, b...)
+		return
+	}
+	p.parts = append(p.parts, part{lit: append([]byte(nil), b...)})
+}
+
+func (p *plan) append(q *plan) {
+	for _, x := range q.parts {
+		if x.span != nil {
+			p.parts, p.size = append(p.parts, x), p.size+x.span.Length
+		} else {
+			p.literal(x.lit)
+		}
+	}
+}
+
+func (p *plan) writeTo(w io.Writer) error {
+	for _, x := range p.parts {
+		if x.span != nil {
+			if err := x.span.copyTo(w); err != nil {
+				return err
+			}
+		} else if _, err := w.Write(x.lit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// filler closes the holes of a skeleton.
+type filler struct {
+	holes []hole
+	// place decides where the bytes of a hole shall lie: in the file itself (external false), or at an offset of the file
+	// named location, relative to the new model's folder.
+	place func(h hole) (location string, offset int64, external bool, err error)
+}
+
+// message fills the holes of one message.
+func (f *filler) message(k kind, b []byte) (*plan, error) {
+	p := &plan{}
+	from := 0 // b[from:at] is literal and not yet in the plan
+	for at := 0; at < len(b); {
+		num, typ, n := protowire.ConsumeTag(b[at:])
+		m := protowire.ConsumeFieldValue(num, typ, b[at+n:])
+		if n < 0 || m < 0 {
+			return nil, fmt.Errorf("broken skeleton")
+		}
+		next := at + n + m
+		switch child := schema[k][num].child; {
+		case k == kTensor && num == holeField:
+			i, _ := protowire.ConsumeVarint(b[at+n:])
+			p.literal(b[from:at])
+			if err := f.hole(p, f.holes[i]); err != nil {
+				return nil, err
+			}
+			from = next
+		case child != 0 && child != kLeaf && typ == protowire.BytesType:
+			body, _ := protowire.ConsumeBytes(b[at+n:])
+			sub, err := f.message(child, body)
+			if err != nil {
+				return nil, err
+			}
+			if sub.size == int64(len(body)) && len(sub.parts) <= 1 {
+				break // nothing cut out below: stays literal
+			}
+			p.literal(b[from:at])
+			p.literal(protowire.AppendVarint(protowire.AppendTag(nil, num, typ), uint64(sub.size)))
+			p.append(sub)
+			from = next
+		}
+		at = next
+	}
+	p.literal(b[from:])
+	return p, nil
+}
+
+// hole writes one payload: inline, or as a reference.
+func (f *filler) hole(p *plan, h hole) error {
+	if h.field == 14 { // nothing was cut out, only set aside
+		p.literal(h.original)
+		return nil
+	}
+	external := h.field == 13 || h.field == 9 || h.field == 4 || h.field == 10
+	if external {
+		location, offset, ext, err := f.place(h)
+		if err != nil {
+			return err
+		}
+		if ext {
+			if h.field == 13 && location == h.location && offset == h.span.Offset {
+				p.literal(h.original)
+				return nil
+			}
+			for _, kv := range [][2]string{{"location", filepath.ToSlash(location)}, {"offset", fmt.Sprint(offset)}, {"length", fmt.Sprint(h.span.Length)}} {
+				p.literal(appendMessage(nil, 13, encodeEntry(kv[0], kv[1])))
+			}
+			p.literal(protowire.AppendVarint(protowire.AppendTag(nil, 14, protowire.VarintType), 1))
+			return nil
+		}
+	}
+	field := h.field
+	if field == 13 {
+		field = 9
+	}
+	p.literal(protowire.AppendVarint(protowire.AppendTag(nil, field, protowire.BytesType), uint64(h.span.Length)))
+	span := h.span
+	p.parts, p.size = append(p.parts, part{span: &span}), p.size+span.Length
+	return nil
+}

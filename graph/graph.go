@@ -1,0 +1,344 @@
+package graph
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+)
+
+// Model is an ONNX file: a main graph and what stands around it.
+type Model struct {
+	Graph *Graph // the main graph; never nil
+
+	path    string // where it was read from, "" for a model built in memory
+	file    *DataFile
+	holes   []hole
+	records []record // fields of ModelProto in file order
+	opsets  map[string]int64
+	meta    []metaEntry
+	ir      int64
+	inlined bool // model functions were inlined; their definitions are dropped on save
+	newOps  []string
+}
+
+type metaEntry struct{ key, value string }
+
+// Graph is one scope: the main graph, or a branch of an If node. A branch has a parent and sees its values.
+type Graph struct {
+	name    string
+	model   *Model
+	owner   *Node // the node that holds this branch; nil for the main graph
+	attr    string
+	nodes   []*Node
+	inputs  []*Value
+	outputs []*Value
+	inits   []*Value
+	records []record // fields of GraphProto in file order
+}
+
+// record is one field of a message as it stands in the file, with the object that was made of it, if any.
+type record struct {
+	num int32
+	raw []byte // tag included
+	obj any
+}
+
+// Node is one operation. Its edges are pointers; names are labels.
+type Node struct {
+	Op     string // such as "MatMul"
+	Domain string // "" is ONNX's own, "com.microsoft" ONNX Runtime's
+	name   string
+	graph  *Graph
+	ins    []*Value // nil: an omitted optional input
+	outs   []*Value // nil: an omitted optional output
+	attrs  []*Attr
+	raw    []byte // NodeProto as read, nil for a new node
+	rawIn  []string
+	rawOut []string
+	dirty  bool // an attribute was set by an edit
+}
+
+// Value is an edge: what a node computes, a graph input, or a constant of the file. Values are compared by identity.
+type Value struct {
+	Type   Type // what the file declares; zero when it declares nothing
+	name   string
+	graph  *Graph
+	node   *Node // producer; nil for graph inputs and initializers
+	index  int   // output number of the producer
+	input  bool
+	init   *Const // initializer
+	uses   []Use
+	retype bool // Type was changed by an edit
+}
+
+// Use is one place that reads a value: input slot Slot of Node. Reads by nested graphs are uses too.
+type Use struct {
+	Node *Node
+	Slot int
+}
+
+// Type is what is declared about a value: element type and, when known, shape.
+type Type struct {
+	DType  DType
+	Ranked bool // Dims is meaningful; a ranked type without Dims is a scalar
+	Dims   []Dim
+}
+
+// Dim is one dimension: a size, a name such as "batch", or neither.
+type Dim struct {
+	Size int64 // -1 when not fixed
+	Name string
+}
+
+// TensorType makes a ranked type. Each dimension is an int (size), a string (name), or nil (unknown).
+func TensorType(d DType, dims ...any) Type {
+	t := Type{DType: d, Ranked: true, Dims: make([]Dim, len(dims))}
+	for i, x := range dims {
+		switch x := x.(type) {
+		case nil:
+			t.Dims[i] = Dim{Size: -1}
+		case int:
+			t.Dims[i] = Dim{Size: int64(x)}
+		case int64:
+			t.Dims[i] = Dim{Size: x}
+		case string:
+			t.Dims[i] = Dim{Size: -1, Name: x}
+		case Dim:
+			t.Dims[i] = x
+		default:
+			panic(fmt.Sprintf("graph: dimension of type %T", x))
+		}
+	}
+	return t
+}
+
+// Path returns the file the model was read from, "" for a model built in memory.
+func (m *Model) Path() string { return m.path }
+
+// IRVersion returns the file's ir_version.
+func (m *Model) IRVersion() int64 { return m.ir }
+
+// Opset returns the imported version of an operator domain ("" is ONNX's own), 0 when the file does not import it.
+func (m *Model) Opset(domain string) int64 {
+	if domain == "ai.onnx" {
+		domain = ""
+	}
+	return m.opsets[domain]
+}
+
+// Opsets returns a copy of all imported domains with their versions.
+func (m *Model) Opsets() map[string]int64 {
+	out := map[string]int64{}
+	for d, v := range m.opsets {
+		out[d] = v
+	}
+	return out
+}
+
+// Inlined reports whether model functions were inlined on load; a saved copy holds their bodies instead of calls.
+func (m *Model) Inlined() bool { return m.inlined }
+
+// Meta returns the value of a metadata_props key and whether it is there.
+func (m *Model) Meta(key string) (string, bool) {
+	for _, e := range m.meta {
+		if e.key == key {
+			return e.value, true
+		}
+	}
+	return "", false
+}
+
+// Graphs yields the main graph and every nested branch, outer before inner.
+func (m *Model) Graphs() iter.Seq[*Graph] {
+	return func(yield func(*Graph) bool) { m.Graph.walk(yield) }
+}
+
+func (g *Graph) walk(yield func(*Graph) bool) bool {
+	if !yield(g) {
+		return false
+	}
+	for _, n := range g.nodes {
+		for _, b := range n.Branches() {
+			if !b.walk(yield) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// Name returns the graph's name in the file.
+func (g *Graph) Name() string { return g.name }
+
+// Model returns the model the graph belongs to.
+func (g *Graph) Model() *Model { return g.model }
+
+// Owner returns the node that holds this branch, nil for the main graph.
+func (g *Graph) Owner() *Node { return g.owner }
+
+// Attr returns the owner's attribute that holds this branch, such as "then_branch".
+func (g *Graph) Attr() string { return g.attr }
+
+// Parent returns the enclosing graph, nil for the main graph.
+func (g *Graph) Parent() *Graph {
+	if g.owner == nil {
+		return nil
+	}
+	return g.owner.graph
+}
+
+// Nodes returns the nodes in file order; the slice is a copy.
+func (g *Graph) Nodes() []*Node { return slices.Clone(g.nodes) }
+
+// Inputs returns the graph's inputs, initializers that are listed as inputs (IR version 3 and overridable ones) left out.
+func (g *Graph) Inputs() []*Value {
+	var out []*Value
+	for _, v := range g.inputs {
+		if v.init == nil {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// Outputs returns the graph's outputs; the slice is a copy.
+func (g *Graph) Outputs() []*Value { return slices.Clone(g.outputs) }
+
+// Initializers returns the graph's initializers; the slice is a copy.
+func (g *Graph) Initializers() []*Value { return slices.Clone(g.inits) }
+
+// Lookup returns the value of that name in this graph alone, nil if there is none. It is for people, who know values by
+// name; algorithms follow edges.
+func (g *Graph) Lookup(name string) *Value {
+	for _, v := range g.inputs {
+		if v.name == name {
+			return v
+		}
+	}
+	for _, v := range g.inits {
+		if v.name == name {
+			return v
+		}
+	}
+	for _, n := range g.nodes {
+		for _, v := range n.outs {
+			if v != nil && v.name == name {
+				return v
+			}
+		}
+	}
+	return nil
+}
+
+// Name returns the node's label, often "".
+func (n *Node) Name() string { return n.name }
+
+// Graph returns the scope the node stands in.
+func (n *Node) Graph() *Graph { return n.graph }
+
+// Inputs returns the inputs; nil stands for an omitted optional one. The slice is a copy.
+func (n *Node) Inputs() []*Value { return slices.Clone(n.ins) }
+
+// Outputs returns the outputs; nil stands for an omitted optional one. The slice is a copy.
+func (n *Node) Outputs() []*Value { return slices.Clone(n.outs) }
+
+// In returns input i, nil when it is omitted or there are fewer.
+func (n *Node) In(i int) *Value {
+	if i < 0 || i >= len(n.ins) {
+		return nil
+	}
+	return n.ins[i]
+}
+
+// Out returns output i, nil when it is omitted or there are fewer.
+func (n *Node) Out(i int) *Value {
+	if i < 0 || i >= len(n.outs) {
+		return nil
+	}
+	return n.outs[i]
+}
+
+// Is reports whether the node is one of the named ops. "MatMul" means ONNX's own domain; others are written
+// "com.microsoft.Attention".
+func (n *Node) Is(ops ...string) bool { return n != nil && slices.Contains(ops, n.FullOp()) }
+
+// FullOp returns the op with its domain, without it for ONNX's own: "MatMul", "com.microsoft.Attention".
+func (n *Node) FullOp() string {
+	if n.Domain == "" || n.Domain == "ai.onnx" {
+		return n.Op
+	}
+	return n.Domain + "." + n.Op
+}
+
+// String names the node for messages: its label, else its first output, and its op.
+func (n *Node) String() string {
+	label := n.name
+	if label == "" {
+		for _, o := range n.outs {
+			if o != nil {
+				label = "-> " + o.name
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("%s %q", n.FullOp(), label)
+}
+
+// Branches returns the graphs held by attributes, in attribute order.
+func (n *Node) Branches() []*Graph {
+	var out []*Graph
+	for _, a := range n.attrs {
+		out = append(out, a.graphs...)
+	}
+	return out
+}
+
+// Name returns the value's label. Nothing matches on it.
+func (v *Value) Name() string { return v.name }
+
+// Graph returns the scope the value is defined in.
+func (v *Value) Graph() *Graph { return v.graph }
+
+// Producer returns the node that computes the value, nil for inputs and initializers.
+func (v *Value) Producer() *Node { return v.node }
+
+// Index returns which output of its producer the value is.
+func (v *Value) Index() int { return v.index }
+
+// Uses returns every place that reads the value, nested graphs included, graph outputs not. The slice is a copy, so a
+// loop over it may edit the graph.
+func (v *Value) Uses() []Use { return slices.Clone(v.uses) }
+
+// IsInput reports whether the value is fed from outside: a graph input without an initializer.
+func (v *Value) IsInput() bool { return v.input && v.init == nil }
+
+// IsOutput reports whether the value is an output of its own graph.
+func (v *Value) IsOutput() bool { return slices.Contains(v.graph.outputs, v) }
+
+// Initializer returns the constant that the file gives the value, nil for all others.
+func (v *Value) Initializer() *Const { return v.init }
+
+// Const returns the constant behind the value: an initializer, or the tensor of a Constant node. It does not look through
+// other operations.
+func (v *Value) Const() *Const {
+	if v == nil {
+		return nil
+	}
+	if v.init != nil {
+		return v.init
+	}
+	if v.node.Is("Constant") {
+		return v.node.constant()
+	}
+	return nil
+}
+
+func (v *Value) String() string { return fmt.Sprintf("%q", v.name) }
+
+func (v *Value) addUse(u Use) { v.uses = append(v.uses, u) }
+
+func (v *Value) dropUse(u Use) {
+	if i := slices.Index(v.uses, u); i >= 0 {
+		v.uses = slices.Delete(v.uses, i, i+1)
+	}
+}

@@ -1,0 +1,405 @@
+package graph
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Limits on what a file may ask of us. A hostile file is refused before it costs much; a real model stays far below.
+const (
+	maxDepth       = 100       // nested messages, as protobuf itself limits C++ readers
+	maxSkeleton    = 256 << 20 // bytes of everything that is not a large payload
+	maxNodes       = 50_000
+	maxInits       = 100_000
+	maxName        = 4096
+	maxRank        = 64
+	largePayload   = 1024   // bytes; a payload at least this long stays in the file
+	holeField      = 19_999 // reserved by protobuf for implementations: no legitimate file has it
+	maxMessageSize = 1<<31 - 1
+)
+
+// A skeleton is the bytes of a model with every large payload cut out. In its place stands a hole: field 19999 of the
+// TensorProto, a number into holes. Loading works on the skeleton and so never sees a weight; saving fills the holes
+// in again. Everything else in the file, unknown fields included, is in the skeleton byte for byte.
+type skeleton struct {
+	data  []byte
+	holes []hole
+}
+
+// hole is a payload that was cut out of a TensorProto.
+type hole struct {
+	span     Span
+	field    protowire.Number // the field it came from: 9 raw_data, 4 float_data, …; 13 when it was external already
+	original []byte           // for external data: the records (fields 13 and 14) as they stood
+	location string           // for external data: as written in the file
+}
+
+// message kinds of the ONNX schema that can hold a tensor somewhere below.
+type kind int
+
+const (
+	kModel kind = iota + 1
+	kGraph
+	kNode
+	kAttr
+	kTensor
+	kSparse
+	kFunction
+	kTraining
+	kLeaf // any other message: no tensor below
+)
+
+// fieldSpec says what a length-delimited field holds and whether it may stand only once. protobuf merges repeated
+// occurrences of a singular message, other readers take the first or the last: such files are refused.
+type fieldSpec struct {
+	child kind // 0: bytes or string
+	once  bool
+	name  string
+}
+
+var schema = map[kind]map[protowire.Number]fieldSpec{
+	kModel:    {7: {kGraph, true, "graph"}, 20: {kTraining, false, "training_info"}, 25: {kFunction, false, "functions"}, 8: {kLeaf, false, "opset_import"}, 14: {kLeaf, false, "metadata_props"}},
+	kGraph:    {1: {kNode, false, "node"}, 2: {0, true, "name"}, 5: {kTensor, false, "initializer"}, 15: {kSparse, false, "sparse_initializer"}, 11: {kLeaf, false, "input"}, 12: {kLeaf, false, "output"}, 13: {kLeaf, false, "value_info"}},
+	kNode:     {5: {kAttr, false, "attribute"}, 3: {0, true, "name"}, 4: {0, true, "op_type"}, 7: {0, true, "domain"}},
+	kAttr:     {5: {kTensor, true, "t"}, 6: {kGraph, true, "g"}, 10: {kTensor, false, "tensors"}, 11: {kGraph, false, "graphs"}, 22: {kSparse, true, "sparse_tensor"}, 23: {kSparse, false, "sparse_tensors"}, 1: {0, true, "name"}, 4: {0, true, "s"}},
+	kTensor:   {8: {0, true, "name"}, 9: {0, true, "raw_data"}, 13: {kLeaf, false, "external_data"}},
+	kSparse:   {1: {kTensor, true, "values"}, 2: {kTensor, true, "indices"}},
+	kFunction: {7: {kNode, false, "node"}, 11: {kAttr, false, "attribute_proto"}},
+	kTraining: {1: {kGraph, true, "initialization"}, 2: {kGraph, true, "algorithm"}},
+}
+
+// payload fields of TensorProto: raw_data and the packed typed fields.
+var payloadFields = map[protowire.Number]string{4: "float_data", 5: "int32_data", 7: "int64_data", 9: "raw_data", 10: "double_data", 11: "uint64_data"}
+
+// skimmer walks a file once, front to back, keeping what is small and skipping what is large.
+type skimmer struct {
+	file  *DataFile
+	ext   func(location string) (*DataFile, error) // opens an external data file by its location
+	buf   []byte                                   // window [bufAt, bufAt+len(buf)) of the file
+	bufAt int64
+	kept  int64
+	nodes int
+	inits int
+	out   skeleton
+}
+
+// skim reads a model file into a skeleton.
+func skim(f *DataFile, ext func(string) (*DataFile, error)) (*skeleton, error) {
+	if f.Size == 0 {
+		return nil, errors.New("the file is empty")
+	}
+	s := &skimmer{file: f, ext: ext}
+	data, err := s.message(kModel, 0, f.Size, 0)
+	if err != nil {
+		return nil, err
+	}
+	s.out.data = data
+	return &s.out, nil
+}
+
+// at returns n bytes at offset off; they stay valid until the next call.
+func (s *skimmer) at(off, n int64) ([]byte, error) {
+	if off < s.bufAt || off+n > s.bufAt+int64(len(s.buf)) {
+		want := max(n, 64<<10)
+		want = min(want, s.file.Size-off)
+		if int64(cap(s.buf)) < want {
+			s.buf = make([]byte, want)
+		}
+		s.buf = s.buf[:want]
+		if _, err := s.file.f.ReadAt(s.buf, off); err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		s.bufAt = off
+	}
+	i := off - s.bufAt
+	return s.buf[i : i+n], nil
+}
+
+func (s *skimmer) varint(off, end int64) (uint64, int64, error) {
+	b, err := s.at(off, min(10, end-off))
+	if err != nil {
+		return 0, 0, err
+	}
+	v, n := protowire.ConsumeVarint(b)
+	if n < 0 {
+		return 0, 0, s.bad(off, "a broken number")
+	}
+	return v, int64(n), nil
+}
+
+func (s *skimmer) bad(off int64, what string) error {
+	return fmt.Errorf("not an ONNX model: %s at byte %d", what, off)
+}
+
+// message returns the skeleton of the message in [off, end).
+func (s *skimmer) message(k kind, off, end int64, depth int) ([]byte, error) {
+	if depth > maxDepth {
+		return nil, fmt.Errorf("messages nested deeper than %d at byte %d", maxDepth, off)
+	}
+	specs := schema[k]
+	var out []byte
+	var seen uint64 // singular fields met, by number (all are below 64)
+	t := tensorSkim{at: -1}
+	for off < end {
+		start := off
+		tag, n, err := s.varint(off, end)
+		if err != nil {
+			return nil, err
+		}
+		off += n
+		num, typ := protowire.DecodeTag(tag)
+		if num < protowire.MinValidNumber || num > protowire.MaxValidNumber {
+			return nil, s.bad(start, "an impossible field number")
+		}
+		spec, known := specs[num]
+		if known && typ != protowire.BytesType && !(k == kTensor && payloadFields[num] != "") {
+			return nil, s.bad(start, fmt.Sprintf("field %s of the wrong wire type", spec.name))
+		}
+		if known && spec.once {
+			if seen&(1<<uint(num)) != 0 {
+				return nil, fmt.Errorf("field %s stands twice at byte %d", spec.name, start)
+			}
+			seen |= 1 << uint(num)
+		}
+		if k == kTensor && num == holeField {
+			return nil, fmt.Errorf("reserved field %d in a tensor at byte %d", holeField, start)
+		}
+		switch typ {
+		case protowire.VarintType:
+			_, n, err := s.varint(off, end)
+			if err != nil {
+				return nil, err
+			}
+			off += n
+		case protowire.Fixed32Type:
+			off += 4
+		case protowire.Fixed64Type:
+			off += 8
+		case protowire.BytesType:
+			size, n, err := s.varint(off, end)
+			if err != nil {
+				return nil, err
+			}
+			off += n
+			if size > uint64(end-off) {
+				return nil, s.bad(start, "a field longer than what is left of the file")
+			}
+			body := off
+			off += int64(size)
+			if spec.child != 0 && spec.child != kLeaf {
+				if err := s.count(k, num); err != nil {
+					return nil, err
+				}
+				sub, err := s.message(spec.child, body, off, depth+1)
+				if err != nil {
+					return nil, err
+				}
+				out = protowire.AppendTag(out, num, typ)
+				out = protowire.AppendBytes(out, sub)
+				continue
+			}
+			if k == kTensor && payloadFields[num] != "" && int64(size) >= largePayload {
+				if err := t.cut(s, num, body, int64(size)); err != nil {
+					return nil, err
+				}
+				out = protowire.AppendTag(out, holeField, protowire.VarintType)
+				out = protowire.AppendVarint(out, uint64(len(s.out.holes)-1))
+				continue
+			}
+			if spec.name == "name" && size > maxName {
+				return nil, fmt.Errorf("a name of %d bytes at byte %d, more than %d", size, start, maxName)
+			}
+		default:
+			return nil, s.bad(start, "a group or an unknown wire type")
+		}
+		if off > end {
+			return nil, s.bad(start, "a field longer than what is left of the file")
+		}
+		if s.kept += off - start; s.kept > maxSkeleton {
+			return nil, fmt.Errorf("the graph part is larger than %d MB", maxSkeleton>>20)
+		}
+		rec, err := s.at(start, off-start)
+		if err != nil {
+			return nil, err
+		}
+		if k == kTensor {
+			if keep, err := t.record(num, typ, rec); err != nil {
+				return nil, fmt.Errorf("%w at byte %d", err, start)
+			} else if !keep {
+				if t.at < 0 {
+					t.at = len(out)
+				}
+				continue // set aside until the tensor is whole: external data
+			}
+		}
+		out = append(out, rec...)
+	}
+	if k == kTensor {
+		h, err := t.external(s)
+		if err != nil {
+			return nil, err
+		}
+		if h != nil {
+			s.out.holes = append(s.out.holes, *h)
+			rec := protowire.AppendVarint(protowire.AppendTag(nil, holeField, protowire.VarintType), uint64(len(s.out.holes)-1))
+			out = slices.Insert(out, t.at, rec...)
+		}
+	}
+	return out, nil
+}
+
+// headerLen returns how many bytes the tag and the length of a length-delimited record take.
+func headerLen(rec []byte) int {
+	_, n := protowire.ConsumeVarint(rec)
+	_, m := protowire.ConsumeVarint(rec[n:])
+	return n + m
+}
+
+func (s *skimmer) count(k kind, num protowire.Number) error {
+	switch {
+	case (k == kGraph || k == kFunction) && schema[k][num].child == kNode:
+		if s.nodes++; s.nodes > maxNodes {
+			return fmt.Errorf("more than %d nodes", maxNodes)
+		}
+	case k == kGraph && num == 5:
+		if s.inits++; s.inits > maxInits {
+			return fmt.Errorf("more than %d initializers", maxInits)
+		}
+	}
+	return nil
+}
+
+// tensorSkim gathers what must be judged over a whole TensorProto: exactly one value field, and external data.
+type tensorSkim struct {
+	dims     []int64
+	dtype    DType
+	values   string // the value field met, "" while none
+	cutField protowire.Number
+	entries  [][]byte // external_data records
+	location []byte   // data_location record
+	isExt    bool
+	typeSeen bool
+	at       int // where in the skeleton the records set aside stood, -1 while there are none
+}
+
+// record notes one small field of a tensor; it reports whether the field stays in the skeleton.
+func (t *tensorSkim) record(num protowire.Number, typ protowire.Type, rec []byte) (bool, error) {
+	body := rec[varintLen(rec):]
+	switch {
+	case num == 1: // dims, packed or not
+		if typ == protowire.BytesType {
+			body = rec[headerLen(rec):]
+		}
+		for len(body) > 0 {
+			v, n := protowire.ConsumeVarint(body)
+			if n < 0 {
+				return false, errors.New("a broken dimension")
+			}
+			t.dims = append(t.dims, int64(v))
+			body = body[n:]
+			if len(t.dims) > maxRank {
+				return false, fmt.Errorf("a tensor of more than %d dimensions", maxRank)
+			}
+		}
+	case num == 2:
+		if t.typeSeen {
+			return false, errors.New("field data_type stands twice")
+		}
+		t.typeSeen = true
+		v, _ := protowire.ConsumeVarint(body)
+		t.dtype = DType(v)
+	case num == 14:
+		if t.location != nil {
+			return false, errors.New("field data_location stands twice")
+		}
+		v, _ := protowire.ConsumeVarint(body)
+		t.location = bytes.Clone(rec)
+		t.isExt = v == 1
+		return false, nil
+	case num == 13:
+		t.entries = append(t.entries, bytes.Clone(rec))
+		return false, nil
+	case payloadFields[num] != "" || num == 6:
+		name := payloadFields[num]
+		if num == 6 {
+			name = "string_data"
+		}
+		if t.values != "" && t.values != name {
+			return false, fmt.Errorf("two value fields in one tensor, %s and %s", t.values, name)
+		}
+		if t.cutField != 0 {
+			return false, fmt.Errorf("value field %s in several parts", name)
+		}
+		t.values = name
+	}
+	return true, nil
+}
+
+func varintLen(b []byte) int {
+	_, n := protowire.ConsumeVarint(b)
+	return n
+}
+
+// cut turns a large payload into a hole.
+func (t *tensorSkim) cut(s *skimmer, num protowire.Number, off, size int64) error {
+	name := payloadFields[num]
+	switch {
+	case t.values != "" && t.values != name:
+		return fmt.Errorf("two value fields in one tensor, %s and %s, at byte %d", t.values, name, off)
+	case t.values != "":
+		return fmt.Errorf("value field %s in several parts at byte %d", name, off)
+	}
+	t.values, t.cutField = name, num
+	s.out.holes = append(s.out.holes, hole{span: Span{s.file, off, size}, field: num})
+	return nil
+}
+
+// external turns external data into a hole once the tensor is whole. Without external data it returns nil; records that
+// were set aside for nothing (a data_location of 0, say) are kept as they stood.
+func (t *tensorSkim) external(s *skimmer) (*hole, error) {
+	var original []byte
+	for _, e := range t.entries {
+		original = append(original, e...)
+	}
+	original = append(original, t.location...)
+	if !t.isExt {
+		if len(t.entries) > 0 {
+			return nil, errors.New("a tensor has external_data but its data_location says otherwise")
+		}
+		if len(original) == 0 {
+			return nil, nil
+		}
+		return &hole{field: 14, original: original}, nil
+	}
+	if t.values != "" {
+		return nil, fmt.Errorf("a tensor has both external data and %s", t.values)
+	}
+	e, err := parseExternal(t.entries)
+	if err != nil {
+		return nil, err
+	}
+	f, err := s.ext(e.location)
+	if err != nil {
+		return nil, err
+	}
+	want, err := ByteSize(t.dtype, t.dims)
+	if err != nil {
+		return nil, fmt.Errorf("external tensor: %w", err)
+	}
+	length := e.length
+	if length < 0 {
+		length = want
+	}
+	if length != want {
+		return nil, fmt.Errorf("external data in %q: length %d, but the shape %v of %v takes %d bytes", e.location, length, t.dims, t.dtype, want)
+	}
+	if stop, ok := checkedAdd(e.offset, length); !ok || stop > f.Size {
+		return nil, fmt.Errorf("external data in %q: offset %d + length %d is past the end of the file (%d bytes)", e.location, e.offset, length, f.Size)
+	}
+	return &hole{span: Span{f, e.offset, length}, field: 13, original: original, location: e.location}, nil
+}
