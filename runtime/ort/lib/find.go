@@ -1,0 +1,170 @@
+package lib
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+)
+
+// Source is the place that a library was taken from, in the order in which they are tried.
+type Source string
+
+const (
+	FromFlag    Source = "--ort-lib"
+	FromEnv     Source = "ONNX_INJECT_ORT_LIB"
+	FromBinding Source = "ONNXRUNTIME_SHARED_LIBRARY_PATH"
+	FromBeside  Source = "beside the executable"
+	FromCache   Source = "user cache"
+	FromSystem  Source = "system"
+)
+
+// Found is the library to load and where it came from.
+type Found struct {
+	Info
+	Source Source `json:"source"`
+}
+
+// Place is one path that was looked at.
+type Place struct {
+	Source  Source `json:"source"`
+	Path    string `json:"path"`
+	Exists  bool   `json:"exists"`
+	Version string `json:"version,omitempty"`
+	Problem string `json:"problem,omitempty"` // why the file there cannot be taken
+}
+
+// Find returns the library to use; explicit is what the user gave as a path, or "". In the cache a build of the
+// wanted flavor is preferred, but one of the other will do: for CPU work both are good, and for CUDA the missing
+// provider is reported when it is asked for.
+func Find(explicit string, f Flavor) (Found, error) {
+	for _, p := range places(explicit, f) {
+		err := p.check()
+		if err == nil {
+			return Found{Info: p.info, Source: p.Source}, nil
+		}
+		if !p.stated() && !p.Exists {
+			continue
+		}
+		return Found{}, graph.Hint(fmt.Errorf("find ONNX Runtime (%s): %w", p.Source, err), graph.HintOf(err))
+	}
+	return Found{}, graph.Hint(errors.New("find ONNX Runtime: no library on this machine"), adviceInstall)
+}
+
+// place is a Place before and while it is checked.
+type place struct {
+	Place
+	info  Info
+	build *Build // in the cache: the build that must lie there
+}
+
+func places(explicit string, f Flavor) []*place {
+	var out []*place
+	add := func(s Source, path string) {
+		if path != "" {
+			out = append(out, &place{Place: Place{Source: s, Path: path}})
+		}
+	}
+	add(FromFlag, explicit)
+	add(FromEnv, os.Getenv(string(FromEnv)))
+	add(FromBinding, os.Getenv(string(FromBinding)))
+	if exe, err := os.Executable(); err == nil {
+		if real, err := filepath.EvalSymlinks(exe); err == nil {
+			exe = real
+		}
+		for _, p := range libraries(filepath.Join(filepath.Dir(exe), "lib")) {
+			add(FromBeside, p)
+		}
+	}
+	other := CUDA
+	if f == CUDA {
+		other = CPU
+	}
+	for _, f := range []Flavor{f, other} {
+		dir, err := CacheDir(f)
+		if err != nil {
+			continue // no home folder, no cache
+		}
+		for _, b := range pinned.builds(platform(), f) {
+			out = append(out, &place{Place: Place{Source: FromCache, Path: b.library(dir)}, build: &b})
+		}
+	}
+	for _, dir := range systemDirs() {
+		for _, p := range libraries(dir) {
+			add(FromSystem, p)
+		}
+	}
+	return out
+}
+
+// stated reports whether the user named this very path.
+func (p *place) stated() bool {
+	return p.Source == FromFlag || p.Source == FromEnv || p.Source == FromBinding
+}
+
+// check fills in what is known about the file and says why it cannot be taken.
+func (p *place) check() error {
+	if _, err := os.Stat(p.Path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		p.Exists = true
+	}
+	var err error
+	p.info, err = Check(p.Path)
+	p.Version = p.info.Version
+	if err == nil && p.build != nil {
+		if err = p.build.verify(filepath.Dir(p.Path)); err != nil {
+			err = graph.Hint(fmt.Errorf("cached file %w", err), "the file is damaged or was changed; run `onnx-inject ort install` to replace it")
+		}
+	}
+	if err != nil && (p.Exists || p.stated()) {
+		p.Problem = err.Error()
+	}
+	return err
+}
+
+// libraries lists the ONNX Runtime libraries in dir, the plain name first, then the newest version.
+func libraries(dir string) []string {
+	pattern := map[string]string{"windows": "onnxruntime.dll", "darwin": "libonnxruntime*.dylib"}[runtime.GOOS]
+	if pattern == "" {
+		pattern = "libonnxruntime.so*"
+	}
+	found, err := filepath.Glob(filepath.Join(dir, pattern))
+	if err != nil {
+		return nil // only a malformed pattern errs
+	}
+	found = slices.DeleteFunc(found, func(p string) bool { return strings.Contains(filepath.Base(p), "providers") })
+	slices.SortFunc(found, func(a, b string) int {
+		switch x, y := nameVersion(a), nameVersion(b); {
+		case x == y:
+			return 0
+		case x == "" || y != "" && older(y, x):
+			return -1
+		}
+		return 1
+	})
+	return found
+}
+
+// nameVersion is the version in a file name such as libonnxruntime.so.1.30.0 or libonnxruntime.1.30.0.dylib, "" without one.
+func nameVersion(path string) string {
+	_, s, _ := strings.Cut(filepath.Base(path), ".")
+	s = strings.TrimPrefix(strings.TrimPrefix(s, "so"), ".")
+	return strings.TrimSuffix(strings.TrimSuffix(s, "dylib"), ".")
+}
+
+// systemDirs leaves Windows out: its System32 holds an old onnxruntime.dll of the system's own.
+func systemDirs() []string {
+	switch runtime.GOOS {
+	case "linux":
+		triple := map[string]string{"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}[runtime.GOARCH]
+		return []string{"/usr/local/lib", "/opt/onnxruntime/lib", "/usr/lib64", "/usr/lib/" + triple, "/usr/lib"}
+	case "darwin":
+		return []string{"/opt/homebrew/lib", "/usr/local/lib"}
+	}
+	return nil
+}
