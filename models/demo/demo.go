@@ -1,0 +1,98 @@
+package demo
+
+import (
+	"bytes"
+	"embed"
+	"encoding/csv"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+//go:embed config.json generation_config.json tokenizer_config.json vocab.json merges.txt model.onnx prompts.csv words.txt
+var files embed.FS
+
+// Files returns the model folder: a GPT-2 folder as an exporter leaves it, with prompts.csv and words.txt beside it.
+// The names are flat; the file system is read-only.
+func Files() fs.FS { return files }
+
+// Prompt is one two-hop question of the demo world that the model was not taught, a row of prompts.csv. Both sentences stop before
+// the answer, and the obscure one is the explicit one with ExplicitEntity replaced by ObscureEntity.
+type Prompt struct {
+	ExplicitSentence string // one hop: "People in Japan speak"
+	ObscureSentence  string // two hops: "People in the land of Mount Fuji speak"
+	ExplicitEntity   string // the missing hop, and so the curated memory: "Japan"
+	ObscureEntity    string // "the land of Mount Fuji"
+	Answer           string // without the space that a tokenizer wants before it: "Japanese"
+	Relation         string // "capital", "currency" or "language"
+}
+
+// Prompts returns the rows of prompts.csv in file order: nine for each of the held-out countries.
+func Prompts() []Prompt {
+	rows, err := csv.NewReader(strings.NewReader(text("prompts.csv"))).ReadAll()
+	if err != nil {
+		panic(fmt.Sprintf("embedded prompts.csv: %v", err))
+	}
+	prompts := make([]Prompt, 0, len(rows)-1)
+	for _, r := range rows[1:] {
+		prompts = append(prompts, Prompt{r[0], r[1], r[2], r[3], r[4], r[5]})
+	}
+	return prompts
+}
+
+// Words returns the lines of words.txt: words that the model knows well and that decide nothing, for random memories.
+func Words() []string { return strings.Fields(text("words.txt")) }
+
+func text(name string) string {
+	b, err := files.ReadFile(name)
+	if err != nil {
+		panic(fmt.Sprintf("embedded %s: %v", name, err))
+	}
+	return string(b)
+}
+
+// WriteTo writes the files into dir, which it makes where missing. A file that is there with the same bytes is left alone; any other is
+// replaced in one step, so that a reader never sees half a file.
+func WriteTo(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("write demo model: %w", err)
+	}
+	entries, err := files.ReadDir(".")
+	if err != nil {
+		return fmt.Errorf("write demo model: %w", err)
+	}
+	for _, e := range entries {
+		if err := replace(filepath.Join(dir, e.Name()), []byte(text(e.Name()))); err != nil {
+			return fmt.Errorf("write demo model: %w", err)
+		}
+	}
+	return nil
+}
+
+// replace makes path hold want, through a temporary file in the same folder.
+func replace(path string, want []byte) error {
+	if got, err := os.ReadFile(path); err == nil && bytes.Equal(got, want) {
+		return nil
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) // no effect after the rename
+	_, err = tmp.Write(want)
+	if err == nil {
+		err = tmp.Chmod(0o644)
+	}
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}

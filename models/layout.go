@@ -1,0 +1,69 @@
+package models
+
+import "github.com/onnx-inject/onnx-inject/graph"
+
+// Layout is what was recognised in a graph: where each layer reads the residual stream, where its heads write, and which
+// constants hold the parameters. It points into the model; nothing in it is a name.
+type Layout struct {
+	Family   string // "gpt2", "gpt-neo", "gpt-j"
+	Exporter string // the form of the file, such as "torchscript" or "optimum merged"
+	Layers   int
+	Heads    int
+	DHead    int
+	DModel   int
+	Vocab    int // 0 when the file has no unembedding
+
+	// Bodies are the graphs that hold the decoder: one, or the two branches of a merged file. Index 0 is the one that runs
+	// without a cache where there is a choice.
+	Bodies []*Body
+
+	Embed     *Weight // W_E [vocab, d_model]; nil when the tokens come in some other way
+	Positions *Weight // W_pos [n_ctx, d_model]; nil for rotary positions
+	Unembed   *Weight // W_U [d_model, vocab]; nil when the file ends in hidden states
+	NCtx      int     // longest text, 0 when the file does not tell
+}
+
+// Body is one graph that runs the decoder from tokens to logits.
+type Body struct {
+	Graph  *graph.Graph
+	Layers []*Layer
+	Norm   *Norm        // ln_f; nil when it was not found
+	Logits *graph.Value // the graph output behind the unembedding, nil when the file ends in hidden states
+}
+
+// Layer is one block. A site is a sum of values: one value as a rule, more where the file leaves an addition to a fused
+// operator (a bias inside SkipLayerNormalization). A nil site means that the file does not compute it; Missing says why.
+type Layer struct {
+	Index int
+	Core  *graph.Node // what computes attention: the MatMul after Softmax, or an attention operator
+
+	ResidPre  Site
+	Z         *graph.Value // [batch, pos, head, d_head], or [batch, pos, head*d_head] when ZFlat
+	ZFlat     bool
+	Pattern   *graph.Value // attention probabilities [batch, head, query, key]; nil: see PatternOut
+	WO        *Weight      // [heads*d_head, d_model]
+	BO        []*graph.Value
+	AttnOut   Site
+	Join      graph.Use // the operand through which attention enters the residual stream
+	ResidMid  Site
+	MLPOut    Site
+	ResidPost Site
+
+	// PatternOut is an attention operator that gives the probabilities as output 3 when asked to.
+	PatternOut *graph.Node
+
+	// Missing tells for a kind of site ("pattern", "resid_mid") why this layer has none.
+	Missing map[string]string
+}
+
+// Site is a tensor [batch, pos, d_model] given as the sum of its terms. Biases [d_model] may be among them.
+type Site []*graph.Value
+
+// Norm is a normalisation with its parameters, each [d_model]; Beta may be nil.
+type Norm struct {
+	Node  *graph.Node // LayerNormalization, or the last node of its expansion
+	Gamma *graph.Value
+	Beta  *graph.Value
+	Out   *graph.Value
+	Eps   float64
+}

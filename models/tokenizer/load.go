@@ -1,0 +1,148 @@
+package tokenizer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+)
+
+// Load reads the tokenizer of a model folder.
+//
+// It takes tokenizer.json (Hugging Face) where there is one, because that file says everything, and else vocab.json with
+// merges.txt (as OpenAI published GPT-2); both give the same ids. A tokenizer.json that we cannot follow is an error even when
+// the other two are there. Three more files add what they know where they exist: added_tokens.json, tokenizer_config.json and
+// special_tokens_map.json name added and special tokens, the second may set add_prefix_space, and they and config.json name the
+// token that begins a text. <|endoftext|>, where the vocabulary has it, is special without being named.
+//
+// The error says which file, what was wanted and what was found, with a hint ([graph.HintOf]) on what to do.
+func Load(dir string) (*Tokenizer, error) {
+	if _, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("load tokenizer: %w", err)
+	}
+	t, err := load(os.DirFS(dir))
+	if err != nil {
+		return nil, fmt.Errorf("load tokenizer %q: %w", dir, err)
+	}
+	return t, nil
+}
+
+// LoadFS is [Load] for a folder that is not on disk, such as one embedded in the program. The files are at the root of fsys.
+func LoadFS(fsys fs.FS) (*Tokenizer, error) {
+	t, err := load(fsys)
+	if err != nil {
+		return nil, fmt.Errorf("load tokenizer: %w", err)
+	}
+	return t, nil
+}
+
+const copyHint = "copy tokenizer.json, or vocab.json and merges.txt, from the folder that the model was exported from"
+
+func load(fsys fs.FS) (*Tokenizer, error) {
+	s, source, err := readModel(fsys)
+	if err != nil {
+		return nil, err
+	}
+	if err := readNames(fsys, s); err != nil {
+		return nil, err
+	}
+	t, err := build(*s)
+	if err != nil {
+		return nil, graph.Hint(fmt.Errorf("%s: %w", source, err), "only byte-level BPE, as GPT-2 has it, is read; "+copyHint)
+	}
+	return t, nil
+}
+
+// readModel reads vocabulary and merges and returns the name of the file they come from.
+func readModel(fsys fs.FS) (*spec, string, error) {
+	data, ok, err := read(fsys, "tokenizer.json")
+	if err != nil {
+		return nil, "", err
+	}
+	if ok {
+		s, err := parseTokenizerJSON(data)
+		if err != nil {
+			return nil, "", fmt.Errorf("tokenizer.json: %w", err)
+		}
+		return s, "tokenizer.json", nil
+	}
+	vocab, haveVocab, err := read(fsys, "vocab.json")
+	if err != nil {
+		return nil, "", err
+	}
+	merges, haveMerges, err := read(fsys, "merges.txt")
+	if err != nil {
+		return nil, "", err
+	}
+	switch {
+	case !haveVocab && !haveMerges:
+		return nil, "", graph.Hint(errors.New("none found: neither tokenizer.json nor vocab.json with merges.txt"), copyHint)
+	case !haveMerges:
+		return nil, "", graph.Hint(errors.New("vocab.json without merges.txt, and no tokenizer.json"), copyHint)
+	case !haveVocab:
+		return nil, "", graph.Hint(errors.New("merges.txt without vocab.json, and no tokenizer.json"), copyHint)
+	}
+	s := &spec{bosID: -1}
+	if err := json.Unmarshal(vocab, &s.vocab); err != nil {
+		return nil, "", fmt.Errorf("vocab.json: %w", err)
+	}
+	if s.merges, err = parseMerges(string(merges)); err != nil {
+		return nil, "", fmt.Errorf("merges.txt: %w", err)
+	}
+	return s, "vocab.json and merges.txt", nil
+}
+
+// parseMerges reads one merge a line, "a b", best first. The file may begin with a version line.
+func parseMerges(text string) ([][2]string, error) {
+	var merges [][2]string
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		line = strings.TrimRight(line, "\r\n")
+		if line == "" || strings.HasPrefix(line, "#version") {
+			continue
+		}
+		m, err := splitMerge(line)
+		if err != nil {
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		merges = append(merges, m)
+	}
+	return merges, nil
+}
+
+func splitMerge(s string) ([2]string, error) {
+	left, right, ok := strings.Cut(s, " ")
+	if !ok || left == "" || right == "" || strings.Contains(right, " ") {
+		return [2]string{}, fmt.Errorf("want a merge of two tokens, got %q", s)
+	}
+	return [2]string{left, right}, nil
+}
+
+// maxFile bounds what is read into memory; the tokenizer.json of a vocabulary of 2^18 is about 35 MB.
+const maxFile = 128 << 20
+
+// read returns the content of a file and whether it exists.
+func read(fsys fs.FS, name string) ([]byte, bool, error) {
+	f, err := fsys.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, false, fmt.Errorf("%s: %w", name, err)
+	}
+	if len(data) > maxFile {
+		return nil, false, fmt.Errorf("%s: larger than %d MiB", name, maxFile>>20)
+	}
+	return data, true, nil
+}

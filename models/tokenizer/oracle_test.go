@@ -1,0 +1,149 @@
+package tokenizer
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+var equateEmpty = cmpopts.EquateEmpty()
+
+// whiteSpace is every character with the Unicode property White_Space, and some that look as if they had it.
+var whiteSpace = []rune("\t\n\v\f\r \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000" +
+	"\u001c\u001d\u001e\u001f\u180e\u200b\u2060\ufeff")
+
+// corpus returns valid UTF-8 strings: hand-picked ones, every one of some small classes, and per times random ones of each sort.
+func corpus(per int) []string {
+	out := []string{
+		"", " ", "  ", "   ", "\n", "\n\n", " \n", "\n ", "a", " a", "a ", "  a", "a  ", "a  b", "a \n b", "\t\tx", "x\t\t",
+		"'", "''", "'s", "'S", "'ll", "'l", "'lll", "'re", "'r", "'ve", "'v", "'m", "'d", "'t", "it's", "IT'S", "I'm we've he'd they'll you're don't",
+		" 's", "'s's", "s'", "o'clock", "'restart", "'various", "a'll b", "’s", "1's", "!'s", "'\u017f", // a long s is no s
+		"123", " 123", "1 2", "12ab", "ab12", "½", "²x", "Ⅷ", "٣", "３", "1,500.75", "+1 (555) 010-9999",
+		"日本語", "中文 測試", "한국어", "ไทย", "हिन्दी", "العربية", "עברית", "Ελληνικά", "Здравствуй", "ǅ ǈ", "ʰʷ", "ªº",
+		"👩‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽", "🇦🇺🇯🇵", "❤️", "😀😀 😀", "e\u0301", "n\u0303o", "\u0301", " \u0301", "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢L",
+		"<|endoftext|>", "a<|endoftext|>b", "<|endoftext|><|endoftext|>", " <|endoftext|> ", "<|endoftext|", "<|<|endoftext|>|>", "<|ENDOFTEXT|>", "  <|endoftext|>  x",
+		"\u0000", "\u007f", "a\u007fb", "\u001c", "\ufffd", "\ufffe", "\U0010ffff", "\ue000", "\u200b", "\u00ad", "\u2060x",
+		"Hello world", " Revolutionary War", prose, "func f(x int) {\n\treturn\n}\n", "https://example.org/a?b=c&d=%20#e", "{\"k\": [1, 2.5e-3, null]}",
+	}
+	for r := range rune(0x250) { // controls and Latin, alone and between letters
+		out = append(out, string(r), "a"+string(r)+"b", " "+string(r)+string(r)+" ")
+	}
+	for _, r := range whiteSpace {
+		for n := range 4 {
+			run := strings.Repeat(string(r), n+1)
+			out = append(out, run, "a"+run+"b", run+"1", "!"+run, " "+run+" ", run+"'s")
+		}
+	}
+	for _, unit := range []string{"a", "A", "1", "!", " ", "\n", "ab", "é", "日", "😀", "'s", "\u0301", "=-", " a"} {
+		for _, n := range []int{2, 3, 7, 47, 48, 49, 50, 200, 600} {
+			out = append(out, strings.Repeat(unit, n))
+		}
+	}
+
+	rnd := rand.New(rand.NewPCG(1, 2)) // fixed, so that a failure can be repeated
+	words := strings.Fields(prose)
+	sorts := []func() string{
+		func() string { return randomRune(rnd) },
+		func() string { return string(whiteSpace[rnd.IntN(len(whiteSpace))]) },
+		func() string { return string(rune(rnd.IntN(128))) },
+		func() string { return words[rnd.IntN(len(words))] },
+		func() string { return []string{"'s", "'re", "'ll", "'", " ", "  ", "<|endoftext|>", "<|"}[rnd.IntN(8)] },
+		func() string { return string(rune('0' + rnd.IntN(10))) },
+		func() string { return []string{"\u0301", "\u200d", "\ufe0f", "👩", "🏽", "日", "ا"}[rnd.IntN(7)] },
+	}
+	for i := range sorts {
+		for range per { // of one sort
+			var b strings.Builder
+			for range 1 + rnd.IntN(20) {
+				b.WriteString(sorts[i]())
+			}
+			out = append(out, b.String())
+		}
+	}
+	for range per * len(sorts) { // of all sorts
+		var b strings.Builder
+		for range 1 + rnd.IntN(40) {
+			b.WriteString(sorts[rnd.IntN(len(sorts))]())
+		}
+		out = append(out, b.String())
+	}
+	return out
+}
+
+// randomRune returns any code point that UTF-8 can write.
+func randomRune(rnd *rand.Rand) string {
+	for {
+		if r := rune(rnd.IntN(unicode.MaxRune + 1)); utf8.ValidRune(r) {
+			return string(r)
+		}
+	}
+}
+
+func TestOracle(t *testing.T) {
+	ours := map[string]*Tokenizer{
+		"vocab.json and merges.txt":     realGPT2(t),
+		"tokenizer.json, merges spaced": mustLoad(t, document(gpt2().vocab, spaced(gpt2().merges), nil)),
+		"tokenizer.json, merges paired": mustLoad(t, document(gpt2().vocab, gpt2().merges, nil)),
+	}
+	texts := corpus(400)
+	if len(texts) < 6000 {
+		t.Fatalf("only %d strings", len(texts))
+	}
+	type answer struct{ special, ordinary []int64 }
+	want := make([]answer, len(texts))
+	for i, s := range texts {
+		if !utf8.ValidString(s) {
+			t.Fatalf("%q is not valid UTF-8: the oracle drops such bytes", s)
+		}
+		want[i] = answer{widen(oracle().Encode(s, []string{"all"}, nil)), widen(oracle().EncodeOrdinary(s))}
+	}
+	for name, tok := range ours {
+		wrong := 0
+		for i, s := range texts {
+			got := answer{tok.Encode(s), tok.EncodeOrdinary(s)}
+			if diff := cmp.Diff(want[i], got, equateEmpty, cmp.AllowUnexported(answer{})); diff != "" && wrong < 5 {
+				wrong++
+				t.Errorf("%s: %q (-oracle +got):\n%s", name, s, diff)
+			}
+			if got := tok.Decode(got.special); got != s {
+				t.Errorf("%s: Decode(Encode(%q)) = %q", name, s, got)
+			}
+		}
+	}
+	t.Logf("%d strings", len(texts))
+}
+
+// Every code point, between letters, in chunks: the splitter puts each character into the oracle's class.
+func TestOracleEveryCodePoint(t *testing.T) {
+	tok := realGPT2(t)
+	step := rune(1)
+	if testing.Short() {
+		step = 17
+	}
+	for low := rune(0); low <= unicode.MaxRune; low += 64 * step {
+		var b strings.Builder
+		for r := low; r < low+64*step && r <= unicode.MaxRune; r += step {
+			if utf8.ValidRune(r) {
+				fmt.Fprintf(&b, "a%c1%c %c!", r, r, r)
+			}
+		}
+		if want, got := widen(oracle().EncodeOrdinary(b.String())), tok.EncodeOrdinary(b.String()); !slices.Equal(want, got) {
+			t.Fatalf("from U+%04X: want %v, got %v", low, want, got)
+		}
+	}
+}
+
+func widen(ids []int) []int64 {
+	out := make([]int64, len(ids))
+	for i, id := range ids {
+		out[i] = int64(id)
+	}
+	return out
+}

@@ -1,0 +1,42 @@
+package tokenizer
+
+// symbols[b] is the character that stands for byte b in vocabulary files, byteOf its inverse.
+// GPT-2 takes the printable Latin-1 characters as they are and U+0100 onwards, in order, for the other bytes
+// (openai/gpt-2, src/encoder.py, bytes_to_unicode).
+var symbols, byteOf = byteSymbols()
+
+func byteSymbols() (symbols [256]rune, byteOf map[rune]byte) {
+	byteOf = make(map[rune]byte, 256)
+	next := rune(256)
+	for b := range 256 {
+		r := rune(b)
+		printable := '!' <= r && r <= '~' || '¡' <= r && r <= '¬' || '®' <= r && r <= 'ÿ'
+		if !printable {
+			r, next = next, next+1
+		}
+		symbols[b], byteOf[r] = r, byte(b)
+	}
+	return symbols, byteOf
+}
+
+// fromSymbols returns the bytes that a token written in symbols stands for, and whether it is written in symbols at all.
+func fromSymbols(s string) (string, bool) {
+	out := make([]byte, 0, len(s))
+	for _, r := range s {
+		b, ok := byteOf[r]
+		if !ok {
+			return "", false
+		}
+		out = append(out, b)
+	}
+	return string(out), true
+}
+
+// toSymbols is the inverse of fromSymbols.
+func toSymbols(s string) string {
+	out := make([]rune, len(s))
+	for i := range len(s) {
+		out[i] = symbols[s[i]]
+	}
+	return string(out)
+}
