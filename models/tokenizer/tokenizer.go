@@ -141,15 +141,16 @@ func build(s spec) (*Tokenizer, error) {
 	}
 	addedID := make(map[string]int64, len(s.added))
 	for _, a := range s.added {
-		if id, ok := s.vocab[a.text]; ok && id != a.id {
-			return nil, fmt.Errorf("added token %q: id %d, but %d in the vocabulary", a.text, a.id, id)
+		if id, ok := s.vocab[a.text]; ok {
+			if id != a.id {
+				return nil, fmt.Errorf("added token %q: id %d, but %d in the vocabulary", a.text, a.id, id)
+			}
+			if text, ok := fromSymbols(a.text); ok && text != a.text { // one id for two strings could not be decoded
+				return nil, fmt.Errorf("added token %q: the vocabulary spells %q so", a.text, text)
+			}
 		}
 		if id, ok := addedID[a.text]; ok && id != a.id {
 			return nil, fmt.Errorf("added token %q: id %d, but %d further up", a.text, a.id, id)
-		}
-		if text, ok := fromSymbols(a.text); ok && text != a.text && owner[a.id] != "" && s.vocab[a.text] == a.id {
-			// One id for two strings could not be decoded.
-			return nil, fmt.Errorf("added token %q: the vocabulary spells %q so", a.text, text)
 		}
 		addedID[a.text] = a.id
 		if err := claim(a.text, a.id); err != nil {
