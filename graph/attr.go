@@ -19,7 +19,7 @@ type Attr struct {
 }
 
 // Attrs are attribute values by name, for building nodes. Values are int, int64, float64, string, []int64, []float32,
-// or *Tensor.
+// *Tensor, or a *Const of the same model, whose bytes stay where they are.
 type Attrs map[string]any
 
 // HasAttr reports whether the node carries the attribute.
@@ -175,6 +175,15 @@ func newAttr(name string, v any) (*Attr, error) {
 		set(onnxpb.AttributeProto_TENSOR)
 		pb.T = tensorProto("", v)
 		a.tensor = constOf(v)
+	case *Const:
+		set(onnxpb.AttributeProto_TENSOR)
+		raw, err := marshal.Marshal(pb)
+		if err != nil {
+			return nil, err
+		}
+		a.tensor = v
+		a.raw = appendMessage(raw, 5, encodeTensor("", v))
+		return a, nil
 	default:
 		return nil, fmt.Errorf("attribute %q of type %T", name, v)
 	}

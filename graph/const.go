@@ -20,6 +20,7 @@ type Const struct {
 	field protowire.Number
 	ext   string // location as written in the file, when external
 	hole  int    // number in the model's holes; meaningful when span is set
+	raw   []byte // TensorProto as read, large payload cut out; nil for a new one
 }
 
 func constOf(t *Tensor) *Const { return &Const{DType: t.DType, Dims: t.Dims, small: t} }
@@ -126,7 +127,7 @@ func (d *decoder) decodeTensor(body []byte) (*Const, error) {
 	if err := unmarshal.Unmarshal(body, pb); err != nil {
 		return nil, err
 	}
-	c := &Const{DType: DType(pb.GetDataType()), Dims: pb.GetDims()}
+	c := &Const{DType: DType(pb.GetDataType()), Dims: pb.GetDims(), raw: body}
 	if _, known := dtypes[c.DType]; !known {
 		return nil, fmt.Errorf("tensor %q has element type %d, which ONNX does not define", pb.GetName(), pb.GetDataType())
 	}
@@ -273,6 +274,16 @@ func unpackTyped(d DType, dims []int64, field protowire.Number, data []byte) (*T
 		return nil, fmt.Errorf("shape %v of %v takes %d bytes, the file has %d", dims, d, want, len(t.Data))
 	}
 	return t, nil
+}
+
+// encodeTensor returns the TensorProto of a constant under a name: as read where it comes from a file, so that its large
+// payload stays there.
+func encodeTensor(name string, c *Const) []byte {
+	if c.raw != nil {
+		return rename(c.raw, 8, name)
+	}
+	b, _ := marshal.Marshal(tensorProto(name, c.small)) // a message of plain fields cannot fail
+	return b
 }
 
 // tensorProto makes the message of a new tensor.

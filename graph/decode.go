@@ -184,7 +184,7 @@ func (d *decoder) decodeScope(body []byte, owner *Node, attr string, outer *scop
 			if err != nil {
 				return fmt.Errorf("node %q: %w", n.name, err)
 			}
-			n.rawIn = p.inputs
+			n.rawIn, n.label = p.inputs, n.name
 			for i, name := range n.rawOut {
 				if name == "" {
 					n.outs = append(n.outs, nil)
@@ -220,7 +220,7 @@ func (d *decoder) decodeScope(body []byte, owner *Node, attr string, outer *scop
 				v.Type = constType(c)
 			}
 			g.inits = append(g.inits, v)
-			rec.obj = v
+			rec.obj, rec.name = v, name
 		case 11:
 			name, t, err := decodeValueInfo(body)
 			if err != nil {
@@ -236,7 +236,7 @@ func (d *decoder) decodeScope(body []byte, owner *Node, attr string, outer *scop
 			}
 			v.input, v.Type = true, t
 			g.inputs = append(g.inputs, v)
-			rec.obj = v
+			rec.obj, rec.name = v, name
 		}
 		g.records = append(g.records, rec)
 		return nil
@@ -266,7 +266,7 @@ func (d *decoder) decodeScope(body []byte, owner *Node, attr string, outer *scop
 			if v.Type.DType == 0 || r.num == 12 && v.init == nil {
 				v.Type = t
 			}
-			r.obj = v
+			r.obj, r.name = v, name
 			if r.num == 12 {
 				g.outputs = append(g.outputs, v)
 			}

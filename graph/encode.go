@@ -113,123 +113,137 @@ func lastOf(recs []record) map[int32]int {
 func (g *Graph) encode() []byte {
 	recs := g.records
 	if recs == nil {
-		recs = []record{{num: 2, raw: protowire.AppendString(protowire.AppendTag(nil, 2, protowire.BytesType), g.name)}}
+		recs = []record{{num: 2, raw: appendStrings(nil, 2, []string{g.name})}}
 	}
-	e := &graphEncoder{g: g, known: map[any]bool{}, live: map[any]bool{}}
+	e := newGraphEncoder(g, recs)
+	last := lastOf(recs)
+	for i, r := range recs {
+		e.record(r)
+		if l := e.lanes[r.num]; l != nil && i == last[r.num] {
+			e.upTo(l, len(l.objs))
+		}
+	}
+	for _, num := range laneOrder {
+		e.upTo(e.lanes[num], len(e.lanes[num].objs))
+	}
+	return e.out
+}
+
+// laneOrder are the fields of GraphProto whose elements an edit may add, drop or move.
+var laneOrder = []int32{1, 5, 11, 12} // node, initializer, input, output
+
+// lane is one repeated field on its way out. Its objects are written in the graph's order, each at the place of its
+// record in the file, new ones before the next old one.
+type lane struct {
+	num   int32
+	objs  []any
+	index map[any]int
+	recs  map[any]record
+	next  int // objects before this index are written
+}
+
+type graphEncoder struct {
+	out   []byte
+	lanes map[int32]*lane
+	live  map[*Value]bool // values that are still there: information about others goes
+}
+
+func newGraphEncoder(g *Graph, recs []record) *graphEncoder {
+	e := &graphEncoder{lanes: map[int32]*lane{}, live: map[*Value]bool{}}
+	for _, num := range laneOrder {
+		e.lanes[num] = &lane{num: num, index: map[any]int{}, recs: map[any]record{}}
+	}
+	add := func(num int32, obj any) {
+		l := e.lanes[num]
+		l.index[obj] = len(l.objs)
+		l.objs = append(l.objs, obj)
+	}
+	for _, n := range g.nodes {
+		add(1, n)
+	}
+	for num, vs := range map[int32][]*Value{5: g.inits, 11: g.inputs, 12: g.outputs} {
+		for _, v := range vs {
+			add(num, v)
+		}
+	}
 	for _, r := range recs {
-		if r.obj != nil && r.num != 13 {
-			e.known[key{r.num, r.obj}] = true
+		if l := e.lanes[r.num]; l != nil {
+			l.recs[r.obj] = r
 		}
 	}
 	for _, v := range g.values() {
 		e.live[v] = true
 	}
-	last := lastOf(recs)
-	for i, r := range recs {
-		e.record(r)
-		if i == last[r.num] {
-			e.fresh(r.num)
-		}
-	}
-	for _, num := range []int32{1, 5, 11, 12, 13} {
-		if last[num] < 0 {
-			e.fresh(num)
-		}
-	}
-	return e.out
+	return e
 }
 
-type key struct {
-	num int32
-	obj any
-}
-
-type graphEncoder struct {
-	g     *Graph
-	out   []byte
-	next  int          // nodes before this index are written
-	known map[any]bool // objects that have a record
-	live  map[any]bool // values that are still there
-}
-
-// record writes one field as it was read, unless its object is gone or has changed.
+// record writes one field of the file, and with it what now stands before it.
 func (e *graphEncoder) record(r record) {
-	switch r.num {
-	case 1:
-		if i := slices.Index(e.g.nodes[e.next:], r.obj.(*Node)); i >= 0 {
-			e.nodes(e.next + i + 1)
+	if l := e.lanes[r.num]; l != nil {
+		if i, ok := l.index[r.obj]; ok {
+			e.upTo(l, i+1)
 		}
 		return
-	case 5:
-		if v := r.obj.(*Value); !slices.Contains(e.g.inits, v) {
-			return
-		}
-	case 11:
-		if v := r.obj.(*Value); !slices.Contains(e.g.inputs, v) {
-			return
-		} else if v.retype {
-			e.value(11, v)
-			return
-		}
-	case 12:
-		if v := r.obj.(*Value); !slices.Contains(e.g.outputs, v) {
-			return
-		} else if v.retype {
-			e.value(12, v)
-			return
-		}
-	case 13:
-		if v, ok := r.obj.(*Value); ok {
-			if !e.live[v] {
-				return
-			}
-			if v.retype {
-				if v.Type.DType != 0 {
-					e.value(13, v)
-				}
-				return
-			}
-		}
 	}
-	e.out = append(e.out, r.raw...)
+	v, ok := r.obj.(*Value)
+	switch {
+	case !ok:
+		e.out = append(e.out, r.raw...)
+	case e.live[v] && (!v.retype || v.Type.DType != 0):
+		e.value(r, v)
+	}
 }
 
-// fresh writes the objects of one kind that have no record yet.
-func (e *graphEncoder) fresh(num int32) {
-	switch num {
-	case 1:
-		e.nodes(len(e.g.nodes))
-	case 5:
-		for _, v := range e.g.inits {
-			if !e.known[key{5, v}] {
-				b, _ := marshal.Marshal(tensorProto(v.name, v.init.small)) // a message of plain fields cannot fail
-				e.out = appendMessage(e.out, 5, b)
-			}
-		}
-	case 11:
-		for _, v := range e.g.inputs {
-			if !e.known[key{11, v}] {
-				e.value(11, v)
-			}
-		}
-	case 12:
-		for _, v := range e.g.outputs {
-			if !e.known[key{12, v}] {
-				e.value(12, v)
-			}
+func (e *graphEncoder) upTo(l *lane, end int) {
+	for ; l.next < end; l.next++ {
+		obj := l.objs[l.next]
+		switch x := obj.(type) {
+		case *Node:
+			e.out = appendMessage(e.out, 1, x.encode())
+		case *Value:
+			r := l.recs[obj]
+			r.num = l.num
+			e.value(r, x)
 		}
 	}
 }
 
-// nodes writes the nodes up to index end.
-func (e *graphEncoder) nodes(end int) {
-	for ; e.next < end; e.next++ {
-		e.out = appendMessage(e.out, 1, e.g.nodes[e.next].encode())
+// value writes what a record says about a value: as it was read where that still holds, else anew.
+func (e *graphEncoder) value(r record, v *Value) {
+	num := protowire.Number(r.num)
+	isTensor := r.num == 5
+	switch {
+	case isTensor && r.raw == nil:
+		e.out = appendMessage(e.out, num, encodeTensor(v.name, v.init))
+	case isTensor && r.name != v.name:
+		e.out = appendMessage(e.out, num, rename(recordBody(r.raw), 8, v.name))
+	case isTensor:
+		e.out = append(e.out, r.raw...)
+	case r.raw == nil || v.retype:
+		e.out = appendMessage(e.out, num, encodeValueInfo(v.name, v.Type))
+	case r.name != v.name:
+		e.out = appendMessage(e.out, num, rename(recordBody(r.raw), 1, v.name))
+	default:
+		e.out = append(e.out, r.raw...)
 	}
 }
 
-func (e *graphEncoder) value(num protowire.Number, v *Value) {
-	e.out = appendMessage(e.out, num, encodeValueInfo(v.name, v.Type))
+// rename returns a message with its name, a string field, set anew and everything else as it was.
+func rename(body []byte, field protowire.Number, name string) []byte {
+	var out []byte
+	done := false
+	_ = fields(body, func(num protowire.Number, raw, _ []byte) error {
+		if num != field {
+			out = append(out, raw...)
+		} else if !done && name != "" {
+			out, done = appendStrings(out, field, []string{name}), true
+		}
+		return nil
+	})
+	if !done && name != "" {
+		out = appendStrings(out, field, []string{name})
+	}
+	return out
 }
 
 func encodeValueInfo(name string, t Type) []byte {
@@ -262,7 +276,8 @@ func (n *Node) encode() []byte {
 	}
 	newIns, newOuts := !slices.Equal(ins, n.rawIn), !slices.Equal(outs, n.rawOut)
 	branches := len(n.Branches()) > 0
-	if !newIns && !newOuts && !branches && !n.dirty {
+	relabeled := n.name != n.label
+	if !newIns && !newOuts && !branches && !relabeled && !n.dirty {
 		return n.raw
 	}
 	var out []byte
@@ -294,6 +309,9 @@ func (n *Node) encode() []byte {
 	}
 	for _, a := range n.attrs[attr:] {
 		out = appendMessage(out, 5, a.encode())
+	}
+	if relabeled {
+		return rename(out, 3, n.name)
 	}
 	return out
 }

@@ -38,9 +38,10 @@ type Graph struct {
 
 // record is one field of a message as it stands in the file, with the object that was made of it, if any.
 type record struct {
-	num int32
-	raw []byte // tag included
-	obj any
+	num  int32
+	raw  []byte // tag included
+	obj  any
+	name string // what the object was called in the file
 }
 
 // Node is one operation. Its edges are pointers; names are labels.
@@ -55,7 +56,8 @@ type Node struct {
 	raw    []byte // NodeProto as read, nil for a new node
 	rawIn  []string
 	rawOut []string
-	dirty  bool // an attribute was set by an edit
+	label  string // name as read
+	dirty  bool   // an attribute was set by an edit
 }
 
 // Value is an edge: what a node computes, a graph input, or a constant of the file. Values are compared by identity.
@@ -312,6 +314,9 @@ func (v *Value) Uses() []Use { return slices.Clone(v.uses) }
 // IsInput reports whether the value is fed from outside: a graph input without an initializer.
 func (v *Value) IsInput() bool { return v.input && v.init == nil }
 
+// Overridable reports whether the value is a constant that a caller may replace: an initializer listed among the inputs.
+func (v *Value) Overridable() bool { return v.input && v.init != nil }
+
 // IsOutput reports whether the value is an output of its own graph.
 func (v *Value) IsOutput() bool { return slices.Contains(v.graph.outputs, v) }
 
@@ -337,8 +342,12 @@ func (v *Value) String() string { return fmt.Sprintf("%q", v.name) }
 
 func (v *Value) addUse(u Use) { v.uses = append(v.uses, u) }
 
-func (v *Value) dropUse(u Use) {
-	if i := slices.Index(v.uses, u); i >= 0 {
-		v.uses = slices.Delete(v.uses, i, i+1)
+// dropUse takes a use off the list; the function it returns puts it back where it stood.
+func (v *Value) dropUse(u Use) (undo func()) {
+	i := slices.Index(v.uses, u)
+	if i < 0 {
+		return func() {}
 	}
+	v.uses = slices.Delete(v.uses, i, i+1)
+	return func() { v.uses = slices.Insert(v.uses, i, u) }
 }

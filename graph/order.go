@@ -1,5 +1,7 @@
 package graph
 
+import "slices"
+
 // sorted returns the nodes of g in an order in which every value is produced before it is read, or a node on a cycle.
 // A graph that is in order keeps its order: a node is moved only before the first one that needs it.
 func sorted(g *Graph) ([]*Node, *Node) {
@@ -44,11 +46,19 @@ func sorted(g *Graph) ([]*Node, *Node) {
 // producers returns the nodes of n's own graph whose values n needs, those read inside its branches included.
 func producers(n *Node) []*Node {
 	var out []*Node
-	seen := map[*Node]bool{}
 	add := func(v *Value) {
-		if v != nil && v.node != nil && v.node.graph == n.graph && !seen[v.node] {
-			seen[v.node] = true
+		if v != nil && v.node != nil && v.node.graph == n.graph && !slices.Contains(out, v.node) {
 			out = append(out, v.node)
+		}
+	}
+	branches := n.Branches()
+	if len(branches) > 0 || len(n.ins) > 16 { // many reads: a set instead of a search
+		seen := map[*Node]bool{}
+		add = func(v *Value) {
+			if v != nil && v.node != nil && v.node.graph == n.graph && !seen[v.node] {
+				seen[v.node] = true
+				out = append(out, v.node)
+			}
 		}
 	}
 	for _, v := range n.ins {
@@ -68,8 +78,43 @@ func producers(n *Node) []*Node {
 			add(v)
 		}
 	}
-	for _, b := range n.Branches() {
+	for _, b := range branches {
 		inner(b)
 	}
 	return out
+}
+
+// place moves each new node behind the last node it needs, so that the file reads like the computation; a graph that was
+// out of order in the file is sorted.
+func place(g *Graph) {
+	type slot struct{ after, isNew, seq int }
+	at := map[*Node]slot{}
+	for i, n := range g.nodes {
+		if n.raw != nil {
+			at[n] = slot{i, 0, i}
+		}
+	}
+	for i, n := range g.nodes {
+		if n.raw != nil {
+			continue
+		}
+		after := -1
+		for _, p := range producers(n) {
+			after = max(after, at[p].after)
+		}
+		at[n] = slot{after, 1, i}
+	}
+	slices.SortStableFunc(g.nodes, func(a, b *Node) int {
+		x, y := at[a], at[b]
+		if x.after != y.after {
+			return x.after - y.after
+		}
+		if x.isNew != y.isNew {
+			return x.isNew - y.isNew
+		}
+		return x.seq - y.seq
+	})
+	if order, cycle := sorted(g); cycle == nil {
+		g.nodes = order
+	}
 }

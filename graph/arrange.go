@@ -1,0 +1,51 @@
+package graph
+
+import "slices"
+
+// Rename gives a value another name, which is refused when it is taken. The name of a graph input or output is part of
+// the model's signature: renaming it is for callers who mean that.
+func (e *Edit) Rename(v *Value, name string) {
+	if name == "" || e.taken[name] {
+		e.fail("rename %v: the name %q is taken", v, name)
+		return
+	}
+	e.taken[name] = true
+	e.do(func() func() {
+		old := v.name
+		v.name = name
+		return func() { v.name = old }
+	})
+}
+
+// Relabel gives a node another label. Labels need not be unique, and may be "".
+func (e *Edit) Relabel(n *Node, label string) {
+	e.taken[label] = true
+	e.do(func() func() {
+		old := n.name
+		n.name = label
+		return func() { n.name = old }
+	})
+}
+
+// Order puts the nodes of g in the given order, as far as each is still computed before it is read. The slice must hold
+// every node of g once.
+func (e *Edit) Order(g *Graph, nodes []*Node) {
+	e.do(func() func() {
+		old := g.nodes
+		count := map[*Node]int{}
+		for _, n := range old {
+			count[n]++
+		}
+		for _, n := range nodes {
+			count[n]--
+		}
+		for _, left := range count {
+			if left != 0 {
+				e.fail("order of %q: want every node of the graph once", g.name)
+				return func() {}
+			}
+		}
+		g.nodes = slices.Clone(nodes)
+		return func() { g.nodes = old }
+	})
+}

@@ -1,0 +1,314 @@
+package graph
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Spec describes a node to be made.
+type Spec struct {
+	Op      string // "MatMul", or with a domain "com.microsoft.FusedMatMul"
+	Domain  string
+	Name    string   // label and stem of the output names; made unique
+	Inputs  []*Value // nil: omitted
+	Attrs   Attrs
+	Outputs int    // number of outputs, 0 means 1
+	As      string // exact name of the first output; refused when taken
+	Type    Type   // of the first output, if known
+}
+
+// Node adds a node to g and returns its first output. Its place in the file follows its inputs.
+func (e *Edit) Node(g *Graph, s Spec) *Value {
+	n := &Node{Op: s.Op, Domain: s.Domain, graph: g, ins: slices.Clone(s.Inputs)}
+	stem := s.Name
+	if stem == "" {
+		stem = s.Op
+	}
+	n.name = e.Fresh(stem)
+	for i := range max(1, s.Outputs) {
+		name := ""
+		switch {
+		case i == 0 && s.As != "":
+			if e.taken[s.As] {
+				e.fail("the name %q is taken", s.As)
+			}
+			e.taken[s.As] = true
+			name = s.As
+		case i == 0:
+			name = e.Fresh(n.name + "_out")
+		default:
+			name = e.Fresh(fmt.Sprintf("%s_out%d", n.name, i))
+		}
+		n.outs = append(n.outs, &Value{name: name, graph: g, node: n, index: i})
+	}
+	n.outs[0].Type = s.Type
+	names := make([]string, 0, len(s.Attrs))
+	for name := range s.Attrs {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		a, err := newAttr(name, s.Attrs[name])
+		if err != nil {
+			e.fail("%s: %w", s.Op, err)
+			continue
+		}
+		n.attrs = append(n.attrs, a)
+	}
+	if s.Domain != "" && e.model.opsets[s.Domain] == 0 {
+		e.importOpset(s.Domain, 1)
+	}
+	e.do(func() func() {
+		g.nodes = append(g.nodes, n)
+		for i, v := range n.ins {
+			if v != nil {
+				v.addUse(Use{n, i})
+			}
+		}
+		return func() {
+			g.nodes = g.nodes[:len(g.nodes)-1]
+			for i, v := range n.ins {
+				if v != nil {
+					v.dropUse(Use{n, i})
+				}
+			}
+		}
+	})
+	return n.outs[0]
+}
+
+func (e *Edit) importOpset(domain string, version int64) {
+	m := e.model
+	e.do(func() func() {
+		if m.opsets[domain] != 0 {
+			return func() {}
+		}
+		m.opsets[domain] = version
+		m.newOps = append(m.newOps, domain)
+		return func() {
+			delete(m.opsets, domain)
+			m.newOps = m.newOps[:len(m.newOps)-1]
+		}
+	})
+}
+
+// Const adds an initializer to g. Its name is made unique.
+func (e *Edit) Const(g *Graph, name string, t *Tensor) *Value {
+	c := constOf(t)
+	v := &Value{name: e.Fresh(name), graph: g, init: c, Type: constType(c)}
+	e.do(func() func() {
+		g.inits = append(g.inits, v)
+		return func() { g.inits = g.inits[:len(g.inits)-1] }
+	})
+	return v
+}
+
+// Input adds an input of exactly this name to the main graph.
+func (e *Edit) Input(name string, t Type) *Value {
+	g := e.model.Graph
+	if e.taken[name] {
+		e.fail("the name %q is taken", name)
+	}
+	e.taken[name] = true
+	v := &Value{name: name, graph: g, input: true, Type: t}
+	e.do(func() func() {
+		g.inputs = append(g.inputs, v)
+		return func() { g.inputs = g.inputs[:len(g.inputs)-1] }
+	})
+	return v
+}
+
+// Output makes v an output of g, a graph that sees v. Its name stays.
+func (e *Edit) Output(g *Graph, v *Value) {
+	e.do(func() func() {
+		g.outputs = append(g.outputs, v)
+		return func() { g.outputs = g.outputs[:len(g.outputs)-1] }
+	})
+}
+
+// NodeOutput adds one more output of exactly this name to an existing node, as an If needs when its branches gain one.
+func (e *Edit) NodeOutput(n *Node, name string, t Type) *Value {
+	if e.taken[name] {
+		e.fail("the name %q is taken", name)
+	}
+	e.taken[name] = true
+	v := &Value{name: name, graph: n.graph, node: n, Type: t}
+	e.do(func() func() {
+		v.index = len(n.outs)
+		n.outs = append(n.outs, v)
+		return func() { n.outs = n.outs[:len(n.outs)-1] }
+	})
+	return v
+}
+
+// SetOutput fills slot i of an existing node's outputs, omitted so far, with a new value; slots before it that do not
+// exist yet stay omitted.
+func (e *Edit) SetOutput(n *Node, i int, name string) *Value {
+	v := &Value{name: e.Fresh(name), graph: n.graph, node: n, index: i}
+	e.do(func() func() {
+		old := slices.Clone(n.outs)
+		for len(n.outs) <= i {
+			n.outs = append(n.outs, nil)
+		}
+		if n.outs[i] != nil {
+			e.fail("%v has output %d already", n, i)
+		} else {
+			n.outs[i] = v
+		}
+		return func() { n.outs = old }
+	})
+	return v
+}
+
+// SetAttr sets an attribute of an existing node.
+func (e *Edit) SetAttr(n *Node, name string, value any) {
+	a, err := newAttr(name, value)
+	if err != nil {
+		e.Fail(err)
+		return
+	}
+	e.do(func() func() {
+		old, was := slices.Clone(n.attrs), n.dirty
+		if i := slices.IndexFunc(n.attrs, func(x *Attr) bool { return x.Name == name }); i >= 0 {
+			n.attrs[i] = a
+		} else {
+			n.attrs = append(n.attrs, a)
+		}
+		n.dirty = true
+		return func() { n.attrs, n.dirty = old, was }
+	})
+}
+
+// Redirect makes one use read v instead. v may be nil to omit an optional input.
+func (e *Edit) Redirect(u Use, v *Value) {
+	e.do(func() func() {
+		if u.Slot >= len(u.Node.ins) {
+			e.fail("%v has no input %d", u.Node, u.Slot)
+			return func() {}
+		}
+		return set(u, v)
+	})
+}
+
+func set(u Use, v *Value) (undo func()) {
+	old := u.Node.ins[u.Slot]
+	putBack := func() {}
+	if old != nil {
+		putBack = old.dropUse(u)
+	}
+	u.Node.ins[u.Slot] = v
+	if v != nil {
+		v.addUse(u)
+	}
+	return func() {
+		if v != nil {
+			v.dropUse(u)
+		}
+		u.Node.ins[u.Slot] = old
+		putBack()
+	}
+}
+
+// ReplaceOutput makes v stand in the place of old among the outputs of old's graph and takes over its name, so that the
+// model's signature stays; v's own declared type wins over old's, if it has one. old gets a fresh name.
+func (e *Edit) ReplaceOutput(old, v *Value) {
+	fresh := e.Fresh(old.name + "_before")
+	e.do(func() func() {
+		g := old.graph
+		i := slices.Index(g.outputs, old)
+		if i < 0 {
+			e.fail("value %q is no graph output", old.name)
+			return func() {}
+		}
+		if old.input || old.init != nil {
+			e.fail("graph output %q is an input or a constant of the file: its name is bound twice", old.name)
+			return func() {}
+		}
+		oldName, vName, oldType, vType, r1, r2 := old.name, v.name, old.Type, v.Type, old.retype, v.retype
+		g.outputs[i] = v
+		v.name, old.name = oldName, fresh
+		if v.Type.DType == 0 {
+			v.Type = oldType
+		}
+		v.retype = true
+		return func() {
+			g.outputs[i] = old
+			old.name, v.name, old.Type, v.Type, old.retype, v.retype = oldName, vName, oldType, vType, r1, r2
+		}
+	})
+}
+
+// RemoveInput drops a graph input that nothing reads any more. The check happens at Commit, after all other changes.
+func (e *Edit) RemoveInput(v *Value) {
+	e.do(func() func() {
+		g := v.graph
+		i := slices.Index(g.inputs, v)
+		if i < 0 {
+			e.fail("value %q is no graph input", v.name)
+			return func() {}
+		}
+		g.inputs = slices.Delete(slices.Clone(g.inputs), i, i+1)
+		return func() { g.inputs = slices.Insert(g.inputs, i, v) }
+	})
+}
+
+// RemoveOutput drops v from the outputs of g; what computes it stays unless [Edit.Prune] finds it dead.
+func (e *Edit) RemoveOutput(g *Graph, v *Value) {
+	e.do(func() func() {
+		i := slices.Index(g.outputs, v)
+		if i < 0 {
+			e.fail("value %q is no output", v.name)
+			return func() {}
+		}
+		g.outputs = slices.Delete(slices.Clone(g.outputs), i, i+1)
+		return func() { g.outputs = slices.Insert(g.outputs, i, v) }
+	})
+}
+
+// Retype sets what is declared about a value.
+func (e *Edit) Retype(v *Value, t Type) {
+	e.do(func() func() {
+		old, was := v.Type, v.retype
+		v.Type, v.retype = t, true
+		return func() { v.Type, v.retype = old, was }
+	})
+}
+
+// ForgetTypes drops the declared types of every computed value of g that is not an output of it: an edit that changes
+// shapes would leave them wrong.
+func (e *Edit) ForgetTypes(g *Graph) {
+	e.do(func() func() {
+		type was struct {
+			t Type
+			r bool
+		}
+		old := map[*Value]was{}
+		for _, n := range g.nodes {
+			for _, v := range n.outs {
+				if v != nil && v.Type.DType != 0 && !v.IsOutput() {
+					old[v] = was{v.Type, v.retype}
+					v.Type, v.retype = Type{}, true
+				}
+			}
+		}
+		return func() {
+			for v, w := range old {
+				v.Type, v.retype = w.t, w.r
+			}
+		}
+	})
+}
+
+// SetMeta sets a metadata_props entry of the model.
+func (e *Edit) SetMeta(key, value string) {
+	m := e.model
+	e.do(func() func() {
+		old := slices.Clone(m.meta)
+		if i := slices.IndexFunc(m.meta, func(x metaEntry) bool { return x.key == key }); i >= 0 {
+			m.meta[i].value = value
+		} else {
+			m.meta = append(m.meta, metaEntry{key, value})
+		}
+		return func() { m.meta = old }
+	})
+}

@@ -1,0 +1,94 @@
+package graph
+
+import "slices"
+
+// Prune removes the nodes and initializers that were needed before this edit and are needed no longer. What was dead
+// before stays: it is the user's.
+func (e *Edit) Prune() {
+	before := map[*Node]bool{}
+	beforeInit := map[*Value]bool{}
+	for g := range e.model.Graphs() {
+		for n := range live(g) {
+			before[n] = true
+		}
+		for _, v := range g.inits {
+			beforeInit[v] = len(v.uses) > 0
+		}
+	}
+	e.do(func() func() {
+		var undos []func()
+		// Inner graphs first: what only a dead node of a branch read is dead too.
+		graphs := slices.Collect(e.model.Graphs())
+		for _, g := range slices.Backward(graphs) {
+			now := live(g)
+			oldNodes := g.nodes
+			g.nodes = nil
+			for _, n := range oldNodes {
+				if !before[n] || now[n] {
+					g.nodes = append(g.nodes, n)
+					continue
+				}
+				n.eachRead(func(v *Value, u Use) { undos = append(undos, v.dropUse(u)) })
+			}
+			undos = append(undos, func() { g.nodes = oldNodes })
+		}
+		outputs := map[*Value]bool{} // a branch may return an initializer of a graph around it
+		for g := range e.model.Graphs() {
+			for _, v := range g.outputs {
+				outputs[v] = true
+			}
+		}
+		for _, g := range graphs {
+			oldInits := g.inits
+			g.inits = slices.DeleteFunc(slices.Clone(g.inits), func(v *Value) bool {
+				return beforeInit[v] && len(v.uses) == 0 && !v.input && !outputs[v]
+			})
+			undos = append(undos, func() { g.inits = oldInits })
+		}
+		return func() {
+			for _, undo := range slices.Backward(undos) {
+				undo()
+			}
+		}
+	})
+}
+
+// eachRead calls f for every read of the node, those of its branches included.
+func (n *Node) eachRead(f func(*Value, Use)) {
+	for i, v := range n.ins {
+		if v != nil {
+			f(v, Use{n, i})
+		}
+	}
+	for _, b := range n.Branches() {
+		for _, m := range b.nodes {
+			m.eachRead(f)
+		}
+	}
+}
+
+// live returns the nodes of g that its outputs need.
+func live(g *Graph) map[*Node]bool {
+	out := map[*Node]bool{}
+	var todo []*Node
+	need := func(v *Value) {
+		if v != nil && v.node != nil && v.node.graph == g && !out[v.node] {
+			out[v.node] = true
+			todo = append(todo, v.node)
+		}
+	}
+	for _, v := range g.outputs {
+		need(v)
+	}
+	for len(todo) > 0 {
+		n := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		for _, p := range producers(n) {
+			if !out[p] {
+				out[p] = true
+				todo = append(todo, p)
+			}
+		}
+	}
+	return out
+}
