@@ -1,0 +1,79 @@
+//go:build cgo
+
+package ort
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	binding "github.com/yalue/onnxruntime_go"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/runtime/ort/lib"
+)
+
+// env is the library of this process. A failed load leaves it empty, so that another path can be tried.
+var env struct {
+	sync.Mutex
+	path, version string
+}
+
+// Loaded returns the real path and the version of the library that this process has loaded, "" before that.
+func Loaded() (path, version string) {
+	env.Lock()
+	defer env.Unlock()
+	return env.path, env.version
+}
+
+// Load checks and loads the library at path and returns its version. Loading the same file again is harmless; another one is refused,
+// since a process can hold only one.
+func Load(path string) (version string, err error) {
+	if _, err := lib.Check(path); err != nil {
+		return "", fmt.Errorf("load ONNX Runtime: %w", err)
+	}
+	// The library looks for its providers in the folder that it was loaded from: give it the real one.
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", fmt.Errorf("load ONNX Runtime: %w", err)
+	}
+	env.Lock()
+	defer env.Unlock()
+	if env.path == real {
+		return env.version, nil
+	}
+	if env.path != "" {
+		return "", fmt.Errorf("load ONNX Runtime: library %q: %q is loaded already, and a process can hold one only", real, env.path)
+	}
+	binding.SetSharedLibraryPath(real)
+	if err := keepSignals(func() error { return binding.InitializeEnvironment(binding.WithLogLevelFatal()) }); err != nil {
+		return "", fmt.Errorf("load ONNX Runtime: %w", loadError(real, err))
+	}
+	// The official Windows builds send usage events unless told not to; elsewhere this does nothing.
+	if err := binding.DisableTelemetry(); err != nil {
+		binding.DestroyEnvironment()
+		return "", fmt.Errorf("load ONNX Runtime: %w", err)
+	}
+	env.path, env.version = real, binding.GetVersion()
+	return env.version, nil
+}
+
+// loadError puts the binding's message into our words. "API base: 2" is its number for a library that does not have the API version
+// asked for.
+func loadError(path string, err error) error {
+	text := err.Error()
+	switch {
+	case strings.Contains(text, "Error setting ORT API base: 2"):
+		return lib.TooOld(path, binding.GetVersion())
+	case strings.Contains(text, "Error looking up OrtGetApiBase"), strings.Contains(text, "Error finding OrtGetApiBase"):
+		return fmt.Errorf("library %q: is not ONNX Runtime (it has no OrtGetApiBase)", path)
+	}
+	if _, cause, ok := strings.Cut(text, fmt.Sprintf("Error loading ONNX shared library %q: ", path)); ok {
+		text = strings.TrimPrefix(cause, path+": ")
+	}
+	if strings.Contains(text, "GLIBC") {
+		return graph.Hint(fmt.Errorf("library %q: %s", path, text), "this system is older than the library; take an older build, 1.24 or newer")
+	}
+	return fmt.Errorf("library %q: %s", path, text)
+}

@@ -1,0 +1,38 @@
+// Package orttest gives tests an ONNX Runtime host. A test that needs one fails, and does not skip, on a machine where none can be
+// had.
+package orttest
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/runtime/ort"
+	"github.com/onnx-inject/onnx-inject/runtime/ort/lib"
+)
+
+// Host returns a host on the library that lib.Find finds; when there is none it installs the pinned one into the user cache.
+func Host(t testing.TB) ort.Host {
+	t.Helper()
+	path, err := find()
+	if err != nil {
+		t.Fatalf("%v\n%s\nhint: run `make setup` first; it needs pip or npm and a network", err, graph.HintOf(err))
+	}
+	return ort.Host{Lib: path}
+}
+
+var find = sync.OnceValues(func() (string, error) {
+	found, err := lib.Find("", lib.CPU)
+	if err == nil {
+		return found.Path, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	if _, err := lib.Install(ctx, lib.InstallOptions{}); err != nil {
+		return "", err
+	}
+	found, err = lib.Find("", lib.CPU) // a path that the user states goes before what was just installed
+	return found.Path, err
+})
