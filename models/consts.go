@@ -1,0 +1,155 @@
+package models
+
+import (
+	"slices"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+)
+
+// consts answers what is known about values before the model runs.
+type consts struct {
+	memo map[*graph.Value]bool
+}
+
+// is reports whether v is a constant of the file: an initializer, a Constant node, or anything computed from such alone.
+func (c *consts) is(v *graph.Value) bool {
+	if v == nil {
+		return false
+	}
+	if known, ok := c.memo[v]; ok {
+		return known
+	}
+	c.memo[v] = false // while it is being found out: the graph has no cycles, so this is never read back
+	n := v.Producer()
+	out := v.Initializer() != nil
+	if !out && n != nil && len(n.Branches()) == 0 {
+		out = n.Is("Constant") || len(n.Inputs()) > 0
+		for _, in := range n.Inputs() {
+			if in != nil && !c.is(in) {
+				out = false
+				break
+			}
+		}
+	}
+	c.memo[v] = out
+	return out
+}
+
+// unknown stands for an element of a shape vector that only a run can tell.
+const unknown = int64(-1 << 62)
+
+// ints evaluates a small vector of integers: a Reshape target as the exporters build it, from Constant, Concat, Unsqueeze
+// and the like. Elements that depend on an input are unknown. complete is false when even their number is not certain:
+// then only the elements after the last uncertain part are returned.
+func (c *consts) ints(v *graph.Value) (elems []int64, complete bool) { return c.intsDepth(v, 0) }
+
+func (c *consts) intsDepth(v *graph.Value, depth int) ([]int64, bool) {
+	if v == nil || depth > 32 {
+		return nil, false
+	}
+	if k := v.Const(); k != nil {
+		if k.DType.IsFloat() || k.Len() > 64 {
+			return nil, false
+		}
+		t, err := k.Load()
+		if err != nil {
+			return nil, false
+		}
+		out, err := t.Int64s()
+		return out, err == nil
+	}
+	n := v.Producer()
+	switch {
+	case n.Is("Identity", "Cast", "Unsqueeze", "Squeeze", "Flatten"):
+		out, complete := c.intsDepth(n.In(0), depth+1)
+		if !complete && n.Is("Unsqueeze") {
+			return []int64{unknown}, true // a scalar made a vector of one
+		}
+		return out, complete
+	case n.Is("Reshape"):
+		if target, ok := c.intsDepth(n.In(1), depth+1); ok && slices.Equal(target, []int64{-1}) {
+			out, complete := c.intsDepth(n.In(0), depth+1)
+			if !complete {
+				return []int64{unknown}, true
+			}
+			return out, complete
+		}
+	case n.Is("Concat"):
+		var out []int64
+		complete := true
+		for _, in := range n.Inputs() {
+			part, ok := c.intsDepth(in, depth+1)
+			if !ok {
+				out, complete = nil, false
+			}
+			out = append(out, part...)
+		}
+		return out, complete
+	}
+	return nil, false
+}
+
+// floats returns the elements of a small float constant, looking through Identity, Cast and Reshape.
+func (c *consts) floats(v *graph.Value) []float32 {
+	for v != nil {
+		if k := v.Const(); k != nil {
+			if k.Len() > 1<<20 {
+				return nil
+			}
+			t, err := k.Load()
+			if err != nil {
+				return nil
+			}
+			out, err := t.Float32s()
+			if err != nil {
+				return nil
+			}
+			return out
+		}
+		if !v.Producer().Is("Identity", "Cast", "Reshape", "Unsqueeze", "Squeeze") {
+			return nil
+		}
+		v = v.Producer().In(0)
+	}
+	return nil
+}
+
+// matrix finds the constant behind a two-dimensional operand, through Identity, Cast, Transpose and DequantizeLinear.
+func (c *consts) matrix(v *graph.Value) *Weight {
+	w := &Weight{Alpha: 1, Operand: v}
+	for v != nil {
+		if k := v.Const(); k != nil {
+			if len(k.Dims) != 2 {
+				return nil
+			}
+			w.Store = k
+			w.In, w.Out = k.Dims[0], k.Dims[1]
+			if w.Transposed {
+				w.In, w.Out = w.Out, w.In
+			}
+			return w
+		}
+		n := v.Producer()
+		switch {
+		case n.Is("Identity", "Cast"):
+		case n.Is("Transpose"):
+			if perm := n.Ints("perm"); perm != nil && !slices.Equal(perm, []int64{1, 0}) {
+				return nil
+			}
+			w.Transposed = !w.Transposed
+		case n.Is("DequantizeLinear", "com.microsoft.DequantizeLinear"):
+			if w.Scale != nil || n.Int("block_size", 0) != 0 {
+				return nil
+			}
+			w.Scale, w.Zero = n.In(1).Const(), n.In(2).Const()
+			w.Axis = int(n.Int("axis", 1))
+			if w.Scale == nil || n.In(2) != nil && w.Zero == nil {
+				return nil
+			}
+		default:
+			return nil
+		}
+		v = n.In(0)
+	}
+	return nil
+}

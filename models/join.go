@@ -1,0 +1,159 @@
+package models
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+)
+
+// Operations that add a branch to the residual stream and normalise the sum. Inputs 0 and 1 are the branch and the stream in
+// either order; output 3 is their sum where it is asked for.
+var skipNorms = []string{"com.microsoft.SkipLayerNormalization", "com.microsoft.SkipSimplifiedLayerNormalization"}
+
+// skipBias is the input of a skip norm that holds a bias, which belongs to the branch.
+func skipBias(n *graph.Node) *graph.Value {
+	if n.Is("com.microsoft.SkipSimplifiedLayerNormalization") {
+		return n.In(3)
+	}
+	return n.In(4)
+}
+
+// branch is what follows a core: the projection through W_O and the place where it joins the residual stream.
+type branch struct {
+	z     *graph.Value
+	flat  bool
+	wo    *Weight
+	bias  []*graph.Value
+	out   *graph.Value // attention output before any memory of an earlier rewrite
+	join  graph.Use
+	other *graph.Value // the other operand of the join
+}
+
+// follow walks from a core through W_O to the residual join.
+func (a *analysis) follow(c *core) (*branch, *miss) {
+	b := &branch{}
+	var found []graph.Use
+	zs := map[*graph.Node]*graph.Value{} // projection → z in [batch, pos, head, d_head] on the way to it
+	type at struct{ v, z *graph.Value }
+	todo := []at{{c.out, nil}}
+	var reached []string
+	for len(todo) > 0 {
+		t := todo[0]
+		todo = todo[1:]
+		for _, u := range t.v.Uses() {
+			n := u.Node
+			switch {
+			case n.Graph() != a.g || n.Is("Shape"):
+			case u.Slot == 0 && a.readProjection(n) != nil:
+				found = append(found, u)
+				zs[n] = t.z
+			case u.Slot == 0 && n.Is(through...), u.Slot == 0 && n.Is("DynamicQuantizeLinear"):
+				z := t.z
+				if n.Is("Transpose") && slices.Equal(n.Ints("perm"), []int64{0, 2, 1, 3}) && z == nil {
+					z = n.Out(0)
+				}
+				todo = append(todo, at{n.Out(0), z})
+			default:
+				reached = append(reached, n.FullOp())
+			}
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return nil, &miss{4, c.node, "a projection by a constant matrix (W_O) behind z", list(reached)}
+	case len(found) > 1:
+		return nil, &miss{4, c.node, "one projection behind z", fmt.Sprintf("%d of them", len(found))}
+	}
+	b.wo = a.readProjection(found[0].Node)
+	switch z := zs[found[0].Node]; {
+	case z != nil:
+		b.z = z
+	case !c.rank4:
+		b.z, b.flat = c.out, true
+	default:
+		return nil, &miss{4, c.node, "a Transpose [0, 2, 1, 3] that puts the heads of z behind the positions", "none before W_O"}
+	}
+	return b, a.joinOf(b, found[0].Node)
+}
+
+// joinOf walks from the projection to the node where another part of the residual stream comes in.
+func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
+	if proj.Is("Gemm") && proj.In(2) != nil {
+		b.bias = append(b.bias, proj.In(2))
+	}
+	if proj.Is("com.microsoft.DynamicQuantizeMatMul") && proj.In(4) != nil {
+		b.bias = append(b.bias, proj.In(4))
+	}
+	if proj.Is("com.microsoft.MatMulIntegerToFloat") && proj.In(6) != nil {
+		b.bias = append(b.bias, proj.In(6))
+	}
+	type at struct {
+		v, before *graph.Value // before: attention output in front of a memory that was added earlier
+		bias      []*graph.Value
+	}
+	type hit struct {
+		use graph.Use
+		at  at
+	}
+	var hits []hit
+	var reached []string
+	todo := []at{{v: proj.Out(0)}}
+	for len(todo) > 0 {
+		t := todo[0]
+		todo = todo[1:]
+		for _, u := range t.v.Uses() {
+			n := u.Node
+			var other *graph.Value
+			if n.Is("Add", "Mul") {
+				other = n.In(1 - u.Slot)
+			}
+			switch {
+			case n.Graph() != a.g || n.Is("Shape"):
+			case u.Slot == 0 && n.Is("Reshape", "Cast", "Identity", "Dropout", "Squeeze", "Unsqueeze"):
+				todo = append(todo, at{n.Out(0), t.before, t.bias})
+			case n.Is("Mul") && (a.is(other) || proj.Is("MatMulInteger") && other.Producer().Is("Mul")):
+				todo = append(todo, at{n.Out(0), t.before, t.bias})
+			case n.Is("Add") && a.is(other):
+				todo = append(todo, at{n.Out(0), t.before, append(slices.Clone(t.bias), other)})
+			case n.Is("Add") && other != t.v && a.fromInputs(other):
+				before := t.before
+				if before == nil {
+					before = t.v
+				}
+				todo = append(todo, at{n.Out(0), before, t.bias})
+			case n.Is("Add") && other != t.v, n.Is(skipNorms...) && u.Slot < 2:
+				hits = append(hits, hit{u, t})
+			default:
+				reached = append(reached, n.FullOp())
+			}
+		}
+	}
+	switch {
+	case len(hits) == 0:
+		return &miss{5, proj, "an Add or SkipLayerNormalization that joins attention to the residual stream", list(reached)}
+	case len(hits) > 1:
+		var where []string
+		for _, h := range hits {
+			where = append(where, h.use.Node.String())
+		}
+		return &miss{5, proj, "one join with the residual stream", fmt.Sprintf("%d candidates: %s", len(hits), strings.Join(where, " and "))}
+	}
+	h := hits[0]
+	b.join, b.bias = h.use, append(b.bias, h.at.bias...)
+	b.other = h.use.Node.In(1 - h.use.Slot)
+	b.out = h.at.v
+	if h.at.before != nil {
+		b.out = h.at.before
+	}
+	return nil
+}
+
+func list(ops []string) string {
+	if len(ops) == 0 {
+		return "nothing"
+	}
+	slices.Sort(ops)
+	return strings.Join(slices.Compact(ops), ", ")
+}
