@@ -17,7 +17,7 @@ const adviceCUDA = "run `onnx-inject ort install --cuda`, name the library of th
 // checkCUDA says what the loaded library lacks to run on CUDA, nil when nothing.
 func checkCUDA() error {
 	path, version := Loaded()
-	for _, p := range []string{lib.SharedProvider(path), lib.CUDAProvider(path)} {
+	for _, p := range []string{lib.CUDAProvider(path), lib.SharedProvider(path)} {
 		if _, err := os.Stat(p); err != nil {
 			return graph.Hint(fmt.Errorf("CUDA: no %s beside %s (ONNX Runtime %s)", filepath.Base(p), path, version), adviceCUDA)
 		}

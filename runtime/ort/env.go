@@ -20,6 +20,9 @@ var env struct {
 	path, version string
 }
 
+// built says that this program can load a library; see stub.go.
+func built() error { return nil }
+
 // Loaded returns the real path and the version of the library that this process has loaded, "" before that.
 func Loaded() (path, version string) {
 	env.Lock()
@@ -30,7 +33,8 @@ func Loaded() (path, version string) {
 // Load checks and loads the library at path and returns its version. Loading the same file again is harmless; another one is refused,
 // since a process can hold only one.
 func Load(path string) (version string, err error) {
-	if _, err := lib.Check(path); err != nil {
+	info, err := lib.Check(path)
+	if err != nil {
 		return "", fmt.Errorf("load ONNX Runtime: %w", err)
 	}
 	// The library looks for its providers in the folder that it was loaded from: give it the real one.
@@ -48,7 +52,7 @@ func Load(path string) (version string, err error) {
 	}
 	binding.SetSharedLibraryPath(real)
 	if err := keepSignals(func() error { return binding.InitializeEnvironment(binding.WithLogLevelFatal()) }); err != nil {
-		return "", fmt.Errorf("load ONNX Runtime: %w", loadError(real, err))
+		return "", fmt.Errorf("load ONNX Runtime: %w", loadError(real, info.Version, err))
 	}
 	// The official Windows builds send usage events unless told not to; elsewhere this does nothing.
 	if err := binding.DisableTelemetry(); err != nil {
@@ -60,12 +64,12 @@ func Load(path string) (version string, err error) {
 }
 
 // loadError puts the binding's message into our words. "API base: 2" is its number for a library that does not have the API version
-// asked for.
-func loadError(path string, err error) error {
+// asked for; by then it is unloaded, and its version string with it.
+func loadError(path, version string, err error) error {
 	text := err.Error()
 	switch {
 	case strings.Contains(text, "Error setting ORT API base: 2"):
-		return lib.TooOld(path, binding.GetVersion())
+		return lib.TooOld(path, version)
 	case strings.Contains(text, "Error looking up OrtGetApiBase"), strings.Contains(text, "Error finding OrtGetApiBase"):
 		return fmt.Errorf("library %q: is not ONNX Runtime (it has no OrtGetApiBase)", path)
 	}

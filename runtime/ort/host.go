@@ -24,6 +24,9 @@ func (h Host) Open(ctx context.Context, m runtime.Model, o runtime.Options) (run
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if err := built(); err != nil {
+		return nil, err
+	}
 	f := lib.CPU
 	if o.Device.CUDA {
 		f = lib.CUDA

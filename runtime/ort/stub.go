@@ -13,6 +13,8 @@ import (
 var errNoCgo = graph.Hint(errors.New("load ONNX Runtime: this program was built without cgo, which running a model needs"),
 	"build it with CGO_ENABLED=1 and a C compiler; inspect and rewrite work without")
 
+func built() error { return errNoCgo }
+
 // Load fails: this program was built without cgo.
 func Load(string) (string, error) { return "", errNoCgo }
 

@@ -101,16 +101,19 @@ func unary(op string, in, out runtime.Port, attrs ...msg) []byte {
 	return model([]msg{node(op, []string{"x"}, []string{"y"}, attrs...)}, nil, []runtime.Port{in}, []runtime.Port{out})
 }
 
-// slow is a model that keeps a CPU busy for many seconds in steps of some tens of milliseconds: a chain of products of the
-// input [1024,1024] with itself.
-func slow() []byte {
+// chain multiplies x [1024,1024] with itself n times, some tens of milliseconds each on a CPU; x is an input or a constant.
+func chain(n int, constant bool) []byte {
 	var nodes []msg
 	last := "x"
-	for i := range 400 {
+	for i := range n {
 		next := "y" + strconv.Itoa(i)
 		nodes = append(nodes, node("MatMul", []string{last, "x"}, []string{next}))
 		last = next
 	}
-	square := []int64{1024, 1024}
-	return model(nodes, nil, []runtime.Port{{Name: "x", DType: graph.Float32, Dims: square}}, []runtime.Port{{Name: last, DType: graph.Float32, Dims: square}})
+	x := runtime.Port{Name: "x", DType: graph.Float32, Dims: []int64{1024, 1024}}
+	out := []runtime.Port{{Name: last, DType: x.DType, Dims: x.Dims}}
+	if constant {
+		return model(nodes, []msg{weight("x", graph.Zeros(x.DType, x.Dims...), "")}, nil, out)
+	}
+	return model(nodes, nil, []runtime.Port{x}, out)
 }

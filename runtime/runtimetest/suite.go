@@ -33,8 +33,8 @@ func Suite(t *testing.T, h runtime.Host, o runtime.Options) {
 	}{
 		{"ports", s.ports}, {"dynamic shapes", s.dynamicShapes}, {"element types", s.elementTypes}, {"float16", s.float16},
 		{"scalars", s.scalars}, {"undeclared shape", s.undeclaredShape}, {"empty cache", s.emptyCache}, {"no inputs", s.noInputs},
-		{"wanted outputs", s.wantedOutputs}, {"refused feeds", s.refusedFeeds}, {"failing run", s.failingRun}, {"tensor memory", s.tensorMemory},
-		{"concurrent runs", s.concurrentRuns}, {"cancelled run", s.cancelledRun}, {"close", s.close}, {"model files", s.modelFiles},
+		{"wanted outputs", s.wantedOutputs}, {"refused feeds", s.refusedFeeds}, {"failing run", s.failingRun}, {"out of memory", s.outOfMemory}, {"tensor memory", s.tensorMemory},
+		{"concurrent runs", s.concurrentRuns}, {"cancelled run", s.cancelledRun}, {"cancelled open", s.cancelledOpen}, {"close", s.close}, {"model files", s.modelFiles},
 		{"external data", s.externalData}, {"levels", s.levels},
 	} {
 		t.Run(c.name, c.run)
@@ -270,6 +270,15 @@ func (s suite) failingRun(t *testing.T) {
 	same(t, run(t, x, feed{"i": graph.NewInt64([]int64{2, 0}, 2)}), feed{"y": graph.NewFloat32([]float32{12, 10}, 2)})
 }
 
+func (s suite) outOfMemory(t *testing.T) {
+	x := s.open(t, unary("ConstantOfShape", port(graph.Int64, 1), port(graph.Float32, -1)))
+	_, err := x.Run(t.Context(), feed{"x": graph.NewInt64([]int64{1 << 44}, 1)}) // 64 TiB
+	if !errors.Is(err, runtime.ErrMemory) {
+		t.Errorf("got %v, want %v", err, runtime.ErrMemory)
+	}
+	same(t, run(t, x, feed{"x": graph.NewInt64([]int64{2}, 1)}), feed{"y": graph.Zeros(graph.Float32, 2)})
+}
+
 // tensorMemory: inputs stay as they were, results own their memory, and any address will do.
 func (s suite) tensorMemory(t *testing.T) {
 	x := s.open(t, unary("Identity", port(graph.Float32, -1), port(graph.Float32, -1)))
@@ -311,7 +320,7 @@ func (s suite) concurrentRuns(t *testing.T) {
 }
 
 func (s suite) cancelledRun(t *testing.T) {
-	x := s.open(t, slow())
+	x := s.open(t, chain(400, false))
 	in := feed{"x": graph.Zeros(graph.Float32, 1024, 1024)}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -324,6 +333,23 @@ func (s suite) cancelledRun(t *testing.T) {
 	_, err := x.Run(ctx, in)
 	if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took > 2*time.Second {
 		t.Errorf("got %v after %v, want the context's error within 2 s", err, took)
+	}
+}
+
+// cancelledOpen opens a model that a host may fold into a constant for seconds.
+func (s suite) cancelledOpen(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	x, err := s.host.Open(ctx, runtime.Model{Bytes: chain(60, true)}, s.opts)
+	took := time.Since(start)
+	if err == nil { // a host that loads this fast has nothing to cancel
+		x.Close()
+	} else if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the context's error", err)
+	}
+	if took > 2*time.Second {
+		t.Errorf("took %v", took)
 	}
 }
 
