@@ -13,14 +13,15 @@ import (
 // Const is a tensor that belongs to the file. Large ones stay on disk: their bytes are read when asked for, whole or a
 // range of rows.
 type Const struct {
-	DType DType
-	Dims  []int64
-	small *Tensor // in memory
-	span  *Span   // on disk, packed little-endian
-	field protowire.Number
-	ext   string // location as written in the file, when external
-	hole  int    // number in the model's holes; meaningful when span is set
-	raw   []byte // TensorProto as read, large payload cut out; nil for a new one
+	DType   DType
+	Dims    []int64
+	small   *Tensor  // in memory
+	strings [][]byte // of a string tensor
+	span    *Span    // on disk, packed little-endian
+	field   protowire.Number
+	ext     string // location as written in the file, when external
+	hole    int    // number in the model's holes; meaningful when span is set
+	raw     []byte // TensorProto as read, large payload cut out; nil for a new one
 }
 
 func constOf(t *Tensor) *Const { return &Const{DType: t.DType, Dims: t.Dims, small: t} }
@@ -138,6 +139,10 @@ func (d *decoder) decodeTensor(body []byte) (*Const, error) {
 		if pb.RawData != nil {
 			return nil, fmt.Errorf("tensor %q: strings cannot lie in raw_data", pb.GetName())
 		}
+		if n, _ := numElements(c.Dims); n != int64(len(pb.StringData)) {
+			return nil, fmt.Errorf("tensor %q: shape %v has %d elements, the file has %d strings", pb.GetName(), c.Dims, n, len(pb.StringData))
+		}
+		c.strings = pb.StringData
 		return c, nil
 	}
 	want, err := ByteSize(c.DType, c.Dims)

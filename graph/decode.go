@@ -178,6 +178,8 @@ func (d *decoder) decodeScope(body []byte, owner *Node, attr string, outer *scop
 					p.attrs = append(p.attrs, body)
 				case 7:
 					n.Domain = string(body)
+				case 8:
+					n.overload = string(body)
 				}
 				return nil
 			})

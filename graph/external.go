@@ -52,6 +52,30 @@ func parseExternal(records [][]byte) (externalEntry, error) {
 	return e, checkLocation(e.location)
 }
 
+// externalRecords writes the fields of a TensorProto that say where its bytes lie: external_data and data_location.
+func externalRecords(location string, offset, length int64) []byte {
+	var out []byte
+	for _, kv := range [][2]string{{"location", location}, {"offset", strconv.FormatInt(offset, 10)}, {"length", strconv.FormatInt(length, 10)}} {
+		out = appendMessage(out, 13, encodeEntry(kv[0], kv[1]))
+	}
+	return protowire.AppendVarint(protowire.AppendTag(out, 14, protowire.VarintType), 1)
+}
+
+// span opens the file an entry names and checks that the range lies in it. The length must be known.
+func (e externalEntry) span(open func(string) (*DataFile, error)) (Span, error) {
+	if err := checkLocation(e.location); err != nil {
+		return Span{}, err
+	}
+	f, err := open(e.location)
+	if err != nil {
+		return Span{}, err
+	}
+	if stop, ok := checkedAdd(e.offset, e.length); e.offset < 0 || e.length < 0 || !ok || stop > f.Size {
+		return Span{}, fmt.Errorf("external data in %q: offset %d + length %d is past the end of the file (%d bytes)", e.location, e.offset, e.length, f.Size)
+	}
+	return Span{f, e.offset, e.length}, nil
+}
+
 // parseEntry reads a StringStringEntryProto: key 1, value 2.
 func parseEntry(b []byte) (key, value string, err error) {
 	for len(b) > 0 {

@@ -118,10 +118,7 @@ func (f *filler) hole(p *plan, h hole) error {
 				p.literal(h.original)
 				return nil
 			}
-			for _, kv := range [][2]string{{"location", filepath.ToSlash(location)}, {"offset", fmt.Sprint(offset)}, {"length", fmt.Sprint(h.span.Length)}} {
-				p.literal(appendMessage(nil, 13, encodeEntry(kv[0], kv[1])))
-			}
-			p.literal(protowire.AppendVarint(protowire.AppendTag(nil, 14, protowire.VarintType), 1))
+			p.literal(externalRecords(filepath.ToSlash(location), offset, h.span.Length))
 			return nil
 		}
 	}

@@ -49,15 +49,17 @@ type Node struct {
 	Op     string // such as "MatMul"
 	Domain string // "" is ONNX's own, "com.microsoft" ONNX Runtime's
 	name   string
-	graph  *Graph
-	ins    []*Value // nil: an omitted optional input
-	outs   []*Value // nil: an omitted optional output
-	attrs  []*Attr
-	raw    []byte // NodeProto as read, nil for a new node
-	rawIn  []string
-	rawOut []string
-	label  string // name as read
-	dirty  bool   // an attribute was set by an edit
+	// overload tells functions of one name apart; only calls of functions have it.
+	overload string
+	graph    *Graph
+	ins      []*Value // nil: an omitted optional input
+	outs     []*Value // nil: an omitted optional output
+	attrs    []*Attr
+	raw      []byte // NodeProto as read, nil for a new node
+	rawIn    []string
+	rawOut   []string
+	label    string // name as read
+	dirty    bool   // an attribute was set by an edit
 }
 
 // Value is an edge: what a node computes, a graph input, or a constant of the file. Values are compared by identity.

@@ -383,23 +383,19 @@ func (t *tensorSkim) external(s *skimmer) (*hole, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := s.ext(e.location)
-	if err != nil {
-		return nil, err
-	}
 	want, err := ByteSize(t.dtype, t.dims)
 	if err != nil {
 		return nil, fmt.Errorf("external tensor: %w", err)
 	}
-	length := e.length
-	if length < 0 {
-		length = want
+	if e.length < 0 {
+		e.length = want
 	}
-	if length != want {
-		return nil, fmt.Errorf("external data in %q: length %d, but the shape %v of %v takes %d bytes", e.location, length, t.dims, t.dtype, want)
+	if e.length != want {
+		return nil, fmt.Errorf("external data in %q: length %d, but the shape %v of %v takes %d bytes", e.location, e.length, t.dims, t.dtype, want)
 	}
-	if stop, ok := checkedAdd(e.offset, length); !ok || stop > f.Size {
-		return nil, fmt.Errorf("external data in %q: offset %d + length %d is past the end of the file (%d bytes)", e.location, e.offset, length, f.Size)
+	span, err := e.span(s.ext)
+	if err != nil {
+		return nil, err
 	}
-	return &hole{span: Span{f, e.offset, length}, field: 13, original: original, location: e.location}, nil
+	return &hole{span: span, field: 13, original: original, location: e.location}, nil
 }

@@ -1,0 +1,375 @@
+package graph
+
+import (
+	"bytes"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/onnx-inject/onnx-inject/graph/internal/onnxpb"
+)
+
+// The textual form of a model, for people, golden files and tests:
+//
+//	ir 8
+//	opset 17
+//	opset com.microsoft 1
+//	producer "pytorch" "2.5.0"
+//	meta "key" "value"
+//
+//	graph main {
+//	  in x: float32[batch, seq, 4]
+//	  const b = float32[4] {1, 2, 3, 4}
+//	  const w = float32[4, 4096] file "model.onnx" 1024 65536
+//	  h: float32[batch, seq, 4] = Add(x, b) @/h.0/Add
+//	  p, _ = com.example.Pair(h, _, x) {axis: -1, eps: 1e-05, mode: "a", perm: [0, 1]}
+//	  y = If(c) {
+//	    then_branch: graph then {
+//	      a = Neg(p)
+//	      out a
+//	    }
+//	    else_branch: graph else {
+//	      out p
+//	    }
+//	  }
+//	  out y
+//	}
+//
+// A name stands bare when it is made of letters, digits and _ . / + - or a double colon, and in quotes otherwise, with Go's
+// escapes: nothing raw reaches a terminal. "_" is an omitted input or output, "@" precedes a node's label, "#" starts a
+// comment. A whole number is an int attribute, one with a point or an exponent a float; an empty list says what it is a
+// list of: ints[]. A tensor is its type and then its values in braces, or its bytes in base64, or a place in a file:
+// location (relative to the model's folder), offset, length, and for packed numbers "as int64_data". Line ends mean nothing.
+//
+// [ParseIn] also reads functions, which it inlines; they are never printed:
+//
+//	function pkg.Scale {
+//	  opset 17
+//	  attr factor
+//	  attr axis: 0
+//	  in x
+//	  c = Constant() {value_float: $factor}
+//	  y = Mul(x, c)
+//	  out y
+//	}
+//
+// Doc strings, fields unknown to us, sparse initializers and types other than tensors are not part of the text.
+
+// Format returns the textual form of a model: what [Write] writes.
+func Format(m *Model) string {
+	var b strings.Builder
+	if err := Write(&b, m); err != nil {
+		fmt.Fprintf(&b, "# broken off: %q\n", err.Error())
+	}
+	return b.String()
+}
+
+// Write prints a model. [ParseIn] reads the text again, with the folder of the model's file for the large tensors that
+// the text only points to.
+func Write(w io.Writer, m *Model) error {
+	p := &printer{model: m}
+	p.line("ir %d", m.ir)
+	domains := make([]string, 0, len(m.opsets))
+	for d := range m.opsets {
+		domains = append(domains, d)
+	}
+	slices.Sort(domains)
+	for _, d := range domains {
+		if d == "" {
+			p.line("opset %d", m.opsets[d])
+		} else {
+			p.line("opset %s %d", quote(d), m.opsets[d])
+		}
+	}
+	if name, version := m.producer(); name != "" {
+		p.line("producer %q %q", name, version)
+	}
+	for _, e := range m.meta {
+		p.line("meta %q %q", e.key, e.value)
+	}
+	p.line("")
+	p.buf.WriteString("graph ")
+	p.graph(m.Graph)
+	p.line("")
+	if p.err != nil {
+		return p.err
+	}
+	_, err := w.Write(p.buf.Bytes())
+	return err
+}
+
+// producer returns producer_name and producer_version as the file gives them.
+func (m *Model) producer() (name, version string) {
+	for _, r := range m.records {
+		switch r.num {
+		case 2:
+			name = string(recordBody(r.raw))
+		case 3:
+			version = string(recordBody(r.raw))
+		}
+	}
+	return name, version
+}
+
+type printer struct {
+	model  *Model
+	buf    bytes.Buffer
+	indent int
+	err    error
+}
+
+func (p *printer) line(format string, args ...any) {
+	fmt.Fprintf(&p.buf, format, args...)
+	p.buf.WriteByte('\n')
+}
+
+func (p *printer) start() { p.buf.WriteString(strings.Repeat("  ", p.indent)) }
+
+func (p *printer) graph(g *Graph) {
+	p.line("%s {", quote(g.name))
+	p.indent++
+	for _, v := range g.inputs {
+		p.start()
+		p.buf.WriteString("in " + define(v))
+		if v.init != nil {
+			p.buf.WriteString(" = ")
+			p.tensor(v.init)
+		}
+		p.line("")
+	}
+	for _, v := range g.inits {
+		if v.input {
+			continue
+		}
+		p.start()
+		p.buf.WriteString("const " + quote(v.name) + " = ")
+		p.tensor(v.init)
+		p.line("")
+	}
+	for _, n := range g.nodes {
+		p.node(n)
+	}
+	for _, v := range g.outputs {
+		p.start()
+		p.line("out %s", quote(v.name))
+	}
+	p.indent--
+	p.start()
+	p.buf.WriteByte('}')
+}
+
+// define writes a value where it is defined: its name and its declared type.
+func define(v *Value) string {
+	if v.Type.DType == 0 {
+		return quote(v.name)
+	}
+	return quote(v.name) + ": " + typeText(v.Type)
+}
+
+func typeText(t Type) string {
+	s := dtypeText(t.DType)
+	if !t.Ranked {
+		return s
+	}
+	dims := make([]string, len(t.Dims))
+	for i, d := range t.Dims {
+		dims[i] = d.String()
+		if d.Size < 0 && d.Name != "" {
+			dims[i] = quote(d.Name)
+			if _, err := strconv.ParseInt(d.Name, 10, 64); err == nil {
+				dims[i] = strconv.Quote(d.Name)
+			}
+		}
+	}
+	return s + "[" + strings.Join(dims, ", ") + "]"
+}
+
+func dtypeText(d DType) string {
+	if _, ok := dtypes[d]; ok {
+		return d.String()
+	}
+	return fmt.Sprintf("dtype%d", int32(d))
+}
+
+func (p *printer) node(n *Node) {
+	outs := make([]string, len(n.outs))
+	for i, v := range n.outs {
+		outs[i] = "_"
+		if v != nil {
+			outs[i] = define(v)
+		}
+	}
+	ins := make([]string, len(n.ins))
+	for i, v := range n.ins {
+		ins[i] = "_"
+		if v != nil {
+			ins[i] = quote(v.name)
+		}
+	}
+	p.start()
+	fmt.Fprintf(&p.buf, "%s = %s(%s)", strings.Join(outs, ", "), opText(n), strings.Join(ins, ", "))
+	if len(n.attrs) > 0 {
+		p.attrs(n.attrs)
+	}
+	if n.name != "" {
+		p.buf.WriteString(" @" + quote(n.name))
+	}
+	p.line("")
+}
+
+// opText writes an op with its domain. Split at the last point it must give both again; odd ones are quoted one by one.
+func opText(n *Node) string {
+	s := n.FullOp()
+	if strings.Contains(n.Op, ".") || quote(s) != s {
+		s = strconv.Quote(n.Op)
+		if n.Domain != "" && n.Domain != "ai.onnx" {
+			s = strconv.Quote(n.Domain) + " " + s
+		}
+	}
+	if n.overload != "" {
+		s += ": " + quote(n.overload)
+	}
+	return s
+}
+
+// attrs writes attributes on one line, or one a line when there are graphs among them.
+func (p *printer) attrs(attrs []*Attr) {
+	long := slices.ContainsFunc(attrs, func(a *Attr) bool { return len(a.graphs) > 0 })
+	p.buf.WriteString(" {")
+	p.indent++
+	for i, a := range attrs {
+		switch {
+		case long:
+			p.line("")
+			p.start()
+		case i > 0:
+			p.buf.WriteString(", ")
+		}
+		p.buf.WriteString(quote(a.Name) + ": ")
+		p.attr(a)
+	}
+	p.indent--
+	if long {
+		p.line("")
+		p.start()
+	}
+	p.buf.WriteByte('}')
+}
+
+func (p *printer) attr(a *Attr) {
+	switch {
+	case a.isGraphList():
+		p.buf.WriteString("graphs[")
+		for i, g := range a.graphs {
+			if i > 0 {
+				p.buf.WriteString(", ")
+			}
+			p.graph(g)
+		}
+		p.buf.WriteByte(']')
+	case len(a.graphs) == 1:
+		p.buf.WriteString("graph ")
+		p.graph(a.graphs[0])
+	case a.tensor != nil:
+		p.tensor(a.tensor)
+	default:
+		if s, ok := plainAttr(a.pb); ok {
+			p.buf.WriteString(s)
+			return
+		}
+		// A kind we do not read: its bytes, nothing left in the file.
+		fill := &filler{p.model.holes, func(hole) (string, int64, bool, error) { return "", 0, false, nil }}
+		whole, err := fill.message(kAttr, a.raw)
+		var b bytes.Buffer
+		if err == nil {
+			err = whole.writeTo(&b)
+		}
+		if err != nil {
+			p.err = fmt.Errorf("attribute %q: %w", a.Name, err)
+		}
+		fmt.Fprintf(&p.buf, "proto %q", base64.StdEncoding.EncodeToString(b.Bytes()))
+	}
+}
+
+// isGraphList reports whether the attribute holds a list of graphs, be it of one.
+func (a *Attr) isGraphList() bool {
+	list := false
+	_ = fields(a.raw, func(num protowire.Number, _, _ []byte) error {
+		list = list || num == 11
+		return nil
+	})
+	return list
+}
+
+// plainAttr writes a number, text or list attribute. ok is false for all others.
+func plainAttr(pb *onnxpb.AttributeProto) (s string, ok bool) {
+	if pb == nil || pb.RefAttrName != nil {
+		return "", false
+	}
+	t := pb.GetType()
+	if t == onnxpb.AttributeProto_UNDEFINED { // before IR version 2 the type was left to the reader
+		switch {
+		case pb.F != nil:
+			t = onnxpb.AttributeProto_FLOAT
+		case pb.I != nil:
+			t = onnxpb.AttributeProto_INT
+		case pb.S != nil:
+			t = onnxpb.AttributeProto_STRING
+		case len(pb.Floats) > 0:
+			t = onnxpb.AttributeProto_FLOATS
+		case len(pb.Ints) > 0:
+			t = onnxpb.AttributeProto_INTS
+		case len(pb.Strings) > 0:
+			t = onnxpb.AttributeProto_STRINGS
+		}
+	}
+	switch t {
+	case onnxpb.AttributeProto_FLOAT:
+		return floatText(pb.GetF()), true
+	case onnxpb.AttributeProto_INT:
+		return strconv.FormatInt(pb.GetI(), 10), true
+	case onnxpb.AttributeProto_STRING:
+		return strconv.Quote(string(pb.GetS())), true
+	case onnxpb.AttributeProto_FLOATS:
+		return list("floats", pb.Floats, floatText), true
+	case onnxpb.AttributeProto_INTS:
+		return list("ints", pb.Ints, func(i int64) string { return strconv.FormatInt(i, 10) }), true
+	case onnxpb.AttributeProto_STRINGS:
+		return list("strings", pb.Strings, func(b []byte) string { return strconv.Quote(string(b)) }), true
+	}
+	return "", false
+}
+
+func list[E any](what string, xs []E, text func(E) string) string {
+	if len(xs) == 0 {
+		return what + "[]"
+	}
+	ss := make([]string, len(xs))
+	for i, x := range xs {
+		ss[i] = text(x)
+	}
+	return "[" + strings.Join(ss, ", ") + "]"
+}
+
+// floatText writes a float so that it cannot be taken for an int.
+func floatText(f float32) string {
+	s := strconv.FormatFloat(float64(f), 'g', -1, 32)
+	if strings.Trim(s, "+-0123456789") == "" {
+		s += ".0"
+	}
+	return s
+}
+
+// location is what the text calls the file a constant lies in, relative to the model's folder.
+func (p *printer) location(c *Const) string {
+	if c.ext != "" {
+		return c.ext
+	}
+	return filepath.Base(p.model.path)
+}
