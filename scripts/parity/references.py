@@ -1,0 +1,122 @@
+"""Two independent references with one face: the real TransformerLens, and the formulas in double precision.
+
+Both answer three questions, all about the last position of a prompt that starts with <|endoftext|>:
+    vector(text, encoding, layer)                    the memory, [d_model]
+    clean(prompt, answer)                            log p of the answer's first token
+    injected(prompt, answer, layer, taus, vector)    the same for each tau, with tau * vector at that layer's attention output
+"""
+
+import copy
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+
+ENCODINGS = ("unembed", "embed", "layer")
+
+
+class TransformerLens:
+    """The paper's own code path: folded and centred weights, a hook on head 0 of hook_result, one tau at a time, float32."""
+
+    name = "TransformerLens"
+
+    def __init__(self, model_folder: Path, hf, tokenizer):
+        from transformer_lens import HookedTransformer
+
+        here = os.getcwd()
+        os.chdir(model_folder.parent)  # the folder's name is the model's name, see model.folder
+        try:
+            self.model = HookedTransformer.from_pretrained(
+                model_folder.name, hf_model=hf, tokenizer=tokenizer, device="cpu", default_prepend_bos=True,
+                fold_ln=True, center_writing_weights=True, center_unembed=True, fold_value_biases=True,
+            )
+        finally:
+            os.chdir(here)
+        self.model.set_use_attn_result(True)
+
+    def vector(self, text, encoding, layer):
+        if encoding == "layer":
+            _, cache = self.model.run_with_cache(text)
+            return cache[f"blocks.{layer}.hook_attn_out"][0, -1]
+        ids = self.model.to_tokens(text, prepend_bos=False)[0]
+        hot = torch.zeros(self.model.cfg.d_vocab)
+        hot[ids] = 1  # duplicates count once
+        return (hot @ (self.model.W_U.T if encoding == "unembed" else self.model.W_E))
+
+    def answer(self, answer):
+        return int(self.model.to_tokens(" " + answer, prepend_bos=False)[0][0])
+
+    def clean(self, prompt, answer):
+        return self._logp(self.model(prompt), answer)
+
+    def injected(self, prompt, answer, layer, taus, vector):
+        out = []
+        for tau in taus:
+            def hook(result, hook):
+                result[:, :, 0, :] += tau * vector
+                return result
+
+            logits = self.model.run_with_hooks(prompt, fwd_hooks=[(f"blocks.{layer}.attn.hook_result", hook)])
+            out.append(self._logp(logits, answer))
+        return np.array(out)
+
+    def _logp(self, logits, answer):
+        # the logits are TransformerLens' own; PyTorch's float32 softmax over 50,257 tokens alone is off by up to 2e-5
+        return float(torch.log_softmax(logits[0, -1].double(), -1)[self.answer(answer)])
+
+
+class Formulas:
+    """The vectors in the checkpoint's raw parameters, and the unfolded model, all in float64:
+
+    unembed  C(gamma * (sum of E over the memory's distinct tokens - n * mean of E over the vocabulary))
+    embed    C(sum of E over the distinct tokens)
+    layer    C(attn_out[layer] at the last token of BOS + memory)
+
+    C(x) = x - mean(x); gamma is the weight of the last LayerNorm, E the embedding, n the number of distinct tokens.
+    """
+
+    name = "float64 formulas"
+
+    def __init__(self, hf, tokenizer):
+        self.model = copy.deepcopy(hf).double().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.mean = self.model.transformer.wte.weight.mean(0)
+
+    def vector(self, text, encoding, layer):
+        ids = self.tokenizer(text)["input_ids"]
+        if encoding == "layer":
+            kept = {}
+            with self._at(layer, lambda x: kept.setdefault("x", x)):
+                self._hidden(text)
+            v = kept["x"][0, -1]
+        else:
+            distinct = sorted(set(ids))
+            v = self.model.transformer.wte.weight[distinct].sum(0)
+            if encoding == "unembed":
+                v = self.model.transformer.ln_f.weight * (v - len(distinct) * self.mean)
+        return v - v.mean()
+
+    def answer(self, answer):
+        return self.tokenizer(" " + answer)["input_ids"][0]
+
+    def clean(self, prompt, answer):
+        return float(self._logp(self._hidden(prompt), answer)[0])
+
+    def injected(self, prompt, answer, layer, taus, vector):
+        tau = torch.tensor(taus, dtype=torch.float64)[:, None, None]
+        with self._at(layer, lambda x: x + tau * vector):
+            return self._logp(self._hidden(prompt, len(taus)), answer).numpy()
+
+    def _at(self, layer, change):
+        """Passes the attention output of a layer, [batch, pos, d_model], through change."""
+        c_proj = self.model.transformer.h[layer].attn.c_proj
+        return c_proj.register_forward_hook(lambda module, args, out: change(out))
+
+    def _hidden(self, text, rows=1):
+        """The last position after the last LayerNorm, [rows, d_model]."""
+        ids = [self.tokenizer.bos_token_id] + self.tokenizer(text)["input_ids"]
+        return self.model.transformer(torch.tensor([ids]).expand(rows, -1)).last_hidden_state[:, -1]
+
+    def _logp(self, hidden, answer):
+        return torch.log_softmax(self.model.lm_head(hidden), -1)[:, self.answer(answer)]

@@ -1,0 +1,44 @@
+"""onnx-inject, asked by its command line alone."""
+
+import csv
+import json
+import math
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+
+class OnnxInject:
+    def __init__(self, binary: str, model_folder: Path):
+        self.binary, self.model = binary, str(model_folder)
+
+    def vector(self, text, encoding, layer):
+        with tempfile.TemporaryDirectory() as out:
+            path = Path(out) / "memory.npy"
+            args = ["encode", self.model, "--text", text, "--encoding", encoding, "-o", str(path)]
+            self._call(args + (["--layer", str(layer)] if encoding == "layer" else []))
+            return np.load(path).astype(np.float64).reshape(-1)
+
+    def run(self, prompt, memory, answer, encoding, layer, tau):
+        """One cell by itself: log p of the answer, clean and injected."""
+        out = json.loads(self._call([
+            "run", self.model, "--json", "--prompt", prompt, "--memory", memory, "--answer", answer,
+            "--encoding", encoding, "--layer", str(layer), "--tau", f"{tau:g}",
+        ]))
+        got = out["answer"]
+        return got["id"], math.log(got["p_clean"]), math.log(got["p_injected"])
+
+    def eval(self, data: Path, out: Path, encoding, taus):
+        """Every cell of a data file: {(prompt, layer, tau): log p}."""
+        self._call(["eval", self.model, "--data", str(data), "-o", str(out), "--encoding", encoding,
+                    "--taus", ",".join(f"{t:g}" for t in taus)])
+        with open(out / "cells.csv", newline="") as f:
+            return {(int(r["prompt"]), int(r["layer"]), float(r["tau"])): float(r["logp_answer"]) for r in csv.DictReader(f)}
+
+    def _call(self, args):
+        done = subprocess.run([self.binary, *args], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise SystemExit(f"{self.binary} {' '.join(args)}: exit {done.returncode}\n{done.stderr}")
+        return done.stdout
