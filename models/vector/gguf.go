@@ -1,0 +1,336 @@
+package vector
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+)
+
+// A .gguf file, version 3, little-endian, is
+//
+//	"GGUF" uint32 version  uint64 tensors  uint64 facts  facts: key type value  tensors: name dims type offset  padding  numbers
+//
+// A string is a uint64 length and its bytes. Numbers, and each tensor among them, begin at a multiple of general.alignment (32 unless
+// a fact says otherwise). A control vector has the architecture "controlvector" and a tensor direction.<layer>, float32 [n_embd], for
+// each layer that it steers, from layer 1.
+const (
+	ggufMagic     = "GGUF"
+	ggufVersion   = 3
+	ggufAlignment = 32
+	ggufF32       = 0 // the only ggml_type that llama.cpp takes here
+
+	ggufUint32 = 4
+	ggufString = 8
+	ggufArray  = 9
+
+	ggufArch      = "controlvector"
+	ggufModel     = ggufArch + ".model_hint"
+	ggufCount     = ggufArch + ".layer_count"
+	ggufOurs      = "onnx_inject." // before each of our facts
+	ggufDirection = "direction."
+	anyLayer      = "any"
+
+	ggufMaxString = 1 << 20
+)
+
+// ggufSizes holds the bytes of each value type, 0 for strings and arrays, whose size is in the file.
+var ggufSizes = [...]int64{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8}
+
+func readGGUF(r io.ReaderAt, size int64) (*contents, error) {
+	g := &ggufReader{r: bufio.NewReader(io.NewSectionReader(r, 0, size)), size: size}
+	magic := string(g.bytes(4))
+	version := g.uint32()
+	tensors, facts := g.uint64(), g.uint64()
+	switch {
+	case magic != ggufMagic && g.at >= 4:
+		return nil, fmt.Errorf("want a file that begins with %q, got %q", ggufMagic, magic)
+	case g.err != nil:
+		return nil, g.err
+	case version != ggufVersion:
+		return nil, fmt.Errorf("gguf version %d, want %d", version, ggufVersion)
+	}
+
+	text := map[string]string{}
+	alignment := int64(ggufAlignment)
+	seen := map[string]bool{} // keys
+	for i := uint64(0); i < facts && g.err == nil; i++ {
+		key := g.string()
+		if seen[key] && g.err == nil {
+			return nil, fmt.Errorf("fact %q twice", key)
+		}
+		seen[key] = true
+		switch kind := g.uint32(); {
+		case kind == ggufString:
+			text[key] = g.string()
+		case key == "general.alignment":
+			alignment = int64(g.uint32())
+			if g.err == nil && (kind != ggufUint32 || alignment < 8 || alignment&(alignment-1) != 0) {
+				return nil, fmt.Errorf("alignment %d of type %d, want a power of two from 8 of type %d", alignment, kind, ggufUint32)
+			}
+		default:
+			g.skipValue(kind)
+		}
+	}
+	if g.err != nil {
+		return nil, fmt.Errorf("gguf facts: %w", g.err)
+	}
+	if arch := text["general.architecture"]; arch != ggufArch {
+		return nil, graph.Hint(fmt.Errorf("architecture %q, want %q", arch, ggufArch), "this is another kind of file: a model, or an adapter")
+	}
+
+	c := &contents{meta: map[string]string{}}
+	for key, s := range text {
+		if name, ok := strings.CutPrefix(key, ggufOurs); ok && name != MetaLayer {
+			c.meta[name] = s
+		}
+	}
+	if model := text[ggufModel]; model != "" {
+		c.meta[MetaModel] = model
+	}
+	seen = map[string]bool{} // names
+	next := int64(0)         // where the next tensor must begin, from the start of the numbers
+	for i := uint64(0); i < tensors && g.err == nil; i++ {
+		t, offset := g.tensor()
+		if g.err != nil {
+			break
+		}
+		layer, err := layerOf(t.name)
+		if err == nil && offset != uint64(next) {
+			err = fmt.Errorf("offset %d, want %d: tensors must follow each other", offset, next)
+		}
+		if err == nil && seen[t.name] {
+			err = errors.New("twice")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("tensor %q: %w", t.name, err)
+		}
+		seen[t.name] = true
+		if text[ggufOurs+MetaLayer] != anyLayer {
+			t.meta = map[string]string{MetaLayer: strconv.Itoa(layer)}
+		}
+		t.offset = next
+		c.tensors = append(c.tensors, t)
+		next = align(next+4*t.dims[0], alignment)
+	}
+	if g.err != nil {
+		return nil, fmt.Errorf("gguf tensors: %w", g.err)
+	}
+	if len(c.tensors) == 0 {
+		return nil, errors.New("no directions")
+	}
+	data := align(g.at, alignment)
+	for i, t := range c.tensors {
+		if t.dims[0] != c.tensors[0].dims[0] {
+			return nil, fmt.Errorf("tensor %q has %d elements, %q has %d", t.name, t.dims[0], c.tensors[0].name, c.tensors[0].dims[0])
+		}
+		c.tensors[i].offset += data
+	}
+	last := c.tensors[len(c.tensors)-1]
+	// Some writers leave the padding after the last tensor away.
+	if end := last.offset + 4*last.dims[0]; size != end && size != data+next {
+		return nil, fmt.Errorf("%d bytes, want %d", size, end)
+	}
+	return c, nil
+}
+
+// align rounds up to a multiple of alignment, a power of two. Widths are bounded by MaxWidth and counts by the size of the file, so
+// nothing here overflows.
+func align(n, alignment int64) int64 { return (n + alignment - 1) &^ (alignment - 1) }
+
+func layerOf(name string) (int, error) {
+	s, ok := strings.CutPrefix(name, ggufDirection)
+	layer, err := strconv.Atoi(s)
+	if !ok || err != nil || layer < 1 || strconv.Itoa(layer) != s {
+		return 0, fmt.Errorf("want a name %s1, %s2, …", ggufDirection, ggufDirection)
+	}
+	return layer, nil
+}
+
+// ggufReader reads the header. After an error it yields zeros.
+type ggufReader struct {
+	r        *bufio.Reader
+	at, size int64
+	err      error
+}
+
+// claim checks that n more bytes are there.
+func (g *ggufReader) claim(n uint64) bool {
+	if g.err == nil && n > uint64(g.size-g.at) {
+		g.err = fmt.Errorf("want %d bytes at %d of %d", n, g.at, g.size)
+	}
+	return g.err == nil
+}
+
+func (g *ggufReader) bytes(n uint64) []byte {
+	if !g.claim(n) {
+		return nil
+	}
+	b := make([]byte, n)
+	_, g.err = io.ReadFull(g.r, b)
+	g.at += int64(n)
+	return b
+}
+
+func (g *ggufReader) skip(n uint64) {
+	for g.claim(n) && n > 0 {
+		step := min(n, 1<<30) // Discard counts in int
+		_, g.err = g.r.Discard(int(step))
+		g.at += int64(step)
+		n -= step
+	}
+}
+
+func (g *ggufReader) uint32() uint32 {
+	if b := g.bytes(4); b != nil {
+		return binary.LittleEndian.Uint32(b)
+	}
+	return 0
+}
+
+func (g *ggufReader) uint64() uint64 {
+	if b := g.bytes(8); b != nil {
+		return binary.LittleEndian.Uint64(b)
+	}
+	return 0
+}
+
+func (g *ggufReader) string() string {
+	n := g.uint64()
+	if n > ggufMaxString && g.err == nil {
+		g.err = fmt.Errorf("string of %d bytes, want at most %d", n, ggufMaxString)
+	}
+	return string(g.bytes(n))
+}
+
+func (g *ggufReader) skipValue(kind uint32) {
+	if kind != ggufArray {
+		g.skip(uint64(g.sizeOf(kind)))
+		return
+	}
+	kind = g.uint32()
+	n := g.uint64()
+	if kind == ggufString {
+		for i := uint64(0); i < n && g.err == nil; i++ {
+			g.skip(g.uint64())
+		}
+		return
+	}
+	size := uint64(g.sizeOf(kind))
+	if size > 0 && n > math.MaxInt64/size {
+		n = math.MaxInt64 / size // more than any file has
+	}
+	g.skip(n * size)
+}
+
+// sizeOf returns the bytes of a plain value.
+func (g *ggufReader) sizeOf(kind uint32) int64 {
+	if kind < uint32(len(ggufSizes)) && ggufSizes[kind] > 0 {
+		return ggufSizes[kind]
+	}
+	if g.err == nil {
+		g.err = fmt.Errorf("value of type %d", kind)
+	}
+	return 0
+}
+
+// tensor reads one entry of the list of tensors and its offset.
+func (g *ggufReader) tensor() (t tensor, offset uint64) {
+	t = tensor{name: g.string(), dtype: graph.Float32}
+	dims := g.uint32()
+	width := g.uint64()
+	for i := uint32(1); i < min(dims, 4); i++ {
+		g.uint64()
+	}
+	kind := g.uint32()
+	offset = g.uint64()
+	switch {
+	case g.err != nil:
+	case dims != 1:
+		g.err = fmt.Errorf("tensor %q has %d dimensions, want 1", t.name, dims)
+	case width < 1 || width > MaxWidth:
+		g.err = fmt.Errorf("tensor %q has %d elements, want 1 to %d", t.name, width, MaxWidth)
+	case kind != ggufF32:
+		g.err = fmt.Errorf("tensor %q has ggml type %d, want %d: float32", t.name, kind, ggufF32)
+	}
+	t.dims = []int64{int64(width)}
+	return t, offset
+}
+
+func encodeGGUF(v *Vector) ([]byte, error) {
+	facts := map[string]string{}
+	for key, s := range v.Meta {
+		if !ggufKey(key) {
+			return nil, fmt.Errorf("fact %q: want a name of a-z, 0-9, _ and . in gguf", key)
+		}
+		if key != MetaModel && key != MetaLayer { // these have places of their own
+			facts[ggufOurs+key] = s
+		}
+	}
+	layer := "1"
+	if s, ok := v.Meta[MetaLayer]; ok {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < 0 || strconv.Itoa(n) != s {
+			return nil, fmt.Errorf("layer %q, want a number from 0", s)
+		}
+		if n == 0 {
+			return nil, graph.Hint(errors.New("a control vector cannot steer layer 0"), "write .safetensors or .npy")
+		}
+		layer = s
+	} else {
+		facts[ggufOurs+MetaLayer] = anyLayer
+	}
+
+	out := append([]byte(ggufMagic), ggufVersion, 0, 0, 0)
+	out = binary.LittleEndian.AppendUint64(out, 1)
+	out = binary.LittleEndian.AppendUint64(out, uint64(3+len(facts)))
+	str := func(s string) {
+		out = binary.LittleEndian.AppendUint64(out, uint64(len(s)))
+		out = append(out, s...)
+	}
+	fact := func(key, s string) {
+		str(key)
+		out = binary.LittleEndian.AppendUint32(out, ggufString)
+		str(s)
+	}
+	fact("general.architecture", ggufArch)
+	fact(ggufModel, v.Meta[MetaModel]) // repeng wants it even if it is empty
+	str(ggufCount)
+	out = binary.LittleEndian.AppendUint32(out, ggufUint32)
+	out = binary.LittleEndian.AppendUint32(out, 1)
+	for _, key := range slices.Sorted(maps.Keys(facts)) {
+		fact(key, facts[key])
+	}
+	str(ggufDirection + layer)
+	out = binary.LittleEndian.AppendUint32(out, 1)
+	out = binary.LittleEndian.AppendUint64(out, uint64(len(v.Data)))
+	out = binary.LittleEndian.AppendUint32(out, ggufF32)
+	out = binary.LittleEndian.AppendUint64(out, 0)
+	pad := func() {
+		for len(out)%ggufAlignment != 0 {
+			out = append(out, 0)
+		}
+	}
+	pad()
+	out = appendFloats(out, v.Data)
+	pad() // llama.cpp reads the last padding too
+	return out, nil
+}
+
+// ggufKey reports whether s may be part of a key: lower_snake_case, dots between.
+func ggufKey(s string) bool {
+	for part := range strings.SplitSeq(s, ".") {
+		if part == "" || strings.Trim(part, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,265 @@
+package vector
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+)
+
+// The keys of [Vector.Meta] that this project gives a meaning. Files may hold others.
+const (
+	MetaText       = "text"       // what the memory says
+	MetaEncoding   = "encoding"   // how the text became a vector: unembed, embed, layer
+	MetaConvention = "convention" // which weights that used: tl-folded, raw
+	MetaLayer      = "layer"      // the layer it is meant for, from 0; absent if it is for any
+	MetaModel      = "model"      // the model it is meant for
+)
+
+// MaxWidth is the largest d_model that is read or written.
+const MaxWidth = 1 << 20
+
+// A Vector is one memory.
+type Vector struct {
+	Name string            // its name among the tensors of the file; .npy has none
+	Data []float32         // [d_model], finite
+	Meta map[string]string // facts about it; nil or empty if there are none
+}
+
+// A format is one kind of file. Adding one takes a file with two functions and a line here.
+type format struct {
+	ext    string
+	read   func(r io.ReaderAt, size int64) (*contents, error)
+	encode func(v *Vector) ([]byte, error)
+}
+
+var formats = []format{
+	{".npy", readNPY, encodeNPY},
+	{".safetensors", readSafetensors, encodeSafetensors},
+	{".gguf", readGGUF, encodeGGUF},
+}
+
+// Extensions returns what the names of vector files end in.
+func Extensions() []string {
+	var out []string
+	for _, f := range formats {
+		out = append(out, f.ext)
+	}
+	return out
+}
+
+// contents is what the header of a file says; the numbers are still in the file.
+type contents struct {
+	meta    map[string]string
+	tensors []tensor
+}
+
+type tensor struct {
+	name   string
+	dtype  graph.DType
+	dims   []int64
+	offset int64             // from the start of the file; the reader has checked that all of the tensor lies within it
+	meta   map[string]string // facts about this tensor alone
+}
+
+// Read returns the one vector of a file, or the one that path names: "file.safetensors#name".
+// Errors name the file, what was wanted and what was found.
+func Read(path string) (*Vector, error) {
+	v, err := read(path)
+	if err != nil {
+		return nil, fmt.Errorf("read vector %q: %w", path, err)
+	}
+	return v, nil
+}
+
+func read(path string) (*Vector, error) {
+	file, name := splitPath(path)
+	var out *Vector
+	err := open(file, func(r io.ReaderAt, c *contents) (err error) {
+		if name != "" {
+			i := slices.IndexFunc(c.tensors, func(t tensor) bool { return t.name == name })
+			if i < 0 {
+				return choose(fmt.Errorf("no tensor %q", name), file, c)
+			}
+			out, err = c.vector(r, c.tensors[i])
+			return err
+		}
+		if n := len(c.tensors); n != 1 {
+			return choose(fmt.Errorf("%d tensors, want one", n), file, c)
+		}
+		out, err = c.vector(r, c.tensors[0])
+		return err
+	})
+	return out, err
+}
+
+// ReadAll returns every vector of a file, in the order of their data.
+func ReadAll(path string) ([]*Vector, error) {
+	var out []*Vector
+	err := open(path, func(r io.ReaderAt, c *contents) error {
+		for _, t := range c.tensors {
+			v, err := c.vector(r, t)
+			if err != nil {
+				return err
+			}
+			out = append(out, v)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read vectors %q: %w", path, err)
+	}
+	return out, nil
+}
+
+// choose adds the names there are to err.
+func choose(err error, file string, c *contents) error {
+	const few = 6
+	var names []string
+	for _, t := range c.tensors {
+		if t.name != "" && len(names) < few {
+			names = append(names, fmt.Sprintf("%q", file+"#"+t.name))
+		}
+	}
+	if len(names) == 0 {
+		return err
+	}
+	hint := "choose one: " + strings.Join(names, ", ")
+	if more := len(c.tensors) - len(names); more > 0 {
+		hint += fmt.Sprintf(" and %d more", more)
+	}
+	return graph.Hint(err, hint)
+}
+
+// splitPath takes "#name" off a path that has it after a known extension.
+func splitPath(path string) (file, name string) {
+	if _, err := formatOf(path); err == nil {
+		return path, ""
+	}
+	for i := range len(path) {
+		if path[i] == '#' {
+			if _, err := formatOf(path[:i]); err == nil {
+				return path[:i], path[i+1:]
+			}
+		}
+	}
+	return path, ""
+}
+
+func formatOf(path string) (*format, error) {
+	ext := strings.ToLower(filepath.Ext(path))
+	for i := range formats {
+		if formats[i].ext == ext {
+			return &formats[i], nil
+		}
+	}
+	want := strings.Join(Extensions(), ", ")
+	switch ext {
+	case ".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib":
+		return nil, graph.Hint(fmt.Errorf("%s is a pickle, which may run code when read; want %s", ext, want),
+			`in Python, where you trust the file: numpy.save("v.npy", torch.load("`+filepath.Base(path)+`", weights_only=True).float().numpy())`)
+	case "":
+		return nil, fmt.Errorf("no extension, want %s", want)
+	}
+	return nil, fmt.Errorf("extension %q, want %s", ext, want)
+}
+
+// open reads the header of a file and hands it on while the file is open.
+func open(file string, use func(io.ReaderAt, *contents) error) error {
+	form, err := formatOf(file)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(file) // before opening: a pipe would block
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("not a regular file")
+	}
+	if err != nil {
+		return bare(err)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return bare(err)
+	}
+	defer f.Close()
+	if info, err = f.Stat(); err != nil {
+		return bare(err)
+	}
+	c, err := form.read(f, info.Size())
+	if err != nil {
+		return err
+	}
+	return use(f, c)
+}
+
+// bare takes operation and path off a file error: the caller names the file.
+func bare(err error) error {
+	if e, ok := err.(*fs.PathError); ok {
+		return e.Err
+	}
+	return err
+}
+
+// vector reads the numbers of t.
+func (c *contents) vector(r io.ReaderAt, t tensor) (*Vector, error) {
+	v, err := t.read(r)
+	if err != nil {
+		if t.name != "" {
+			err = fmt.Errorf("tensor %q: %w", t.name, err)
+		}
+		return nil, err
+	}
+	meta := map[string]string{}
+	for _, m := range []map[string]string{c.meta, t.meta} {
+		for k, s := range m {
+			meta[k] = s
+		}
+	}
+	return &Vector{Name: t.name, Data: v, Meta: meta}, nil
+}
+
+func (t tensor) read(r io.ReaderAt) ([]float32, error) {
+	d := int64(0)
+	if n := len(t.dims); 1 <= n && n <= 3 {
+		d = t.dims[n-1]
+		if slices.ContainsFunc(t.dims[:n-1], func(d int64) bool { return d != 1 }) {
+			d = 0
+		}
+	}
+	switch {
+	case d == 0:
+		return nil, fmt.Errorf("shape %v, want [d], [1 d] or [1 1 d]", t.dims)
+	case d > MaxWidth:
+		return nil, fmt.Errorf("shape %v, want at most %d elements", t.dims, MaxWidth)
+	case !t.dtype.IsFloat():
+		return nil, fmt.Errorf("dtype %v, want float32, float16, bfloat16 or float64", t.dtype)
+	}
+	n, err := graph.ByteSize(t.dtype, t.dims)
+	if err != nil {
+		return nil, err
+	}
+	raw := make([]byte, n)
+	if _, err := r.ReadAt(raw, t.offset); err != nil {
+		return nil, fmt.Errorf("data: %w", bare(err))
+	}
+	out, err := (&graph.Tensor{DType: t.dtype, Dims: t.dims, Data: raw}).Float32s()
+	if err != nil {
+		return nil, err
+	}
+	return out, finite(out)
+}
+
+func finite(v []float32) error {
+	for i, x := range v {
+		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+			return fmt.Errorf("element %d is %v as float32, want finite numbers", i, x)
+		}
+	}
+	return nil
+}
