@@ -288,3 +288,18 @@ func writeError(path string, err error) error {
 	}
 	return &atomicfile.Error{Path: path, Err: err}
 }
+
+// WeightsFor returns the mode that [Save] would take for path: w itself unless it is [Auto].
+func WeightsFor(m *Model, path string, w Weights) Weights {
+	if w != Auto {
+		return w
+	}
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return Embed
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return Embed
+	}
+	return m.autoWeights(dir)
+}

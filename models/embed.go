@@ -207,3 +207,21 @@ func constAnd(a *analysis, n *graph.Node) (constant, other *graph.Value) {
 	}
 	return ins[i], ins[1-i]
 }
+
+// Tokens returns the graph input that holds the token ids, nil when it cannot be told.
+func (l *Layout) Tokens() *graph.Value {
+	if l.Embed == nil || l.Embed.Node == nil {
+		return nil
+	}
+	v := l.Embed.Node.In(1)
+	if l.Embed.Node.Is("com.microsoft.EmbedLayerNormalization") {
+		v = l.Embed.Node.In(0)
+	}
+	for v != nil && !v.IsInput() {
+		if v.Producer() == nil {
+			return nil
+		}
+		v = v.Producer().In(0)
+	}
+	return v
+}

@@ -1,0 +1,187 @@
+package rewrite
+
+import (
+	"fmt"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+)
+
+// patch is an edit of one body in the making: what kinds build with. A merged file has two bodies and one patch for each;
+// they share the edit, and a port of the main graph is joined from both by the If that chooses.
+type patch struct {
+	edit   *graph.Edit
+	model  *graph.Model
+	layout *models.Layout
+	body   *models.Body
+	consts map[string]*graph.Value
+	dtypes map[*graph.Value]graph.DType
+	suffix string // tells the nodes of the second body from those of the first
+}
+
+func newPatch(e *graph.Edit, m *graph.Model, l *models.Layout, b *models.Body) *patch {
+	p := &patch{edit: e, model: m, layout: l, body: b, consts: map[string]*graph.Value{}, dtypes: map[*graph.Value]graph.DType{}}
+	if a := b.Graph.Attr(); a != "" {
+		p.suffix = "/" + a
+	}
+	return p
+}
+
+func (p *patch) node(op, name string, inputs ...*graph.Value) *graph.Value {
+	return p.nodeAttrs(op, name, nil, inputs...)
+}
+
+func (p *patch) nodeAttrs(op, name string, attrs graph.Attrs, inputs ...*graph.Value) *graph.Value {
+	return p.edit.Node(p.body.Graph, graph.Spec{Op: op, Name: name + p.suffix, Inputs: inputs, Attrs: attrs})
+}
+
+// ints gives a constant vector of integers, one for each name.
+func (p *patch) ints(name string, v ...int64) *graph.Value {
+	return p.constant(name, graph.NewInt64(v, int64(len(v))))
+}
+
+func (p *patch) constant(name string, t *graph.Tensor) *graph.Value {
+	if v, ok := p.consts[name]; ok {
+		return v
+	}
+	v := p.edit.Const(p.body.Graph, "onnx-inject/"+name+p.suffix, t)
+	p.consts[name] = v
+	return v
+}
+
+// convert casts v to a type unless it has it already. A value whose type cannot be told is cast: a host drops a cast that
+// changes nothing.
+func (p *patch) convert(name string, v *graph.Value, to graph.DType) *graph.Value {
+	if d := p.dtype(v); d == to || to == graph.Undefined {
+		return v
+	}
+	out := p.nodeAttrs("Cast", name+"/cast", graph.Attrs{"to": int64(to)}, v)
+	p.dtypes[out] = to
+	return out
+}
+
+// dtype finds the element type of a value: what the file declares, else what its producer makes of its inputs. Undefined
+// means that it cannot be told.
+func (p *patch) dtype(v *graph.Value) graph.DType { return p.dtypeDepth(v, 0) }
+
+func (p *patch) dtypeDepth(v *graph.Value, depth int) graph.DType {
+	switch {
+	case v == nil || depth > 2000:
+		return graph.Undefined
+	case v.Type.DType != graph.Undefined:
+		return v.Type.DType
+	}
+	if d, ok := p.dtypes[v]; ok {
+		return d
+	}
+	d := graph.Undefined
+	n := v.Producer()
+	from := func(slots ...int) graph.DType {
+		for _, i := range slots {
+			if d := p.dtypeDepth(n.In(i), depth+1); d != graph.Undefined {
+				return d
+			}
+		}
+		return graph.Undefined
+	}
+	switch {
+	case n == nil:
+	case n.Is("Constant"):
+		if c := v.Const(); c != nil {
+			d = c.DType
+		}
+	case n.Is("Cast"):
+		d = graph.DType(n.Int("to", 0))
+	case n.Is("CastLike"):
+		d = from(1)
+	case n.Is("Where"):
+		d = from(1, 2)
+	case n.Is("DequantizeLinear", "LayerNormalization", "com.microsoft.FusedMatMul", "MatMul", "Gemm"):
+		d = from(1, 0) // weights, gamma and scales are constants: their type is known
+	case n.Is("com.microsoft.SkipLayerNormalization", "com.microsoft.SkipSimplifiedLayerNormalization", "com.microsoft.MatMulNBits"):
+		d = from(2)
+	case n.Is("com.microsoft.EmbedLayerNormalization"):
+		d = from(2)
+	case n.Is("com.microsoft.DynamicQuantizeMatMul"):
+		d = from(2)
+	case n.Is("Shape", "Size"):
+		d = graph.Int64
+	case n.Is("Add", "Sub", "Mul", "Div", "Pow", "Concat", "Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Split", "Slice", "Gather",
+		"Softmax", "Tanh", "Dropout", "Expand", "Sqrt", "ReduceMean", "Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention",
+		"com.microsoft.FastGelu", "Erf", "Gelu", "Neg", "Flatten", "Clip"):
+		d = from(0, 1)
+	}
+	p.dtypes[v] = d
+	return d
+}
+
+// port gives v the name of a port and makes it an output of the main graph, as float32.
+func (p *patch) port(name string, v *graph.Value, t graph.Type, ports *mainPorts) {
+	v = p.convert(name, v, graph.Float32)
+	if p.body.Graph.Owner() == nil {
+		out := p.edit.Node(p.body.Graph, graph.Spec{Op: "Identity", Name: name + "/port", Inputs: []*graph.Value{v}, As: name, Type: t})
+		p.edit.Output(p.body.Graph, out)
+		return
+	}
+	out := p.edit.Node(p.body.Graph, graph.Spec{Op: "Identity", Name: name + "/port" + p.suffix, Inputs: []*graph.Value{v}, Type: t})
+	p.edit.Output(p.body.Graph, out)
+	ports.add(p, name, t)
+}
+
+// mainPorts gives the If of a merged file one more output for each port, once both branches have it.
+type mainPorts struct {
+	seen map[string]bool
+}
+
+func (m *mainPorts) add(p *patch, name string, t graph.Type) {
+	if m.seen[name] {
+		return
+	}
+	m.seen[name] = true
+	owner := p.body.Graph.Owner()
+	out := p.edit.NodeOutput(owner, name, t)
+	p.edit.Output(owner.Graph(), out)
+}
+
+// matrix gives the weight as a value [in, out] of the graph, float whatever the file holds.
+func (p *patch) matrix(name string, w *models.Weight) *graph.Value {
+	var v *graph.Value
+	switch {
+	case w.Block != nil:
+		v = p.unblock(name, w)
+	case w.ScaleValue != nil: // (q - zero) * scale, columns along the last axis
+		q := p.nodeAttrs("Cast", name+"/W_q", graph.Attrs{"to": int64(graph.Float32)}, w.Operand)
+		if w.ZeroValue != nil {
+			zero := p.nodeAttrs("Cast", name+"/W_zero", graph.Attrs{"to": int64(graph.Float32)}, w.ZeroValue)
+			q = p.node("Sub", name+"/W_centred", q, zero)
+		}
+		v = p.node("Mul", name+"/W", q, w.ScaleValue)
+	default:
+		v = w.Operand
+	}
+	if w.OperandT {
+		v = p.nodeAttrs("Transpose", name+"/W_T", graph.Attrs{"perm": []int64{1, 0}}, v)
+	}
+	if w.Alpha != 1 {
+		alpha := p.constant(fmt.Sprintf("alpha_%g", w.Alpha), graph.NewFloat32([]float32{float32(w.Alpha)}))
+		v = p.node("Mul", name+"/alpha", v, alpha)
+	}
+	return v
+}
+
+// unblock lets the operator itself dequantise: its product with the identity matrix is W. The host folds it once.
+func (p *patch) unblock(name string, w *models.Weight) *graph.Value {
+	d := p.dtype(w.Node.In(2))
+	zero := graph.Zeros(d, 1)
+	shape := p.ints("eye_shape", w.In, w.In)
+	eye := p.nodeAttrs("ConstantOfShape", name+"/zeros", graph.Attrs{"value": zero}, shape)
+	eye = p.nodeAttrs("EyeLike", name+"/eye", graph.Attrs{"dtype": int64(d)}, eye)
+	ins := append([]*graph.Value{eye}, w.Node.Inputs()[1:]...)
+	attrs := graph.Attrs{}
+	for _, a := range []string{"K", "N", "bits", "block_size"} {
+		if w.Node.HasAttr(a) {
+			attrs[a] = w.Node.Int(a, 0)
+		}
+	}
+	return p.edit.Node(p.body.Graph, graph.Spec{Op: w.Node.Op, Domain: w.Node.Domain, Name: name + "/W" + p.suffix, Inputs: ins, Attrs: attrs})
+}
