@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/runtime"
+)
+
+func TestCompareAlternatesAndKeepsTheBest(t *testing.T) {
+	var order []string
+	fake := func(name string, walls ...time.Duration) side {
+		n := 0
+		return side{name, func() error { order = append(order, "prepare "+name); return nil }, func() (sample, error) {
+			order = append(order, name)
+			n++
+			return sample{walls[n-1], int64(walls[n-1])}, nil
+		}}
+	}
+	got, err := compare(3, fake("a", 5, 3, 4, 9), fake("b", 8, 7, 6, 7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []sample{{3, 9}, {6, 8}}; got[0] != want[0] || got[1] != want[1] {
+		t.Errorf("compare = %v, want %v", got, want)
+	}
+	var want []string
+	for range 2 {
+		for _, s := range []string{"a", "b", "b", "a"} {
+			want = append(want, "prepare "+s, s)
+		}
+	}
+	if d := cmp.Diff(want, order); d != "" {
+		t.Errorf("order (-want +got):\n%s", d)
+	}
+}
+
+func TestCompareStopsAtAnError(t *testing.T) {
+	broken := errors.New("broken")
+	_, err := compare(5, side{"a", nil, func() (sample, error) { return sample{}, broken }})
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "measure a") {
+		t.Errorf("compare: error %v, want one that names side a", err)
+	}
+	_, err = compare(5, side{"a", func() error { return broken }, nil})
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "prepare a") {
+		t.Errorf("compare: error %v, want one that names the preparation of a", err)
+	}
+}
+
+func TestRowLine(t *testing.T) {
+	for _, c := range []struct {
+		row  row
+		want string
+	}{
+		{row{id: "P1", what: "a / b", value: 0.0123, goal: 0.05, note: "n"}, "P1\ta / b\t0.0123\t<= 0.05\tpass\tn"},
+		{row{id: "P1", what: "memory", value: 65, unit: " MB", goal: 64}, "P1\tmemory\t65.0 MB\t<= 64 MB\tSHORT\t"},
+		{row{id: "P2", what: "a / b", value: 612.4, goal: 100, atLeast: true}, "P2\ta / b\t612\t>= 100\tpass\t"},
+		{row{id: "P2", what: "a / b", value: 99.9, goal: 100, atLeast: true}, "P2\ta / b\t99.9\t>= 100\tSHORT\t"},
+		{row{id: "P5", what: "a / b", value: 1.05, goal: 1.05}, "P5\ta / b\t1.05\t<= 1.05\tpass\t"},
+	} {
+		if got := c.row.line(); got != c.want {
+			t.Errorf("line of %+v = %q, want %q", c.row, got, c.want)
+		}
+	}
+}
+
+func TestProcess(t *testing.T) {
+	s, out, err := process(context.Background(), "sh", "-c", "sleep 0.05; echo done")
+	if err != nil || string(out) != "done\n" {
+		t.Fatalf("process: %q, %v", out, err)
+	}
+	if s.wall < 50*time.Millisecond || s.peak < 1<<10 {
+		t.Errorf("process: %v and %d bytes, want 50 ms or more and some memory", s.wall, s.peak)
+	}
+	if _, _, err := process(context.Background(), "sh", "-c", "echo reason >&2; exit 3"); err == nil || !strings.Contains(err.Error(), "reason") {
+		t.Errorf("process: error %v, want one with what the command said", err)
+	}
+}
+
+func TestClearRemovesDataBesideAFile(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"out.onnx", "out.onnx_data", "keep.onnx"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := clear(filepath.Join(dir, "out.onnx")); err != nil {
+		t.Fatal(err)
+	}
+	left, _ := filepath.Glob(filepath.Join(dir, "*"))
+	if want := []string{filepath.Join(dir, "keep.onnx")}; !cmp.Equal(left, want) {
+		t.Errorf("left %v, want %v", left, want)
+	}
+}
+
+func TestOffFeedsEveryInput(t *testing.T) {
+	got := off([]runtime.Port{
+		{Name: "input_ids", DType: graph.Int64, Dims: []int64{-1, -1}},
+		{Name: "blocks.0.attn.memory", DType: graph.Float32, Dims: []int64{-1, -1, 8}},
+		{Name: "blocks.0.attn.tau", DType: graph.Float32, Dims: []int64{-1, -1, 1}},
+	})
+	ids, err := got["input_ids"].Int64s()
+	if err != nil || len(ids) != tokens {
+		t.Fatalf("input_ids %v, %v: want %d tokens", ids, err, tokens)
+	}
+	seen := map[int64]bool{}
+	for _, id := range ids {
+		if id < 0 || id >= vocab || seen[id] {
+			t.Errorf("token %d: want ids of the vocabulary, all different", id)
+		}
+		seen[id] = true
+	}
+	if d := cmp.Diff([]int64{1, 1, 8}, got["blocks.0.attn.memory"].Dims); d != "" {
+		t.Errorf("memory shape (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff([]int64{1, 1, 1}, got["blocks.0.attn.tau"].Dims); d != "" {
+		t.Errorf("tau shape (-want +got):\n%s", d)
+	}
+}
+
+func TestFlags(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-rounds", "3"}, "want 5 or more"},
+		{[]string{"-only", "P1,P99"}, `"P99" is not measured here`},
+		{[]string{"-binary", filepath.Join(t.TempDir(), "absent")}, "find the program to measure"},
+		{[]string{"session", "x", "m.onnx"}, `rounds "x"`},
+		{[]string{"session"}, "want a number of rounds and models"},
+	} {
+		if err := run(context.Background(), c.args); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("bench %v: error %v, want one with %q", c.args, err, c.want)
+		}
+	}
+}

@@ -1,0 +1,22 @@
+package main
+
+import "context"
+
+// inspectXL measures P15: a model of 6.2 GB is described without reading its weights.
+func inspectXL(ctx context.Context, b *bench) ([]row, error) {
+	xl, err := b.xl(ctx)
+	if err != nil {
+		return nil, err
+	}
+	got, err := compare(b.rounds, side{"inspect", nil, func() (sample, error) {
+		s, _, err := process(ctx, b.binary, "inspect", xl)
+		return s, err
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return []row{
+		{id: "P15", what: "inspect, 6.2 GB", value: float64(got[0].wall) / 1e6, unit: " ms", goal: 50},
+		{id: "P15", what: "inspect, 6.2 GB, peak memory", value: megabytes(got[0].peak), unit: " MB", goal: 32},
+	}, nil
+}

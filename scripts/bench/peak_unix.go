@@ -1,0 +1,21 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	goruntime "runtime"
+	"syscall"
+)
+
+// peak returns the most memory a finished process had resident, in bytes.
+func peak(p *os.ProcessState) int64 {
+	u, ok := p.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return 0
+	}
+	if goruntime.GOOS == "darwin" || goruntime.GOOS == "ios" {
+		return int64(u.Maxrss) // bytes there, KiB elsewhere
+	}
+	return int64(u.Maxrss) << 10
+}

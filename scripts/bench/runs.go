@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// runRounds is how often each model runs in the child for every round of the table: a run takes 30 ms.
+const runRounds = 4
+
+// injectOff measures P5: with every tau at 0 a patched model costs what the original costs.
+func injectOff(ctx context.Context, b *bench) ([]row, error) {
+	t, err := b.patched(ctx, []string{"--inject", "all"})
+	if err != nil {
+		return nil, err
+	}
+	return []row{overClean("P5", "patched with tau = 0 / clean, 14 tokens", t[1], t[0], 1.05)}, nil
+}
+
+// exposed measures P6: what it costs to have more outputs, all of them fetched.
+func exposed(ctx context.Context, b *bench) ([]row, error) {
+	t, err := b.patched(ctx, []string{"--expose", "result"}, []string{"--expose", "attn_out"})
+	if err != nil {
+		return nil, err
+	}
+	return []row{
+		overClean("P6", "all per-head results / clean, 14 tokens", t[1], t[0], 1.2),
+		overClean("P6", "all attention outputs / clean, 14 tokens", t[2], t[0], 1.05),
+	}, nil
+}
+
+func overClean(id, what string, patched, clean timing, goal float64) row {
+	return row{id: id, what: what, value: float64(patched.Run) / float64(clean.Run), goal: goal, note: seconds(patched.Run) + " / " + seconds(clean.Run)}
+}
+
+// patched rewrites the small model once for each set of flags and runs the original and the rewritten files in turn, in one process.
+func (b *bench) patched(ctx context.Context, flags ...[]string) ([]timing, error) {
+	small, err := b.small(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(b.out(""))
+	models := []string{small}
+	for i, f := range flags {
+		out := b.out(fmt.Sprintf("run%d.onnx", i))
+		if err := clear(out); err != nil {
+			return nil, err
+		}
+		if _, err := b.rewrite(ctx, small, out, append(f, "--weights", "ref")...); err != nil {
+			return nil, err
+		}
+		models = append(models, out)
+	}
+	t, _, err := child(ctx, runRounds*b.rounds, models...)
+	return t, err
+}
+
+// sessionStart measures P13: a file that points into the original opens faster, and in less memory, than one that holds its weights.
+func sessionStart(ctx context.Context, b *bench) ([]row, error) {
+	small, err := b.small(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(b.out(""))
+	var sides []side
+	for _, weights := range []string{"ref", "embed"} {
+		out := b.out(weights + ".onnx")
+		if err := clear(out); err != nil {
+			return nil, err
+		}
+		if _, err := b.rewrite(ctx, small, out, patch(weights)...); err != nil {
+			return nil, err
+		}
+		sides = append(sides, side{"open " + weights, nil, func() (sample, error) {
+			t, s, err := child(ctx, 0, out)
+			if err != nil {
+				return s, err
+			}
+			return sample{time.Duration(t[0].Open), s.peak}, nil
+		}})
+	}
+	got, err := compare(b.rounds, sides...)
+	if err != nil {
+		return nil, err
+	}
+	return []row{
+		{id: "P13", what: "open ref / open embed, time", value: ratio(got[0], got[1]), goal: 0.7, note: times(got)},
+		{id: "P13", what: "open ref / open embed, peak memory", value: float64(got[0].peak) / float64(got[1].peak), goal: 0.75,
+			note: fmt.Sprintf("%.0f MB / %.0f MB", megabytes(got[0].peak), megabytes(got[1].peak))},
+	}, nil
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/ort"
+)
+
+// tokens is the length of the prompt that runs are measured with, the median of the paper's prompts rounded up.
+const tokens = 14
+
+// vocab bounds the token ids that are fed.
+const vocab = 50257
+
+// session is the child that ONNX Runtime runs in. It opens each model, runs them in turn (A B C C B A) for rounds
+// rounds and prints a JSON list with one [timing] a model:
+//
+//	bench session ROUNDS MODEL…
+//
+// Every input but input_ids is fed zeros: memories and taus that are off.
+func session(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) < 2 {
+		return fmt.Errorf("session %q: want a number of rounds and models", args)
+	}
+	rounds, err := strconv.Atoi(args[0])
+	if err != nil {
+		return fmt.Errorf("session: rounds %q: want a number", args[0])
+	}
+	paths := args[1:]
+	result := make([]timing, len(paths))
+	sides := make([]side, len(paths))
+	for i, path := range paths {
+		start := time.Now()
+		s, err := ort.Host{}.Open(ctx, runtime.Model{Path: path}, runtime.Options{})
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		result[i].Open = time.Since(start)
+		feeds := off(s.Inputs())
+		sides[i] = side{path, nil, func() (sample, error) {
+			start := time.Now()
+			_, err := s.Run(ctx, feeds)
+			return sample{wall: time.Since(start)}, err
+		}}
+		if rounds > 0 {
+			if _, err := sides[i].run(); err != nil { // the first run plans memory
+				return err
+			}
+		}
+	}
+	best, err := compare(rounds, sides...)
+	if err != nil {
+		return err
+	}
+	for i := range best {
+		result[i].Run = best[i].wall
+	}
+	return json.NewEncoder(out).Encode(result)
+}
+
+// timing is what the child found out about one model.
+type timing struct {
+	Open time.Duration // to create the session
+	Run  time.Duration // best run, every output fetched; 0 without rounds
+}
+
+// off makes the inputs of one prompt: token ids that differ, everything else zero with every open dimension 1.
+func off(ports []runtime.Port) map[string]*graph.Tensor {
+	in := map[string]*graph.Tensor{}
+	for _, p := range ports {
+		if p.Name == "input_ids" {
+			ids := make([]int64, tokens)
+			for i := range ids {
+				ids[i] = int64(i) * 2654435761 % vocab
+			}
+			in[p.Name] = graph.NewInt64(ids, 1, tokens)
+			continue
+		}
+		dims := make([]int64, len(p.Dims))
+		for i, d := range p.Dims {
+			dims[i] = max(d, 1)
+		}
+		in[p.Name] = graph.Zeros(p.DType, dims...)
+	}
+	return in
+}
+
+// child runs [session] in a process of its own.
+func child(ctx context.Context, rounds int, models ...string) ([]timing, sample, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, sample{}, err
+	}
+	s, out, err := process(ctx, self, append([]string{"session", strconv.Itoa(rounds)}, models...)...)
+	if err != nil {
+		return nil, s, err
+	}
+	var got []timing
+	return got, s, json.Unmarshal(out, &got)
+}
