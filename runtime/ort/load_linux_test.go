@@ -99,8 +99,7 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
-// TestCUDALibraries puts providers beside a real core library: one whose CUDA libraries do not exist, and one that comes without its small
-// companion.
+// TestCUDALibraries adds to a real core library, one by one, what it needs for CUDA, and reads what is said to be missing.
 func TestCUDALibraries(t *testing.T) {
 	core, err := os.ReadFile(orttest.Host(t).Lib)
 	if err != nil {
@@ -114,7 +113,6 @@ func TestCUDALibraries(t *testing.T) {
 	}
 	blas := build(t, filepath.Join(site, "away", "libcublasLt.so.999"), "int a;", "-Wl,-soname,libcublasLt.so.999")
 	driver := build(t, filepath.Join(site, "away", "libcuda.so.999"), "int b;", "-Wl,-soname,libcuda.so.999")
-	provider := build(t, filepath.Join(dir, "libonnxruntime_providers_cuda.so"), "int c;", "-Wl,--no-as-needed", blas, driver)
 
 	check := func(want, hint string) {
 		t.Helper()
@@ -129,6 +127,8 @@ func TestCUDALibraries(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	check("no libonnxruntime_providers_cuda.so beside "+path+" (ONNX Runtime "+version+")", "run `onnx-inject ort install --cuda`")
+	provider := build(t, filepath.Join(dir, "libonnxruntime_providers_cuda.so"), "int c;", "-Wl,--no-as-needed", blas, driver)
 	check("no libonnxruntime_providers_shared.so beside "+path+" (ONNX Runtime "+version+")", "run `onnx-inject ort install --cuda`")
 	build(t, filepath.Join(dir, "libonnxruntime_providers_shared.so"), "int d;")
 	needs := filepath.Base(provider) + " needs "

@@ -185,11 +185,13 @@ func TestLoadedOnce(t *testing.T) {
 	}
 }
 
-// TestCUDAAbsent asks for CUDA where there is only the CPU library: an error that names the file, and no session on the CPU.
-func TestCUDAAbsent(t *testing.T) {
+// TestCUDA runs the suite on a GPU where the library has its CUDA provider. Elsewhere asking for CUDA is an error that names the
+// missing file, and no session on the CPU.
+func TestCUDA(t *testing.T) {
 	host := orttest.Host(t)
 	if _, err := os.Stat(lib.CUDAProvider(host.Lib)); err == nil {
-		t.Fatalf("%s has a CUDA provider beside it; run this test with the CPU library", host.Lib)
+		runtimetest.Suite(t, host, runtime.Options{Device: runtime.Device{CUDA: true}})
+		return
 	}
 	s, err := host.Open(t.Context(), runtime.Model{Path: filepath.Join(fixtures, "gpt-neo.onnx")}, runtime.Options{Device: runtime.Device{CUDA: true, Index: 1}})
 	if err == nil {

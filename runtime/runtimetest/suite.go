@@ -327,11 +327,15 @@ func (s suite) cancelledRun(t *testing.T) {
 	if _, err := x.Run(gone, in); !errors.Is(err, context.Canceled) {
 		t.Errorf("a context that is over: got %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	const limit = 200 * time.Millisecond
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	start := time.Now()
 	_, err := x.Run(ctx, in)
-	if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took > 2*time.Second {
+	took := time.Since(start)
+	if err == nil && took < limit {
+		t.Logf("done after %v, before it could be cancelled", took) // a GPU
+	} else if !errors.Is(err, context.DeadlineExceeded) || took > 2*time.Second {
 		t.Errorf("got %v after %v, want the context's error within 2 s", err, took)
 	}
 }

@@ -81,11 +81,11 @@ func install(ctx context.Context, o InstallOptions, m Manifest, platform string,
 			if err == nil {
 				return done(b), nil
 			}
-			if ctx.Err() != nil {
-				return Installed{}, wrap(ctx.Err(), "")
-			}
 			tried = append(tried, fmt.Errorf("%s: %w", b.Client, err))
 		}
+	}
+	if err := ctx.Err(); err != nil { // what failed then, failed for this reason
+		return Installed{}, wrap(err, "")
 	}
 	if len(tried) == 0 {
 		return Installed{}, wrap(errors.New("no package client found"), "install Python's pip or npm, or name a library with --ort-lib")
