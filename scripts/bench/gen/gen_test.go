@@ -179,7 +179,7 @@ func TestWriteTiny(t *testing.T) {
 		seen[string(d)] = name
 	}
 	for name, d := range a.data {
-		if strings.HasSuffix(name, "attn.bias") {
+		if strings.HasSuffix(name, ".attn.bias") {
 			continue
 		}
 		mean, spread := moments(floats(d))
