@@ -1,0 +1,59 @@
+package models
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+var layerRange = regexp.MustCompile(`^(-?[0-9]+)(?:-(-?[0-9]+))?$`)
+
+// ParseLayers reads the LAYERS of a command line for a model with n layers: "all", "7", "0-3,7", "-1" for the last layer,
+// "-2" for the one before it. The result is sorted and holds each layer once.
+func ParseLayers(s string, n int) ([]int, error) {
+	on := make([]bool, max(n, 0))
+	for item := range strings.SplitSeq(s, ",") {
+		item = strings.TrimSpace(item)
+		if item == "all" {
+			item = "0--1"
+		}
+		ends := layerRange.FindStringSubmatch(item)
+		if ends == nil {
+			return nil, fmt.Errorf("layers %q: got %q, want all, a number such as 7 or -1 (the last), or a range such as 0-3", s, item)
+		}
+		from, err := layerNumber(ends[1], n)
+		to := from
+		if err == nil && ends[2] != "" {
+			to, err = layerNumber(ends[2], n)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("layers %q: %w", s, err)
+		}
+		if to < from {
+			return nil, fmt.Errorf("layers %q: the range %q runs backwards: %d to %d", s, item, from, to)
+		}
+		for l := from; l <= to; l++ {
+			on[l] = true
+		}
+	}
+	var out []int
+	for l, yes := range on {
+		if yes {
+			out = append(out, l)
+		}
+	}
+	return out, nil
+}
+
+// layerNumber reads one layer, negative numbers counted from the end.
+func layerNumber(s string, n int) (int, error) {
+	l, err := strconv.Atoi(s)
+	if l < 0 {
+		l += n
+	}
+	if err != nil || l < 0 || l >= n {
+		return 0, fmt.Errorf("no layer %s: the model has %d layers, 0 to %d", s, n, n-1)
+	}
+	return l, nil
+}
