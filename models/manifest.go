@@ -3,94 +3,80 @@ package models
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// ManifestKey is the metadata_props entry that holds the manifest of a patched model.
+// ManifestKey is the key of the model's metadata_props under which a patched file describes itself.
 const ManifestKey = "onnx-inject"
 
-// ManifestVersion is the version this code writes and the newest it reads.
+// ManifestVersion is the version that this program writes, and the newest that it reads. Fields may be added to a version;
+// anything else makes a new one.
 const ManifestVersion = 1
 
-// Manifest says what was added to a model and what it was made from. It is JSON in the file itself, so that any host in any
-// language can read it. Fields may be added; none changes its meaning without a new version.
+// Manifest says what was done to a model and where its ports are, so that a host in any language can use them.
 type Manifest struct {
 	Version int            `json:"version"`
 	Source  ManifestSource `json:"source"`
-	Weights graph.Weights  `json:"weights"`
+	Weights string         `json:"weights"` // "ref", "copy" or "embed": where the file's weights lie
 	Family  string         `json:"family"`
-	Variant string         `json:"variant"`
+	Variant string         `json:"variant"` // the exporter's form
 	Layers  int            `json:"layers"`
 	Heads   int            `json:"heads"`
 	DHead   int            `json:"d_head"`
 	DModel  int            `json:"d_model"`
-	Vocab   int            `json:"vocab"`
+	Vocab   int            `json:"vocab"` // 0 for a file that ends in hidden states
 	Ports   []ManifestPort `json:"ports"`
 	Baked   []Baked        `json:"baked,omitempty"`
 }
 
-// ManifestSource names the file that was patched.
+// ManifestSource is the file that was patched.
 type ManifestSource struct {
-	File   string `json:"file"`
+	File   string `json:"file"` // its name, without the folder
 	Bytes  int64  `json:"bytes"`
-	SHA256 string `json:"sha256,omitempty"`
+	SHA256 string `json:"sha256,omitempty"` // hexadecimal
 }
 
-// ManifestPort is one input or output that was added.
+// ManifestPort is an input or output that was added.
 type ManifestPort struct {
 	Name  string   `json:"name"`
-	Kind  string   `json:"kind"`
+	Kind  PortKind `json:"kind"`
 	Layer int      `json:"layer"`
 	IO    string   `json:"io"` // "in" or "out"
 	DType string   `json:"dtype"`
-	Shape []string `json:"shape"` // sizes, or words such as "batch" and "pos"; "1|batch" may be either
+	Shape []any    `json:"shape"` // each a whole number, or a name: "batch", "pos", "1|pos"
 }
 
-// Baked is a memory that is part of the graph.
+// Baked is a memory that is part of the file: tau times the vector is added to attn_out of the layer in every run.
 type Baked struct {
-	Layer      int     `json:"layer"`
-	Tau        float64 `json:"tau"`
-	Text       string  `json:"text"`
-	Encoding   string  `json:"encoding"`
-	Convention string  `json:"convention"`
+	Layer      int        `json:"layer"`
+	Tau        float64    `json:"tau"`
+	Text       string     `json:"text"`       // "" for a vector that did not come from a text
+	Encoding   Encoding   `json:"encoding"`   // "" likewise
+	Convention Convention `json:"convention"` // "" likewise
 }
 
-// portNames maps kinds to port names; %d is the layer. Names and shapes are those of TransformerLens' activation cache.
-var portNames = map[string]string{
-	"z":          "blocks.%d.attn.hook_z",
-	"result":     "blocks.%d.attn.hook_result",
-	"pattern":    "blocks.%d.attn.hook_pattern",
-	"attn_out":   "blocks.%d.hook_attn_out",
-	"resid_pre":  "blocks.%d.hook_resid_pre",
-	"resid_mid":  "blocks.%d.hook_resid_mid",
-	"resid_post": "blocks.%d.hook_resid_post",
-	"mlp_out":    "blocks.%d.hook_mlp_out",
-	"memory":     "blocks.%d.attn.memory",
-	"tau":        "blocks.%d.attn.tau",
+// NewManifest starts the manifest of a file that is patched: everything but source, weights, ports and memories.
+func NewManifest(l *Layout) *Manifest {
+	return &Manifest{Version: ManifestVersion, Family: l.Family, Variant: l.Exporter, Layers: l.Layers, Heads: l.Heads,
+		DHead: l.DHead, DModel: l.DModel, Vocab: l.Vocab, Ports: []ManifestPort{}}
 }
 
-// PortName returns the name of a port, such as "blocks.7.attn.hook_z". It panics on an unknown kind.
-func PortName(kind string, layer int) string {
-	format, ok := portNames[kind]
-	if !ok {
-		panic("models: no port of kind " + kind)
+// Port returns the port of a kind at a layer, nil when the file has none.
+func (m *Manifest) Port(kind PortKind, layer int) *ManifestPort {
+	for i := range m.Ports {
+		if p := &m.Ports[i]; p.Kind == kind && p.Layer == layer {
+			return p
+		}
 	}
-	return fmt.Sprintf(format, layer)
+	return nil
 }
 
-// Add notes a port. All ports are float32.
-func (m *Manifest) Add(kind string, layer int, in bool, shape []string) {
-	io := "out"
-	if in {
-		io = "in"
-	}
-	m.Ports = append(m.Ports, ManifestPort{PortName(kind, layer), kind, layer, io, graph.Float32.String(), shape})
-}
-
-// LayersOf returns the layers that have a port of the kind, in the order of the manifest.
-func (m *Manifest) LayersOf(kind string) []int {
+// LayersWith returns the layers that have a port of the kind, in the order of the manifest.
+func (m *Manifest) LayersWith(kind PortKind) []int {
 	var out []int
 	for _, p := range m.Ports {
 		if p.Kind == kind {
@@ -100,32 +86,81 @@ func (m *Manifest) LayersOf(kind string) []int {
 	return out
 }
 
-// Encode returns the JSON text; the same manifest gives the same text.
+// Encode returns the manifest as JSON on one line. Equal manifests give equal bytes.
 func (m *Manifest) Encode() string {
-	if m.Ports == nil {
-		m.Ports = []ManifestPort{}
-	}
-	var buf bytes.Buffer
-	e := json.NewEncoder(&buf)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(m); err != nil {
-		panic("models: " + err.Error()) // plain fields
+		panic(fmt.Sprintf("models: encode manifest: %v", err)) // a tau that is no number: our own mistake
 	}
-	return string(bytes.TrimSpace(buf.Bytes()))
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// ReadManifest returns the manifest of a patched model, nil when the model has none.
+// ReadManifest returns the manifest of a patched model, nil for a model without one. One that cannot be read, that
+// contradicts the graph, or that is of a newer version is an error: its ports could be misunderstood.
 func ReadManifest(m *graph.Model) (*Manifest, error) {
 	text, ok := m.Meta(ManifestKey)
 	if !ok {
 		return nil, nil
 	}
-	var man Manifest
-	if err := json.Unmarshal([]byte(text), &man); err != nil {
-		return nil, fmt.Errorf("%s: the manifest is broken: %w", m.Path(), err)
+	out, err := parseManifest(text)
+	if err == nil {
+		err = out.matches(m.Graph)
 	}
-	if man.Version != ManifestVersion {
-		return nil, graph.Hint(fmt.Errorf("%s: manifest of version %d, want %d", m.Path(), man.Version, ManifestVersion), "patch the original again with this onnx-inject, or use a newer one")
+	if err != nil {
+		return nil, fmt.Errorf("manifest of %s: %w", m.Path(), err)
 	}
-	return &man, nil
+	return out, nil
+}
+
+func parseManifest(text string) (*Manifest, error) {
+	var v struct {
+		Version *int `json:"version"`
+	}
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		return nil, err
+	}
+	switch {
+	case v.Version == nil || *v.Version < 1:
+		return nil, errors.New("no version")
+	case *v.Version > ManifestVersion:
+		return nil, graph.Hint(fmt.Errorf("version %d, this program reads version %d", *v.Version, ManifestVersion), "use the onnx-inject that wrote the file, or a later one")
+	}
+	m := &Manifest{}
+	if err := json.Unmarshal([]byte(text), m); err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	for _, p := range m.Ports {
+		switch {
+		case p.IO != "in" && p.IO != "out":
+			return nil, fmt.Errorf("port %q: io %q, want in or out", p.Name, p.IO)
+		case p.Layer < 0 || p.Layer >= m.Layers:
+			return nil, fmt.Errorf("port %q: layer %d of %d", p.Name, p.Layer, m.Layers)
+		case p.Kind.Known() && (p.Name != p.Kind.Name(p.Layer) || p.IO != p.Kind.IO()):
+			return nil, fmt.Errorf("port %q (%s): want %q (%s) for %s of layer %d", p.Name, p.IO, p.Kind.Name(p.Layer), p.Kind.IO(), p.Kind, p.Layer)
+		case seen[p.Name]:
+			return nil, fmt.Errorf("port %q stands twice", p.Name)
+		}
+		seen[p.Name] = true
+	}
+	return m, nil
+}
+
+// matches checks that the graph has the ports.
+func (m *Manifest) matches(g *graph.Graph) error {
+	have := map[string]string{}
+	for _, v := range g.Inputs() {
+		have[v.Name()] = "in"
+	}
+	for _, v := range g.Outputs() {
+		have[v.Name()] = "out"
+	}
+	for _, p := range m.Ports {
+		if have[p.Name] != p.IO {
+			return graph.Hint(fmt.Errorf("port %q (%s) is not in the graph", p.Name, p.IO), "the file was changed by another program: patch the original again")
+		}
+	}
+	return nil
 }
