@@ -23,14 +23,13 @@ func (a *analysis) headShape(c *core, b *branch, cfg *Config) (heads, dHead int6
 	rows := b.wo.In
 	var seen []string
 	for _, e := range found {
-		if e.heads <= 0 && e.dHead > 0 && rows%e.dHead == 0 {
-			e.heads = rows / e.dHead
-		}
-		if e.dHead <= 0 && e.heads > 0 && rows%e.heads == 0 {
-			e.dHead = rows / e.heads
-		}
-		if e.heads <= 0 || e.dHead <= 0 {
+		switch { // what one place leaves open follows from W_O; a remainder is caught below
+		case e.heads <= 0 && e.dHead <= 0:
 			continue
+		case e.heads <= 0:
+			e.heads = rows / e.dHead
+		case e.dHead <= 0:
+			e.dHead = rows / e.heads
 		}
 		seen = append(seen, fmt.Sprintf("%s: %d heads of %d", e.what, e.heads, e.dHead))
 		switch {

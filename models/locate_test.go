@@ -2,24 +2,218 @@ package models
 
 import (
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/graphtest"
 )
 
+// shape is what a layout says about a model as a whole.
+type shape struct {
+	Family                              string
+	Layers, Heads, DHead, DModel, Vocab int
+	NCtx, Bodies                        int
+}
+
+func shapeOf(l *Layout) shape {
+	return shape{l.Family, l.Layers, l.Heads, l.DHead, l.DModel, l.Vocab, l.NCtx, len(l.Bodies)}
+}
+
+// fixtureShapes are the models as their makers describe them; see cases.json for who exported what.
+var fixtureShapes = map[string]shape{
+	"dynamo-op18-sdpa":        {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"dynamo-op23-attention":   {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"fp16":                    {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"gpt-j":                   {"gpt-j", 2, 4, 8, 32, 131, 0, 1},
+	"gpt-neo":                 {"gpt-neo", 2, 4, 8, 32, 131, 48, 1},
+	"nanogpt-torchscript":     {"gpt2", 2, 4, 8, 32, 131, 48, 1},
+	"onnxslim":                {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"optimum-1-merged":        {"gpt2", 3, 4, 8, 32, 131, 48, 2},
+	"optimum-1-with-past":     {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"optimum-2-cache":         {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"ort-fused-attention":     {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"ort-fused-skiplayernorm": {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"ort-int8-dynamic":        {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"q4-with-past":            {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"torchscript-op10":        {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"torchscript-op17-mask":   {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+}
+
+func load(t *testing.T, name string) *graph.Model {
+	t.Helper()
+	m, err := graph.Load(filepath.Join("testdata", name+".onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 func TestLocateFixtures(t *testing.T) {
-	files, _ := filepath.Glob("testdata/*.onnx")
-	for _, path := range files {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			m, err := graph.Load(path)
+	for name, want := range fixtureShapes {
+		t.Run(name, func(t *testing.T) {
+			l, err := Locate(load(t, name), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			l, err := Locate(m, nil)
-			if err != nil {
-				t.Fatal(err)
+			if diff := cmp.Diff(want, shapeOf(l)); diff != "" {
+				t.Error(diff)
 			}
-			t.Log(l.Family, l.Exporter, l.Layers, l.Heads, l.DHead, l.DModel, l.Vocab, l.NCtx, l.Embed != nil, l.Unembed != nil)
+			for _, b := range l.Bodies {
+				for i, layer := range b.Layers {
+					if layer.Index != i || layer.WO.In != int64(l.DModel) || layer.WO.Out != int64(l.DModel) || layer.Z == nil || len(layer.AttnOut) == 0 || len(layer.ResidPost) == 0 {
+						t.Errorf("layer %d is incomplete: %+v", i, layer)
+					}
+				}
+				if b.Logits == nil || b.Norm == nil {
+					t.Error("no logits or final norm")
+				}
+			}
+		})
+	}
+}
+
+// changes are what must not matter to the recogniser.
+var changes = map[string]func(testing.TB, *graph.Model, uint64){
+	"renamed":   graphtest.RenameAll,
+	"swapped":   graphtest.SwapCommutative,
+	"shuffled":  graphtest.Shuffle,
+	"constants": func(t testing.TB, m *graph.Model, _ uint64) { graphtest.ConstantsFromInitializers(t, m) },
+	"all": func(t testing.TB, m *graph.Model, seed uint64) {
+		graphtest.ConstantsFromInitializers(t, m)
+		graphtest.SwapCommutative(t, m, seed)
+		graphtest.RenameAll(t, m, seed)
+		graphtest.Shuffle(t, m, seed)
+	},
+}
+
+func TestLocateByStructureAlone(t *testing.T) {
+	for name, want := range fixtureShapes {
+		for change, apply := range changes {
+			t.Run(name+"/"+change, func(t *testing.T) {
+				for seed := range uint64(1) {
+					m := load(t, name)
+					before, err := Locate(m, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					apply(t, m, seed)
+					after, err := Locate(m, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if diff := cmp.Diff(want, shapeOf(after)); diff != "" {
+						t.Error(diff)
+					}
+					for i, b := range before.Bodies {
+						for j, x := range b.Layers {
+							y := after.Bodies[i].Layers[j]
+							if x.Core != y.Core || x.Join.Node != y.Join.Node || !slices.Equal(x.AttnOut[:1], y.AttnOut[:1]) || !slices.Equal(x.ResidPre, y.ResidPre) || x.Z != y.Z || x.Pattern != y.Pattern {
+								t.Errorf("layer %d is another one than before", j)
+							}
+						}
+					}
+				}
+				// What was changed must also survive the way through a file, weights in another one.
+				m := load(t, name)
+				apply(t, m, 7)
+				path := filepath.Join(t.TempDir(), "m.onnx")
+				if _, err := graph.Save(m, path, graph.Copy, false); err != nil {
+					t.Fatal(err)
+				}
+				again, err := graph.Load(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				l, err := Locate(again, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, shapeOf(l)); diff != "" {
+					t.Error(diff)
+				}
+			})
+		}
+	}
+}
+
+// A graph that is nearly a decoder is refused with the reason, never guessed.
+func TestLocateRefuses(t *testing.T) {
+	layerOf := func(m *graph.Model) *Layer {
+		l, err := Locate(m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.Bodies[0].Layers[1]
+	}
+	tests := []struct {
+		name, file string
+		cfg        *Config
+		change     func(m *graph.Model, e *graph.Edit)
+		want       string
+	}{
+		{"wrong head count in config", "torchscript-op17-mask", &Config{Heads: 8}, nil,
+			"want all places to agree on the number of heads, got Reshape of v: 4 heads of 8; config.json: 8 heads of 4"},
+		{"head count that does not divide", "torchscript-op17-mask", &Config{Heads: 5}, nil,
+			"want heads * d_head = 32, the rows of W_O, got config.json: 5 heads of 6"},
+		{"two joins", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			l := layerOf(m)
+			v := e.Node(m.Graph, graph.Spec{Op: "Add", Name: "second_join", Inputs: []*graph.Value{l.AttnOut[0], l.ResidPre[0]}})
+			e.Output(m.Graph, v)
+		}, "want one join with the residual stream, got 2 candidates"},
+		{"q and k swapped", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			for _, n := range m.Graph.Nodes() {
+				if n.Is("Split") {
+					for _, u := range n.Out(0).Uses() {
+						e.Redirect(u, n.Out(1))
+					}
+					for _, u := range n.Out(1).Uses() {
+						e.Redirect(u, n.Out(0))
+					}
+				}
+			}
+		}, "q, k and v are parts 1, 0 and 2 of one projection, want 0, 1 and 2"},
+		{"no residual connection", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			l := layerOf(m)
+			for _, u := range l.ResidMid[0].Uses() {
+				e.Redirect(u, l.AttnOut[0])
+			}
+			e.Prune()
+		}, "want"},
+		{"no causal mask", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			for _, n := range m.Graph.Nodes() {
+				if n.Is("Softmax") {
+					where := n.In(0).Producer() // Where(mask, scores, min) + padding
+					for where != nil && !where.Is("Where") {
+						where = where.In(0).Producer()
+					}
+					for _, u := range where.Out(0).Uses() {
+						e.Redirect(u, where.In(1))
+					}
+				}
+			}
+		}, "no causal mask found"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := load(t, tt.file)
+			if tt.change != nil {
+				e := m.Edit()
+				tt.change(m, e)
+				if err := e.Commit(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := Locate(m, tt.cfg)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v\nwant an error with %q", err, tt.want)
+			}
+			if graph.HintOf(err) == "" {
+				t.Error("the refusal carries no hint")
+			}
 		})
 	}
 }
