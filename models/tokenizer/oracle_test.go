@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -108,9 +109,11 @@ func TestOracle(t *testing.T) {
 		wrong := 0
 		for i, s := range texts {
 			got := answer{tok.Encode(s), tok.EncodeOrdinary(s)}
-			if diff := cmp.Diff(want[i], got, equateEmpty, cmp.AllowUnexported(answer{})); diff != "" && wrong < 5 {
-				wrong++
-				t.Errorf("%s: %q (-oracle +got):\n%s", name, s, diff)
+			if !slices.Equal(want[i].special, got.special) || !slices.Equal(want[i].ordinary, got.ordinary) {
+				if wrong++; wrong > 5 {
+					t.Fatal("and more")
+				}
+				t.Errorf("%s: %q (-oracle +got):\n%s", name, s, cmp.Diff(want[i], got, cmp.AllowUnexported(answer{})))
 			}
 			if got := tok.Decode(got.special); got != s {
 				t.Errorf("%s: Decode(Encode(%q)) = %q", name, s, got)
@@ -133,8 +136,8 @@ func TestSplitIsRegexp(t *testing.T) {
 			}
 			want = append(want, m.String())
 		}
-		if diff := cmp.Diff(want, pieces(s)); diff != "" {
-			t.Fatalf("%q (-regexp +got):\n%s", s, diff)
+		if got := pieces(s); !slices.Equal(want, got) {
+			t.Fatalf("%q (-regexp +got):\n%s", s, cmp.Diff(want, got))
 		}
 	}
 	for _, s := range corpus(100) {
@@ -146,7 +149,7 @@ func TestSplitIsRegexp(t *testing.T) {
 			continue
 		}
 		if utf8.ValidRune(r) {
-			fmt.Fprintf(&b, "a%ca1%c1!%c! %c  '%c's", r, r, r, r, r)
+			fmt.Fprintf(&b, "a%c1%c! %c's", r, r, r)
 		}
 		if b.Len() > 1000 {
 			check(b.String())
