@@ -10,8 +10,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// CheckInputs reports everything that is wrong with in as a feed for the declared ports: unknown and missing names, wrong
-// element types, wrong shapes, and tensors whose data does not fill their shape.
+// CheckInputs reports everything that is wrong with in as a feed for the declared ports: unknown and missing names,
+// wrong element types, wrong shapes, and tensors whose data does not fill their shape.
 func CheckInputs(ports []Port, in map[string]*graph.Tensor) error {
 	var errs []error
 	known := make(map[string]bool, len(ports))

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Options says how to run a model. The zero value is right for one process that owns the machine: CPU, a thread for each
-// physical core, all graph optimisations.
+// Options says how to run a model. The zero value is right for one process that owns the machine: CPU, a thread for
+// each physical core, all graph optimisations.
 type Options struct {
 	Device  Device
 	Threads int   // threads inside one operator; 0 = one for each physical core

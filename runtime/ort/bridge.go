@@ -1,68 +1,22 @@
 package ort
 
-// The declarations below are those of the binding's onnxruntime_wrapper.h, whose functions are linked into every program that imports
-// the binding. TestBridge compares them with that header.
-
-/*
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-typedef struct OrtStatus OrtStatus;
-typedef struct OrtSession OrtSession;
-typedef struct OrtValue OrtValue;
-typedef struct OrtRunOptions OrtRunOptions;
-typedef struct OrtMemoryInfo OrtMemoryInfo;
-typedef struct OrtTypeInfo OrtTypeInfo;
-typedef struct OrtTensorTypeAndShapeInfo OrtTensorTypeAndShapeInfo;
-typedef enum ONNXTensorElementDataType { ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED } ONNXTensorElementDataType;
-enum ONNXType { ONNX_TYPE_UNKNOWN, ONNX_TYPE_TENSOR };
-
-// declarations of the binding
-const char *GetErrorMessage(OrtStatus *status);
-void ReleaseOrtStatus(OrtStatus *status);
-OrtStatus *RunOrtSessionWithOptions(OrtSession *session, OrtValue **inputs, char **input_names, int input_count, OrtValue **outputs, char **output_names, int output_count, OrtRunOptions *run_options);
-void ReleaseOrtValue(OrtValue *value);
-OrtStatus *CreateOrtTensorWithShape(void *data, size_t data_size, int64_t *shape, int64_t shape_size, OrtMemoryInfo *mem_info, ONNXTensorElementDataType dtype, OrtValue **out);
-OrtStatus *GetTensorTypeAndShape(const OrtValue *value, OrtTensorTypeAndShapeInfo **out);
-OrtStatus *GetDimensionsCount(const OrtTensorTypeAndShapeInfo *info, size_t *out);
-OrtStatus *GetDimensions(const OrtTensorTypeAndShapeInfo *info, int64_t *dim_values, size_t dim_values_length);
-OrtStatus *GetTensorElementType(const OrtTensorTypeAndShapeInfo *info, enum ONNXTensorElementDataType *out);
-void ReleaseTensorTypeAndShapeInfo(OrtTensorTypeAndShapeInfo *input);
-OrtStatus *GetTensorMutableData(OrtValue *value, void **out);
-OrtStatus *GetValueType(OrtValue *v, enum ONNXType *out);
-OrtStatus *SessionGetInputCount(OrtSession *session, size_t *result);
-OrtStatus *SessionGetOutputCount(OrtSession *session, size_t *result);
-OrtStatus *SessionGetInputName(OrtSession *session, size_t i, char **name);
-OrtStatus *SessionGetOutputName(OrtSession *session, size_t i, char **name);
-OrtStatus *FreeWithDefaultORTAllocator(void *to_free);
-OrtStatus *SessionGetInputTypeInfo(OrtSession *session, size_t i, OrtTypeInfo **out);
-OrtStatus *SessionGetOutputTypeInfo(OrtSession *session, size_t i, OrtTypeInfo **out);
-OrtStatus *CastTypeInfoToTensorInfo(OrtTypeInfo *type_info, OrtTensorTypeAndShapeInfo **out);
-OrtStatus *GetONNXTypeFromTypeInfo(OrtTypeInfo *info, enum ONNXType *out);
-void ReleaseTypeInfo(OrtTypeInfo *o);
-// end of the declarations of the binding
-*/
+// #include "bridge.h"
 import "C"
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
 	goruntime "runtime"
-	"slices"
 	"strings"
 	"unsafe"
-
-	binding "github.com/yalue/onnxruntime_go"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
 
-// handle reads the C pointer that the binding keeps in unexported fields. Reflection finds them by name, so a binding that is built otherwise
-// gives an error here and never a wild pointer.
+// handle reads the C pointer that the binding keeps in unexported fields. Reflection finds them by name, so a binding
+// that is built otherwise gives an error here and never a wild pointer.
 func handle(from any, fields ...string) (p unsafe.Pointer, err error) {
 	v := reflect.ValueOf(from)
 	for _, f := range fields {
@@ -208,96 +162,4 @@ func tensor(v *C.OrtValue) (*graph.Tensor, error) {
 	}
 	copy(t.Data, unsafe.Slice((*byte)(data), n))
 	return t, nil
-}
-
-// runner runs a session of the binding. The names of its ports lie in C memory, where every run can use them.
-type runner struct {
-	session *C.OrtSession
-	mem     *C.OrtMemoryInfo
-	names   map[string]*C.char
-}
-
-func newRunner(b *binding.DynamicAdvancedSession) (r *runner, in, out []runtime.Port, err error) {
-	s, err := handle(b, "s", "ortSession")
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	mem, err := binding.GetMemoryInfo()
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	r = &runner{session: (*C.OrtSession)(s), mem: (*C.OrtMemoryInfo)(unsafe.Pointer(mem)), names: map[string]*C.char{}}
-	if in, err = ports(r.session, true); err != nil {
-		return nil, nil, nil, err
-	}
-	if out, err = ports(r.session, false); err != nil {
-		return nil, nil, nil, err
-	}
-	for _, p := range slices.Concat(in, out) {
-		if r.names[p.Name] == nil {
-			r.names[p.Name] = C.CString(p.Name)
-		}
-	}
-	return r, in, out, nil
-}
-
-// free releases the names; the session belongs to the binding.
-func (r *runner) free() {
-	for _, n := range r.names {
-		C.free(unsafe.Pointer(n))
-	}
-	r.names = nil
-}
-
-// do runs the session once. The feed has been checked against ins.
-func (r *runner) do(ctx context.Context, ins []runtime.Port, feed map[string]*graph.Tensor, outs []runtime.Port) (map[string]*graph.Tensor, error) {
-	var pins goruntime.Pinner // the library reads and may keep the address of a tensor's memory until the run is over
-	defer pins.Unpin()
-	var inNames, outNames []*C.char
-	var inValues []*C.OrtValue
-	outValues := make([]*C.OrtValue, len(outs))
-	defer func() {
-		for _, v := range slices.Concat(inValues, outValues) {
-			if v != nil {
-				C.ReleaseOrtValue(v)
-			}
-		}
-	}()
-	for _, p := range ins {
-		v, err := value(feed[p.Name], r.mem, &pins)
-		if err != nil {
-			return nil, fmt.Errorf("input %q: %w", p.Name, err)
-		}
-		inNames, inValues = append(inNames, r.names[p.Name]), append(inValues, v)
-	}
-	for _, p := range outs {
-		outNames = append(outNames, r.names[p.Name])
-	}
-
-	options, err := binding.NewRunOptions()
-	if err != nil {
-		return nil, err
-	}
-	defer options.Destroy()
-	o, err := handle(options, "o")
-	if err != nil {
-		return nil, err
-	}
-	terminated := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() { defer close(terminated); options.Terminate() })
-	status := C.RunOrtSessionWithOptions(r.session, unsafe.SliceData(inValues), unsafe.SliceData(inNames), C.int(len(ins)),
-		unsafe.SliceData(outValues), unsafe.SliceData(outNames), C.int(len(outs)), (*C.OrtRunOptions)(o))
-	if !stop() {
-		<-terminated // Terminate must not meet options that are gone
-	}
-	if err := failed(status); err != nil {
-		return nil, err
-	}
-	res := make(map[string]*graph.Tensor, len(outs))
-	for i, p := range outs {
-		if res[p.Name], err = tensor(outValues[i]); err != nil {
-			return nil, fmt.Errorf("output %q: %w", p.Name, err)
-		}
-	}
-	return res, nil
 }

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// cores is how many threads one operator should use: as many as there are physical cores that this process may run on, since
-// two threads on one core share its arithmetic units. GOMAXPROCS already respects the affinity mask and the container's limit;
-// a job of a Slurm cluster without either still says in SLURM_CPUS_PER_TASK what it was given.
+// cores is how many threads one operator should use: as many as there are physical cores that this process may run
+// on, since two threads on one core share its arithmetic units. GOMAXPROCS already respects the affinity mask and the
+// container's limit; a job of a Slurm cluster without either still says in SLURM_CPUS_PER_TASK what it was given.
 func cores() int {
 	n := goruntime.GOMAXPROCS(0)
 	if p := physical("/sys/devices/system/cpu"); p > 0 {
@@ -22,8 +22,8 @@ func cores() int {
 	return n
 }
 
-// physical counts the physical cores of a Linux machine: hardware threads of one core have the same list of siblings. It returns 0
-// where the system does not tell.
+// physical counts the physical cores of a Linux machine: hardware threads of one core have the same list of siblings.
+// It returns 0 where the system does not tell.
 func physical(sys string) int {
 	files, err := filepath.Glob(filepath.Join(sys, "cpu[0-9]*", "topology", "thread_siblings_list"))
 	if err != nil {

@@ -33,8 +33,8 @@ func checkCUDA() error {
 	return nil
 }
 
-// missing lists the libraries that a provider needs and that do not load. Python environments keep those of CUDA in the folder nvidia
-// beside the package onnxruntime; found there they are loaded, which is all the provider needs.
+// missing lists the libraries that a provider needs and that do not load. Python environments keep those of CUDA in
+// the folder nvidia beside the package onnxruntime; found there they are loaded, which is all the provider needs.
 func missing(provider string) []string {
 	needed, err := lib.Needed(provider)
 	if err != nil {

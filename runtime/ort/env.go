@@ -30,8 +30,8 @@ func Loaded() (path, version string) {
 	return env.path, env.version
 }
 
-// Load checks and loads the library at path and returns its version. Loading the same file again is harmless; another one is refused,
-// since a process can hold only one.
+// Load checks and loads the library at path and returns its version. Loading the same file again is harmless; another
+// one is refused, since a process can hold only one.
 func Load(path string) (version string, err error) {
 	info, err := lib.Check(path)
 	if err != nil {
@@ -63,8 +63,8 @@ func Load(path string) (version string, err error) {
 	return env.version, nil
 }
 
-// loadError puts the binding's message into our words. "API base: 2" is its number for a library that does not have the API version
-// asked for; by then it is unloaded, and its version string with it.
+// loadError puts the binding's message into our words. "API base: 2" is its number for a library that does not have
+// the API version asked for; by then it is unloaded, and its version string with it.
 func loadError(path, version string, err error) error {
 	text := err.Error()
 	switch {

@@ -16,10 +16,11 @@ type Host struct {
 // Name returns "ort".
 func (Host) Name() string { return "ort" }
 
-// Open loads the library if this process has not yet, and the model. An error wraps the cause; graph.HintOf may have advice.
+// Open loads the library if this process has not yet, and the model. An error wraps the cause; graph.HintOf may have
+// advice.
 //
-// When ctx ends while the model is still loading, Open returns at once and the model is freed in the background as soon as it is loaded:
-// ONNX Runtime cannot stop half-way.
+// When ctx ends while the model is still loading, Open returns at once and the model is freed in the background as
+// soon as it is loaded: ONNX Runtime cannot stop half-way.
 func (h Host) Open(ctx context.Context, m runtime.Model, o runtime.Options) (runtime.Session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err

@@ -17,8 +17,9 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
-// A process loads one library, so libraries that are not what they should be are tried in a process of their own: with this variable set, the
-// test program opens a model on the library that it names and prints the error and the hint.
+// A process loads one library, so libraries that are not what they should be are tried in a process of their own:
+// with this variable set, the test program opens a model on the library that it names and prints the error and the
+// hint.
 const tryLibrary = "ORT_TEST_TRY_LIBRARY"
 
 func TestMain(m *testing.M) {
@@ -99,7 +100,8 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
-// TestCUDALibraries adds to a real core library, one by one, what it needs for CUDA, and reads what is said to be missing.
+// TestCUDALibraries adds to a real core library, one by one, what it needs for CUDA, and reads what is said to be
+// missing.
 func TestCUDALibraries(t *testing.T) {
 	core, err := os.ReadFile(orttest.Host(t).Lib)
 	if err != nil {

@@ -185,8 +185,8 @@ func TestLoadedOnce(t *testing.T) {
 	}
 }
 
-// TestCUDA runs the suite on a GPU where the library has its CUDA provider. Elsewhere asking for CUDA is an error that names the
-// missing file, and no session on the CPU.
+// TestCUDA runs the suite on a GPU where the library has its CUDA provider. Elsewhere asking for CUDA is an error
+// that names the missing file, and no session on the CPU.
 func TestCUDA(t *testing.T) {
 	host := orttest.Host(t)
 	if _, err := os.Stat(lib.CUDAProvider(host.Lib)); err == nil {

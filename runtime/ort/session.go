@@ -193,8 +193,8 @@ func (s *session) Close() error {
 	return nil
 }
 
-// useCUDA adds the CUDA provider. Whatever is missing is found out before ONNX Runtime is asked: its own error names neither the file
-// nor the library.
+// useCUDA adds the CUDA provider. Whatever is missing is found out before ONNX Runtime is asked: its own error names
+// neither the file nor the library.
 func useCUDA(opts *binding.SessionOptions, device int) error {
 	if err := checkCUDA(); err != nil {
 		return err

@@ -9,8 +9,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
 
-// The suite writes its models by hand, field by field, so that a host is tested against bytes that no code of ours has shaped.
-// Field numbers are those of onnx.proto.
+// The suite writes its models by hand, field by field, so that a host is tested against bytes that no code of ours
+// has shaped. Field numbers are those of onnx.proto.
 
 // msg is a protobuf message under construction.
 type msg []byte
@@ -101,7 +101,8 @@ func unary(op string, in, out runtime.Port, attrs ...msg) []byte {
 	return model([]msg{node(op, []string{"x"}, []string{"y"}, attrs...)}, nil, []runtime.Port{in}, []runtime.Port{out})
 }
 
-// chain multiplies x [1024,1024] with itself n times, some tens of milliseconds each on a CPU; x is an input or a constant.
+// chain multiplies x [1024,1024] with itself n times, some tens of milliseconds each on a CPU; x is an input or a
+// constant.
 func chain(n int, constant bool) []byte {
 	var nodes []msg
 	last := "x"

@@ -22,8 +22,8 @@ type Info struct {
 
 const adviceInstall = "run `onnx-inject ort install`, or name an ONNX Runtime library, 1.24 or newer, with --ort-lib or ONNX_INJECT_ORT_LIB"
 
-// Check decides whether the library at path may be loaded, without loading it: the path is absolute, nobody but its owner can
-// replace it, it is a library for this machine and not older than [Oldest].
+// Check decides whether the library at path may be loaded, without loading it: the path is absolute, nobody but its
+// owner can replace it, it is a library for this machine and not older than [Oldest].
 func Check(path string) (Info, error) {
 	info := Info{Path: path}
 	if !filepath.IsAbs(path) {
@@ -67,8 +67,8 @@ func TooOld(path, version string) error {
 	return graph.Hint(fmt.Errorf("library %q: this library is too old, need >= 1.24, got %s", path, version), adviceInstall)
 }
 
-// checkOwned refuses a path that others may replace: a file that all may write, or a folder above it that all may write and
-// that is not sticky (in a sticky folder such as /tmp only the owner may replace a file).
+// checkOwned refuses a path that others may replace: a file that all may write, or a folder above it that all may
+// write and that is not sticky (in a sticky folder such as /tmp only the owner may replace a file).
 func checkOwned(path string) error {
 	if runtime.GOOS == "windows" { // permissions there are not in the mode bits
 		return nil

@@ -23,7 +23,8 @@ var clients = []client{
 	{
 		name: "pip",
 		try:  [][]string{{"python3", "-m", "pip"}, {"pip3"}, {"pip"}, {"python", "-m", "pip"}, {"py", "-m", "pip"}},
-		// The wheel's interpreter does not matter: we take a plain library out of it. Naming one makes any pip accept it.
+		// The wheel's interpreter does not matter: we take a plain library out of it. Naming one makes any pip accept
+		// it.
 		args: func(b Build, version string) []string {
 			return []string{"download", "--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--only-binary=:all:",
 				"--platform", b.Tag, "--python-version", "3.12", "--dest", ".", b.Package + "==" + version}

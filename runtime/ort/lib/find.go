@@ -150,7 +150,8 @@ func libraries(dir string) []string {
 	return found
 }
 
-// nameVersion is the version in a file name such as libonnxruntime.so.1.30.0 or libonnxruntime.1.30.0.dylib, "" without one.
+// nameVersion is the version in a file name such as libonnxruntime.so.1.30.0 or libonnxruntime.1.30.0.dylib, ""
+// without one.
 func nameVersion(path string) string {
 	_, s, _ := strings.Cut(filepath.Base(path), ".")
 	s = strings.TrimPrefix(strings.TrimPrefix(s, "so"), ".")

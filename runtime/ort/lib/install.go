@@ -30,8 +30,9 @@ type InstallOptions struct {
 	Log    func(string) // told what is about to be downloaded; may be nil
 }
 
-// Install puts the pinned library into a folder and returns its path. A good file that is already there is left alone. Files
-// appear under their names only after their SHA-256 has been compared, so that a broken download leaves nothing behind.
+// Install puts the pinned library into a folder and returns its path. A good file that is already there is left
+// alone. Files appear under their names only after their SHA-256 has been compared, so that a broken download leaves
+// nothing behind.
 func Install(ctx context.Context, o InstallOptions) (Installed, error) {
 	if o.Flavor == "" {
 		o.Flavor = CPU

@@ -9,8 +9,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// Report is the state of ONNX Runtime on this machine, for people and as JSON. [Inspect] fills in what files tell; loading the
-// library (LoadedVersion, LoadProblem, CUDA.Missing) is left to package runtime/ort.
+// Report is the state of ONNX Runtime on this machine, for people and as JSON. [Inspect] fills in what files tell;
+// loading the library (LoadedVersion, LoadProblem, CUDA.Missing) is left to package runtime/ort.
 type Report struct {
 	Platform string   `json:"platform"` // GOOS/GOARCH
 	Pinned   string   `json:"pinned"`   // the version that Install gets

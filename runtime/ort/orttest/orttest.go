@@ -1,5 +1,5 @@
-// Package orttest gives tests an ONNX Runtime host. A test that needs one fails, and does not skip, on a machine where none can be
-// had.
+// Package orttest gives tests an ONNX Runtime host. A test that needs one fails, and does not skip, on a machine
+// where none can be had.
 package orttest
 
 import (
@@ -13,7 +13,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort/lib"
 )
 
-// Host returns a host on the library that lib.Find finds; when there is none it installs the pinned one into the user cache.
+// Host returns a host on the library that lib.Find finds; when there is none it installs the pinned one into the user
+// cache.
 func Host(t testing.TB) ort.Host {
 	t.Helper()
 	path, err := find()
