@@ -121,10 +121,16 @@ func mustLoad(t testing.TB, fsys fstest.MapFS) *Tokenizer {
 	return tok
 }
 
+var loadGPT2 = sync.OnceValues(func() (*Tokenizer, error) { return LoadFS(tables(gpt2().vocab, gpt2().merges)) })
+
 // realGPT2 returns the GPT-2 tokenizer.
 func realGPT2(t testing.TB) *Tokenizer {
 	t.Helper()
-	return mustLoad(t, tables(gpt2().vocab, gpt2().merges))
+	tok, err := loadGPT2()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tok
 }
 
 // tiny returns a vocabulary of the 256 bytes, the given merges and <|endoftext|>.
