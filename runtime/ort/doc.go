@@ -8,9 +8,8 @@
 // is known beforehand, a run computes all outputs that were named when the session was made, and a session does not
 // tell its inputs and outputs (a second, throw-away session does, which costs seconds for a large model). The
 // binding's own C functions can do all of this; bridge.h declares the few that are needed, bridge.go and run.go call
-// them with the
-// binding's session. The linker checks that they exist, and a test compares their declarations with the binding's
-// header.
+// them with the binding's session. The linker checks that they exist, and a test compares their declarations with the
+// binding's header.
 //
 // # The library
 //
