@@ -45,25 +45,23 @@ func Apply(m *graph.Model, l *models.Layout, req Request) (*models.Manifest, *mo
 	man := newManifest(m, l, old)
 	e := m.Edit()
 	ports := &mainPorts{seen: map[string]bool{}}
-	dims := portDims(m, l)
-	add := func(kind string, layer int, in bool, words []string) error {
-		name := models.PortName(kind, layer)
-		if e.Taken(name) {
-			return graph.Hint(fmt.Errorf("port %s exists already", name), "onnx-inject inspect lists the ports the file has")
+	add := func(port models.PortKind, layer int) error {
+		if e.Taken(port.Name(layer)) {
+			return graph.Hint(fmt.Errorf("port %s exists already", port.Name(layer)), "onnx-inject inspect lists the ports the file has")
 		}
-		man.Add(kind, layer, in, words)
+		man.Ports = append(man.Ports, port.Port(layer, l))
 		return nil
 	}
 	for _, x := range req.Expose {
 		for _, layer := range x.Layers {
-			if err := add(x.Kind.Name, layer, false, dims.manifest(x.Kind.dims)); err != nil {
+			if err := add(x.Kind.Port, layer); err != nil {
 				return nil, nil, err
 			}
 		}
 	}
 	for _, layer := range req.Inject {
-		for _, kind := range []string{"memory", "tau"} {
-			if err := add(kind, layer, true, memoryDims(kind, l.DModel)); err != nil {
+		for _, port := range []models.PortKind{models.PortMemory, models.PortTau} {
+			if err := add(port, layer); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -78,7 +76,7 @@ func Apply(m *graph.Model, l *models.Layout, req Request) (*models.Manifest, *mo
 				if v == nil {
 					return nil, nil, missing(x.Kind, at)
 				}
-				p.port(models.PortName(x.Kind.Name, layer), v, dims.of(x.Kind.dims), ports)
+				p.port(x.Kind.Port.Name(layer), v, portType(x.Kind.Port, l), ports)
 			}
 		}
 		p.inject(injected, req.Bake)

@@ -1,7 +1,7 @@
 // Package rewrite changes a recognised decoder: it exposes what the layers compute and adds inputs that steer it.
 //
 // The words: a kind is one thing that can be exposed ([Kinds]); a port is an input or output that was added, with a name and
-// shape that [models.PortName] and the manifest promise; a memory is a vector [d_model] that is added, times tau, to the
+// shape that [models.PortKind] and the manifest promise; a memory is a vector [d_model] that is added, times tau, to the
 // attention output of a layer. All ports are float32, whatever the graph computes in.
 //
 //	             ┌───────────────── layer l ──────────────────┐

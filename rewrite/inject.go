@@ -17,18 +17,11 @@ func inputs(e *graph.Edit, l *models.Layout, layers []int) map[int]memoryPorts {
 	for _, layer := range layers {
 		dim := func(kind, axis string) string { return fmt.Sprintf("%s_%d_%s", kind, layer, axis) }
 		out[layer] = memoryPorts{
-			memory: e.Input(models.PortName("memory", layer), graph.TensorType(graph.Float32, dim("memory", "batch"), dim("memory", "pos"), l.DModel)),
-			tau:    e.Input(models.PortName("tau", layer), graph.TensorType(graph.Float32, dim("tau", "batch"), dim("tau", "pos"), 1)),
+			memory: e.Input(models.PortMemory.Name(layer), graph.TensorType(graph.Float32, dim("memory", "batch"), dim("memory", "pos"), l.DModel)),
+			tau:    e.Input(models.PortTau.Name(layer), graph.TensorType(graph.Float32, dim("tau", "batch"), dim("tau", "pos"), 1)),
 		}
 	}
 	return out
-}
-
-func memoryDims(kind string, dModel int) []string {
-	if kind == "tau" {
-		return []string{"1|batch", "1|pos", "1"}
-	}
-	return []string{"1|batch", "1|pos", fmt.Sprint(dModel)}
 }
 
 // inject adds tau * memory to the attention output of each layer, where it enters the residual stream and nowhere else:
@@ -44,7 +37,7 @@ func (p *patch) inject(ports map[int]memoryPorts, bakes []Bake) {
 		}
 		now := join
 		if in, ok := ports[l.Index]; ok {
-			name := models.PortName("memory", l.Index)
+			name := models.PortMemory.Name(l.Index)
 			m := p.node("Mul", name+"/scaled", in.memory, in.tau)
 			now = p.node("Add", name+"/injected", now, p.like(name, m, into, join))
 		}

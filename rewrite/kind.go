@@ -9,45 +9,45 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// Kind is one thing that can be exposed at a layer. To add one, write a literal here; flags, help and the manifest follow.
+// Kind is one thing that can be exposed at a layer. To add one, add its port to models and a literal here; flags, help and
+// the manifest follow.
 type Kind struct {
-	Name string
-	Doc  string
+	Port models.PortKind
 	// value adds what computes the tensor of the port to the patch. It returns nil when the layer does not have it: then
 	// Layer.Missing tells why.
 	value func(p *patch, l *models.Layer) *graph.Value
-	// dims are the dimensions of the port; see patch.dims for the words.
-	dims []string
 }
 
-// Kinds lists what can be exposed, in the order that help shows them. The names are TransformerLens' own without "hook_".
+// Kinds lists what can be exposed, in the order of the contract.
 var Kinds = []*Kind{
-	{"z", "attention-weighted values of each head, before W_O", (*patch).z, []string{"batch", "pos", "head", "d_head"}},
-	{"result", "what each head writes into the residual stream: z times its rows of W_O, without b_O", (*patch).result, []string{"batch", "pos", "head", "d_model"}},
-	{"pattern", "attention probabilities", (*patch).pattern, []string{"batch", "head", "query", "key"}},
-	{"attn_out", "output of attention, b_O included, before this layer's memory", site("attn_out", func(l *models.Layer) models.Site { return l.AttnOut }), stream},
-	{"resid_pre", "residual stream before the layer", site("resid_pre", func(l *models.Layer) models.Site { return l.ResidPre }), stream},
-	{"resid_mid", "residual stream between attention and MLP, memory included", site("resid_mid", func(l *models.Layer) models.Site { return l.ResidMid }), stream},
-	{"resid_post", "residual stream behind the layer", site("resid_post", func(l *models.Layer) models.Site { return l.ResidPost }), stream},
-	{"mlp_out", "output of the MLP, bias included", site("mlp_out", func(l *models.Layer) models.Site { return l.MLPOut }), stream},
+	{models.PortZ, (*patch).z},
+	{models.PortResult, (*patch).result},
+	{models.PortPattern, (*patch).pattern},
+	{models.PortAttnOut, site(models.PortAttnOut, func(l *models.Layer) models.Site { return l.AttnOut })},
+	{models.PortResidPre, site(models.PortResidPre, func(l *models.Layer) models.Site { return l.ResidPre })},
+	{models.PortResidMid, site(models.PortResidMid, func(l *models.Layer) models.Site { return l.ResidMid })},
+	{models.PortResidPost, site(models.PortResidPost, func(l *models.Layer) models.Site { return l.ResidPost })},
+	{models.PortMLPOut, site(models.PortMLPOut, func(l *models.Layer) models.Site { return l.MLPOut })},
 }
 
-var stream = []string{"batch", "pos", "d_model"}
+// Name returns the kind's name, as --expose takes it.
+func (k *Kind) Name() string { return string(k.Port) }
+
+// Doc returns what the kind exposes, in words.
+func (k *Kind) Doc() string { return k.Port.Doc() }
 
 // KindByName finds a kind; the error lists those there are.
 func KindByName(name string) (*Kind, error) {
-	var names []string
-	for _, k := range Kinds {
-		if k.Name == name {
-			return k, nil
-		}
-		names = append(names, k.Name)
+	port, err := models.ParseOutput(name)
+	if err != nil {
+		return nil, err
 	}
-	return nil, fmt.Errorf("unknown kind %q, want one of %s", name, strings.Join(names, ", "))
+	i := slices.IndexFunc(Kinds, func(k *Kind) bool { return k.Port == port })
+	return Kinds[i], nil
 }
 
 // site makes a kind of a place in the residual stream: the sum of its terms.
-func site(name string, at func(*models.Layer) models.Site) func(*patch, *models.Layer) *graph.Value {
+func site(port models.PortKind, at func(*models.Layer) models.Site) func(*patch, *models.Layer) *graph.Value {
 	return func(p *patch, l *models.Layer) *graph.Value {
 		terms := at(l)
 		if len(terms) == 0 {
@@ -55,7 +55,7 @@ func site(name string, at func(*models.Layer) models.Site) func(*patch, *models.
 		}
 		sum := terms[0]
 		for _, t := range terms[1:] {
-			sum = p.node("Add", models.PortName(name, l.Index)+"/sum", sum, t)
+			sum = p.node("Add", port.Name(l.Index)+"/sum", sum, t)
 		}
 		return sum
 	}
@@ -67,7 +67,7 @@ func (p *patch) z(l *models.Layer) *graph.Value {
 		return l.Z
 	}
 	shape := p.ints("z_shape", 0, 0, int64(p.layout.Heads), int64(p.layout.DHead))
-	return p.node("Reshape", models.PortName("z", l.Index)+"/heads", l.Z, shape)
+	return p.node("Reshape", models.PortZ.Name(l.Index)+"/heads", l.Z, shape)
 }
 
 // result is z · W_O head by head. Row-major [heads*d_head, d_model] and [heads, d_head, d_model] are the same bytes, so that
@@ -75,7 +75,7 @@ func (p *patch) z(l *models.Layer) *graph.Value {
 //
 //	z [batch, pos, head, d_head] → Transpose → MatMul(·, [head, d_head, d_model]) → Transpose → [batch, pos, head, d_model]
 func (p *patch) result(l *models.Layer) *graph.Value {
-	name := models.PortName("result", l.Index)
+	name := models.PortResult.Name(l.Index)
 	w := p.matrix(name, l.WO)
 	w = p.node("Reshape", name+"/W_O", w, p.ints("w_o_shape", int64(p.layout.Heads), int64(p.layout.DHead), int64(p.layout.DModel)))
 	z := p.convert(name+"/z", p.z(l), p.dtype(w))
@@ -90,21 +90,21 @@ func (p *patch) pattern(l *models.Layer) *graph.Value {
 		return l.Pattern
 	}
 	p.edit.SetAttr(l.PatternOut, "qk_matmul_output_mode", 3)
-	return p.edit.SetOutput(l.PatternOut, 3, models.PortName("pattern", l.Index)+"/probabilities")
+	return p.edit.SetOutput(l.PatternOut, 3, models.PortPattern.Name(l.Index)+"/probabilities")
 }
 
 // missing makes the error for a kind that a layer does not have.
 func missing(k *Kind, l *models.Layer) error {
-	why := l.Missing[k.Name]
+	why := l.Missing[k.Name()]
 	if why == "" {
 		why = "the graph does not compute it"
 	}
 	var others []string
 	for _, o := range Kinds {
-		if o.Name != k.Name && l.Missing[o.Name] == "" {
-			others = append(others, o.Name)
+		if o != k && l.Missing[o.Name()] == "" {
+			others = append(others, o.Name())
 		}
 	}
 	slices.Sort(others)
-	return graph.Hint(fmt.Errorf("expose %s: layer %d: %s", k.Name, l.Index, why), "these kinds can be exposed: "+strings.Join(others, ", "))
+	return graph.Hint(fmt.Errorf("expose %s: layer %d: %s", k.Name(), l.Index, why), "these kinds can be exposed: "+strings.Join(others, ", "))
 }

@@ -1,7 +1,6 @@
 package rewrite
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -11,10 +10,8 @@ import (
 
 // newManifest starts the manifest of a patched model. A file that was patched before keeps its ports and its source.
 func newManifest(m *graph.Model, l *models.Layout, old *models.Manifest) *models.Manifest {
-	man := &models.Manifest{
-		Version: models.ManifestVersion, Family: l.Family, Variant: l.Exporter, Layers: l.Layers, Heads: l.Heads,
-		DHead: l.DHead, DModel: l.DModel, Vocab: l.Vocab, Weights: graph.Ref,
-	}
+	man := models.NewManifest(l)
+	man.Weights = string(graph.Ref)
 	if m.Path() != "" {
 		man.Source.File = filepath.Base(m.Path())
 		if st, err := os.Stat(m.Path()); err == nil {
@@ -30,46 +27,29 @@ func newManifest(m *graph.Model, l *models.Layout, old *models.Manifest) *models
 
 // Save writes a patched model and records in its manifest where the weights lie.
 func Save(m *graph.Model, man *models.Manifest, path string, w graph.Weights, force bool) (*graph.Saved, error) {
-	man.Weights = graph.WeightsFor(m, path, w)
+	w = graph.WeightsFor(m, path, w)
+	man.Weights = string(w)
 	e := m.Edit()
 	e.SetMeta(models.ManifestKey, man.Encode())
 	if err := e.Commit(); err != nil {
 		return nil, err
 	}
-	return graph.Save(m, path, man.Weights, force)
+	return graph.Save(m, path, w, force)
 }
 
-// dimensions are the sizes behind the words that port shapes are written in.
-type dimensions map[string]graph.Dim
-
-// portDims takes batch and positions from the model's token input, so that a file of fixed shape says so in its ports too.
-func portDims(m *graph.Model, l *models.Layout) dimensions {
-	fixed := func(n int) graph.Dim { return graph.Dim{Size: int64(n)} }
-	d := dimensions{"head": fixed(l.Heads), "d_head": fixed(l.DHead), "d_model": fixed(l.DModel), "key": {Size: -1}, "batch": {Size: -1}, "pos": {Size: -1}}
+// portType is the declared type of an output port. Batch and positions are those of the model's token input, so that a file
+// of fixed shape says so in its ports too, and no name of ours meets one of the exporter's by accident.
+func portType(port models.PortKind, l *models.Layout) graph.Type {
+	t := port.Type(l)
+	axes := map[string]graph.Dim{"batch": {Size: -1}, "pos": {Size: -1}, "key": {Size: -1}}
 	if in := l.Tokens(); in != nil && len(in.Type.Dims) == 2 {
-		d["batch"], d["pos"] = in.Type.Dims[0], in.Type.Dims[1]
+		axes["batch"], axes["pos"] = in.Type.Dims[0], in.Type.Dims[1]
 	}
-	d["query"] = d["pos"]
-	return d
-}
-
-// of gives the declared type of a port.
-func (d dimensions) of(words []string) graph.Type {
-	t := graph.Type{DType: graph.Float32, Ranked: true}
-	for _, w := range words {
-		t.Dims = append(t.Dims, d[w])
+	axes["query"] = axes["pos"]
+	for i, d := range t.Dims {
+		if axis, ok := axes[d.Name]; ok {
+			t.Dims[i] = axis
+		}
 	}
 	return t
-}
-
-// manifest writes the shape for people: words where the size is open.
-func (d dimensions) manifest(words []string) []string {
-	var out []string
-	for _, w := range words {
-		if d[w].Size >= 0 {
-			w = fmt.Sprint(d[w].Size)
-		}
-		out = append(out, w)
-	}
-	return out
 }
