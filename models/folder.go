@@ -1,0 +1,198 @@
+package models
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models/tokenizer"
+)
+
+// Folder is a model as exporters leave it: an ONNX file with config.json and tokenizer files beside it, or in the folder
+// above where the ONNX file lies under "onnx".
+type Folder struct {
+	Model        string   // path of the ONNX file
+	Others       []string // paths of ONNX files that could have been meant as well; none when a file was named
+	Config       *Config  // never nil; zero without a config.json
+	ConfigFile   string   // path of config.json, "" when there is none
+	TokenizerDir string   // folder of the tokenizer files, "" when there are none
+}
+
+// modelNames are the ONNX files that are taken from a folder, best first. decoder_model.onnx has no cache inputs;
+// decoder_with_past_model.onnx is not among them, because it takes one token at a time.
+var modelNames = []string{"model.onnx", "decoder_model_merged.onnx", "decoder_model.onnx"}
+
+// OpenFolder finds the parts of a model. path is an ONNX file, or a folder that has one: model.onnx,
+// decoder_model_merged.onnx or decoder_model.onnx, in this order, first in the folder itself and then in its subfolder onnx.
+// Where none of these is there, a single other .onnx file is taken; of several the caller has to name one.
+//
+// Files are looked for beside the path as it was given: symbolic links, of which the hub's cache consists, are not
+// resolved. Nothing but config.json is read.
+func OpenFolder(path string) (*Folder, error) {
+	f, err := openFolder(path)
+	if err != nil {
+		return nil, fmt.Errorf("open model %q: %w", path, err)
+	}
+	return f, nil
+}
+
+func openFolder(path string) (*Folder, error) {
+	f := &Folder{Model: path, Config: &Config{}}
+	isDir, err := statModel(path)
+	if err != nil {
+		return nil, err
+	}
+	if isDir {
+		if f.Model, f.Others, err = findModel(path); err != nil {
+			return nil, err
+		}
+	}
+	for _, dir := range partDirs(f.Model) {
+		if name := filepath.Join(dir, "config.json"); f.ConfigFile == "" && exists(name) {
+			f.ConfigFile = name
+		}
+		if f.TokenizerDir == "" && (exists(filepath.Join(dir, "tokenizer.json")) || exists(filepath.Join(dir, "vocab.json"))) {
+			f.TokenizerDir = dir
+		}
+	}
+	if f.ConfigFile != "" {
+		data, err := os.ReadFile(f.ConfigFile)
+		if err != nil {
+			return nil, err
+		}
+		if f.Config, err = ParseConfig(data); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.ConfigFile, err)
+		}
+	}
+	return f, nil
+}
+
+// Tokenizer loads the folder's tokenizer.
+func (f *Folder) Tokenizer() (*tokenizer.Tokenizer, error) {
+	if f.TokenizerDir == "" {
+		err := fmt.Errorf("load tokenizer: neither tokenizer.json nor vocab.json in %s", strings.Join(partDirs(f.Model), " or "))
+		return nil, graph.Hint(err, "copy the tokenizer files of the model beside the ONNX file")
+	}
+	return tokenizer.Load(f.TokenizerDir)
+}
+
+// partDirs are the folders that the other parts of a model can be in: its own, and the one above "onnx".
+func partDirs(model string) []string {
+	dir := filepath.Dir(model)
+	dirs := []string{dir}
+	if abs, err := filepath.Abs(dir); err == nil && filepath.Base(abs) == "onnx" {
+		dirs = append(dirs, filepath.Join(dir, ".."))
+	}
+	return dirs
+}
+
+// findModel chooses the ONNX file of a folder.
+func findModel(dir string) (model string, others []string, err error) {
+	var found []string
+	for _, sub := range []string{".", "onnx"} {
+		entries, err := os.ReadDir(filepath.Join(dir, sub))
+		if errors.Is(err, fs.ErrNotExist) && sub != "." {
+			continue
+		}
+		if err != nil {
+			return "", nil, err
+		}
+		for _, e := range entries {
+			if strings.HasSuffix(e.Name(), ".onnx") && !e.IsDir() {
+				found = append(found, filepath.Join(sub, e.Name()))
+			}
+		}
+	}
+	chosen := ""
+	for _, sub := range []string{".", "onnx"} {
+		for _, name := range modelNames {
+			if p := filepath.Join(sub, name); chosen == "" && slices.Contains(found, p) {
+				chosen = p
+			}
+		}
+	}
+	switch {
+	case chosen != "":
+	case len(found) == 1:
+		chosen = found[0]
+	case len(found) == 0:
+		err := fmt.Errorf("no ONNX file: looked for %s, here and under onnx", strings.Join(modelNames, ", "))
+		if exists(filepath.Join(dir, "snapshots")) {
+			return "", nil, graph.Hint(err, "this is a folder of the hub's cache: name the one below snapshots")
+		}
+		return "", nil, graph.Hint(err, "export the model to ONNX, or name the file")
+	default:
+		err := fmt.Errorf("%d ONNX files, none of them called %s: %s", len(found), strings.Join(modelNames, ", "), strings.Join(found, ", "))
+		return "", nil, graph.Hint(err, "name one of them")
+	}
+	for _, p := range found {
+		if p != chosen {
+			others = append(others, filepath.Join(dir, p))
+		}
+	}
+	model = filepath.Join(dir, chosen)
+	_, err = statModel(model)
+	return model, others, err
+}
+
+// statModel reports whether path is a folder; a link that leads nowhere is told from a name that is not there.
+func statModel(path string) (isDir bool, err error) {
+	st, err := os.Stat(path)
+	if err == nil {
+		return st.IsDir(), nil
+	}
+	if to, lerr := os.Readlink(path); lerr == nil && errors.Is(err, fs.ErrNotExist) {
+		return false, graph.Hint(fmt.Errorf("%s links to %s, which is missing", path, to), "the download is not complete")
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, graph.Hint(errors.New("no such file or folder"), "want an ONNX file, or a folder with model.onnx and config.json")
+	}
+	return false, err
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// ParseConfig reads config.json of a GPT-2 or one of its relatives, which name the same things differently. What is absent
+// or null stays zero; what is there must make sense.
+func ParseConfig(data []byte) (*Config, error) {
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(data, &keys); err != nil {
+		return nil, fmt.Errorf("want a JSON object: %w", err)
+	}
+	c := &Config{}
+	if raw, ok := keys["model_type"]; ok {
+		if err := json.Unmarshal(raw, &c.ModelType); err != nil {
+			return nil, fmt.Errorf("model_type: want a text, got %s", raw)
+		}
+	}
+	for _, field := range []struct {
+		into *int
+		keys []string
+	}{
+		{&c.Layers, []string{"n_layer", "num_layers", "num_hidden_layers"}},
+		{&c.Heads, []string{"n_head", "num_heads", "num_attention_heads"}},
+		{&c.DModel, []string{"n_embd", "hidden_size"}},
+		{&c.NCtx, []string{"n_positions", "n_ctx", "max_position_embeddings"}},
+		{&c.Vocab, []string{"vocab_size"}},
+	} {
+		for _, key := range field.keys {
+			raw, ok := keys[key]
+			if !ok || string(raw) == "null" || *field.into != 0 {
+				continue
+			}
+			if err := json.Unmarshal(raw, field.into); err != nil || *field.into <= 0 {
+				return nil, fmt.Errorf("%s: want a whole number above 0, got %s", key, raw)
+			}
+		}
+	}
+	return c, nil
+}
