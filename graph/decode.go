@@ -67,17 +67,16 @@ func decodeModel(sk *skeleton) (*Model, error) {
 			v, _ := protowire.ConsumeVarint(body)
 			m.ir = int64(v)
 		case 7:
+			if graphBody != nil {
+				return errors.New("field graph stands twice")
+			}
 			graphBody = body
 		case 8:
 			pb := &onnxpb.OperatorSetIdProto{}
 			if err := unmarshal.Unmarshal(body, pb); err != nil {
 				return fmt.Errorf("opset_import: %w", err)
 			}
-			domain := pb.GetDomain()
-			if domain == "ai.onnx" {
-				domain = ""
-			}
-			m.opsets[domain] = pb.GetVersion()
+			m.opsets[ownDomain(pb.GetDomain())] = pb.GetVersion()
 		case 14:
 			key, value, err := parseEntry(body)
 			if err != nil {
@@ -95,13 +94,13 @@ func decodeModel(sk *skeleton) (*Model, error) {
 	if graphBody == nil {
 		return nil, errors.New("not an ONNX model: it holds no graph")
 	}
-	if m.Graph, err = d.decodeGraph(graphBody, nil, ""); err != nil {
-		return nil, err
-	}
 	if len(functions) > 0 {
-		if err := inlineFunctions(d, functions); err != nil {
+		if graphBody, err = d.inline(graphBody, functions); err != nil {
 			return nil, fmt.Errorf("inline functions: %w", err)
 		}
+	}
+	if m.Graph, err = d.decodeScope(graphBody, nil, "", nil); err != nil {
+		return nil, err
 	}
 	return m, nil
 }
@@ -142,10 +141,6 @@ func (s *scope) find(name string) *Value {
 		}
 	}
 	return nil
-}
-
-func (d *decoder) decodeGraph(body []byte, owner *Node, attr string) (*Graph, error) {
-	return d.decodeScope(body, owner, attr, nil)
 }
 
 func (d *decoder) decodeScope(body []byte, owner *Node, attr string, outer *scope) (*Graph, error) {

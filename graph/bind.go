@@ -1,0 +1,191 @@
+package graph
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// binding is one call of a function: what the names and attributes in its body stand for there.
+type binding struct {
+	in     *inliner
+	f      *function
+	prefix string
+	names  map[string]string // of this scope; "" for an input that the call leaves out
+	outer  *binding          // the scope around a branch inside the body
+	attrs  map[string][]byte // AttributeProto of the call, or the function's default
+}
+
+// name returns what a name in the body is called outside it.
+func (b *binding) name(name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	for s := b; s != nil; s = s.outer {
+		if actual, ok := s.names[name]; ok {
+			return actual, nil
+		}
+	}
+	return "", fmt.Errorf("nothing in the function produces %q", name)
+}
+
+// renamed returns a message whose field holds a name, renamed.
+func (b *binding) renamed(body []byte, field protowire.Number) ([]byte, error) {
+	name, err := b.name(stringField(body, field))
+	return rename(body, field, name), err
+}
+
+// node returns a NodeProto of the body as it reads at the place of the call.
+func (b *binding) node(node []byte) ([]byte, error) {
+	if b.in.bytes += len(node); b.in.bytes > maxSkeleton {
+		return nil, fmt.Errorf("more than %d MB of nodes", maxSkeleton>>20)
+	}
+	c, err := readCall(node)
+	if err != nil {
+		return nil, err
+	}
+	var out []byte
+	if b.in.functions[c.id] == nil {
+		if err := b.in.importOpset(b.f, c.id.domain); err != nil {
+			return nil, err
+		}
+	} else if c.label == "" { // the path of calls goes on
+		out = appendStrings(out, 3, []string{b.prefix + c.id.name})
+	}
+	err = fields(node, func(num protowire.Number, raw, body []byte) error {
+		switch num {
+		case 1, 2:
+			name, err := b.name(string(body))
+			out = appendStrings(out, num, []string{name})
+			return err
+		case 3:
+			if len(body) > 0 {
+				out = appendStrings(out, 3, []string{b.prefix + string(body)})
+			}
+		case 5:
+			attr, err := b.attr(body)
+			if attr != nil {
+				out = appendMessage(out, 5, attr)
+			}
+			return err
+		default:
+			out = append(out, raw...)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// attr returns an attribute as it reads at the place of the call. A reference takes the value the call gives, else the
+// function's default; without either the attribute is left out. The graphs of a value that the call gives already bear the
+// names of the caller.
+func (b *binding) attr(attr []byte) ([]byte, error) {
+	if ref := stringField(attr, 21); ref != "" {
+		value := b.attrs[ref]
+		if value == nil {
+			return nil, nil
+		}
+		return rename(value, 1, stringField(attr, 1)), nil
+	}
+	return eachGraph(attr, b.graph)
+}
+
+// graph returns a branch inside the body as it reads at the place of the call.
+func (b *binding) graph(graph []byte) ([]byte, error) {
+	inner := &binding{in: b.in, f: b.f, prefix: b.prefix, names: map[string]string{}, outer: b, attrs: b.attrs}
+	if err := definitions(graph, false, func(name string) { inner.names[name] = b.prefix + name }); err != nil {
+		return nil, err
+	}
+	var out []byte
+	err := fields(graph, func(num protowire.Number, raw, body []byte) error {
+		var changed []byte
+		var err error
+		switch num {
+		case 1:
+			changed, err = inner.node(body)
+		case 5:
+			changed, err = inner.renamed(body, 8)
+		case 11, 12:
+			changed, err = inner.renamed(body, 1)
+		case 13:
+			if changed, err = inner.renamed(body, 1); err != nil {
+				return nil // information about a value that is not there
+			}
+		case 15:
+			return fmt.Errorf("a sparse initializer in a function is not supported")
+		default:
+			out = append(out, raw...)
+			return nil
+		}
+		out = appendMessage(out, num, changed)
+		return err
+	})
+	return out, err
+}
+
+// infos returns what the function declares about its own values, as value_info of the graph it goes to. A function that
+// is called twice may be called with two types: then its declarations are left out.
+func (b *binding) infos() []byte {
+	var out []byte
+	if b.f.count > 1 {
+		return nil
+	}
+	for _, body := range b.f.infos {
+		name := stringField(body, 1)
+		if actual := b.names[name]; actual == b.prefix+name {
+			out = appendMessage(out, 13, rename(body, 1, actual))
+		}
+	}
+	return out
+}
+
+// importOpset makes sure that the model imports the version of a domain that a function was written for.
+func (in *inliner) importOpset(f *function, domain string) error {
+	want := f.opsets[domain]
+	m := in.model
+	switch have := m.opsets[domain]; {
+	case want == 0 || want == have:
+	case have == 0:
+		m.opsets[domain] = want
+		m.newOps = append(m.newOps, domain)
+	default:
+		what := fmt.Sprintf("domain %q", domain)
+		if domain == "" {
+			what = "ONNX"
+		}
+		return Hint(fmt.Errorf("written for version %d of %s, the model imports version %d", want, what, have),
+			"export with one operator version throughout, or without functions")
+	}
+	return nil
+}
+
+// definitions calls f for every value that a graph defines; deep includes those of the branches in it.
+func definitions(graph []byte, deep bool, f func(name string)) error {
+	return fields(graph, func(num protowire.Number, _, body []byte) error {
+		switch num {
+		case 1:
+			return nodeDefinitions(body, deep, f)
+		case 5:
+			f(stringField(body, 8))
+		case 11:
+			f(stringField(body, 1))
+		}
+		return nil
+	})
+}
+
+func nodeDefinitions(node []byte, deep bool, f func(name string)) error {
+	c, err := readCall(node)
+	if err != nil {
+		return err
+	}
+	for _, name := range c.outs {
+		if name != "" {
+			f(name)
+		}
+	}
+	if !deep {
+		return nil
+	}
+	return c.branches(func(g []byte) error { return definitions(g, true, f) })
+}
