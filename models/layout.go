@@ -49,6 +49,9 @@ type Layer struct {
 	MLPOut    Site
 	ResidPost Site
 
+	// ResidPostOut is a skip norm that gives resid_post as output 3 when asked to; ResidPost is nil then.
+	ResidPostOut *graph.Node
+
 	// PatternOut is an attention operator that gives the probabilities as output 3 when asked to.
 	PatternOut *graph.Node
 

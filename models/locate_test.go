@@ -64,7 +64,7 @@ func TestLocateFixtures(t *testing.T) {
 			}
 			for _, b := range l.Bodies {
 				for i, layer := range b.Layers {
-					if layer.Index != i || layer.WO.In != int64(l.DModel) || layer.WO.Out != int64(l.DModel) || layer.Z == nil || len(layer.AttnOut) == 0 || len(layer.ResidPost) == 0 {
+					if layer.Index != i || layer.WO.In != int64(l.DModel) || layer.WO.Out != int64(l.DModel) || layer.Z == nil || len(layer.AttnOut) == 0 || len(layer.ResidPost) == 0 && layer.ResidPostOut == nil {
 						t.Errorf("layer %d is incomplete: %+v", i, layer)
 					}
 				}

@@ -59,12 +59,12 @@ func (a *analysis) sequential(l *Layer, b *branch) *miss {
 		l.Missing["mlp_out"] = "the block has no MLP"
 		return nil
 	}
-	a.mlp(l, mlp, l.ResidMid)
+	a.mlp(l, mlp)
 	return nil
 }
 
 // mlp notes the branch that joins at a residual add: slot is the stream's operand.
-func (a *analysis) mlp(l *Layer, stream graph.Use, before Site) {
+func (a *analysis) mlp(l *Layer, stream graph.Use) {
 	n := stream.Node
 	l.MLPOut = Site{n.In(1 - stream.Slot)}
 	if n.Is("Add") {
@@ -77,7 +77,7 @@ func (a *analysis) mlp(l *Layer, stream graph.Use, before Site) {
 	if sum := n.Out(3); sum != nil {
 		l.ResidPost = Site{sum}
 	} else { // the last block of a fused file: only the norm is written out
-		l.ResidPost = append(slices.Clone(before), l.MLPOut...)
+		l.ResidPostOut = n
 	}
 }
 
@@ -142,6 +142,9 @@ func (a *analysis) stack(layers []*Layer) *miss {
 			continue
 		}
 		prev := layers[i-1].ResidPost
+		if prev == nil {
+			return &miss{8, l.Core, "a residual stream behind the layer before", "a norm alone"}
+		}
 		if !slices.Contains(a.aliases(prev[0]), l.ResidPre[0]) {
 			return &miss{8, l.Join.Node, fmt.Sprintf("layer %d to continue the residual stream of layer %d, %v", i, i-1, prev[0]),
 				fmt.Sprintf("%v (a norm behind the addition, as in BERT?)", l.ResidPre[0])}

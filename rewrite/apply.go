@@ -1,7 +1,10 @@
 package rewrite
 
 import (
+	"errors"
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
@@ -24,10 +27,8 @@ type Expose struct {
 
 // Bake asks for a fixed memory: the model keeps its signature and carries the vector.
 type Bake struct {
-	Layer  int
-	Tau    float64
-	Vector []float32 // [d_model]
 	models.Baked
+	Vector []float32 // [d_model]
 }
 
 // Apply changes the model as asked, all or nothing, and records its ports in the manifest. The layout must be the model's
@@ -37,6 +38,9 @@ func Apply(m *graph.Model, l *models.Layout, req Request) (*models.Manifest, *mo
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := req.check(m, l); err != nil { // before anything changes: prefill commits an edit of its own
+		return nil, nil, err
+	}
 	if req.Prefill {
 		if l, err = prefill(m, l); err != nil {
 			return nil, nil, fmt.Errorf("prefill: %w", err)
@@ -44,48 +48,21 @@ func Apply(m *graph.Model, l *models.Layout, req Request) (*models.Manifest, *mo
 	}
 	man := newManifest(m, l, old)
 	e := m.Edit()
-	ports := &mainPorts{seen: map[string]bool{}}
-	add := func(port models.PortKind, layer int) error {
-		if e.Taken(port.Name(layer)) {
-			return graph.Hint(fmt.Errorf("port %s exists already", port.Name(layer)), "onnx-inject inspect lists the ports the file has")
-		}
-		man.Ports = append(man.Ports, port.Port(layer, l))
-		return nil
-	}
-	for _, x := range req.Expose {
-		for _, layer := range x.Layers {
-			if err := add(x.Kind.Port, layer); err != nil {
-				return nil, nil, err
-			}
-		}
-	}
-	for _, layer := range req.Inject {
-		for _, port := range []models.PortKind{models.PortMemory, models.PortTau} {
-			if err := add(port, layer); err != nil {
-				return nil, nil, err
-			}
-		}
-	}
 	injected := inputs(e, l, req.Inject)
+	ports := &mainPorts{seen: map[string]bool{}}
 	for _, b := range l.Bodies {
 		p := newPatch(e, m, l, b)
 		for _, x := range req.Expose {
 			for _, layer := range x.Layers {
-				at := b.Layers[layer]
-				v := x.Kind.value(p, at)
-				if v == nil {
-					return nil, nil, missing(x.Kind, at)
-				}
-				p.port(x.Kind.Port.Name(layer), v, portType(x.Kind.Port, l), ports)
+				p.port(x.Kind.Port.Name(layer), x.Kind.value(p, b.Layers[layer]), portType(x.Kind.Port, l), ports)
 			}
 		}
 		p.inject(injected, req.Bake)
 		if req.LastLogits {
-			if err := p.lastLogits(); err != nil {
-				return nil, nil, fmt.Errorf("last logits: %w", err)
-			}
+			p.lastLogits()
 		}
 	}
+	req.eachPort(func(port models.PortKind, layer int) { man.Ports = append(man.Ports, port.Port(layer, l)) })
 	for _, b := range req.Bake {
 		man.Baked = append(man.Baked, b.Baked)
 	}
@@ -94,4 +71,73 @@ func Apply(m *graph.Model, l *models.Layout, req Request) (*models.Manifest, *mo
 		return nil, nil, err
 	}
 	return man, l, nil
+}
+
+// eachPort calls f for every port of the request: outputs first, then memory and tau of each layer.
+func (r Request) eachPort(f func(port models.PortKind, layer int)) {
+	for _, x := range r.Expose {
+		for _, layer := range x.Layers {
+			f(x.Kind.Port, layer)
+		}
+	}
+	for _, layer := range r.Inject {
+		f(models.PortMemory, layer)
+		f(models.PortTau, layer)
+	}
+}
+
+// check refuses what the model cannot have.
+func (r Request) check(m *graph.Model, l *models.Layout) error {
+	taken := map[string]bool{}
+	for g := range m.Graphs() {
+		for _, v := range slices.Concat(g.Inputs(), g.Outputs()) {
+			taken[v.Name()] = true
+		}
+	}
+	var err error
+	fail := func(e error) {
+		if err == nil {
+			err = e
+		}
+	}
+	inRange := func(layer int) bool {
+		if layer < 0 || layer >= l.Layers {
+			fail(fmt.Errorf("layer %d, the model has 0 to %d", layer, l.Layers-1))
+			return false
+		}
+		return true
+	}
+	r.eachPort(func(port models.PortKind, layer int) {
+		switch name := port.Name(layer); {
+		case !inRange(layer):
+		case taken[name]:
+			fail(graph.Hint(fmt.Errorf("port %s exists already", name), "onnx-inject inspect lists the ports the file has"))
+		default:
+			taken[name] = true
+		}
+	})
+	for _, x := range r.Expose {
+		for _, layer := range x.Layers {
+			if err == nil && !x.Kind.has(l.Bodies[0].Layers[layer]) {
+				fail(missing(x.Kind, l.Bodies[0].Layers[layer]))
+			}
+		}
+	}
+	for _, b := range r.Bake {
+		inRange(b.Layer)
+		if len(b.Vector) != l.DModel {
+			fail(fmt.Errorf("bake: a memory of %d numbers, d_model is %d", len(b.Vector), l.DModel))
+		}
+		if math.IsNaN(b.Tau) || math.IsInf(b.Tau, 0) {
+			fail(fmt.Errorf("bake: tau %v, want a finite number", b.Tau))
+		}
+	}
+	if r.LastLogits {
+		if l.Bodies[0].Logits == nil {
+			fail(errors.New("last logits: the model ends in hidden states: it has no logits"))
+		} else if m.Opset("") < 10 {
+			fail(fmt.Errorf("last logits: opset 10 or later is needed, the model has %d", m.Opset("")))
+		}
+	}
+	return err
 }

@@ -13,8 +13,7 @@ import (
 // the manifest follow.
 type Kind struct {
 	Port models.PortKind
-	// value adds what computes the tensor of the port to the patch. It returns nil when the layer does not have it: then
-	// Layer.Missing tells why.
+	// value adds what computes the tensor of the port to the patch. It is called for layers that have it only.
 	value func(p *patch, l *models.Layer) *graph.Value
 }
 
@@ -26,7 +25,7 @@ var Kinds = []*Kind{
 	{models.PortAttnOut, site(models.PortAttnOut, func(l *models.Layer) models.Site { return l.AttnOut })},
 	{models.PortResidPre, site(models.PortResidPre, func(l *models.Layer) models.Site { return l.ResidPre })},
 	{models.PortResidMid, site(models.PortResidMid, func(l *models.Layer) models.Site { return l.ResidMid })},
-	{models.PortResidPost, site(models.PortResidPost, func(l *models.Layer) models.Site { return l.ResidPost })},
+	{models.PortResidPost, (*patch).residPost},
 	{models.PortMLPOut, site(models.PortMLPOut, func(l *models.Layer) models.Site { return l.MLPOut })},
 }
 
@@ -50,9 +49,6 @@ func KindByName(name string) (*Kind, error) {
 func site(port models.PortKind, at func(*models.Layer) models.Site) func(*patch, *models.Layer) *graph.Value {
 	return func(p *patch, l *models.Layer) *graph.Value {
 		terms := at(l)
-		if len(terms) == 0 {
-			return nil
-		}
 		sum := terms[0]
 		for _, t := range terms[1:] {
 			sum = p.node("Add", port.Name(l.Index)+"/sum", sum, t)
@@ -84,27 +80,33 @@ func (p *patch) result(l *models.Layer) *graph.Value {
 	return p.nodeAttrs("Transpose", name+"/by_pos", graph.Attrs{"perm": []int64{0, 2, 1, 3}}, r)
 }
 
+// residPost is the stream behind the layer; a skip norm that ends a fused file gives it as its fourth output.
+func (p *patch) residPost(l *models.Layer) *graph.Value {
+	if l.ResidPostOut != nil {
+		return p.edit.SetOutput(l.ResidPostOut, 3, models.PortResidPost.Name(l.Index)+"/sum")
+	}
+	return l.ResidPost[0]
+}
+
 // pattern is the value that multiplies v; an attention operator of opset 23 gives it as its fourth output in mode 3.
 func (p *patch) pattern(l *models.Layer) *graph.Value {
-	if l.Pattern != nil || l.PatternOut == nil {
+	if l.Pattern != nil {
 		return l.Pattern
 	}
 	p.edit.SetAttr(l.PatternOut, "qk_matmul_output_mode", 3)
 	return p.edit.SetOutput(l.PatternOut, 3, models.PortPattern.Name(l.Index)+"/probabilities")
 }
 
+// has reports whether a layer has what the kind exposes.
+func (k *Kind) has(l *models.Layer) bool { return l.Missing[k.Name()] == "" }
+
 // missing makes the error for a kind that a layer does not have.
 func missing(k *Kind, l *models.Layer) error {
-	why := l.Missing[k.Name()]
-	if why == "" {
-		why = "the graph does not compute it"
-	}
 	var others []string
 	for _, o := range Kinds {
-		if o != k && l.Missing[o.Name()] == "" {
+		if o.has(l) {
 			others = append(others, o.Name())
 		}
 	}
-	slices.Sort(others)
-	return graph.Hint(fmt.Errorf("expose %s: layer %d: %s", k.Name(), l.Index, why), "these kinds can be exposed: "+strings.Join(others, ", "))
+	return graph.Hint(fmt.Errorf("expose %s: layer %d: %s", k.Name(), l.Index, l.Missing[k.Name()]), "these kinds can be exposed: "+strings.Join(others, ", "))
 }

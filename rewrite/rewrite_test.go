@@ -1,0 +1,260 @@
+package rewrite
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+)
+
+const testdata = "../models/testdata"
+
+func fixtures(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(testdata, "*.onnx"))
+	if err != nil || len(files) < 16 {
+		t.Fatalf("want 16 fixtures, got %d (%v)", len(files), err)
+	}
+	return files
+}
+
+func load(t *testing.T, path string) (*graph.Model, *models.Layout) {
+	t.Helper()
+	m, err := graph.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := models.Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, l
+}
+
+func allLayers(l *models.Layout) []int {
+	var out []int
+	for i := range l.Layers {
+		out = append(out, i)
+	}
+	return out
+}
+
+// everything asks for all the model can have.
+func everything(l *models.Layout) Request {
+	req := Request{Inject: allLayers(l)}
+	for _, k := range Kinds {
+		if k.has(l.Bodies[0].Layers[0]) {
+			req.Expose = append(req.Expose, Expose{k, allLayers(l)})
+		}
+	}
+	return req
+}
+
+// A patched file has the ports that its manifest names, is recognised as the same model, and refuses the same ports again,
+// in every weights mode.
+func TestPatchedFiles(t *testing.T) {
+	for _, path := range fixtures(t) {
+		for _, mode := range []graph.Weights{graph.Ref, graph.Copy, graph.Embed} {
+			t.Run(filepath.Base(path)+"/"+string(mode), func(t *testing.T) {
+				dir := t.TempDir()
+				src := filepath.Join(dir, "model.onnx")
+				data, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(src, data, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				m, l := load(t, src)
+				req := everything(l)
+				man, _, err := Apply(m, l, req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				out := filepath.Join(dir, "patched.onnx")
+				if _, err := Save(m, man, out, mode, false); err != nil {
+					t.Fatal(err)
+				}
+				again, l2 := load(t, out)
+				got, err := models.ReadManifest(again)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got.Weights != string(mode) || got.Source.File != "model.onnx" || got.Source.Bytes != int64(len(data)) || got.Heads != l.Heads {
+					t.Errorf("manifest %+v", got)
+				}
+				wantPorts := l.Layers * (len(req.Expose) + 2)
+				if len(got.Ports) != wantPorts {
+					t.Errorf("%d ports, want %d", len(got.Ports), wantPorts)
+				}
+				for _, p := range got.Ports {
+					v := again.Graph.Lookup(p.Name)
+					switch {
+					case v == nil:
+						t.Errorf("no value %s", p.Name)
+					case v.Type.DType != graph.Float32 || len(v.Type.Dims) != len(p.Shape):
+						t.Errorf("%s is %v, the manifest says %v", p.Name, v.Type, p.Shape)
+					case p.IO == "in" && !v.IsInput() || p.IO == "out" && !v.IsOutput():
+						t.Errorf("%s is no %sput", p.Name, p.IO)
+					}
+				}
+				if l2.Family != l.Family || l2.Layers != l.Layers || l2.Heads != l.Heads || l2.DModel != l.DModel || len(l2.Bodies) != len(l.Bodies) {
+					t.Errorf("recognised as %s of %d layers, %d heads", l2.Family, l2.Layers, l2.Heads)
+				}
+				before := graph.Format(again)
+				_, _, err = Apply(again, l2, Request{Inject: []int{1}})
+				if err == nil || !strings.Contains(err.Error(), "port blocks.1.attn.memory exists already") {
+					t.Errorf("a second port of the same name: %v", err)
+				}
+				if after := graph.Format(again); after != before {
+					t.Error("the refused request changed the model")
+				}
+				if man.Weights == "ref" {
+					if st, _ := os.Stat(out); st.Size() > int64(len(data)) {
+						t.Errorf("a reference file of %d bytes, the original has %d", st.Size(), len(data))
+					}
+				}
+			})
+		}
+	}
+}
+
+// Two patches one after the other give the ports of one patch with both.
+func TestPatchesCompose(t *testing.T) {
+	for _, path := range fixtures(t) {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			m, l := load(t, path)
+			z, _ := KindByName("z")
+			attn, _ := KindByName("attn_out")
+			steps := []Request{
+				{Inject: []int{0}},
+				{Expose: []Expose{{attn, allLayers(l)}}},
+				{Inject: []int{1}, Expose: []Expose{{z, []int{1}}}},
+			}
+			want := 2 + l.Layers + 3
+			for _, req := range steps {
+				var err error
+				if _, l, err = Apply(m, l, req); err != nil {
+					t.Fatal(err)
+				}
+				if l, err = models.Locate(m, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			man, err := models.ReadManifest(m)
+			if err != nil || len(man.Ports) != want {
+				t.Fatalf("%d ports, want %d (%v)", len(man.Ports), want, err)
+			}
+			// attn_out is what attention gave before the memory of layer 0, although that was injected first.
+			for _, b := range l.Bodies {
+				port := b.Graph.Lookup(models.PortAttnOut.Name(0))
+				if b.Graph.Owner() != nil {
+					continue
+				}
+				for v := port; v.Producer() != nil && v != b.Layers[0].AttnOut[0]; v = v.Producer().In(0) {
+					for _, in := range v.Producer().Inputs() {
+						if in != nil && in.IsInput() && strings.HasPrefix(in.Name(), "blocks.") {
+							t.Errorf("attn_out of layer 0 reads %s", in.Name())
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	kind := func(name string) *Kind {
+		k, err := KindByName(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	tests := []struct {
+		name, file string
+		req        Request
+		want, hint string
+	}{
+		{"pattern of a fused file", "ort-fused-attention", Request{Expose: []Expose{{kind("pattern"), []int{0}}}},
+			"expose pattern: layer 0: com.microsoft.Attention computes the probabilities inside and has no output for them",
+			"these kinds can be exposed: z, result, attn_out, resid_pre, resid_mid, resid_post, mlp_out"},
+		{"resid_mid of a parallel block", "gpt-j", Request{Expose: []Expose{{kind("resid_mid"), []int{1}}}},
+			"expose resid_mid: layer 1: attention and MLP run in parallel: there is no residual stream between them",
+			"these kinds can be exposed: z, result, pattern, attn_out, resid_pre, resid_post, mlp_out"},
+		{"layer out of range", "torchscript-op10", Request{Inject: []int{3}}, "layer 3, the model has 0 to 2", ""},
+		{"the same port twice", "torchscript-op10", Request{Inject: []int{1, 1}}, "port blocks.1.attn.memory exists already", "onnx-inject inspect lists the ports the file has"},
+		{"baked vector of another width", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: 1}, make([]float32, 31)}}}, "bake: a memory of 31 numbers, d_model is 32", ""},
+		{"prefill of a one-token file", "optimum-1-with-past", Request{Prefill: true}, `prefill: input "input_ids" takes one token at a time`,
+			"use the file of the folder that takes whole prompts (decoder_model.onnx or model.onnx)"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m, l := load(t, filepath.Join(testdata, tt.file+".onnx"))
+			before := graph.Format(m)
+			_, _, err := Apply(m, l, tt.req)
+			if err == nil || err.Error() != tt.want || graph.HintOf(err) != tt.hint {
+				t.Errorf("got  %v\nhint %q\nwant %s\nhint %q", err, graph.HintOf(err), tt.want, tt.hint)
+			}
+			if diff := cmp.Diff(before, graph.Format(m)); diff != "" {
+				t.Errorf("the refused request changed the model: %s", diff)
+			}
+		})
+	}
+}
+
+// Prefill leaves a model that takes tokens alone: no cache in, no cache out, one body.
+func TestPrefill(t *testing.T) {
+	for _, name := range []string{"optimum-1-merged", "optimum-2-cache", "ort-fused-attention", "gpt-neo", "gpt-j", "torchscript-op17-mask"} {
+		t.Run(name, func(t *testing.T) {
+			m, l := load(t, filepath.Join(testdata, name+".onnx"))
+			_, l2, err := Apply(m, l, Request{Prefill: true, LastLogits: true, Inject: allLayers(l)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range append(m.Graph.Inputs(), m.Graph.Outputs()...) {
+				if len(v.Type.Dims) >= 4 {
+					t.Errorf("%s %v is a cache", v.Name(), v.Type)
+				}
+			}
+			if len(l2.Bodies) != 1 || l2.Layers != l.Layers {
+				t.Errorf("%d bodies of %d layers", len(l2.Bodies), l2.Layers)
+			}
+			if d := m.Graph.Lookup("logits").Type.Dims; d[1].Size != 1 {
+				t.Errorf("logits %v, want one position", d)
+			}
+		})
+	}
+}
+
+func ExampleApply() {
+	m, err := graph.Load("../models/testdata/optimum-2-cache.onnx")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	layout, err := models.Locate(m, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	result, _ := KindByName("result")
+	manifest, _, err := Apply(m, layout, Request{Expose: []Expose{{result, []int{1}}}, Inject: []int{2}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, p := range manifest.Ports {
+		fmt.Println(p.IO, p.Name, p.Shape)
+	}
+	// Output:
+	// out blocks.1.attn.hook_result [batch pos 4 32]
+	// in blocks.2.attn.memory [1|batch 1|pos 32]
+	// in blocks.2.attn.tau [1|batch 1|pos 1]
+}
