@@ -1,7 +1,7 @@
 // Command gen writes a GPT-2 with random weights as an ONNX file, to measure and test with.
 //
 //	go run ./scripts/bench/gen -size small -o small.onnx               # 12 layers x 768, 0.5 GB, weights inline
-//	go run ./scripts/bench/gen -size xl -external -sparse -o xl.onnx   # 48 layers x 1600, 6.2 GB apparent, no data written
+//	go run ./scripts/bench/gen -size xl -external -sparse -o xl.onnx   # 48 layers x 1600, 6.2 GB apparent, 1 MB written
 //
 // The graph has the node pattern that torch's TorchScript exporter gives for transformers' GPT2LMHeadModel at opset 17
 // (the sketch stands above [block]): every shape is computed by Shape, Gather and Concat chains, every linear layer is

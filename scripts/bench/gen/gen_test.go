@@ -234,19 +234,27 @@ func TestCausalBuffer(t *testing.T) {
 	}
 }
 
-func TestSparseHasLengthOnly(t *testing.T) {
+func TestSparseHasMasksOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sparse.onnx")
 	if err := run([]string{"-size", "tiny", "-external", "-sparse", "-o", path}); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(path + "_data")
-	if err != nil {
+	var mask bytes.Buffer
+	if err := causal("", sizes["tiny"].positions).writeTo(&mask); err != nil {
 		t.Fatal(err)
 	}
-	if len(data) == 0 || len(bytes.TrimLeft(data, "\x00")) != 0 {
-		t.Errorf("external data: %d bytes, not all zero", len(data))
+	for name, d := range read(t, path).data { // the ranges lie inside the file
+		switch zero := len(bytes.TrimLeft(d, "\x00")) == 0; {
+		case name == "transformer.h.0.attn.bias":
+			if !bytes.Equal(d, mask.Bytes()) {
+				t.Errorf("initializer %q: not the causal mask", name)
+			}
+		case len(d) >= externalFrom && !zero:
+			t.Errorf("initializer %q: weights were written", name)
+		case len(d) < externalFrom && zero:
+			t.Errorf("initializer %q: inline, but holds no weights", name)
+		}
 	}
-	read(t, path) // the ranges lie inside the file
 }
 
 func TestRefusals(t *testing.T) {

@@ -38,7 +38,7 @@ func run(args []string) error {
 	name := fs.String("size", "small", "tiny, small, medium, large or xl")
 	out := fs.String("o", "", "file to write; with -external its weights go to FILE_data beside it")
 	external := fs.Bool("external", false, "keep tensors of 1 KiB and more in one external data file")
-	sparse := fs.Bool("sparse", false, "give the external data file its length but no data; needs -external")
+	sparse := fs.Bool("sparse", false, "give the external data file its length and masks, but no weights; needs -external")
 	copied := fs.Bool("copy", false, "store the unembedding as a transposed copy of the embedding")
 	if err := fs.Parse(args); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -29,12 +30,19 @@ func (p piece) bytes() int64 {
 	return n
 }
 
+// stored is a weight and where it lies in the external data file.
+type stored struct {
+	*weight
+	offset int64
+}
+
 // write writes m as path. With external, large tensors go to path+"_data", in file order and without gaps; with sparse
-// that file has its length only. A file of the name appears only when it is whole.
+// that file has its length and the masks, which say what the graph computes, but no weights. A file of the name
+// appears only when it is whole.
 func write(m *model, path string, external, sparse bool) (err error) {
 	location := filepath.Base(path) + "_data"
 	graph := []piece{{head: msg(m.nodes).str(2, "main_graph")}}
-	var outside []*weight
+	var outside []stored
 	var offset int64
 	for i := range m.weights {
 		w := &m.weights[i]
@@ -43,8 +51,8 @@ func write(m *model, path string, external, sparse bool) (err error) {
 			t = entry(t, "location", location)
 			t = entry(t, "offset", strconv.FormatInt(offset, 10))
 			t = entry(t, "length", strconv.FormatInt(w.bytes(), 10)).num(14, 1)
+			outside = append(outside, stored{w, offset})
 			offset += w.bytes()
-			outside = append(outside, w)
 			graph = append(graph, piece{head: msg(nil).sub(5, t)})
 			continue
 		}
@@ -66,10 +74,10 @@ func write(m *model, path string, external, sparse bool) (err error) {
 	if external {
 		err = writeWhole(path+"_data", func(f *os.File, b *bufio.Writer) error {
 			if sparse {
-				return f.Truncate(offset)
+				return writeMasks(f, outside, offset)
 			}
-			for _, w := range outside {
-				if err := w.writeTo(b); err != nil {
+			for _, s := range outside {
+				if err := s.writeTo(b); err != nil {
 					return err
 				}
 			}
@@ -93,6 +101,22 @@ func write(m *model, path string, external, sparse bool) (err error) {
 		}
 		return nil
 	})
+}
+
+// writeMasks gives f its length and writes the bool tensors among its content.
+func writeMasks(f *os.File, content []stored, length int64) error {
+	if err := f.Truncate(length); err != nil {
+		return err
+	}
+	for _, s := range content {
+		if s.dtype != boolType {
+			continue
+		}
+		if err := s.writeTo(io.NewOffsetWriter(f, s.offset)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // entry appends one key of TensorProto.external_data.
