@@ -1,0 +1,161 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+	"github.com/xrash/smetrics"
+)
+
+// arrange puts a command line into the one order that the library reads: global flags, the verb, its flags, "--", and the
+// arguments. Left alone, the library takes a flag behind an argument for one more argument and says nothing. Flags of the
+// verb and global ones may stand anywhere behind the program's name; an argument that begins with a dash goes behind "--".
+func arrange(app *cli.App, args []string) ([]string, error) {
+	line := &commandLine{global: app.Flags, commands: app.Commands}
+	for i := 1; i < len(args); i++ {
+		arg := args[i]
+		switch {
+		case arg == "--":
+			line.words = append(line.words, args[i+1:]...)
+			i = len(args)
+		case len(arg) < 2 || arg[0] != '-':
+			if err := line.word(arg); err != nil {
+				return nil, err
+			}
+		default:
+			took, err := line.flag(arg, args[i+1:])
+			if err != nil {
+				return nil, err
+			}
+			i += took
+		}
+	}
+	out := append([]string{args[0]}, line.globals...)
+	if line.path == nil {
+		return out, nil
+	}
+	out = append(out, line.path...)
+	out = append(out, line.flags...)
+	if len(line.words) > 0 && !line.help {
+		out = append(append(out, "--"), line.words...)
+	}
+	return out, nil
+}
+
+// commandLine is what arrange has read so far.
+type commandLine struct {
+	global   []cli.Flag
+	verb     *cli.Command
+	commands []*cli.Command // what the next word may name: verbs, or the parts of one
+	path     []string       // the verb and its part: "ort", "install"
+	globals  []string       // arguments that are global flags
+	flags    []string       // arguments that are flags of the verb
+	words    []string       // what is no flag
+	help     bool           // -h stands somewhere: the library would take the first word for a topic
+}
+
+func (l *commandLine) word(arg string) error {
+	if len(l.commands) == 0 {
+		l.words = append(l.words, arg)
+		return nil
+	}
+	i := slices.IndexFunc(l.commands, func(c *cli.Command) bool { return c.HasName(arg) })
+	if i < 0 {
+		var names []string
+		for _, c := range l.commands {
+			if !c.Hidden {
+				names = append(names, c.Name)
+			}
+		}
+		what := strings.Join(append(slices.Clone(l.path), "verb"), " ")
+		return didYouMean(usagef("unknown %s %s, want one of %s", what, quote(arg), strings.Join(names, ", ")), arg, names)
+	}
+	l.verb, l.commands = l.commands[i], l.commands[i].Subcommands
+	l.path = append(l.path, arg)
+	return nil
+}
+
+// flag files one flag, with its value when that is the next argument, and tells how many of rest it took.
+func (l *commandLine) flag(arg string, rest []string) (took int, err error) {
+	name, _, inline := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
+	known := l.global
+	f := find(l.global, name)
+	into := &l.globals
+	if l.verb != nil {
+		known = slices.Concat(l.verb.Flags, l.global)
+		if own := find(l.verb.Flags, name); own != nil {
+			f, into = own, &l.flags
+		}
+	}
+	if f == nil {
+		return 0, l.unknown(arg, name, known)
+	}
+	l.help = l.help || f == cli.HelpFlag
+	*into = append(*into, arg)
+	if inline || isBool(f) {
+		return 0, nil
+	}
+	if len(rest) == 0 {
+		return 0, usagef("flag %s wants a value", dashed(name))
+	}
+	*into = append(*into, rest[0])
+	return 1, nil
+}
+
+func (l *commandLine) unknown(arg, name string, flags []cli.Flag) error {
+	err := usagef("unknown flag %s", dashed(name))
+	if l.verb != nil {
+		err = usagef("%s: unknown flag %s", strings.Join(l.path, " "), dashed(name))
+	}
+	if strings.Trim(arg[1:], "0123456789.,") == "" {
+		return hintf(err, "an argument that begins with a dash goes behind --")
+	}
+	var names []string
+	for _, f := range flags {
+		for _, n := range f.Names() {
+			if len(n) > 1 {
+				names = append(names, dashed(n))
+			}
+		}
+	}
+	return didYouMean(err, dashed(name), names)
+}
+
+// find returns the flag of that name, nil when there is none.
+func find(flags []cli.Flag, name string) cli.Flag {
+	for _, f := range flags {
+		if slices.Contains(f.Names(), name) {
+			return f
+		}
+	}
+	return nil
+}
+
+// isBool reports whether a flag takes no value.
+func isBool(f cli.Flag) bool {
+	d, ok := f.(cli.DocGenerationFlag)
+	return ok && !d.TakesValue()
+}
+
+// dashed writes a flag's name as users type it.
+func dashed(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+// didYouMean adds the name that is closest to what was typed, when one is close, and else a pointer to help.
+func didYouMean(err error, typed string, names []string) error {
+	best, score := "", 0.8
+	for _, n := range names {
+		if s := smetrics.JaroWinkler(strings.ToLower(typed), n, 0.7, 4); s > score {
+			best, score = n, s
+		}
+	}
+	if best == "" {
+		return hintf(err, "onnx-inject help lists the verbs, and a verb with -h its flags")
+	}
+	return hintf(err, "did you mean %s?", best)
+}

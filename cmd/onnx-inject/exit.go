@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"syscall"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/runtime"
+)
+
+// The exit codes are part of the contract; doc.go says what they mean.
+const (
+	exitInternal  = 1
+	exitUsage     = 2
+	exitRefused   = 3
+	exitFailed    = 4
+	exitWrite     = 5
+	exitMemory    = 7
+	exitNotFinite = 8
+)
+
+// coded is an error that knows its exit code.
+type coded struct {
+	error
+	code int
+}
+
+func (c coded) Unwrap() error { return c.error }
+
+// usagef is an error in the command line.
+func usagef(format string, args ...any) error { return coded{fmt.Errorf(format, args...), exitUsage} }
+
+// usage makes an error one in the command line; nil stays nil.
+func usage(err error) error { return withCode(err, exitUsage) }
+
+// refused makes an error one about what was given: a model, a file, a library, a device. nil stays nil.
+func refused(err error) error { return withCode(err, exitRefused) }
+
+// unwritten makes an error one about writing; nil stays nil.
+func unwritten(err error) error { return withCode(err, exitWrite) }
+
+func withCode(err error, code int) error {
+	if err == nil {
+		return nil
+	}
+	return coded{err, code}
+}
+
+// hintf attaches advice to an error.
+func hintf(err error, format string, args ...any) error {
+	return graph.Hint(err, fmt.Sprintf(format, args...))
+}
+
+// exitCode finds the code of an error. What ran out or could not be written is told from the error itself, wherever it happened.
+func exitCode(err error) int {
+	var write *atomicfile.Error
+	var stopped interrupted
+	var c coded
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &stopped):
+		return stopped.code()
+	case errors.Is(err, runtime.ErrMemory), errors.Is(err, syscall.ENOMEM):
+		return exitMemory
+	case errors.As(err, &write):
+		return exitWrite
+	case errors.As(err, &c):
+		return c.code
+	}
+	return exitInternal
+}
+
+// report prints an error and its advice for people.
+func report(w io.Writer, err error) {
+	if err == nil {
+		return
+	}
+	say(w, "%v", err)
+	if hint := graph.HintOf(err); hint != "" {
+		say(w, "hint: %s", hint)
+	}
+}
+
+// say prints lines that are not results. They may hold what a file says, so that nothing goes out unescaped.
+func say(w io.Writer, format string, args ...any) {
+	for line := range strings.SplitSeq(strings.TrimRight(fmt.Sprintf(format, args...), "\n"), "\n") {
+		fmt.Fprintf(w, "onnx-inject: %s\n", escape(line))
+	}
+}

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+)
+
+func inspectVerb() *verb {
+	return &verb{
+		name: "inspect", args: "MODEL", usage: "what a file is, and what can be reached in it",
+		doc: `Recognises the decoder in an ONNX file by its structure, whoever exported it, and lists its layers, the sites that
+can be exposed, the ports that it has, its inputs and outputs, and where its weights lie. Nothing is run and no
+weights are read.
+
+With --why it also tells what each known form of attention came to: how many nodes it looked at, how many it found,
+and where the closest miss was. That works for a file that is refused too.`,
+		example: "onnx-inject inspect onnx-inject-demo",
+		flags: []cli.Flag{
+			jsonFlag(),
+			boolFlag("why", "explain what was recognised and what was not"),
+			boolFlag("text", "print the whole graph as text, and nothing else"),
+		},
+		run: inspect,
+	}
+}
+
+func inspect(c *call) error {
+	if c.Bool("text") && (c.Bool("json") || c.Bool("why")) {
+		return usagef("inspect: --text goes without --json and --why")
+	}
+	o, err := open(c, c.args[0])
+	if err != nil {
+		return err
+	}
+	if c.Bool("text") {
+		return graph.Write(c.out.w, o.model) // which quotes every name
+	}
+	l, err := o.locate()
+	var why *models.Report
+	if c.Bool("why") {
+		why = models.Why(o.model, o.folder.Config)
+	}
+	if err != nil {
+		if why != nil {
+			return errorOr(c.refusal(o, why), err)
+		}
+		return err
+	}
+	man, err := models.ReadManifest(o.model)
+	if err != nil {
+		return refused(err)
+	}
+	d := describe(o, l, man)
+	d.Why = why
+	if c.Bool("json") {
+		return c.out.json(d)
+	}
+	d.print(c.out)
+	return nil
+}
+
+// refusal prints why a file was not recognised.
+func (c *call) refusal(o *opened, why *models.Report) error {
+	if c.Bool("json") {
+		return c.out.json(struct {
+			File string         `json:"file"`
+			Why  *models.Report `json:"why"`
+		}{o.folder.Model, why})
+	}
+	printWhy(c.out, why)
+	return nil
+}
+
+// errorOr returns the first of two errors that there is.
+func errorOr(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// description is what inspect found, as it is printed as JSON.
+type description struct {
+	File      string                `json:"file"`
+	Family    string                `json:"family"`
+	Exporter  string                `json:"exporter"`
+	Opset     int64                 `json:"opset"`
+	IR        int64                 `json:"ir_version"`
+	Layers    int                   `json:"layers"`
+	Heads     int                   `json:"heads"`
+	DHead     int                   `json:"d_head"`
+	DModel    int                   `json:"d_model"`
+	Vocab     int                   `json:"vocab"`
+	NCtx      int                   `json:"n_ctx"`  // 0: the file does not tell
+	Merged    bool                  `json:"merged"` // two decoders in the branches of an If
+	Parallel  bool                  `json:"parallel"`
+	Nodes     int                   `json:"nodes"`
+	Sites     []siteInfo            `json:"sites"`
+	Ports     []models.ManifestPort `json:"ports"`
+	Baked     []models.Baked        `json:"baked"`
+	Inputs    []signature           `json:"inputs"`
+	Outputs   []signature           `json:"outputs"`
+	Weights   weightsInfo           `json:"weights"`
+	Config    string                `json:"config,omitempty"`    // path of config.json
+	Tokenizer string                `json:"tokenizer,omitempty"` // folder of the tokenizer's files
+	Others    []string              `json:"others,omitempty"`    // ONNX files of the folder that were not taken
+	Source    *models.Manifest      `json:"manifest,omitempty"`
+	Why       *models.Report        `json:"why,omitempty"`
+}
+
+// siteInfo tells at which layers a kind of site can be exposed, and why not at the others.
+type siteInfo struct {
+	Kind    models.PortKind `json:"kind"`
+	Doc     string          `json:"doc"`
+	Layers  []int           `json:"layers"`
+	Missing []missing       `json:"missing,omitempty"`
+}
+
+type missing struct {
+	Layers []int  `json:"layers"`
+	Why    string `json:"why"`
+}
+
+// signature is an input or output of the model.
+type signature struct {
+	Name  string `json:"name"`
+	DType string `json:"dtype"`
+	Shape []any  `json:"shape"` // sizes, names, or null; null for a shape that is not declared
+}
+
+// weightsInfo tells where the large tensors lie.
+type weightsInfo struct {
+	Bytes int64      `json:"bytes"` // of all large tensors
+	Files []fileInfo `json:"files"`
+}
+
+type fileInfo struct {
+	Path  string `json:"path"`
+	Bytes int64  `json:"bytes"`
+	Model bool   `json:"model"` // the model file itself, not an external data file
+}
+
+func describe(o *opened, l *models.Layout, man *models.Manifest) *description {
+	d := &description{
+		File: o.folder.Model, Family: l.Family, Exporter: l.Exporter, Opset: o.model.Opset(""), IR: o.model.IRVersion(),
+		Layers: l.Layers, Heads: l.Heads, DHead: l.DHead, DModel: l.DModel, Vocab: l.Vocab, NCtx: l.NCtx,
+		Merged: len(l.Bodies) > 1, Sites: sitesOf(l), Ports: []models.ManifestPort{}, Baked: []models.Baked{},
+		Inputs: signatures(o.model.Graph.Inputs()), Outputs: signatures(o.model.Graph.Outputs()), Weights: weightsOf(o.model),
+		Config: o.folder.ConfigFile, Tokenizer: o.folder.TokenizerDir, Others: o.folder.Others, Source: man,
+	}
+	for g := range o.model.Graphs() {
+		d.Nodes += len(g.Nodes())
+	}
+	for _, layer := range l.Bodies[0].Layers {
+		d.Parallel = d.Parallel || layer.ResidMid == nil
+	}
+	if man != nil {
+		d.Ports = append(d.Ports, man.Ports...)
+		d.Baked = append(d.Baked, man.Baked...)
+	}
+	return d
+}
+
+// sitesOf lists the kinds in the order of the contract. In a merged file a site must be there in both branches.
+func sitesOf(l *models.Layout) []siteInfo {
+	var out []siteInfo
+	for _, kind := range models.PortKinds("out") {
+		s := siteInfo{Kind: kind, Doc: kind.Doc(), Layers: []int{}}
+		for i := range l.Layers {
+			why := ""
+			for _, b := range l.Bodies {
+				if w := b.Layers[i].Missing[string(kind)]; why == "" {
+					why = w
+				}
+			}
+			if why == "" {
+				s.Layers = append(s.Layers, i)
+				continue
+			}
+			at := slices.IndexFunc(s.Missing, func(m missing) bool { return m.Why == why })
+			if at < 0 {
+				at = len(s.Missing)
+				s.Missing = append(s.Missing, missing{Why: why})
+			}
+			s.Missing[at].Layers = append(s.Missing[at].Layers, i)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func signatures(values []*graph.Value) []signature {
+	out := []signature{}
+	for _, v := range values {
+		s := signature{Name: v.Name(), DType: v.Type.DType.String()}
+		if v.Type.Ranked {
+			s.Shape = []any{}
+		}
+		for _, d := range v.Type.Dims {
+			switch {
+			case d.Size >= 0:
+				s.Shape = append(s.Shape, d.Size)
+			case d.Name != "":
+				s.Shape = append(s.Shape, d.Name)
+			default:
+				s.Shape = append(s.Shape, nil)
+			}
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func weightsOf(m *graph.Model) weightsInfo {
+	w := weightsInfo{Bytes: m.WeightBytes(), Files: []fileInfo{}}
+	own, _ := os.Stat(m.Path())
+	for _, f := range m.Files() {
+		st, err := os.Stat(f.Real)
+		inside := err == nil && own != nil && os.SameFile(st, own)
+		w.Files = append(w.Files, fileInfo{Path: shorter(m.Path(), f.Path), Bytes: f.Size, Model: inside})
+	}
+	return w
+}
+
+// shorter writes a path relative to the folder of the model where it lies below it.
+func shorter(model, path string) string {
+	if rel, err := filepath.Rel(filepath.Dir(model), path); err == nil && filepath.IsLocal(rel) {
+		return rel
+	}
+	return path
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+)
+
+// opened is a model on disk with what lies beside it.
+type opened struct {
+	folder *models.Folder
+	model  *graph.Model
+}
+
+// open reads the MODEL of a command line: the graph, no weights.
+func open(c *call, path string) (*opened, error) {
+	folder, err := models.OpenFolder(path)
+	if err != nil {
+		return nil, refused(err)
+	}
+	if len(folder.Others) > 0 {
+		c.note("taking %s; the folder has %d more: name the file to take another", folder.Model, len(folder.Others))
+	}
+	m, err := graph.Load(folder.Model)
+	if err != nil {
+		return nil, refused(err)
+	}
+	return &opened{folder, m}, nil
+}
+
+// locate finds the layers of an opened model.
+func (o *opened) locate() (*models.Layout, error) {
+	l, err := models.Locate(o.model, o.folder.Config)
+	return l, refused(err)
+}
+
+// tokens makes numbers of a text with the model's own tokenizer.
+func (o *opened) tokens(text string) ([]int64, error) {
+	t, err := o.folder.Tokenizer()
+	if err != nil {
+		return nil, refused(err)
+	}
+	return t.Encode(text), nil
+}
+
+// boolFlag makes a switch; help shows no default for it.
+func boolFlag(name, usage string) cli.Flag {
+	return &cli.BoolFlag{Name: name, Usage: usage, DisableDefaultText: true}
+}
+
+func jsonFlag() cli.Flag { return boolFlag("json", "print one JSON document") }

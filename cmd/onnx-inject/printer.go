@@ -1,0 +1,161 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+	"unicode/utf16"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	align "github.com/jedib0t/go-pretty/v6/text"
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+)
+
+// printer writes results for people or for programs. Text goes through span, so that nothing from a file reaches the terminal
+// as it stands.
+type printer struct {
+	w      io.Writer
+	colour bool
+}
+
+func newPrinter(app *cli.App) *printer {
+	colour, _ := app.Metadata["colour"].(bool)
+	return &printer{app.Writer, colour && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+}
+
+// isTerminal reports whether somebody watches what is written.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// span is a piece of text in one style.
+type span struct {
+	text  string
+	style string // parameters of the terminal's SGR sequence, "" for plain
+}
+
+// Styles are few: what matters, what is new, what is wrong, what can be skipped.
+const (
+	bold  = "1"
+	dim   = "2"
+	red   = "31"
+	green = "1;32"
+)
+
+func text(format string, args ...any) span { return span{fmt.Sprintf(format, args...), ""} }
+
+func styled(style, format string, args ...any) span { return span{fmt.Sprintf(format, args...), style} }
+
+// render escapes a span and paints it where colours are wanted.
+func (p *printer) render(s span) string {
+	t := escape(s.text)
+	if s.style == "" || !p.colour || t == "" {
+		return t
+	}
+	return "\x1b[" + s.style + "m" + t + "\x1b[0m"
+}
+
+// line prints spans one behind the other.
+func (p *printer) line(spans ...span) {
+	var b strings.Builder
+	for _, s := range spans {
+		b.WriteString(p.render(s))
+	}
+	fmt.Fprintln(p.w, strings.TrimRight(b.String(), " "))
+}
+
+// table prints rows in aligned columns, two spaces in front and between. Columns whose numbers are given in right end flush.
+func (p *printer) table(rows [][]span, right ...int) {
+	t := table.NewWriter()
+	t.SetStyle(table.StyleDefault)
+	t.Style().Options = table.OptionsNoBordersAndSeparators
+	t.Style().Box.PaddingLeft, t.Style().Box.PaddingRight = "  ", ""
+	t.SuppressTrailingSpaces()
+	var configs []table.ColumnConfig
+	for _, n := range right {
+		configs = append(configs, table.ColumnConfig{Number: n + 1, Align: align.AlignRight})
+	}
+	t.SetColumnConfigs(configs)
+	for _, r := range rows {
+		row := make(table.Row, len(r))
+		for i, s := range r {
+			row[i] = p.render(s)
+		}
+		t.AppendRow(row)
+	}
+	if len(rows) > 0 {
+		fmt.Fprintln(p.w, t.Render())
+	}
+}
+
+// json prints one document. Characters that a terminal would act on are written as \u escapes, which means the same.
+func (p *printer) json(v any) error {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		return err
+	}
+	var out strings.Builder
+	for _, r := range b.String() {
+		if r == '\n' || !hidden(r) {
+			out.WriteRune(r)
+			continue
+		}
+		for _, u := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&out, `\u%04x`, u)
+		}
+	}
+	_, err := io.WriteString(p.w, out.String())
+	return err
+}
+
+// number is a float in JSON that is null where it is not finite.
+type number float64
+
+func (n number) MarshalJSON() ([]byte, error) {
+	if math.IsNaN(float64(n)) || math.IsInf(float64(n), 0) {
+		return []byte("null"), nil
+	}
+	return json.Marshal(float64(n))
+}
+
+// size writes a number of bytes for people.
+func size(n int64) string {
+	const unit = 1000
+	f := float64(n)
+	for _, u := range []string{"bytes", "kB", "MB", "GB"} {
+		if f < unit {
+			if u == "bytes" {
+				return fmt.Sprintf("%d bytes", n)
+			}
+			return fmt.Sprintf("%.3g %s", f, u)
+		}
+		f /= unit
+	}
+	return fmt.Sprintf("%.3g TB", f)
+}
+
+// layerList writes sorted layers as --layers takes them: "0-3,7".
+func layerList(layers []int) string {
+	var parts []string
+	for i := 0; i < len(layers); {
+		j := i
+		for j+1 < len(layers) && layers[j+1] == layers[j]+1 {
+			j++
+		}
+		if i == j {
+			parts = append(parts, fmt.Sprint(layers[i]))
+		} else {
+			parts = append(parts, fmt.Sprintf("%d-%d", layers[i], layers[j]))
+		}
+		i = j + 1
+	}
+	return strings.Join(parts, ",")
+}

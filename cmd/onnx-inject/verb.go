@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+)
+
+// verb is one command: what it is called, what it takes, and what it does.
+type verb struct {
+	name    string
+	args    string // words that stand for the arguments, "MODEL"; a word in brackets may be left out
+	usage   string // one line
+	doc     string // paragraphs for -h
+	example string // works when pasted after `onnx-inject demo`
+	flags   []cli.Flag
+	run     func(*call) error
+	parts   []*verb // verbs of its own, in place of run
+}
+
+// call is one use of a verb.
+type call struct {
+	*cli.Context
+	ctx  context.Context
+	args []string // as many as verb.args allows
+	out  *printer // results
+	err  io.Writer
+}
+
+// note prints what is worth knowing and no result.
+func (c *call) note(format string, args ...any) { say(c.err, format, args...) }
+
+// command makes the verb one of the library's.
+func (v *verb) command() *cli.Command {
+	c := &cli.Command{
+		Name: v.name, Usage: v.usage, ArgsUsage: v.args, Description: strings.TrimSpace(v.doc), Flags: append(slices.Clone(v.flags), cli.HelpFlag), UsageText: v.usageText("onnx-inject"),
+		HideHelpCommand: true, CustomHelpTemplate: verbHelp + v.exampleText(), OnUsageError: badValue(v.flags), BashComplete: v.complete,
+	}
+	for _, p := range v.parts {
+		sub := p.command()
+		sub.UsageText = p.usageText("onnx-inject " + v.name)
+		c.Subcommands = append(c.Subcommands, sub)
+	}
+	c.Action = func(cc *cli.Context) error {
+		if v.run == nil {
+			return v.wantPart()
+		}
+		x := &call{Context: cc, ctx: cc.Context, args: cc.Args().Slice(), out: newPrinter(cc.App), err: cc.App.ErrWriter}
+		if err := v.checkArgs(x.args); err != nil {
+			return err
+		}
+		return v.run(x)
+	}
+	return c
+}
+
+func (v *verb) wantPart() error {
+	var names []string
+	for _, p := range v.parts {
+		names = append(names, p.name)
+	}
+	return hintf(usagef("%s: want one of %s behind it", v.name, strings.Join(names, ", ")), "onnx-inject %s -h", v.name)
+}
+
+// checkArgs compares the arguments with the words that stand for them.
+func (v *verb) checkArgs(args []string) error {
+	words := strings.Fields(v.args)
+	least := len(slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w[0] == '[' }))
+	var got []string
+	for _, a := range args {
+		got = append(got, quote(a))
+	}
+	switch {
+	case len(args) < least:
+		return hintf(usagef("%s: want %s", v.name, strings.Join(words[len(args):least], " and ")), "for example: %s", v.example)
+	case len(args) > len(words) && len(words) == 0:
+		return usagef("%s: takes no arguments, got %s", v.name, strings.Join(got, " "))
+	case len(args) > len(words):
+		return hintf(usagef("%s: want only %s, got %s", v.name, v.args, strings.Join(got, " ")), "text with spaces wants quotes around it")
+	}
+	return nil
+}
+
+func (v *verb) usageText(prefix string) string {
+	s := prefix + " " + v.name
+	if v.parts != nil {
+		s += " VERB"
+	}
+	if v.args != "" {
+		s += " " + v.args
+	}
+	if len(v.flags) > 0 {
+		s += " [flags]"
+	}
+	return s
+}
+
+// exampleText ends the help of the verb.
+func (v *verb) exampleText() string {
+	return "\nexample:\n  " + strings.ReplaceAll(v.example, "\n", "\n  ") + "\n"
+}
+
+var invalid = regexp.MustCompile(`(?s)^invalid (?:boolean )?value (".*") for (?:flag )?-+([a-z-]+): (.*)$`)
+
+// badValue puts the flag package's message about a value into our words.
+func badValue(flags []cli.Flag) cli.OnUsageErrorFunc {
+	return func(c *cli.Context, err error, _ bool) error {
+		m := invalid.FindStringSubmatch(err.Error())
+		if m == nil {
+			return usage(err)
+		}
+		why := m[3]
+		switch find(flags, m[2]).(type) {
+		case *cli.Float64Flag:
+			why = "want a number"
+		case *cli.IntFlag:
+			why = "want a whole number"
+		case *cli.BoolFlag:
+			why = "want true or false"
+		}
+		return usagef("flag %s: %s: got %s", dashed(m[2]), why, m[1])
+	}
+}
+
+// choice is the value of a flag that takes one of a few words.
+type choice struct {
+	value string
+	from  []string
+}
+
+func (c *choice) String() string { return c.value }
+
+func (c *choice) Set(s string) error {
+	if !slices.Contains(c.from, s) {
+		return fmt.Errorf("want one of %s", strings.Join(c.from, ", "))
+	}
+	c.value = s
+	return nil
+}
+
+// oneOf makes a flag that takes one of a few words, the first unless told otherwise.
+func oneOf[T ~string](name, usage string, from []T) cli.Flag {
+	c := &choice{}
+	for _, w := range from {
+		c.from = append(c.from, string(w))
+	}
+	c.value = c.from[0]
+	return &cli.GenericFlag{Name: name, Usage: usage + ": " + strings.Join(c.from, ", "), Value: c, DefaultText: c.value}
+}
+
+// chosen returns what a flag made by oneOf holds.
+func chosen[T ~string](c *call, name string) T { return T(c.Generic(name).(*choice).value) }

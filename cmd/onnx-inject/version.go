@@ -1,0 +1,40 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// version is what the build recorded about itself: the module's version, or the commit of a working tree.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision" && (v == "" || v == "(devel)"):
+			v = s.Value
+		case s.Key == "vcs.modified" && s.Value == "true" && len(v) == 40:
+			v += "+dirty"
+		}
+	}
+	if v == "" {
+		v = "(devel)"
+	}
+	return v
+}
+
+func versionVerb() *verb {
+	return &verb{
+		name: "version", usage: "which build this is",
+		doc:     "Prints the version, and the Go version and platform it was built with.",
+		example: "onnx-inject version",
+		run: func(c *call) error {
+			c.out.line(text("%s", fmt.Sprintf("onnx-inject %s %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)))
+			return nil
+		},
+	}
+}
