@@ -221,24 +221,30 @@ func weightForms() []weightForm {
 
 // Every accessor of every form gives the numbers that the file stands for.
 func TestWeight(t *testing.T) {
-	sizes := [][2]int64{{37, 29}, {3, 4100}, {700, 300}} // several on a page; rows longer than a page; several blocks
+	cases := []struct {
+		in, out int64
+		onDisk  bool
+		alpha   float64
+	}{
+		{37, 29, false, 1},
+		{37, 29, true, 1},
+		{37, 29, true, -0.5},
+		{3, 4100, true, 1},  // rows longer than a page
+		{700, 300, true, 1}, // several blocks
+	}
 	for _, f := range weightForms() {
 		t.Run(f.name, func(t *testing.T) {
-			for _, size := range sizes {
-				for _, onDisk := range []bool{false, true} {
-					for _, alpha := range []float64{1, -0.5} {
-						rng := rand.New(rand.NewPCG(1, uint64(size[0])))
-						w, want := f.build(t, rng, onDisk, size[0], size[1])
-						w.Alpha = alpha
-						for i := range want {
-							want[i] *= float32(alpha)
-						}
-						checkWeight(t, w, want)
-						if t.Failed() {
-							t.Fatalf("size %v on disk %v alpha %g", size, onDisk, alpha)
-						}
+			t.Parallel()
+			for _, c := range cases {
+				t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+					rng := rand.New(rand.NewPCG(1, uint64(c.in)))
+					w, want := f.build(t, rng, c.onDisk, c.in, c.out)
+					w.Alpha = c.alpha
+					for i := range want {
+						want[i] *= float32(c.alpha)
 					}
-				}
+					checkWeight(t, w, want)
+				})
 			}
 		})
 	}
