@@ -225,3 +225,14 @@ func (l *Layout) Tokens() *graph.Value {
 	}
 	return v
 }
+
+// Logits returns the main graph's output that holds the logits, nil when the file ends in hidden states. In a merged file it
+// is the If's output, not the branch's.
+func (l *Layout) Logits() *graph.Value {
+	b := l.Bodies[0]
+	owner := b.Graph.Owner()
+	if b.Logits == nil || owner == nil {
+		return b.Logits
+	}
+	return owner.Out(slices.Index(b.Graph.Outputs(), b.Logits))
+}

@@ -1,0 +1,264 @@
+package steer
+
+import (
+	"context"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/rewrite"
+	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
+)
+
+// openDemo writes the embedded model to a folder and opens it.
+func openDemo(t *testing.T, o runtime.Options) (*Model, string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := demo.WriteTo(dir); err != nil {
+		t.Fatal(err)
+	}
+	m, err := Open(context.Background(), orttest.Host(t), dir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m, dir
+}
+
+func query(memory string, tau float64) Query {
+	p := demo.Prompts()[0]
+	return Query{Prompt: p.ObscureSentence, Memory: memory, Tau: tau, Layer: 1, Answer: p.Answer, Top: 5,
+		Encoding: models.EncodingUnembed, Convention: models.ConventionFolded}
+}
+
+func TestRunLaws(t *testing.T) {
+	m, _ := openDemo(t, runtime.Options{Threads: 1, Level: runtime.Unmodified})
+	ctx := context.Background()
+	memory := demo.Prompts()[0].ExplicitEntity
+	off, err := m.Run(ctx, query(memory, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if off.Answer.PClean != off.Answer.PInjected || off.NoEffect {
+		t.Errorf("tau = 0 changes p from %v to %v", off.Answer.PClean, off.Answer.PInjected)
+	}
+	on, err := m.Run(ctx, query(memory, 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if on.Answer.PClean != off.Answer.PClean || on.Answer.PInjected == on.Answer.PClean || on.NoEffect {
+		t.Errorf("tau = 2: %+v", on.Answer)
+	}
+	sum := 0.0
+	q := query(memory, 2)
+	q.Top = m.Layout.Vocab
+	whole, err := m.Run(ctx, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, tok := range whole.Injected {
+		sum += tok.P
+		if i > 0 && tok.P > whole.Injected[i-1].P {
+			t.Fatalf("token %d is likelier than the one before it", i)
+		}
+	}
+	if math.Abs(sum-1) > 1e-9 {
+		t.Errorf("probabilities add up to %v", sum)
+	}
+	if got := whole.Injected[whole.Answer.RankInjected].ID; got != whole.Answer.ID {
+		t.Errorf("rank %d is token %d, want %d", whole.Answer.RankInjected, got, whole.Answer.ID)
+	}
+	none, err := m.Run(ctx, query("", 2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if none.Injected != nil || none.Answer.PInjected != none.Answer.PClean {
+		t.Errorf("without a memory: %+v", none.Answer)
+	}
+	vector, err := m.Encode(ctx, memory, models.EncodingUnembed, models.ConventionFolded, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q = query("", 2)
+	q.Vector = vector
+	same, err := m.Run(ctx, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if same.Answer.PInjected != on.Answer.PInjected {
+		t.Errorf("the vector gives %v, its text %v", same.Answer.PInjected, on.Answer.PInjected)
+	}
+}
+
+// Rows of one run equal single runs.
+func TestRowsEqualSingleRuns(t *testing.T) {
+	m, _ := openDemo(t, runtime.Options{Threads: 1})
+	ctx := context.Background()
+	ids, err := m.Prompt("The capital of the land of the Gandan Monastery is")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := m.Encode(ctx, "Mongolia", models.EncodingEmbed, models.ConventionFolded, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taus := []float64{0, 0.5, 1, 4}
+	vectors := [][]float32{v, v, v, v}
+	for layer := range m.Layout.Layers {
+		for _, at := range []Positions{AllPositions, LastPosition, {2, 1, 3}} {
+			rows, err := m.Rows(ctx, ids, layer, at, vectors, taus)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, tau := range taus {
+				one, err := m.Rows(ctx, ids, layer, at, [][]float32{v}, []float64{tau})
+				if err != nil {
+					t.Fatal(err)
+				}
+				p, q := LogSoftmax(rows[i]), LogSoftmax(one[0])
+				for j := range p {
+					if d := math.Abs(p[j] - q[j]); !(d <= 1e-5) {
+						t.Fatalf("layer %d, tau %g, %v: token %d differs by %g", layer, tau, at, j, d)
+					}
+				}
+			}
+		}
+	}
+}
+
+// The layer encoding is the clean attention output at the last token of BOS + text, by an independent way: the port of a
+// patched file.
+func TestLayerEncoding(t *testing.T) {
+	m, dir := openDemo(t, runtime.Options{Threads: 1})
+	ctx := context.Background()
+	got, err := m.Encode(ctx, "Mongolia", models.EncodingLayer, models.ConventionRaw, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := graph.Load(filepath.Join(dir, "model.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := models.Locate(g, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, _ := rewrite.KindByName("result")
+	if _, l, err = rewrite.Apply(g, l, rewrite.Request{Expose: []rewrite.Expose{{Kind: k, Layers: []int{2}}}}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := open(ctx, orttest.Host(t), g, runtime.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ids, _ := m.Prompt("Mongolia")
+	in, err := models.ReadInputs(g, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	feeds, err := in.Feeds([][]int64{ids})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.Run(ctx, feeds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	heads, _ := out[models.PortResult.Name(2)].Float32s()
+	want := make([]float64, l.DModel)
+	for _, b := range l.Bodies[0].Layers[2].BO {
+		x, err := models.Vector(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j := range x {
+			want[j] += float64(x[j])
+		}
+	}
+	last := len(heads) - l.Heads*l.DModel
+	for h := range l.Heads {
+		for j := range want {
+			want[j] += float64(heads[last+h*l.DModel+j])
+		}
+	}
+	for j := range want {
+		if d := math.Abs(want[j] - float64(got[j])); !(d <= 1e-5) {
+			t.Fatalf("element %d is %v, want %v", j, got[j], want[j])
+		}
+	}
+}
+
+func TestRunErrors(t *testing.T) {
+	m, dir := openDemo(t, runtime.Options{Threads: 1})
+	ctx := context.Background()
+	long := query("Mongolia", 1)
+	long.Prompt = strings.Repeat("The capital of Mongolia is ", 40)
+	layer := query("Mongolia", 1)
+	layer.Layer = 6
+	nan := query("Mongolia", math.NaN())
+	short := query("", 1)
+	short.Vector = []float32{1, 2}
+	at := query("Mongolia", 1)
+	at.Positions = Positions{2, 40, 50}
+	for name, tt := range map[string]struct {
+		q    Query
+		want string
+	}{
+		"too long":     {long, "tokens, the model's context is 64"},
+		"layer":        {layer, "layer 6, the model has 0 to 5"},
+		"tau":          {nan, "tau NaN, want a finite number"},
+		"vector width": {short, "a memory of 2 numbers, d_model is 128"},
+		"positions":    {at, "positions 40-50, the prompt has tokens 0 to"},
+	} {
+		if _, err := m.Run(ctx, tt.q); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %q", name, err, tt.want)
+		}
+	}
+	for _, name := range []string{"vocab.json", "merges.txt", "tokenizer.json"} {
+		os.Remove(filepath.Join(dir, name))
+	}
+	bare, err := Open(ctx, orttest.Host(t), dir, runtime.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bare.Close()
+	if _, err := bare.Run(ctx, query("Mongolia", 1)); err == nil || !strings.Contains(err.Error(), "tokenizer") {
+		t.Errorf("without a tokenizer: %v", err)
+	}
+}
+
+func TestParsePositions(t *testing.T) {
+	for s, want := range map[string]Positions{"all": AllPositions, "last": LastPosition, "0-3": {2, 0, 3}, "4": {2, 4, 4}} {
+		got, err := ParsePositions(s)
+		if err != nil || got != want {
+			t.Errorf("%q: got %v, %v", s, got, err)
+		}
+	}
+	for _, s := range []string{"", "first", "3-1", "-1", "1-", "1-2-3", "+1"} {
+		if _, err := ParsePositions(s); err == nil || !strings.Contains(err.Error(), "want all, last, or a range such as 0-3") {
+			t.Errorf("%q: %v", s, err)
+		}
+	}
+}
+
+func TestLogSoftmax(t *testing.T) {
+	for _, logits := range [][]float32{{0, 0, 0, 0}, {1e4, -1e4, 9999}, {-1e4, -1e4 + 1}, {3}} {
+		sum := 0.0
+		for _, x := range LogSoftmax(logits) {
+			sum += math.Exp(x)
+		}
+		if math.Abs(sum-1) > 1e-12 {
+			t.Errorf("%v: probabilities add up to %v", logits, sum)
+		}
+	}
+	if got := LogSoftmax([]float32{0, 0})[0]; math.Abs(got+math.Ln2) > 1e-15 {
+		t.Errorf("two equal logits: %v, want -ln 2", got)
+	}
+}

@@ -1,0 +1,243 @@
+package steer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/tokenizer"
+	"github.com/onnx-inject/onnx-inject/rewrite"
+	"github.com/onnx-inject/onnx-inject/runtime"
+)
+
+// Model is a decoder that is ready to be steered. Its methods may be called from several goroutines.
+type Model struct {
+	Folder *models.Folder
+	Layout *models.Layout
+
+	host    runtime.Host
+	options runtime.Options
+	session runtime.Session // memory and tau at every layer
+	inputs  *models.Inputs
+	tokens  func() (*tokenizer.Tokenizer, error)
+
+	activations struct { // a second session, opened for the layer encoding only
+		sync.Mutex
+		session runtime.Session
+		inputs  *models.Inputs
+	}
+}
+
+// Open loads a model file or folder on a host and patches it in memory where it has no memory ports.
+func Open(ctx context.Context, host runtime.Host, path string, o runtime.Options) (*Model, error) {
+	folder, err := models.OpenFolder(path)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{Folder: folder, host: host, options: o, tokens: sync.OnceValues(folder.Tokenizer)}
+	m.session, m.inputs, m.Layout, err = m.patched(ctx, func(l *models.Layout, man *models.Manifest) rewrite.Request {
+		var req rewrite.Request
+		for layer := range l.Layers {
+			if man == nil || man.Port(models.PortMemory, layer) == nil {
+				req.Inject = append(req.Inject, layer)
+			}
+		}
+		return req
+	})
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// patched loads the file anew, changes it in memory as asked, and opens a session on the result.
+func (m *Model) patched(ctx context.Context, request func(*models.Layout, *models.Manifest) rewrite.Request) (runtime.Session, *models.Inputs, *models.Layout, error) {
+	g, err := graph.Load(m.Folder.Model)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	l, err := models.Locate(g, m.Folder.Config)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	man, err := models.ReadManifest(g)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if _, l, err = rewrite.Apply(g, l, request(l, man)); err != nil {
+		return nil, nil, nil, err
+	}
+	inputs, err := models.ReadInputs(g, l)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	s, err := open(ctx, m.host, g, m.options)
+	return s, inputs, l, err
+}
+
+// open hands a model in memory to a host; its weights stay where they lie.
+func open(ctx context.Context, host runtime.Host, g *graph.Model, o runtime.Options) (runtime.Session, error) {
+	data, dir, err := graph.Marshal(g)
+	if err != nil {
+		return nil, err
+	}
+	return host.Open(ctx, runtime.Model{Path: g.Path(), Bytes: data, Dir: dir}, o)
+}
+
+// Close frees the model.
+func (m *Model) Close() error {
+	m.activations.Lock()
+	defer m.activations.Unlock()
+	var err error
+	if m.activations.session != nil {
+		err = m.activations.session.Close()
+	}
+	return errors.Join(err, m.session.Close())
+}
+
+// Prompt turns a text into tokens, the beginning-of-text token in front where the tokenizer has one.
+func (m *Model) Prompt(text string) ([]int64, error) {
+	t, err := m.tokens()
+	if err != nil {
+		return nil, err
+	}
+	var ids []int64
+	if bos, ok := t.BOS(); ok {
+		ids = append(ids, bos)
+	}
+	ids = append(ids, t.Encode(text)...)
+	if len(ids) == 0 {
+		return nil, errors.New("the prompt is empty")
+	}
+	return ids, m.fits("prompt", ids)
+}
+
+// Memory turns a memory's text into tokens: no beginning-of-text token, no space in front.
+func (m *Model) Memory(text string) ([]int64, error) {
+	t, err := m.tokens()
+	if err != nil {
+		return nil, err
+	}
+	ids := t.Encode(text)
+	if len(ids) == 0 {
+		return nil, errors.New("the memory is empty")
+	}
+	return ids, nil
+}
+
+// Answer returns the token an answer counts by: the first one of " " + text.
+func (m *Model) Answer(text string) (int64, error) {
+	t, err := m.tokens()
+	if err != nil {
+		return 0, err
+	}
+	ids := t.Encode(" " + text)
+	if text == "" || len(ids) == 0 {
+		return 0, errors.New("the answer is empty")
+	}
+	if v := int64(m.Layout.Vocab); v > 0 && ids[0] >= v {
+		return 0, fmt.Errorf("answer token %d: the vocabulary is 0 to %d; is this the model's own tokenizer?", ids[0], v-1)
+	}
+	return ids[0], nil
+}
+
+// Token returns a token as text.
+func (m *Model) Token(id int64) string {
+	t, err := m.tokens()
+	if err != nil {
+		return fmt.Sprint(id)
+	}
+	return t.Token(id)
+}
+
+func (m *Model) fits(what string, ids []int64) error {
+	if n := m.context(); n > 0 && len(ids) > n {
+		return graph.Hint(fmt.Errorf("%s of %d tokens, the model's context is %d", what, len(ids), n), "shorten the text")
+	}
+	if v := int64(m.Layout.Vocab); v > 0 {
+		for i, id := range ids {
+			if id < 0 || id >= v {
+				return fmt.Errorf("%s: token %d at position %d, the vocabulary is 0 to %d; is this the model's own tokenizer?", what, id, i, v-1)
+			}
+		}
+	}
+	return nil
+}
+
+// context is the longest text the model takes, 0 when nothing tells.
+func (m *Model) context() int {
+	if m.Layout.NCtx > 0 {
+		return m.Layout.NCtx
+	}
+	return m.Folder.Config.NCtx
+}
+
+// Rows runs a prompt once for each row: row i has memory vectors[i] times taus[i] at the layer, added at the given
+// positions. It returns the logits at the last position, [row][vocab].
+func (m *Model) Rows(ctx context.Context, ids []int64, layer int, at Positions, vectors [][]float32, taus []float64) ([][]float32, error) {
+	if err := m.fits("prompt", ids); err != nil {
+		return nil, err
+	}
+	if layer < 0 || layer >= m.Layout.Layers {
+		return nil, fmt.Errorf("layer %d, the model has 0 to %d", layer, m.Layout.Layers-1)
+	}
+	batch := make([][]int64, len(taus))
+	for i := range batch {
+		batch[i] = ids
+	}
+	feeds, err := m.inputs.Feeds(batch)
+	if err != nil {
+		return nil, err
+	}
+	from, to, err := at.within(len(ids))
+	if err != nil {
+		return nil, err
+	}
+	d := m.Layout.DModel
+	memory := make([]float32, 0, len(taus)*d)
+	schedule := make([]float32, len(taus)*len(ids))
+	for i, tau := range taus {
+		if len(vectors[i]) != d {
+			return nil, fmt.Errorf("a memory of %d numbers, d_model is %d", len(vectors[i]), d)
+		}
+		memory = append(memory, vectors[i]...)
+		for p := from; p < to; p++ {
+			schedule[i*len(ids)+p] = float32(tau)
+		}
+	}
+	rows, pos := int64(len(taus)), int64(len(ids))
+	feeds[models.PortMemory.Name(layer)] = graph.NewFloat32(memory, rows, 1, int64(d))
+	feeds[models.PortTau.Name(layer)] = graph.NewFloat32(schedule, rows, pos, 1)
+	logits := m.Layout.Logits()
+	if logits == nil {
+		return nil, graph.Hint(errors.New("the model ends in hidden states: it has no logits"), "use a file exported for text generation")
+	}
+	out, err := m.session.Run(ctx, feeds, logits.Name())
+	if err != nil {
+		return nil, err
+	}
+	return lastRows(out[logits.Name()], len(taus))
+}
+
+// lastRows takes the last position of logits [row, pos, vocab].
+func lastRows(t *graph.Tensor, rows int) ([][]float32, error) {
+	x, err := t.Float32s()
+	if err != nil {
+		return nil, fmt.Errorf("logits: %w", err)
+	}
+	k := len(t.Dims)
+	if k < 2 || t.Dims[0] != int64(rows) || len(x) == 0 {
+		return nil, fmt.Errorf("logits of shape %v, want %d rows", t.Dims, rows)
+	}
+	vocab := int(t.Dims[k-1])
+	stride := len(x) / rows
+	out := make([][]float32, rows)
+	for i := range out {
+		end := (i + 1) * stride
+		out[i] = x[end-vocab : end]
+	}
+	return out, nil
+}

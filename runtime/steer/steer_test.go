@@ -1,0 +1,264 @@
+package steer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/graphtest"
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/rewrite"
+	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
+)
+
+const testdata = "../../models/testdata"
+
+// array is a tensor of a reference file.
+type array struct {
+	Shape []int64   `json:"shape"`
+	Data  []float64 `json:"data"`
+}
+
+// reference holds what PyTorch computed in double precision; see the README of the fixtures.
+type reference struct {
+	Layers      int              `json:"layers"`
+	DModel      int              `json:"d_model"`
+	InputIDs    [][]int64        `json:"input_ids"`
+	Logits      array            `json:"logits"`
+	Activations map[string]array `json:"activations"`
+	Memory      map[string]array `json:"memory"`
+	Injected    []struct {
+		Layers    []int   `json:"layers"`
+		Tau       float64 `json:"tau"`
+		Memory    string  `json:"memory"`
+		Positions string  `json:"positions"`
+		Logits    array   `json:"logits"`
+	} `json:"injected"`
+}
+
+type fixture struct {
+	File  string   `json:"file"`
+	Ref   string   `json:"ref"`
+	Atol  float64  `json:"atol"`
+	Skip  []string `json:"skip"`
+	First bool     `json:"first"` // one token at a time
+}
+
+func readJSON(t *testing.T, path string, into any) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, into)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// cut keeps the first n positions of an array [batch, pos, …], and of a pattern [batch, head, query, key] n queries and keys.
+func (a array) cut(n int64, pattern bool) array {
+	at := 1
+	if pattern {
+		at = 2
+	}
+	if a.Shape[at] == n {
+		return a
+	}
+	out := array{Shape: append([]int64(nil), a.Shape...)}
+	out.Shape[at] = n
+	if pattern {
+		out.Shape[3] = n
+	}
+	var walk func(axis int, offset int64)
+	strides := make([]int64, len(a.Shape))
+	for i, s := len(a.Shape)-1, int64(1); i >= 0; i-- {
+		strides[i] = s
+		s *= a.Shape[i]
+	}
+	walk = func(axis int, offset int64) {
+		if axis == len(a.Shape) {
+			out.Data = append(out.Data, a.Data[offset])
+			return
+		}
+		for i := range out.Shape[axis] {
+			walk(axis+1, offset+i*strides[axis])
+		}
+	}
+	walk(0, 0)
+	return out
+}
+
+func compare(t *testing.T, what string, got *graph.Tensor, want array, atol float64) {
+	t.Helper()
+	if got == nil {
+		t.Errorf("%s: no such output", what)
+		return
+	}
+	x, err := got.Float32s()
+	if err != nil {
+		t.Errorf("%s: %v", what, err)
+		return
+	}
+	if fmt.Sprint(got.Dims) != fmt.Sprint(want.Shape) {
+		t.Errorf("%s: shape %v, want %v", what, got.Dims, want.Shape)
+		return
+	}
+	worst := 0.0
+	for i := range x {
+		d := math.Abs(float64(x[i]) - want.Data[i])
+		if !(d <= worst) { // a NaN is the worst
+			worst = d
+		}
+	}
+	if !(worst <= atol) {
+		t.Errorf("%s: differs by %g, want at most %g", what, worst, atol)
+	}
+}
+
+// changes must not change any answer. A change of the file comes after a change of the graph.
+var changes = []struct {
+	name   string
+	change func(testing.TB, *graph.Model)
+	save   graph.Weights
+}{
+	{"as exported", func(testing.TB, *graph.Model) {}, ""},
+	{"renamed", func(t testing.TB, m *graph.Model) { graphtest.RenameAll(t, m, 11) }, ""},
+	{"operands swapped", func(t testing.TB, m *graph.Model) { graphtest.SwapCommutative(t, m, 12) }, ""},
+	{"initializers as constants", func(t testing.TB, m *graph.Model) { graphtest.ConstantsFromInitializers(t, m) }, ""},
+	{"weights in another file", func(testing.TB, *graph.Model) {}, graph.Copy},
+	{"all of it", func(t testing.TB, m *graph.Model) {
+		graphtest.ConstantsFromInitializers(t, m)
+		graphtest.SwapCommutative(t, m, 13)
+		graphtest.RenameAll(t, m, 14)
+		graphtest.Shuffle(t, m, 15)
+	}, graph.Copy},
+}
+
+// Every port of every fixture gives what PyTorch gives, and every injection the logits that PyTorch gives with it, however
+// the file is renamed, reordered and split.
+func TestFixturesAgainstPyTorch(t *testing.T) {
+	var cases []fixture
+	readJSON(t, filepath.Join(testdata, "cases.json"), &cases)
+	host := orttest.Host(t)
+	for _, c := range cases {
+		var ref reference
+		readJSON(t, filepath.Join(testdata, c.Ref), &ref)
+		for _, ch := range changes {
+			t.Run(strings.TrimSuffix(c.File, ".onnx")+"/"+ch.name, func(t *testing.T) {
+				path := filepath.Join(testdata, c.File)
+				m, err := graph.Load(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ch.change(t, m)
+				if ch.save != "" {
+					path = filepath.Join(t.TempDir(), "changed.onnx")
+					if _, err := graph.Save(m, path, ch.save, false); err != nil {
+						t.Fatal(err)
+					}
+					if m, err = graph.Load(path); err != nil {
+						t.Fatal(err)
+					}
+				}
+				l, err := models.Locate(m, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, l, err = rewrite.Apply(m, l, all(l)); err != nil {
+					t.Fatal(err)
+				}
+				checkReference(t, host, m, l, c, ref)
+			})
+		}
+	}
+}
+
+// all asks for every port that the layers have.
+func all(l *models.Layout) rewrite.Request {
+	var req rewrite.Request
+	for i := range l.Layers {
+		req.Inject = append(req.Inject, i)
+	}
+	for _, k := range rewrite.Kinds {
+		if l.Bodies[0].Layers[0].Missing[k.Name()] == "" {
+			req.Expose = append(req.Expose, rewrite.Expose{Kind: k, Layers: req.Inject})
+		}
+	}
+	return req
+}
+
+func checkReference(t *testing.T, host runtime.Host, m *graph.Model, l *models.Layout, c fixture, ref reference) {
+	t.Helper()
+	ctx := context.Background()
+	s, err := open(ctx, host, m, runtime.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	inputs, err := models.ReadInputs(m, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := int64(len(ref.InputIDs[0]))
+	if c.First {
+		n = 1
+	}
+	var ids [][]int64
+	for _, row := range ref.InputIDs {
+		ids = append(ids, row[:n])
+	}
+	run := func(change func(map[string]*graph.Tensor)) map[string]*graph.Tensor {
+		feeds, err := inputs.Feeds(ids)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(feeds)
+		out, err := s.Run(ctx, feeds)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	clean := run(func(map[string]*graph.Tensor) {})
+	seen := 0
+	for name, want := range ref.Activations {
+		if got, ok := clean[name]; ok {
+			seen++
+			compare(t, name, got, want.cut(n, strings.HasSuffix(name, "pattern")), c.Atol)
+		}
+	}
+	if want := ref.Layers * (len(rewrite.Kinds) - len(l.Bodies[0].Layers[0].Missing)); seen < want-3*ref.Layers {
+		t.Errorf("%d activations compared, the model has %d", seen, want)
+	}
+	logits := l.Logits().Name()
+	compare(t, "logits with tau = 0", clean[logits], ref.Logits.cut(n, false), c.Atol)
+	for _, inj := range ref.Injected {
+		if c.First && inj.Positions == "last" {
+			continue
+		}
+		out := run(func(feeds map[string]*graph.Tensor) {
+			for _, layer := range inj.Layers {
+				v := make([]float32, len(ref.Memory[inj.Memory].Data))
+				for i, x := range ref.Memory[inj.Memory].Data {
+					v[i] = float32(x)
+				}
+				feeds[models.PortMemory.Name(layer)] = graph.NewFloat32(v, 1, 1, int64(len(v)))
+				tau := make([]float32, n)
+				for i := range tau {
+					if inj.Positions != "last" || int64(i) == n-1 {
+						tau[i] = float32(inj.Tau)
+					}
+				}
+				feeds[models.PortTau.Name(layer)] = graph.NewFloat32(tau, 1, n, 1)
+			}
+		})
+		compare(t, fmt.Sprintf("logits with memory %s at layers %v, tau %g, %s", inj.Memory, inj.Layers, inj.Tau, inj.Positions), out[logits], inj.Logits.cut(n, false), c.Atol)
+	}
+}

@@ -1,0 +1,374 @@
+package steer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/rewrite"
+	"github.com/onnx-inject/onnx-inject/runtime"
+)
+
+// Report is what [Verify] found.
+type Report struct {
+	Patched  string  `json:"patched"`
+	Original string  `json:"original"`
+	Device   string  `json:"device"`
+	Tokens   []int64 `json:"tokens"` // the prompt that was run
+	Checks   []Check `json:"checks"`
+	OK       bool    `json:"ok"`
+}
+
+// Check is one law with the number measured and the bound it must keep.
+type Check struct {
+	Name  string  `json:"name"`
+	Layer int     `json:"layer"` // -1: the whole model
+	Got   float64 `json:"got"`
+	Want  string  `json:"want"` // the bound, in words
+	OK    bool    `json:"ok"`
+	Note  string  `json:"note,omitempty"`
+}
+
+// Bounds of the checks. Heads are added up in another order than the model's own product: the sum of a few hundred products
+// of float32 numbers differs in the last digits. Quantised activations differ by their own rounding.
+const (
+	headsBound     = 1e-5 // of the largest attention output, at least 1
+	headsHalf      = 1e-2 // 16-bit floats carry three digits
+	headsQuantised = 5e-2
+	effectBound    = 1e-6
+	verifyTokens   = 7
+)
+
+// Verify runs a patched model and its original, both without the host's own optimisations, and checks the laws: with tau = 0
+// the patched model gives the original's outputs; heads add up to the attention output; a memory has an effect at every
+// layer that has ports. original may be "": then the manifest names it, in the patched file's folder.
+func Verify(ctx context.Context, host runtime.Host, patched, original string, o runtime.Options) (*Report, error) {
+	o.Level = runtime.Unmodified
+	p, err := graph.Load(patched)
+	if err != nil {
+		return nil, err
+	}
+	man, err := models.ReadManifest(p)
+	if err != nil {
+		return nil, err
+	}
+	if man == nil {
+		return nil, graph.Hint(fmt.Errorf("%s: not a patched model: it holds no manifest", patched), "onnx-inject rewrite makes one")
+	}
+	if original == "" {
+		if original, err = sourceOf(patched, man); err != nil {
+			return nil, err
+		}
+	}
+	g, err := graph.Load(original)
+	if err != nil {
+		return nil, err
+	}
+	v := &verifier{ctx: ctx, host: host, options: o, man: man, report: &Report{Patched: patched, Original: original, Device: o.Device.String(), OK: true}}
+	if err := v.prepare(p, g); err != nil {
+		return nil, err
+	}
+	defer v.close()
+	for _, check := range []func() error{v.tauZero, v.heads, v.effect} {
+		if err := check(); err != nil {
+			return nil, err
+		}
+	}
+	return v.report, nil
+}
+
+// sourceOf finds the original that the manifest names and makes sure it is still the same size.
+func sourceOf(patched string, man *models.Manifest) (string, error) {
+	path := filepath.Join(filepath.Dir(patched), man.Source.File)
+	st, err := os.Stat(path)
+	if err != nil {
+		return "", graph.Hint(fmt.Errorf("%s: its original %q does not lie beside it", patched, man.Source.File), "name it with --against")
+	}
+	if man.Source.Bytes > 0 && st.Size() != man.Source.Bytes {
+		return "", graph.Hint(fmt.Errorf("%s: its original %s has %d bytes, %d when it was patched: it has changed since", patched, path, st.Size(), man.Source.Bytes),
+			"patch it again, or name the unchanged original with --against")
+	}
+	return path, nil
+}
+
+type verifier struct {
+	ctx     context.Context
+	host    runtime.Host
+	options runtime.Options
+	man     *models.Manifest
+	report  *Report
+
+	layout            *models.Layout // of the patched model, with the ports that heads needs
+	patched, original runtime.Session
+	inputs, plain     *models.Inputs
+	outputs           []*graph.Value // of the original
+}
+
+// prepare opens both models. Ports that the check of heads needs and the file does not have are added in memory.
+func (v *verifier) prepare(p, g *graph.Model) error {
+	plain, err := models.Locate(g, nil)
+	if err != nil {
+		return err
+	}
+	if v.layout, err = models.Locate(p, &models.Config{Heads: plain.Heads}); err != nil {
+		return err
+	}
+	expose := append(missingPorts(models.PortAttnOut, v.layout, v.man), missingPorts(models.PortResult, v.layout, v.man)...)
+	if _, v.layout, err = rewrite.Apply(p, v.layout, rewrite.Request{Expose: expose}); err != nil {
+		return err
+	}
+	if v.inputs, err = models.ReadInputs(p, v.layout); err != nil {
+		return err
+	}
+	if v.plain, err = models.ReadInputs(g, plain); err != nil {
+		return err
+	}
+	if v.original, err = open(v.ctx, v.host, g, v.options); err != nil {
+		return err
+	}
+	if v.patched, err = open(v.ctx, v.host, p, v.options); err != nil {
+		return err
+	}
+	v.outputs = g.Graph.Outputs()
+	n := verifyTokens
+	if in := plain.Tokens(); in != nil && len(in.Type.Dims) == 2 && in.Type.Dims[1].Size > 0 {
+		n = int(in.Type.Dims[1].Size)
+	}
+	vocab := plain.Vocab
+	if vocab == 0 {
+		vocab = int(plain.Embed.In)
+	}
+	r := rand.New(rand.NewPCG(1, 2)) // the same prompt every time
+	for range n {
+		v.report.Tokens = append(v.report.Tokens, r.Int64N(int64(vocab)))
+	}
+	return nil
+}
+
+func (v *verifier) close() {
+	for _, s := range []runtime.Session{v.patched, v.original} {
+		if s != nil {
+			s.Close()
+		}
+	}
+}
+
+func (v *verifier) add(c Check) {
+	v.report.Checks = append(v.report.Checks, c)
+	v.report.OK = v.report.OK && c.OK
+}
+
+func (v *verifier) run(s runtime.Session, in *models.Inputs, change func(map[string]*graph.Tensor)) (map[string]*graph.Tensor, error) {
+	batch := [][]int64{v.report.Tokens}
+	for len(batch) < int(in.Batch) {
+		batch = append(batch, v.report.Tokens)
+	}
+	feeds, err := in.Feeds(batch)
+	if err != nil {
+		return nil, err
+	}
+	if change != nil {
+		change(feeds)
+	}
+	return s.Run(v.ctx, feeds)
+}
+
+// tauZero compares every output that both models have, bit for bit.
+func (v *verifier) tauZero() error {
+	want, err := v.run(v.original, v.plain, nil)
+	if err != nil {
+		return fmt.Errorf("run the original: %w", err)
+	}
+	got, err := v.run(v.patched, v.inputs, nil)
+	if err != nil {
+		return fmt.Errorf("run the patched model: %w", err)
+	}
+	worst, same, compared, note := 0.0, true, 0, ""
+	for name, w := range want {
+		g, ok := got[name]
+		if !ok {
+			continue // a cache output that --prefill dropped
+		}
+		if len(w.Dims) == 3 && len(g.Dims) == 3 && g.Dims[1] == 1 && w.Dims[1] > 1 {
+			w, note = lastPosition(w), "last position only"
+		}
+		d, err := worstDifference(g, w)
+		if err != nil {
+			return fmt.Errorf("output %s: %w", name, err)
+		}
+		worst, same, compared = max(worst, d), same && bytes.Equal(g.Data, w.Data), compared+1
+	}
+	if compared == 0 {
+		return errors.New("the patched model has none of the original's outputs")
+	}
+	if len(v.man.Baked) > 0 {
+		v.add(Check{Name: "the baked memory has an effect", Layer: -1, Got: worst, Want: fmt.Sprintf("> %g", effectBound), OK: worst > effectBound})
+		return nil
+	}
+	c := Check{Name: "tau = 0 equals the original", Layer: -1, Got: worst, Want: "0, bit for bit", OK: worst == 0, Note: note}
+	switch {
+	case same:
+		c.Note = join(c.Note, "bit for bit")
+	case v.half():
+		// Hosts compute in float32 between conversions and place those by the graph around them.
+		c.Want, c.OK, c.Note = fmt.Sprintf("<= %g", headsHalf), worst <= headsHalf, join(note, "float16")
+	case note != "" || v.changedShape(got, want):
+		c.Want, c.OK = "<= 1e-5", worst <= 1e-5 // other matrix shapes add up in another order
+	}
+	v.add(c)
+	return nil
+}
+
+// half reports whether the model computes in 16 bits.
+func (v *verifier) half() bool {
+	w := v.layout.Bodies[0].Layers[0].WO
+	return w.Store != nil && (w.Store.DType == graph.Float16 || w.Store.DType == graph.BFloat16)
+}
+
+// changedShape reports whether the patched model dropped outputs: a prefill graph may compute in other shapes.
+func (v *verifier) changedShape(got, want map[string]*graph.Tensor) bool {
+	for name := range want {
+		if _, ok := got[name]; !ok {
+			return true
+		}
+	}
+	return false
+}
+
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + ", " + b
+}
+
+// heads adds up hook_result over the heads, with b_O, and compares with hook_attn_out.
+func (v *verifier) heads() error {
+	out, err := v.run(v.patched, v.inputs, nil)
+	if err != nil {
+		return err
+	}
+	for i, l := range v.layout.Bodies[0].Layers {
+		bias := make([]float64, v.layout.DModel)
+		for _, b := range l.BO {
+			x, err := models.Vector(b)
+			if err != nil {
+				return fmt.Errorf("layer %d: b_O: %w", i, err)
+			}
+			for j := range x {
+				bias[j] += float64(x[j])
+			}
+		}
+		result, err := out[models.PortResult.Name(i)].Float32s()
+		if err != nil {
+			return err
+		}
+		attn, err := out[models.PortAttnOut.Name(i)].Float32s()
+		if err != nil {
+			return err
+		}
+		worst, largest := 0.0, 1.0
+		d, h := v.layout.DModel, v.layout.Heads
+		for at := range len(attn) / d {
+			for j := range d {
+				sum := bias[j]
+				for head := range h {
+					sum += float64(result[(at*h+head)*d+j])
+				}
+				a := float64(attn[at*d+j])
+				worst, largest = max(worst, math.Abs(sum-a)), max(largest, math.Abs(a))
+			}
+		}
+		bound, note := headsBound, ""
+		switch {
+		case l.WO.Scale != nil:
+			bound, note = headsQuantised, "the model rounds activations to 8 bits"
+		case l.WO.Block != nil:
+			bound, note = headsHalf, "blockwise quantised W_O"
+		case l.WO.Store.DType != graph.Float32:
+			bound, note = headsHalf, l.WO.Store.DType.String()
+		}
+		if math.IsNaN(worst) {
+			worst = math.Inf(1)
+		}
+		v.add(Check{Name: "heads add up to attn_out", Layer: i, Got: worst / largest, Want: fmt.Sprintf("<= %g", bound), OK: worst/largest <= bound, Note: note})
+	}
+	return nil
+}
+
+// effect injects a memory at each layer that has ports and looks for a change of the outputs.
+func (v *verifier) effect() error {
+	base, err := v.run(v.patched, v.inputs, nil)
+	if err != nil {
+		return err
+	}
+	r := rand.New(rand.NewPCG(3, 4))
+	for _, layer := range v.man.LayersWith(models.PortMemory) {
+		memory := make([]float32, v.layout.DModel)
+		for i := range memory {
+			memory[i] = float32(r.NormFloat64())
+		}
+		got, err := v.run(v.patched, v.inputs, func(feeds map[string]*graph.Tensor) {
+			feeds[models.PortMemory.Name(layer)] = graph.NewFloat32(memory, 1, 1, int64(len(memory)))
+			feeds[models.PortTau.Name(layer)] = graph.NewFloat32([]float32{4}, 1, 1, 1)
+		})
+		if err != nil {
+			return err
+		}
+		change := 0.0
+		for _, o := range v.outputs {
+			if base[o.Name()] == nil {
+				continue
+			}
+			d, err := worstDifference(got[o.Name()], base[o.Name()])
+			if err != nil {
+				return err
+			}
+			change = max(change, d)
+		}
+		v.add(Check{Name: "a memory has an effect", Layer: layer, Got: change, Want: fmt.Sprintf("> %g", effectBound), OK: change > effectBound})
+	}
+	return nil
+}
+
+// lastPosition cuts [batch, pos, d] to [batch, 1, d].
+func lastPosition(t *graph.Tensor) *graph.Tensor {
+	row := int64(len(t.Data)) / (t.Dims[0] * t.Dims[1])
+	out := &graph.Tensor{DType: t.DType, Dims: []int64{t.Dims[0], 1, t.Dims[2]}}
+	for b := range t.Dims[0] {
+		end := (b + 1) * t.Dims[1] * row
+		out.Data = append(out.Data, t.Data[end-row:end]...)
+	}
+	return out
+}
+
+// worstDifference is the largest absolute difference; a NaN on one side only counts as infinite.
+func worstDifference(a, b *graph.Tensor) (float64, error) {
+	x, err := a.Float32s()
+	if err != nil {
+		return 0, err
+	}
+	y, err := b.Float32s()
+	if err != nil {
+		return 0, err
+	}
+	if len(x) != len(y) {
+		return 0, fmt.Errorf("shape %v, want %v", a.Dims, b.Dims)
+	}
+	worst := 0.0
+	for i := range x {
+		d := math.Abs(float64(x[i]) - float64(y[i]))
+		if math.IsNaN(d) && !(math.IsNaN(float64(x[i])) && math.IsNaN(float64(y[i]))) {
+			return math.Inf(1), nil
+		}
+		worst = max(worst, d)
+	}
+	return worst, nil
+}
