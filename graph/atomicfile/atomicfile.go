@@ -6,6 +6,7 @@
 package atomicfile
 
 import (
+	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
@@ -49,7 +50,9 @@ func Create(path string, force bool) (*File, error) {
 		return nil, err
 	}
 	sweep(filepath.Dir(path))
-	tmp, err := os.CreateTemp(filepath.Dir(path), Prefix+"*.tmp")
+	// Not os.CreateTemp: that makes files nobody else may read. The mode is the user's umask, as for any other file.
+	name := filepath.Join(filepath.Dir(path), Prefix+rand.Text()+".tmp")
+	tmp, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
 		return nil, &Error{path, cause(err)}
 	}
@@ -75,9 +78,6 @@ func (f *File) Commit() error {
 		return nil
 	}
 	defer f.Abort()
-	if err := f.File.Chmod(0o644); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return &Error{f.target, cause(err)}
-	}
 	if err := f.File.Sync(); err != nil {
 		return &Error{f.target, cause(err)}
 	}
@@ -96,20 +96,28 @@ func (f *File) Commit() error {
 	return nil
 }
 
-// place gives the temporary file its name unless the name was taken meanwhile. A hard link does both in one step; where
-// the file system has none, the check comes first and the rename after it.
+// link is os.Link; tests stand in for file systems that have no hard links.
+var link = os.Link
+
+// place gives the temporary file its name unless the name was taken meanwhile. A hard link does both in one step. Where the
+// file system has none, an empty file takes the name, which nobody else can do at the same time, and is then replaced.
 func place(tmp, target string) error {
-	err := os.Link(tmp, target)
+	err := link(tmp, target)
 	switch {
 	case err == nil:
 		return os.Remove(tmp)
 	case errors.Is(err, fs.ErrExist):
 		return exists(target)
 	}
-	if err := check(target, false); err != nil {
-		return err
+	own, err := os.OpenFile(target, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if errors.Is(err, fs.ErrExist) {
+		return exists(target)
+	} else if err != nil {
+		return &Error{target, cause(err)}
 	}
+	own.Close()
 	if err := os.Rename(tmp, target); err != nil {
+		os.Remove(target)
 		return &Error{target, cause(err)}
 	}
 	return nil

@@ -327,42 +327,6 @@ func TestWriteNeverReplacesUnforced(t *testing.T) {
 	checkFolder(t, dir, "v.npy", "w.npy")
 }
 
-// The name may be taken between the first look and the end of the work, and the file system may have no hard links.
-func TestPublish(t *testing.T) {
-	noLinks := func(from, to string) error {
-		return &os.LinkError{Op: "link", Old: from, New: to, Err: errors.ErrUnsupported}
-	}
-	taken := func(link func(from, to string) error) func(from, to string) error {
-		return func(from, to string) error {
-			if err := os.WriteFile(to, []byte("theirs"), 0o666); err != nil {
-				return err
-			}
-			return link(from, to)
-		}
-	}
-	for _, c := range []struct {
-		name string
-		link func(from, to string) error
-		want string
-	}{
-		{"link", os.Link, "ours"},
-		{"no links", noLinks, "ours"},
-		{"taken meanwhile", taken(os.Link), "theirs"},
-		{"taken meanwhile, no links", taken(noLinks), "theirs"},
-	} {
-		dir := t.TempDir()
-		path := filepath.Join(dir, "v")
-		err := publish(path, []byte("ours"), false, c.link)
-		if got := errors.Is(err, fs.ErrExist); got != (c.want == "theirs") || err != nil && !got {
-			t.Errorf("%s: error %v", c.name, err)
-		}
-		if got, err := os.ReadFile(path); err != nil || string(got) != c.want {
-			t.Errorf("%s: file %q, %v, want %q", c.name, got, err, c.want)
-		}
-		checkFolder(t, dir, "v")
-	}
-}
-
 func TestSplitPath(t *testing.T) {
 	for path, want := range map[string][2]string{
 		"v.npy":                    {"v.npy", ""},

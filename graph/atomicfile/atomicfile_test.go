@@ -1,0 +1,133 @@
+package atomicfile
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// left lists what a folder holds, to see that no temporary file stays.
+func left(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, e := range entries {
+		out = append(out, e.Name())
+	}
+	return out
+}
+
+func TestWrite(t *testing.T) {
+	for name, links := range map[string]func(string, string) error{
+		"hard links":    os.Link,
+		"no hard links": func(string, string) error { return errors.ErrUnsupported },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() { link = os.Link }()
+			link = links
+			dir := t.TempDir()
+			path := filepath.Join(dir, "out")
+			if err := Write(path, []byte("one"), false); err != nil {
+				t.Fatal(err)
+			}
+			err := Write(path, []byte("two"), false)
+			var e *Error
+			if !errors.Is(err, fs.ErrExist) || !errors.As(err, &e) || err.Error() != "write "+path+": the file exists already" {
+				t.Errorf("over an existing file: %v", err)
+			}
+			if got, _ := os.ReadFile(path); string(got) != "one" {
+				t.Errorf("the old file holds %q", got)
+			}
+			if err := Write(path, []byte("three"), true); err != nil {
+				t.Fatal(err)
+			}
+			if got, _ := os.ReadFile(path); string(got) != "three" {
+				t.Errorf("with force: %q", got)
+			}
+			if got := left(t, dir); len(got) != 1 {
+				t.Errorf("left behind: %v", got)
+			}
+		})
+	}
+}
+
+// A name that is taken between Create and Commit is not overwritten.
+func TestNameTakenMeanwhile(t *testing.T) {
+	for _, links := range []func(string, string) error{os.Link, func(string, string) error { return errors.ErrUnsupported }} {
+		link = links
+		path := filepath.Join(t.TempDir(), "out")
+		f, err := Create(path, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.File.WriteString("mine")
+		if err := os.WriteFile(path, []byte("theirs"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Commit(); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("commit: %v", err)
+		}
+		if got, _ := os.ReadFile(path); string(got) != "theirs" {
+			t.Errorf("the file holds %q", got)
+		}
+		if got := left(t, filepath.Dir(path)); len(got) != 1 {
+			t.Errorf("left behind: %v", got)
+		}
+	}
+	link = os.Link
+}
+
+func TestAbort(t *testing.T) {
+	dir := t.TempDir()
+	f, err := Create(filepath.Join(dir, "out"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.File.WriteString("half")
+	f.Abort()
+	f.Abort()
+	if got := left(t, dir); len(got) != 0 {
+		t.Errorf("left behind: %v", got)
+	}
+}
+
+func TestTargetsRefused(t *testing.T) {
+	dir := t.TempDir()
+	for path, want := range map[string]string{
+		dir:                               "is a folder",
+		filepath.Join(dir, "none", "out"): "no such file or directory",
+	} {
+		err := Write(path, nil, true)
+		var e *Error
+		if !errors.As(err, &e) || e.Err.Error() != want {
+			t.Errorf("%s: %v, want %q", path, err, want)
+		}
+	}
+}
+
+// What a killed run left behind long ago is swept away; a fresh one may belong to a run under way.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	old, fresh := filepath.Join(dir, Prefix+"old.tmp"), filepath.Join(dir, Prefix+"fresh.tmp")
+	for _, p := range []string{old, fresh} {
+		if err := os.WriteFile(p, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	past := time.Now().Add(-48 * time.Hour)
+	if err := os.Chtimes(old, past, past); err != nil {
+		t.Fatal(err)
+	}
+	if err := Write(filepath.Join(dir, "out"), nil, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := left(t, dir); len(got) != 2 {
+		t.Errorf("the folder holds %v, want the fresh temporary file and out", got)
+	}
+}
