@@ -22,14 +22,14 @@ func TestCompareAlternatesAndKeepsTheBest(t *testing.T) {
 		return side{name, func() error { order = append(order, "prepare "+name); return nil }, func() (sample, error) {
 			order = append(order, name)
 			n++
-			return sample{walls[n-1], int64(walls[n-1])}, nil
+			return sample{walls[n-1], 2 * walls[n-1], int64(walls[n-1])}, nil
 		}}
 	}
 	got, err := compare(3, fake("a", 5, 3, 4, 9), fake("b", 8, 7, 6, 7))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []sample{{3, 9}, {6, 8}}; got[0] != want[0] || got[1] != want[1] {
+	if want := []sample{{3, 6, 9}, {6, 12, 8}}; got[0] != want[0] || got[1] != want[1] {
 		t.Errorf("compare = %v, want %v", got, want)
 	}
 	var want []string

@@ -8,10 +8,11 @@
 //
 // Every figure is a ratio of two things measured in the same run, so that the machine cancels out (P15 and the memory
 // rows are bounds and stand as they are). The two are run in turn, A B B A, and the best of each counts: whatever else
-// the machine does only ever makes a run slower. The load is printed at both ends; a machine that is busier than it has processors gives
-// figures that are worth little. Times of commands are of the whole process, start included; memory is its peak resident
-// size as the kernel reports it (ru_maxrss). On Linux that is never less than the peak of the process that started it,
-// so this program stays small: ONNX Runtime is only ever loaded in a child, which is this program again (see [session]).
+// the machine does only ever makes a run slower. The load is printed at both ends; on a machine that is busier than it
+// has processors figures are worth little, and the processor time in the notes is the better guide. Times of commands
+// are of the whole process, start included; memory is its peak resident size as the kernel reports it (ru_maxrss). On
+// Linux that is never less than the peak of the process that started it, so this program stays small: ONNX Runtime is
+// only ever loaded in a child, which is this program again (see [session]).
 //
 // The models have random weights (see scripts/bench/gen): the time of matrix products does not depend on values.
 //

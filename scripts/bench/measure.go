@@ -15,7 +15,8 @@ import (
 // sample is one measured run.
 type sample struct {
 	wall time.Duration
-	peak int64 // bytes resident at most, 0 where the system does not tell
+	cpu  time.Duration // user and system time, which a busy machine changes less; 0 where it was not taken
+	peak int64         // bytes resident at most, 0 where the system does not tell
 }
 
 // side is one of the things that are compared.
@@ -25,7 +26,7 @@ type side struct {
 	run     func() (sample, error)
 }
 
-// compare runs the sides in turn, A B B A, until each has run rounds times or more, and returns the best time and the
+// compare runs the sides in turn, A B B A, until each has run rounds times or more, and returns the best times and the
 // highest memory of each.
 func compare(rounds int, sides ...side) ([]sample, error) {
 	best := make([]sample, len(sides))
@@ -42,6 +43,9 @@ func compare(rounds int, sides ...side) ([]sample, error) {
 		}
 		if best[i].wall == 0 || got.wall < best[i].wall {
 			best[i].wall = got.wall
+		}
+		if best[i].cpu == 0 || got.cpu < best[i].cpu {
+			best[i].cpu = got.cpu
 		}
 		best[i].peak = max(best[i].peak, got.peak)
 		return nil
@@ -74,6 +78,7 @@ func process(ctx context.Context, name string, args ...string) (s sample, out []
 	if err != nil {
 		return s, nil, fmt.Errorf("run %s %s: %w: %s", filepath.Base(name), strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
 	}
+	s.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	s.peak = peak(cmd.ProcessState)
 	return s, stdout.Bytes(), nil
 }

@@ -91,7 +91,8 @@ func rewriteCopy(ctx context.Context, b *bench) ([]row, error) {
 			if err == nil {
 				err = syncFile(copied)
 			}
-			return sample{time.Since(start), s.peak}, err
+			s.wall = time.Since(start)
+			return s, err
 		}},
 	)
 	if err != nil {
@@ -163,5 +164,7 @@ func syncFile(path string) error {
 	return f.Sync()
 }
 
-// times is the note of a ratio: both best times.
-func times(s []sample) string { return seconds(s[0].wall) + " / " + seconds(s[1].wall) }
+// times is the note of a ratio: both best times, and how much of them processors worked.
+func times(s []sample) string {
+	return fmt.Sprintf("%s / %s (CPU %s / %s)", seconds(s[0].wall), seconds(s[1].wall), seconds(s[0].cpu), seconds(s[1].cpu))
+}

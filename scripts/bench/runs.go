@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 )
 
 // runRounds is how often each model runs in the child for every round of the table: a run takes 30 ms.
@@ -77,7 +76,8 @@ func sessionStart(ctx context.Context, b *bench) ([]row, error) {
 			if err != nil {
 				return s, err
 			}
-			return sample{time.Duration(t[0].Open), s.peak}, nil
+			s.wall = t[0].Open
+			return s, nil
 		}})
 	}
 	got, err := compare(b.rounds, sides...)
