@@ -15,10 +15,12 @@ import (
 //   - graph outputs are values of the graph (or, in a branch, of a scope around it)
 //   - every branch knows the node that holds it
 func Check(m *Model) error {
-	c := &checker{model: m, uses: map[*Value][]Use{}, defined: map[*Value]bool{}}
+	c := &checker{model: m}
 	if m.Graph == nil {
 		return errors.New("the model has no graph")
 	}
+	n := len(m.Graph.nodes)
+	c.uses, c.defined, c.nodes = make(map[*Value]int, 2*n), make(map[*Value]bool, 2*n), make(map[*Node]bool, n)
 	c.collect(m.Graph)
 	c.graph(m.Graph)
 	return errors.Join(c.errs...)
@@ -27,8 +29,9 @@ func Check(m *Model) error {
 type checker struct {
 	model   *Model
 	errs    []error
-	uses    map[*Value][]Use // as the nodes tell it
+	uses    map[*Value]int // how often the nodes read it
 	defined map[*Value]bool
+	nodes   map[*Node]bool
 }
 
 func (c *checker) bad(format string, args ...any) {
@@ -39,7 +42,7 @@ func (c *checker) bad(format string, args ...any) {
 
 // collect notes every definition, outer scopes first, and every read.
 func (c *checker) collect(g *Graph) {
-	names := map[string]bool{}
+	names := make(map[string]bool, len(g.nodes)+len(g.inits))
 	define := func(v *Value) {
 		if v == nil || c.defined[v] {
 			return
@@ -81,9 +84,10 @@ func (c *checker) collect(g *Graph) {
 				c.bad("value %q does not know its producer", v.name)
 			}
 		}
-		for i, v := range n.ins {
+		c.nodes[n] = true
+		for _, v := range n.ins {
 			if v != nil {
-				c.uses[v] = append(c.uses[v], Use{n, i})
+				c.uses[v]++
 			}
 		}
 		for _, b := range n.Branches() {
@@ -97,8 +101,8 @@ func (c *checker) collect(g *Graph) {
 
 func (c *checker) graph(g *Graph) {
 	for _, v := range g.values() {
-		if got, want := v.uses, c.uses[v]; !sameUses(got, want) {
-			c.bad("value %q lists %d uses, the nodes have %d", v.name, len(got), len(want))
+		if !c.sameUses(v) {
+			c.bad("value %q lists %d uses, the nodes read it %d times", v.name, len(v.uses), c.uses[v])
 		}
 	}
 	for _, n := range g.nodes {
@@ -157,17 +161,22 @@ func (g *Graph) values() []*Value {
 	return out
 }
 
-func sameUses(a, b []Use) bool {
-	if len(a) != len(b) {
+// sameUses reports whether v lists each read of it by a node of the model once.
+func (c *checker) sameUses(v *Value) bool {
+	got := v.uses
+	if len(got) != c.uses[v] {
 		return false
 	}
-	count := map[Use]int{}
-	for _, u := range a {
-		count[u]++
+	var seen map[Use]bool // short lists are searched instead
+	if len(got) > 16 {
+		seen = make(map[Use]bool, len(got))
 	}
-	for _, u := range b {
-		if count[u] != 1 {
+	for i, u := range got {
+		if !c.nodes[u.Node] || u.Slot < 0 || u.Slot >= len(u.Node.ins) || u.Node.ins[u.Slot] != v || seen[u] || seen == nil && slices.Contains(got[:i], u) {
 			return false
+		}
+		if seen != nil {
+			seen[u] = true
 		}
 	}
 	return true

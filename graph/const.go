@@ -59,11 +59,28 @@ func (c *Const) dense() bool {
 	case 9, 13:
 		return true
 	case 4:
-		return c.DType == Float32
+		return c.DType == Float32 || c.DType == Complex64
 	case 10:
-		return c.DType == Float64
+		return c.DType == Float64 || c.DType == Complex128
 	}
 	return false
+}
+
+// holds reports whether a value field of TensorProto may hold elements of a type, as the comments of onnx.proto lay down.
+func holds(field protowire.Number, d DType) bool {
+	switch field {
+	case 4:
+		return d == Float32 || d == Complex64
+	case 5:
+		return d == Int32 || d != String && d.Bits() <= 16
+	case 7:
+		return d == Int64
+	case 10:
+		return d == Float64 || d == Complex128
+	case 11:
+		return d == Uint32 || d == Uint64
+	}
+	return d != String
 }
 
 // Same reports whether both constants are the same bytes in the same file, or equal small tensors.
@@ -135,8 +152,12 @@ func (d *decoder) decodeTensor(body []byte) (*Const, error) {
 	if _, err := numElements(c.Dims); err != nil {
 		return nil, fmt.Errorf("tensor %q: %w", pb.GetName(), err)
 	}
+	h, i := d.holeOf(pb.ProtoReflect().GetUnknown())
+	if h != nil && h.field == 14 { // set aside, not cut out
+		h = nil
+	}
 	if c.DType == String {
-		if pb.RawData != nil {
+		if pb.RawData != nil || h != nil {
 			return nil, fmt.Errorf("tensor %q: strings cannot lie in raw_data", pb.GetName())
 		}
 		if n, _ := numElements(c.Dims); n != int64(len(pb.StringData)) {
@@ -149,7 +170,10 @@ func (d *decoder) decodeTensor(body []byte) (*Const, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tensor %q: %w", pb.GetName(), err)
 	}
-	if h, i := d.holeOf(pb.ProtoReflect().GetUnknown()); h != nil && h.field != 14 {
+	if h != nil {
+		if !holds(h.field, c.DType) {
+			return nil, fmt.Errorf("tensor %q: %s in a tensor of %v", pb.GetName(), payloadFields[h.field], c.DType)
+		}
 		s := h.span
 		c.span, c.field, c.ext, c.hole = &s, h.field, h.location, i
 		if c.dense() && s.Length != want {

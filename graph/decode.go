@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -44,10 +44,30 @@ func load(path string) (*Model, error) {
 		return nil, err
 	}
 	m.path, m.file = path, f
-	if err := Check(m); err != nil {
-		return nil, err
+	m.warnings()
+	return m, Check(m)
+}
+
+// manyNodes is where ONNX Runtime's own load time starts to hurt: 6 s for 20,000 nodes, no answer in a minute for 100,000.
+const manyNodes = 20_000
+
+// warnings notes what is odd about a file that was just read.
+func (m *Model) warnings() {
+	nodes := 0
+	for g := range m.Graphs() {
+		nodes += len(g.nodes)
 	}
-	return m, nil
+	if nodes >= manyNodes {
+		m.warn = append(m.warn, fmt.Sprintf("%d nodes: hosts may take long to load it", nodes))
+	}
+	if slices.ContainsFunc(m.records, func(r record) bool { return r.num == 20 }) {
+		m.warn = append(m.warn, "the file holds training information, which is kept as it is")
+	}
+	for _, f := range m.sources() {
+		if f != m.file && f.links > 1 {
+			m.warn = append(m.warn, fmt.Sprintf("%s is a hard link: newer ONNX checkers refuse such data files", f.Path))
+		}
+	}
 }
 
 // decoder turns a skeleton into a Model.
@@ -145,13 +165,20 @@ func (s *scope) find(name string) *Value {
 
 func (d *decoder) decodeScope(body []byte, owner *Node, attr string, outer *scope) (*Graph, error) {
 	g := &Graph{model: d.model, owner: owner, attr: attr}
-	sc := &scope{values: map[string]*Value{}, outer: outer}
+	n := 0
+	_ = fields(body, func(num protowire.Number, _, _ []byte) error {
+		n++
+		return nil
+	})
+	g.records = make([]record, 0, n)
+	sc := &scope{values: make(map[string]*Value, n), outer: outer}
 	type pending struct {
 		node   *Node
 		attrs  [][]byte
 		inputs []string
 	}
 	var nodes []pending
+	sparse := map[string]bool{}
 	// Names first: nodes may stand in any order in the file.
 	err := fields(body, func(num protowire.Number, raw, body []byte) error {
 		rec := record{num: int32(num), raw: raw}
@@ -234,6 +261,8 @@ func (d *decoder) decodeScope(body []byte, owner *Node, attr string, outer *scop
 			v.input, v.Type = true, t
 			g.inputs = append(g.inputs, v)
 			rec.obj, rec.name = v, name
+		case 15:
+			sparse[sparseName(body)] = true
 		}
 		g.records = append(g.records, rec)
 		return nil
@@ -260,7 +289,8 @@ func (d *decoder) decodeScope(body []byte, owner *Node, attr string, outer *scop
 					continue // information about a value that is not there: harmless, kept
 				}
 			}
-			if v.Type.DType == 0 || r.num == 12 && v.init == nil {
+			// What stands among the outputs wins over value_info, what stands among the inputs over both.
+			if t.DType != 0 && (v.Type.DType == 0 || r.num == 12 && v.node != nil && v.graph == g) {
 				v.Type = t
 			}
 			r.obj, r.name = v, name
@@ -276,6 +306,9 @@ func (d *decoder) decodeScope(body []byte, owner *Node, attr string, outer *scop
 				continue
 			}
 			v := sc.find(name)
+			if v == nil && sparse[name] {
+				return nil, fmt.Errorf("%v reads %q, a sparse initializer: these are not supported", p.node, name)
+			}
 			if v == nil {
 				return nil, fmt.Errorf("%v reads %q, which nothing produces", p.node, name)
 			}
@@ -298,6 +331,18 @@ func (d *decoder) decodeScope(body []byte, owner *Node, attr string, outer *scop
 		}
 	}
 	return g, nil
+}
+
+// sparseName returns the name of a SparseTensorProto: that of its values.
+func sparseName(body []byte) string {
+	name := ""
+	_ = fields(body, func(num protowire.Number, _, body []byte) error {
+		if num == 1 {
+			name = stringField(body, 8)
+		}
+		return nil
+	})
+	return name
 }
 
 func recordBody(raw []byte) []byte {
@@ -325,63 +370,4 @@ func (d *decoder) decodeInitializer(body []byte) (*Const, string, error) {
 		return nil, "", errors.New("an initializer has no name")
 	}
 	return c, name, nil
-}
-
-// constType is the type of a constant: its element type and fixed shape.
-func constType(c *Const) Type {
-	t := Type{DType: c.DType, Ranked: true}
-	for _, d := range c.Dims {
-		t.Dims = append(t.Dims, Dim{Size: d})
-	}
-	return t
-}
-
-func decodeValueInfo(body []byte) (string, Type, error) {
-	pb := &onnxpb.ValueInfoProto{}
-	if err := unmarshal.Unmarshal(body, pb); err != nil {
-		return "", Type{}, fmt.Errorf("value information: %w", err)
-	}
-	var t Type
-	tt := pb.GetType().GetTensorType()
-	if tt == nil {
-		return pb.GetName(), t, nil
-	}
-	t.DType = DType(tt.GetElemType())
-	if tt.Shape != nil {
-		t.Ranked = true
-		for _, dim := range tt.Shape.GetDim() {
-			out := Dim{Size: -1, Name: dim.GetDimParam()}
-			if v, ok := dim.GetValue().(*onnxpb.TensorShapeProto_Dimension_DimValue); ok {
-				out = Dim{Size: v.DimValue}
-			}
-			t.Dims = append(t.Dims, out)
-		}
-	}
-	return pb.GetName(), t, nil
-}
-
-// String writes a type as "float32[batch, 4, ?]"; a type of unknown rank has no brackets.
-func (t Type) String() string {
-	if t.DType == 0 {
-		return "?"
-	}
-	if !t.Ranked {
-		return t.DType.String()
-	}
-	var dims []string
-	for _, d := range t.Dims {
-		dims = append(dims, d.String())
-	}
-	return t.DType.String() + "[" + strings.Join(dims, ", ") + "]"
-}
-
-// String writes a dimension as its size, its name, or "?".
-func (d Dim) String() string {
-	switch {
-	case d.Size >= 0:
-		return fmt.Sprint(d.Size)
-	case d.Name != "":
-		return d.Name
-	}
-	return "?"
 }

@@ -4,9 +4,6 @@ import (
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
-
-	"github.com/onnx-inject/onnx-inject/graph/internal/onnxpb"
 )
 
 // Encoding writes every record as it was read unless the object made of it has changed. New objects follow the last
@@ -244,28 +241,6 @@ func rename(body []byte, field protowire.Number, name string) []byte {
 		out = appendStrings(out, field, []string{name})
 	}
 	return out
-}
-
-func encodeValueInfo(name string, t Type) []byte {
-	pb := &onnxpb.ValueInfoProto{Name: &name}
-	if t.DType != 0 {
-		tt := &onnxpb.TypeProto_Tensor{ElemType: proto.Int32(int32(t.DType))}
-		if t.Ranked {
-			tt.Shape = &onnxpb.TensorShapeProto{}
-			for _, d := range t.Dims {
-				dim := &onnxpb.TensorShapeProto_Dimension{}
-				if d.Size >= 0 {
-					dim.Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: d.Size}
-				} else if d.Name != "" {
-					dim.Value = &onnxpb.TensorShapeProto_Dimension_DimParam{DimParam: d.Name}
-				}
-				tt.Shape.Dim = append(tt.Shape.Dim, dim)
-			}
-		}
-		pb.Type = &onnxpb.TypeProto{Value: &onnxpb.TypeProto_TensorType{TensorType: tt}}
-	}
-	b, _ := marshal.Marshal(pb)
-	return b
 }
 
 // encode returns the node's NodeProto: as read but for the names of its edges and its branches.

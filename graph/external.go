@@ -1,7 +1,9 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -136,36 +138,45 @@ func externalOpener(model *DataFile) func(string) (*DataFile, error) {
 			return nil, fmt.Errorf("external data: more than 1024 files")
 		}
 		path := filepath.Join(filepath.Dir(model.Path), filepath.FromSlash(loc))
-		real, err := filepath.EvalSymlinks(path)
+		real, err := resolve(path)
 		if os.IsNotExist(err) {
 			return nil, Hint(fmt.Errorf("external data file %s is missing", path), "download it beside the model: the weights lie there")
 		} else if err != nil {
 			return nil, fmt.Errorf("external data file %s: %w", path, err)
 		}
-		dir, err := filepath.EvalSymlinks(filepath.Dir(model.Path))
+		dir, err := resolve(filepath.Dir(model.Path))
 		if err != nil {
 			return nil, err
 		}
-		if !under(real, dir) && !under(real, filepath.Dir(model.Real)) {
-			return nil, fmt.Errorf("external data file %s lies outside the model's folder", path)
+		if !under(real, dir) {
+			if dir = filepath.Dir(model.Real); !under(real, dir) {
+				return nil, fmt.Errorf("external data file %s lies outside the model's folder", path)
+			}
 		}
-		f, err := openDataFile(real)
+		f, err := openUnder(dir, real, path)
 		if err != nil {
+			var p *fs.PathError
+			if errors.As(err, &p) {
+				err = p.Err
+			}
 			return nil, fmt.Errorf("external data file %s: %w", path, err)
 		}
-		f.Path = path
 		open[loc] = f
 		return f, nil
 	}
 }
 
+// resolve returns the absolute path of a file, symbolic links followed.
+func resolve(path string) (string, error) {
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Abs(path)
+}
+
 // under reports whether path lies below dir; both are resolved.
 func under(path, dir string) bool {
-	path, err1 := filepath.Abs(path)
-	dir, err2 := filepath.Abs(dir)
-	if err1 != nil || err2 != nil {
-		return false
-	}
 	rel, err := filepath.Rel(dir, path)
 	return err == nil && filepath.IsLocal(rel)
 }

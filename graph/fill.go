@@ -114,6 +114,9 @@ func (f *filler) hole(p *plan, h hole) error {
 			return err
 		}
 		if ext {
+			if err := checkLocation(filepath.ToSlash(location)); err != nil {
+				return err // no reader would take it
+			}
 			if h.field == 13 && location == h.location && offset == h.span.Offset {
 				p.literal(h.original)
 				return nil

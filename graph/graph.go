@@ -19,6 +19,7 @@ type Model struct {
 	ir      int64
 	inlined bool // model functions were inlined; their definitions are dropped on save
 	newOps  []string
+	warn    []string
 }
 
 type metaEntry struct{ key, value string }
@@ -141,6 +142,9 @@ func (m *Model) Opsets() map[string]int64 {
 
 // Inlined reports whether model functions were inlined on load; a saved copy holds their bodies instead of calls.
 func (m *Model) Inlined() bool { return m.inlined }
+
+// Warnings returns what is odd about the file but no reason to refuse it, a line each.
+func (m *Model) Warnings() []string { return slices.Clone(m.warn) }
 
 // Meta returns the value of a metadata_props key and whether it is there.
 func (m *Model) Meta(key string) (string, bool) {
@@ -285,7 +289,7 @@ func (n *Node) String() string {
 			}
 		}
 	}
-	return fmt.Sprintf("%s %q", n.FullOp(), label)
+	return fmt.Sprintf("%s %q", quote(n.FullOp()), label)
 }
 
 // Branches returns the graphs held by attributes, in attribute order.

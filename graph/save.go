@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
+	"slices"
+
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
 )
@@ -47,12 +49,9 @@ func Save(m *Model, path string, w Weights, force bool) (*Saved, error) {
 	if err := m.refuseOwnFiles(path); err != nil {
 		return nil, err
 	}
-	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	dir, err := resolve(filepath.Dir(path))
 	if err != nil {
 		return nil, &atomicfile.Error{Path: path, Err: fmt.Errorf("folder %s does not exist", filepath.Dir(path))}
-	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return nil, err
 	}
 	if w == Auto {
 		w = m.autoWeights(dir)
@@ -71,7 +70,9 @@ func Save(m *Model, path string, w Weights, force bool) (*Saved, error) {
 	case Embed:
 		place = func(hole) (string, int64, bool, error) { return "", 0, false, nil }
 	case Copy:
-		data = newDataWriter(path)
+		if data, err = m.newDataWriter(path, force); err != nil {
+			return nil, err
+		}
 		place = data.place
 	default:
 		return nil, fmt.Errorf("weights mode %q, want auto, ref, copy or embed", w)
@@ -85,10 +86,10 @@ func Save(m *Model, path string, w Weights, force bool) (*Saved, error) {
 	}
 	if data != nil && len(data.spans) > 0 {
 		saved.Data = data.path
-		if err := data.write(force); err != nil {
+		if err := data.write(); err != nil {
 			return nil, err
 		}
-		defer data.Abort()
+		defer data.out.Abort()
 	}
 	if err := p.writeTo(out.File); err != nil {
 		return nil, writeError(path, err)
@@ -133,7 +134,7 @@ func Marshal(m *Model) (data []byte, dir string, err error) {
 func (m *Model) Files() []*DataFile {
 	var out []*DataFile
 	seen := map[string]bool{}
-	for _, h := range m.holes {
+	for _, h := range m.weights() {
 		if f := h.span.File; f != nil && !seen[f.Real] {
 			seen[f.Real] = true
 			out = append(out, f)
@@ -145,10 +146,37 @@ func (m *Model) Files() []*DataFile {
 // WeightBytes returns how many bytes of the model lie in large tensors.
 func (m *Model) WeightBytes() int64 {
 	var n int64
-	for _, h := range m.holes {
+	for _, h := range m.weights() {
 		n += h.span.Length
 	}
 	return n
+}
+
+// weights returns the holes that the model still has: an edit may have dropped some.
+func (m *Model) weights() []hole {
+	var out []hole
+	seen := map[uint64]bool{}
+	eachHole(kModel, m.encode(), func(i uint64) {
+		if !seen[i] {
+			seen[i] = true
+			out = append(out, m.holes[i])
+		}
+	})
+	return out
+}
+
+// eachHole calls f for every hole in a message of the skeleton.
+func eachHole(k kind, b []byte, f func(number uint64)) {
+	_ = fields(b, func(num protowire.Number, _, body []byte) error {
+		switch child := schema[k][num].child; {
+		case k == kTensor && num == holeField:
+			i, _ := protowire.ConsumeVarint(body)
+			f(i)
+		case child != 0 && child != kLeaf:
+			eachHole(child, body, f)
+		}
+		return nil
+	})
 }
 
 // weightsDir is the real folder of the weights: of the first data file, else of the model.
@@ -190,94 +218,41 @@ func refTo(dir string) func(hole) (string, int64, bool, error) {
 	}
 }
 
+// refuseOwnFiles refuses to write over what the model is read from, under whatever name.
 func (m *Model) refuseOwnFiles(path string) error {
+	if m.owns(path) {
+		return Hint(&atomicfile.Error{Path: path, Err: errors.New("that is the input itself")}, "give the output another name")
+	}
+	return nil
+}
+
+// owns reports whether path is the model's file or one of its data files, those that an edit no longer needs included.
+func (m *Model) owns(path string) bool {
 	st, err := os.Stat(path)
 	if err != nil {
-		return nil // does not exist
+		return false // does not exist
 	}
-	files := m.Files()
-	if m.file != nil {
-		files = append(files, m.file)
-	}
-	for _, f := range files {
-		if own, err := os.Stat(f.Real); err == nil && os.SameFile(st, own) {
-			return Hint(&atomicfile.Error{Path: path, Err: errors.New("that is the input itself")}, "give the output another name")
+	return slices.ContainsFunc(m.sources(), func(f *DataFile) bool {
+		own, err := os.Stat(f.Real)
+		return err == nil && os.SameFile(st, own)
+	})
+}
+
+// sources returns every file that was read to make the model.
+func (m *Model) sources() []*DataFile {
+	var out []*DataFile
+	seen := map[*DataFile]bool{nil: true}
+	add := func(f *DataFile) {
+		if !seen[f] {
+			seen[f] = true
+			out = append(out, f)
 		}
 	}
-	return nil
-}
-
-// dataWriter collects the external data file of Copy.
-type dataWriter struct {
-	path  string
-	old   string // data file of a replaced model, removed at the end
-	spans []placed
-	at    map[string]int64
-	end   int64
-	out   *atomicfile.File
-}
-
-type placed struct {
-	span   Span
-	offset int64
-}
-
-// newDataWriter picks the name OUT.data, or OUT.1.data when a model that is being replaced uses the first.
-func newDataWriter(path string) *dataWriter {
-	d := &dataWriter{path: path + ".data", at: map[string]int64{}}
-	other := path + ".1.data"
-	if exists(d.path) {
-		d.path, d.old = other, d.path
-	} else if exists(other) {
-		d.old = other
+	add(m.file)
+	for _, h := range m.holes {
+		add(h.span.File)
 	}
-	return d
-}
-
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
-
-// place gives each distinct range its offset; tied weights share one.
-func (d *dataWriter) place(h hole) (string, int64, bool, error) {
-	id := fmt.Sprint(h.span.File.Real, " ", h.span.Offset, " ", h.span.Length)
-	off, ok := d.at[id]
-	if !ok {
-		off = (d.end + align - 1) / align * align
-		d.at[id], d.end = off, off+h.span.Length
-		d.spans = append(d.spans, placed{h.span, off})
-	}
-	return filepath.Base(d.path), off, true, nil
-}
-
-func (d *dataWriter) write(force bool) error {
-	if d.old != "" && !force {
-		return Hint(&atomicfile.Error{Path: d.old, Err: os.ErrExist}, "give another name, or --force to replace it")
-	}
-	var err error
-	if d.out, err = atomicfile.Create(d.path, force); err != nil {
-		return err
-	}
-	for _, s := range d.spans {
-		_, err := d.out.Seek(s.offset, io.SeekStart)
-		if err == nil {
-			err = s.span.copyTo(d.out.File)
-		}
-		if err != nil {
-			d.out.Abort()
-			return writeError(d.path, err)
-		}
-	}
-	return nil
-}
-
-func (d *dataWriter) Abort() { d.out.Abort() }
-
-func (d *dataWriter) removeOld() {
-	if d.old != "" {
-		os.Remove(d.old)
-	}
+	return out
 }
 
 // writeError names the target of a failed write without the temporary file's name.
@@ -294,11 +269,8 @@ func WeightsFor(m *Model, path string, w Weights) Weights {
 	if w != Auto {
 		return w
 	}
-	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	dir, err := resolve(filepath.Dir(path))
 	if err != nil {
-		return Embed
-	}
-	if dir, err = filepath.Abs(dir); err != nil {
 		return Embed
 	}
 	return m.autoWeights(dir)

@@ -16,6 +16,8 @@ const (
 	maxSkeleton    = 256 << 20 // bytes of everything that is not a large payload
 	maxNodes       = 50_000
 	maxInits       = 100_000
+	maxFields      = 4 << 20 // fields of all messages: two bytes of file cost many of memory
+	maxEntries     = 1 << 20 // fields of the model and its graphs other than nodes: each is kept by itself
 	maxName        = 4096
 	maxRank        = 64
 	largePayload   = 1024   // bytes; a payload at least this long stays in the file
@@ -65,27 +67,32 @@ type fieldSpec struct {
 var schema = map[kind]map[protowire.Number]fieldSpec{
 	kModel:    {7: {kGraph, true, "graph"}, 20: {kTraining, false, "training_info"}, 25: {kFunction, false, "functions"}, 8: {kLeaf, false, "opset_import"}, 14: {kLeaf, false, "metadata_props"}},
 	kGraph:    {1: {kNode, false, "node"}, 2: {0, true, "name"}, 5: {kTensor, false, "initializer"}, 15: {kSparse, false, "sparse_initializer"}, 11: {kLeaf, false, "input"}, 12: {kLeaf, false, "output"}, 13: {kLeaf, false, "value_info"}},
-	kNode:     {5: {kAttr, false, "attribute"}, 3: {0, true, "name"}, 4: {0, true, "op_type"}, 7: {0, true, "domain"}},
+	kNode:     {5: {kAttr, false, "attribute"}, 1: {0, false, "input"}, 2: {0, false, "output"}, 3: {0, true, "name"}, 4: {0, true, "op_type"}, 7: {0, true, "domain"}, 8: {0, true, "overload"}},
 	kAttr:     {5: {kTensor, true, "t"}, 6: {kGraph, true, "g"}, 10: {kTensor, false, "tensors"}, 11: {kGraph, false, "graphs"}, 22: {kSparse, true, "sparse_tensor"}, 23: {kSparse, false, "sparse_tensors"}, 1: {0, true, "name"}, 4: {0, true, "s"}},
 	kTensor:   {8: {0, true, "name"}, 9: {0, true, "raw_data"}, 13: {kLeaf, false, "external_data"}},
 	kSparse:   {1: {kTensor, true, "values"}, 2: {kTensor, true, "indices"}},
-	kFunction: {7: {kNode, false, "node"}, 11: {kAttr, false, "attribute_proto"}},
+	kFunction: {7: {kNode, false, "node"}, 11: {kAttr, false, "attribute_proto"}, 1: {0, true, "name"}, 4: {0, false, "input"}, 5: {0, false, "output"}, 10: {0, true, "domain"}, 13: {0, true, "overload"}},
 	kTraining: {1: {kGraph, true, "initialization"}, 2: {kGraph, true, "algorithm"}},
 }
+
+// labels are the fields that name something.
+var labels = map[string]bool{"name": true, "input": true, "output": true, "op_type": true, "domain": true, "overload": true}
 
 // payload fields of TensorProto: raw_data and the packed typed fields.
 var payloadFields = map[protowire.Number]string{4: "float_data", 5: "int32_data", 7: "int64_data", 9: "raw_data", 10: "double_data", 11: "uint64_data"}
 
 // skimmer walks a file once, front to back, keeping what is small and skipping what is large.
 type skimmer struct {
-	file  *DataFile
-	ext   func(location string) (*DataFile, error) // opens an external data file by its location
-	buf   []byte                                   // window [bufAt, bufAt+len(buf)) of the file
-	bufAt int64
-	kept  int64
-	nodes int
-	inits int
-	out   skeleton
+	file    *DataFile
+	ext     func(location string) (*DataFile, error) // opens an external data file by its location
+	buf     []byte                                   // window [bufAt, bufAt+len(buf)) of the file
+	bufAt   int64
+	kept    int64
+	nodes   int
+	inits   int
+	fields  int
+	entries int
+	out     skeleton
 }
 
 // skim reads a model file into a skeleton.
@@ -99,7 +106,7 @@ func skim(f *DataFile, ext func(string) (*DataFile, error)) (*skeleton, error) {
 		return nil, err
 	}
 	s.out.data = data
-	return &s.out, nil
+	return &s.out, s.out.overlaps()
 }
 
 // at returns n bytes at offset off; they stay valid until the next call.
@@ -152,6 +159,9 @@ func (s *skimmer) message(k kind, off, end int64, depth int) ([]byte, error) {
 			return nil, err
 		}
 		off += n
+		if s.fields++; s.fields > maxFields {
+			return nil, fmt.Errorf("more than %d fields", maxFields)
+		}
 		num, typ := protowire.DecodeTag(tag)
 		if num < protowire.MinValidNumber || num > protowire.MaxValidNumber {
 			return nil, s.bad(start, "an impossible field number")
@@ -168,6 +178,9 @@ func (s *skimmer) message(k kind, off, end int64, depth int) ([]byte, error) {
 		}
 		if k == kTensor && num == holeField {
 			return nil, fmt.Errorf("reserved field %d in a tensor at byte %d", holeField, start)
+		}
+		if err := s.count(k, num); err != nil {
+			return nil, err
 		}
 		switch typ {
 		case protowire.VarintType:
@@ -192,9 +205,6 @@ func (s *skimmer) message(k kind, off, end int64, depth int) ([]byte, error) {
 			body := off
 			off += int64(size)
 			if spec.child != 0 && spec.child != kLeaf {
-				if err := s.count(k, num); err != nil {
-					return nil, err
-				}
 				sub, err := s.message(spec.child, body, off, depth+1)
 				if err != nil {
 					return nil, err
@@ -211,8 +221,8 @@ func (s *skimmer) message(k kind, off, end int64, depth int) ([]byte, error) {
 				out = protowire.AppendVarint(out, uint64(len(s.out.holes)-1))
 				continue
 			}
-			if spec.name == "name" && size > maxName {
-				return nil, fmt.Errorf("a name of %d bytes at byte %d, more than %d", size, start, maxName)
+			if spec.child == 0 && labels[spec.name] && size > maxName {
+				return nil, fmt.Errorf("%s of %d bytes at byte %d, more than %d", spec.name, size, start, maxName)
 			}
 		default:
 			return nil, s.bad(start, "a group or an unknown wire type")
@@ -262,13 +272,18 @@ func headerLen(rec []byte) int {
 
 func (s *skimmer) count(k kind, num protowire.Number) error {
 	switch {
-	case (k == kGraph || k == kFunction) && schema[k][num].child == kNode:
+	case k != kModel && k != kGraph && k != kFunction:
+	case schema[k][num].child == kNode:
 		if s.nodes++; s.nodes > maxNodes {
 			return fmt.Errorf("more than %d nodes", maxNodes)
 		}
 	case k == kGraph && num == 5:
 		if s.inits++; s.inits > maxInits {
 			return fmt.Errorf("more than %d initializers", maxInits)
+		}
+	default:
+		if s.entries++; s.entries > maxEntries {
+			return fmt.Errorf("more than %d inputs, outputs, types and other entries", maxEntries)
 		}
 	}
 	return nil

@@ -1,10 +1,13 @@
 package graph
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // DataFile is a file that weights lie in: a model file itself or one of its external data files.
@@ -13,14 +16,13 @@ type DataFile struct {
 	Real string // absolute, symbolic links resolved
 	Size int64
 	f    *os.File
+
+	links uint64 // names the file has; 0 where the system does not tell
 }
 
 func openDataFile(path string) (*DataFile, error) {
-	real, err := filepath.EvalSymlinks(path)
+	real, err := resolve(path)
 	if err != nil {
-		return nil, err
-	}
-	if real, err = filepath.Abs(real); err != nil {
 		return nil, err
 	}
 	if st, err := os.Stat(real); err != nil {
@@ -32,6 +34,35 @@ func openDataFile(path string) (*DataFile, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newDataFile(path, real, f)
+}
+
+// openUnder opens a file of a folder; real is its path, resolved. Should a link be put in the way meanwhile, it is not
+// followed out of the folder.
+func openUnder(dir, real, path string) (*DataFile, error) {
+	rel, err := filepath.Rel(dir, real)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	if st, err := root.Stat(rel); err != nil {
+		return nil, err
+	} else if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("not a regular file")
+	}
+	f, err := root.Open(rel)
+	if err != nil {
+		return nil, err
+	}
+	return newDataFile(path, real, f)
+}
+
+// newDataFile takes over an open file, which must be a regular one.
+func newDataFile(path, real string, f *os.File) (*DataFile, error) {
 	st, err := f.Stat()
 	if err != nil {
 		f.Close()
@@ -41,7 +72,7 @@ func openDataFile(path string) (*DataFile, error) {
 		f.Close()
 		return nil, fmt.Errorf("not a regular file")
 	}
-	return &DataFile{Path: path, Real: real, Size: st.Size(), f: f}, nil
+	return &DataFile{Path: path, Real: real, Size: st.Size(), f: f, links: links(st)}, nil
 }
 
 // Span is a range of bytes in a file. Ranges are checked against the file's size before a Span is made.
@@ -49,6 +80,27 @@ type Span struct {
 	File   *DataFile
 	Offset int64
 	Length int64
+}
+
+// overlaps refuses two ranges of external data that share some of their bytes: a wrong offset, most likely. The same range
+// twice is legal, tied weights are written so.
+func (s *skeleton) overlaps() error {
+	var spans []Span
+	for _, h := range s.holes {
+		if h.field == 13 && h.span.Length > 0 {
+			spans = append(spans, h.span)
+		}
+	}
+	slices.SortFunc(spans, func(a, b Span) int {
+		return cmp.Or(cmp.Compare(a.File.Real, b.File.Real), cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.Length, b.Length))
+	})
+	for i := 1; i < len(spans); i++ {
+		a, b := spans[i-1], spans[i]
+		if a.File.Real == b.File.Real && b.Offset < a.Offset+a.Length && (a.Offset != b.Offset || a.Length != b.Length) {
+			return fmt.Errorf("external data %v and %v share bytes", a, b)
+		}
+	}
+	return nil
 }
 
 func (s Span) String() string { return fmt.Sprintf("%s[%d:+%d]", s.File.Path, s.Offset, s.Length) }
@@ -73,9 +125,16 @@ func (s Span) copyTo(w io.Writer) error {
 		return err
 	}
 	defer f.Close()
+	if now, err := f.Stat(); err != nil {
+		return err
+	} else if then, err := s.File.f.Stat(); err != nil || !os.SameFile(now, then) {
+		return fmt.Errorf("%s was replaced meanwhile", s.File.Path)
+	}
 	if _, err := f.Seek(s.Offset, io.SeekStart); err != nil {
 		return err
 	}
-	_, err = io.CopyN(w, f, s.Length)
+	if _, err = io.CopyN(w, f, s.Length); errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s has become shorter meanwhile", s.File.Path)
+	}
 	return err
 }

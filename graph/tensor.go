@@ -49,6 +49,7 @@ var dtypes = map[DType]struct {
 	Float64: {"float64", 64}, Uint32: {"uint32", 32}, Uint64: {"uint64", 64}, Complex64: {"complex64", 64},
 	Complex128: {"complex128", 128}, BFloat16: {"bfloat16", 16}, Float8E4M3: {"float8e4m3fn", 8}, Float8E4Z: {"float8e4m3fnuz", 8},
 	Float8E5M2: {"float8e5m2", 8}, Float8E5Z: {"float8e5m2fnuz", 8}, Uint4: {"uint4", 4}, Int4: {"int4", 4}, Float4E2M1: {"float4e2m1", 4},
+	24: {"float8e8m0", 8}, 25: {"uint2", 2}, 26: {"int2", 2}, 27: {"float6e2m3", 6}, 28: {"float6e3m2", 6}, // pass through only
 }
 
 // String returns the lower-case name, such as "float32", or "dtype(99)" for a number ONNX does not define.

@@ -131,13 +131,8 @@ func (p *parser) proto(name string) []byte {
 }
 
 // hasHole reports whether a message holds the field that stands for a payload cut out: only the skimmer may write it.
-func hasHole(k kind, b []byte) bool {
-	found := false
-	_ = fields(b, func(num protowire.Number, _, body []byte) error {
-		child := schema[k][num].child
-		found = found || k == kTensor && num == holeField || child != 0 && child != kLeaf && hasHole(child, body)
-		return nil
-	})
+func hasHole(k kind, b []byte) (found bool) {
+	eachHole(k, b, func(uint64) { found = true })
 	return found
 }
 

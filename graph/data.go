@@ -1,0 +1,81 @@
+package graph
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+)
+
+// dataWriter collects the external data file of [Copy].
+type dataWriter struct {
+	path  string
+	old   []string // data files of a replaced model, removed at the end
+	spans []placed
+	at    map[string]int64
+	end   int64
+	out   *atomicfile.File
+}
+
+type placed struct {
+	span   Span
+	offset int64
+}
+
+// newDataWriter picks a free name: OUT.data, or OUT.1.data when a model that is being replaced uses the first. That model
+// keeps its own data until it is gone itself. Data files that the model reads from are never touched.
+func (m *Model) newDataWriter(path string, force bool) (*dataWriter, error) {
+	d := &dataWriter{at: map[string]int64{}}
+	for _, suffix := range []string{".data", ".1.data", ".2.data"} {
+		name := path + suffix
+		switch _, err := os.Lstat(name); {
+		case err != nil && d.path == "":
+			d.path = name
+		case err == nil && !m.owns(name):
+			d.old = append(d.old, name)
+		}
+	}
+	if d.path == "" || len(d.old) > 0 && !force {
+		return nil, Hint(&atomicfile.Error{Path: path + ".data", Err: os.ErrExist}, "give another name, or --force to replace it")
+	}
+	return d, nil
+}
+
+// place gives each distinct range its offset; tied weights share one.
+func (d *dataWriter) place(h hole) (string, int64, bool, error) {
+	id := fmt.Sprint(h.span.File.Real, " ", h.span.Offset, " ", h.span.Length)
+	off, ok := d.at[id]
+	if !ok {
+		off = (d.end + align - 1) / align * align
+		d.at[id], d.end = off, off+h.span.Length
+		d.spans = append(d.spans, placed{h.span, off})
+	}
+	return filepath.Base(d.path), off, true, nil
+}
+
+// write copies the ranges into a temporary file; its Commit is the caller's.
+func (d *dataWriter) write() error {
+	var err error
+	if d.out, err = atomicfile.Create(d.path, false); err != nil {
+		return err
+	}
+	for _, s := range d.spans {
+		_, err := d.out.Seek(s.offset, io.SeekStart)
+		if err == nil {
+			err = s.span.copyTo(d.out.File)
+		}
+		if err != nil {
+			d.out.Abort()
+			return writeError(d.path, err)
+		}
+	}
+	return nil
+}
+
+func (d *dataWriter) removeOld() {
+	for _, path := range d.old {
+		os.Remove(path)
+	}
+}
