@@ -148,7 +148,9 @@ func (v *verb) complete(c *cli.Context) {
 		return
 	}
 	if f, ok := find(v.flags, strings.TrimLeft(last, "-")).(*cli.GenericFlag); ok {
-		fmt.Fprintln(c.App.Writer, strings.Join(f.Value.(*choice).from, "\n"))
+		if words, ok := f.Value.(*choice); ok {
+			fmt.Fprintln(c.App.Writer, strings.Join(words.from, "\n"))
+		}
 		return
 	}
 	completeFlags(c, last, slices.Concat(v.flags, []cli.Flag{cli.HelpFlag}, c.App.Flags))

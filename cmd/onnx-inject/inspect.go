@@ -34,7 +34,7 @@ func inspect(c *call) error {
 	if c.Bool("text") && (c.Bool("json") || c.Bool("why")) {
 		return usagef("inspect: --text goes without --json and --why")
 	}
-	o, err := open(c, c.args[0])
+	o, err := open(c.args[0])
 	if err != nil {
 		return err
 	}
@@ -152,10 +152,7 @@ func describe(o *opened, l *models.Layout, man *models.Manifest) *description {
 		Layers: l.Layers, Heads: l.Heads, DHead: l.DHead, DModel: l.DModel, Vocab: l.Vocab, NCtx: l.NCtx,
 		Merged: len(l.Bodies) > 1, Sites: sitesOf(l), Ports: []models.ManifestPort{}, Baked: []models.Baked{},
 		Inputs: signatures(o.model.Graph.Inputs()), Outputs: signatures(o.model.Graph.Outputs()), Weights: weightsOf(o.model),
-		Config: o.folder.ConfigFile, Tokenizer: o.folder.TokenizerDir, Others: o.folder.Others, Source: man,
-	}
-	for g := range o.model.Graphs() {
-		d.Nodes += len(g.Nodes())
+		Config: o.folder.ConfigFile, Tokenizer: o.folder.TokenizerDir, Others: o.folder.Others, Source: man, Nodes: countNodes(o.model),
 	}
 	for _, layer := range l.Bodies[0].Layers {
 		d.Parallel = d.Parallel || layer.ResidMid == nil

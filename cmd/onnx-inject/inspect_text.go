@@ -31,6 +31,9 @@ func (d *description) print(p *printer) {
 	default:
 		facts = append(facts, []span{text("tokenizer"), styled(dim, "none beside the file: run and encode need one")})
 	}
+	if len(d.Others) > 0 {
+		facts = append(facts, []span{text("not taken"), text("%s", strings.Join(d.Others, ", "))})
+	}
 	for _, b := range d.Baked {
 		facts = append(facts, []span{text("baked"), styled(green, "%s at layer %d, tau %v", memoryName(b.Text), b.Layer, b.Tau)})
 	}

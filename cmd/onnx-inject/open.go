@@ -14,13 +14,10 @@ type opened struct {
 }
 
 // open reads the MODEL of a command line: the graph, no weights.
-func open(c *call, path string) (*opened, error) {
+func open(path string) (*opened, error) {
 	folder, err := models.OpenFolder(path)
 	if err != nil {
 		return nil, refused(err)
-	}
-	if len(folder.Others) > 0 {
-		c.note("taking %s; the folder has %d more: name the file to take another", folder.Model, len(folder.Others))
 	}
 	m, err := graph.Load(folder.Model)
 	if err != nil {

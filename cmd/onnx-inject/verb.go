@@ -123,7 +123,7 @@ func badValue(flags []cli.Flag) cli.OnUsageErrorFunc {
 		case *cli.BoolFlag:
 			why = "want true or false"
 		}
-		return usagef("flag %s: %s: got %s", dashed(m[2]), why, m[1])
+		return usagef("flag %s: %s, got %s", dashed(m[2]), why, m[1])
 	}
 }
 
@@ -143,7 +143,17 @@ func (c *choice) Set(s string) error {
 	return nil
 }
 
-// oneOf makes a flag that takes one of a few words, the first unless told otherwise.
+// texts is the value of a flag that may stand several times.
+type texts []string
+
+func (t *texts) String() string { return strings.Join(*t, ",") }
+
+func (t *texts) Set(s string) error {
+	*t = append(*t, s)
+	return nil
+}
+
+// oneOf makes a flag that takes one of a few words, the first unless told otherwise. usage names the word in backquotes.
 func oneOf[T ~string](name, usage string, from []T) cli.Flag {
 	c := &choice{}
 	for _, w := range from {

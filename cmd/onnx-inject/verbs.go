@@ -4,8 +4,16 @@ package main
 // the verbs in this order.
 func verbs() []*verb {
 	return []*verb{
-		inspectVerb(), // what a file is, and what can be reached in it
-		versionVerb(), // what this program was built from
-		helpVerb(),    // this table
+		demoVerb(),       // the built-in model: see the effect without a download
+		inspectVerb(),    // what a file is, and what can be reached in it
+		rewriteVerb(),    // write a patched copy
+		runVerb(),        // one prompt before and after a memory
+		verifyVerb(),     // is the patched copy the original, when tau is 0?
+		encodeVerb(),     // a memory as a file
+		ortVerb(),        // the ONNX Runtime library
+		completionVerb(), // for shells
+		manVerb(),        // the manual page
+		versionVerb(),    // what this program was built from
+		helpVerb(),       // this table
 	}
 }

@@ -1,0 +1,97 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/vector"
+)
+
+func encodeVerb() *verb {
+	return &verb{
+		name: "encode", args: "MODEL", usage: "make a memory vector of a text and write it to a file",
+		doc: `Writes the vector [d_model] that run and rewrite --bake would inject for the text. The ending of OUT says the format:
+.npy holds the numbers only; .safetensors and .gguf hold the text, the encoding, the convention and the layer too.
+The encodings unembed and embed read the weights and run nothing; layer runs the model and wants --layer.`,
+		example: "onnx-inject encode onnx-inject-demo --text Mongolia -o onnx-inject-demo/mongolia.safetensors",
+		flags: slices.Concat([]cli.Flag{
+			outFlag("the vector"),
+			&cli.StringFlag{Name: "text", Usage: "what the memory says"},
+			&cli.StringFlag{Name: "layer", Usage: "layer `L` that the memory is meant for; -1 is the last"},
+			boolFlag("force", "replace OUT"),
+			jsonFlag(),
+		}, encodingFlags(), hostFlags()),
+		run: encodeText,
+	}
+}
+
+func encodeText(c *call) error {
+	out := c.String("out")
+	enc, conv := chosen[models.Encoding](c, "encoding"), chosen[models.Convention](c, "convention")
+	switch {
+	case c.String("text") == "":
+		return usagef("encode: want --text TEXT")
+	case out == "":
+		return usagef("encode: want -o OUT")
+	case !slices.Contains(vector.Extensions(), filepath.Ext(out)):
+		return usagef("flag -o %s: want a name that ends in %s", quote(out), strings.Join(vector.Extensions(), ", "))
+	case enc == models.EncodingLayer && !c.IsSet("layer"):
+		return usagef("encode: --encoding layer wants --layer L")
+	}
+	o, err := open(c.args[0])
+	if err != nil {
+		return err
+	}
+	l, err := o.locate()
+	if err != nil {
+		return err
+	}
+	layer := 0
+	if c.IsSet("layer") {
+		if layer, err = oneLayer(c.String("layer"), l); err != nil {
+			return err
+		}
+	}
+	data, err := encode(c, o, l, c.String("text"), enc, conv, layer)
+	if err != nil {
+		return err
+	}
+	v := &vector.Vector{Name: "memory", Data: data, Meta: map[string]string{
+		vector.MetaText: c.String("text"), vector.MetaEncoding: string(enc), vector.MetaConvention: string(conv),
+		vector.MetaModel: filepath.Base(o.folder.Model),
+	}}
+	if c.IsSet("layer") {
+		v.Meta[vector.MetaLayer] = strconv.Itoa(layer)
+	}
+	if err := vector.Write(out, v, c.Bool("force")); err != nil {
+		return unwritten(err)
+	}
+	if c.Bool("json") {
+		return c.out.json(struct {
+			Path       string            `json:"path"`
+			Text       string            `json:"text"`
+			Encoding   models.Encoding   `json:"encoding"`
+			Convention models.Convention `json:"convention"`
+			DModel     int               `json:"d_model"`
+			Norm       number            `json:"norm"`
+		}{out, c.String("text"), enc, conv, len(data), number(norm(data))})
+	}
+	c.out.line(styled(bold, "%s", out), text(": %s, %s, %s: %d numbers, norm %s", quote(c.String("text")), enc, conv, len(data), fmt.Sprintf("%.4g", norm(data))))
+	return nil
+}
+
+// norm is the length of a vector.
+func norm(v []float32) float64 {
+	sum := 0.0
+	for _, x := range v {
+		sum += float64(x) * float64(x)
+	}
+	return math.Sqrt(sum)
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/vector"
+	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/ort"
+	"github.com/onnx-inject/onnx-inject/runtime/ort/lib"
+	"github.com/onnx-inject/onnx-inject/runtime/steer"
+)
+
+// memory is what the flags say about a memory: a text or a file, where it goes, and how large.
+type memory struct {
+	text       string
+	vector     []float32 // from a file; nil for a text
+	source     models.Baked
+	encoding   models.Encoding
+	convention models.Convention
+	tau        float64
+}
+
+// encodingFlags say how a text becomes a vector.
+func encodingFlags() []cli.Flag {
+	return []cli.Flag{
+		oneOf("encoding", "`ENCODING` of the text", models.Encodings),
+		oneOf("convention", "`CONVENTION` that the vector is in", models.Conventions),
+	}
+}
+
+// memoryFlags are those of the verbs that inject a memory.
+func memoryFlags() []cli.Flag {
+	return append([]cli.Flag{
+		&cli.StringFlag{Name: "memory", Usage: "the memory as `TEXT`"},
+		&cli.StringFlag{Name: "vector", Usage: "the memory as a vector: `FILE` that ends in .npy, .safetensors or .gguf", TakesFile: true},
+		&cli.StringFlag{Name: "layer", Usage: "layer `L` that the memory is added to; -1 is the last"},
+		&cli.Float64Flag{Name: "tau", Usage: "magnitude `T` of the memory", Value: 1},
+	}, encodingFlags()...)
+}
+
+// hostFlags say what a model runs on.
+func hostFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "device", Usage: "run on `DEVICE`: cpu, cuda or cuda:N", Value: "cpu"},
+		&cli.IntFlag{Name: "threads", Usage: "use `N` threads; 0 is one for each core"},
+	}
+}
+
+// readMemory reads the flags. It returns nil when they name no memory.
+func readMemory(c *call) (*memory, error) {
+	m := &memory{
+		text: c.String("memory"), tau: c.Float64("tau"),
+		encoding: chosen[models.Encoding](c, "encoding"), convention: chosen[models.Convention](c, "convention"),
+	}
+	file := c.String("vector")
+	switch {
+	case math.IsNaN(m.tau) || math.IsInf(m.tau, 0):
+		return nil, usagef("flag --tau: want a finite number, got %v", m.tau)
+	case c.IsSet("memory") && c.IsSet("vector"):
+		return nil, usagef("--memory and --vector exclude each other: a memory is a text or a file")
+	case c.IsSet("memory") && m.text == "":
+		return nil, usagef("flag --memory: the text is empty")
+	case c.IsSet("vector"):
+		v, err := vector.Read(file)
+		if err != nil {
+			return nil, refused(err)
+		}
+		m.vector = v.Data
+		m.source.Text = v.Meta[vector.MetaText]
+		m.source.Encoding = models.Encoding(v.Meta[vector.MetaEncoding])
+		m.source.Convention = models.Convention(v.Meta[vector.MetaConvention])
+		return m, nil
+	case c.IsSet("memory"):
+		m.source = models.Baked{Text: m.text, Encoding: m.encoding, Convention: m.convention}
+		return m, nil
+	}
+	return nil, nil
+}
+
+// fits refuses a vector of another width than the model's.
+func (m *memory) fits(l *models.Layout) error {
+	if m.vector != nil && len(m.vector) != l.DModel {
+		return refused(fmt.Errorf("the vector has %d numbers, d_model is %d: it was made for another model", len(m.vector), l.DModel))
+	}
+	return nil
+}
+
+// encode makes the vector of a text. Only the layer encoding runs the model.
+func encode(c *call, o *opened, l *models.Layout, text string, enc models.Encoding, conv models.Convention, layer int) ([]float32, error) {
+	if enc != models.EncodingLayer {
+		ids, err := o.tokens(text)
+		if err != nil {
+			return nil, err
+		}
+		v, err := l.MemoryVector(ids, enc, conv)
+		return v, refused(err)
+	}
+	m, err := openSteer(c, o)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	v, err := m.Encode(c.ctx, text, enc, conv, layer)
+	return v, refused(err)
+}
+
+// openSteer loads the model on the host that the flags ask for.
+func openSteer(c *call, o *opened) (*steer.Model, error) {
+	if _, err := o.folder.Tokenizer(); err != nil { // before seconds go into loading the model
+		return nil, refused(err)
+	}
+	host, options, err := hostOf(c)
+	if err != nil {
+		return nil, err
+	}
+	m, err := steer.Open(c.ctx, host, o.folder.Model, options)
+	return m, refused(err)
+}
+
+// hostOf reads the flags about the host and loads its library.
+func hostOf(c *call) (runtime.Host, runtime.Options, error) {
+	var o runtime.Options
+	var err error
+	if device := c.String("device"); device != "" {
+		if o.Device, err = runtime.ParseDevice(device); err != nil {
+			return nil, o, usagef("flag --device: %w", err)
+		}
+	}
+	if o.Threads = c.Int("threads"); o.Threads < 0 {
+		return nil, o, usagef("flag --threads: want 0 or more, got %d", o.Threads)
+	}
+	flavor := lib.CPU
+	if o.Device.CUDA {
+		flavor = lib.CUDA
+	}
+	found, err := lib.Find(c.String("ort-lib"), flavor)
+	if err != nil {
+		return nil, o, refused(err)
+	}
+	return ort.Host{Lib: found.Path}, o, nil
+}

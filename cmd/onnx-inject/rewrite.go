@@ -1,0 +1,161 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/rewrite"
+)
+
+func rewriteVerb() *verb {
+	var kinds []string
+	for _, k := range rewrite.Kinds {
+		kinds = append(kinds, "  "+k.Name()+strings.Repeat(" ", 12-len(k.Name()))+k.Doc())
+	}
+	return &verb{
+		name: "rewrite", args: "MODEL", usage: "write a patched copy: outputs that show, inputs that steer",
+		doc: `Writes a copy of the model with ports: outputs for what the layers compute, and for each injected layer two inputs,
+memory [batch, pos, d_model] and tau [batch, pos, 1]. With --bake the memory becomes part of the file instead, and
+the inputs and outputs stay as they are. What was done is recorded in the file, under the key onnx-inject.
+
+--expose takes KIND[@LAYERS], several with commas between: z@0-3,7,result is z at layers 0 to 3 and 7, and result at
+all of them. The kinds:
+
+` + strings.Join(kinds, "\n") + `
+
+--weights says where the weights of the copy lie: ref points into the original's files, which must stay in the same
+folder; copy writes one data file beside the copy; embed makes one file of everything, up to 2 GiB; auto is ref in
+the folder of the weights, else embed under 1 GiB, else copy.
+
+OUT may be an existing folder: the copy gets the name of the original there. Without --force nothing is replaced, and
+the original itself never is. The copy appears whole or not at all.`,
+		example: "onnx-inject rewrite onnx-inject-demo -o onnx-inject-demo/heads.onnx --expose result,pattern@-1 --inject all",
+		flags: append([]cli.Flag{
+			outFlag("the copy"),
+			&cli.GenericFlag{Name: "expose", Usage: "add outputs: `KIND[@LAYERS],…`", Value: &texts{}},
+			&cli.StringFlag{Name: "inject", Usage: "add memory and tau inputs at `LAYERS`"},
+			oneOf("weights", "`MODE` of the weights", graph.WeightsModes),
+			boolFlag("prefill", "drop the cache: whole prompts in, logits out"),
+			boolFlag("last-logits", "unembed the last position only"),
+			boolFlag("bake", "make a memory part of the file: needs --layer and --memory or --vector"),
+			boolFlag("force", "replace OUT"),
+			jsonFlag(),
+		}, memoryFlags()...),
+		run: rewriteModel,
+	}
+}
+
+func outFlag(what string) cli.Flag {
+	return &cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write " + what + " to `OUT`", TakesFile: true}
+}
+
+// rewriteFlags is what the flags ask for, as far as it can be told without the model.
+type rewriteFlags struct {
+	out     string
+	weights graph.Weights
+	expose  []exposed
+	memory  *memory // to bake
+}
+
+func readRewriteFlags(c *call) (*rewriteFlags, error) {
+	f := &rewriteFlags{out: c.String("out"), weights: chosen[graph.Weights](c, "weights")}
+	var err error
+	if f.expose, err = parseExpose(*c.Generic("expose").(*texts)); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"layer", "tau", "memory", "vector", "encoding", "convention"} {
+		if c.IsSet(name) && !c.Bool("bake") {
+			return nil, hintf(usagef("rewrite: --%s wants --bake beside it", name), "--bake makes a memory part of the file; --inject adds inputs for one")
+		}
+	}
+	if f.memory, err = readMemory(c); err != nil {
+		return nil, err
+	}
+	switch {
+	case len(f.expose) == 0 && !c.IsSet("inject") && !c.Bool("bake") && !c.Bool("prefill") && !c.Bool("last-logits"):
+		return nil, hintf(usagef("rewrite: nothing to do: want at least one of --expose, --inject, --bake, --prefill, --last-logits"),
+			"onnx-inject rewrite %s -o OUT --expose result --inject all", c.args[0])
+	case f.out == "":
+		return nil, usagef("rewrite: want -o OUT")
+	case c.Bool("bake") && f.memory == nil:
+		return nil, usagef("rewrite: --bake wants --memory TEXT or --vector FILE")
+	case c.Bool("bake") && !c.IsSet("layer"):
+		return nil, usagef("rewrite: --bake wants --layer L")
+	}
+	return f, nil
+}
+
+func rewriteModel(c *call) error {
+	f, err := readRewriteFlags(c)
+	if err != nil {
+		return err
+	}
+	o, err := open(c.args[0])
+	if err != nil {
+		return err
+	}
+	l, err := o.locate()
+	if err != nil {
+		return err
+	}
+	if st, err := os.Stat(f.out); err == nil && st.IsDir() {
+		f.out = filepath.Join(f.out, filepath.Base(o.folder.Model))
+	}
+	req, err := f.request(c, o, l)
+	if err != nil {
+		return err
+	}
+	r := &rewritten{NodesBefore: countNodes(o.model)}
+	if r.Manifest, _, err = rewrite.Apply(o.model, l, req); err != nil {
+		return refused(err)
+	}
+	r.NodesAfter = countNodes(o.model)
+	r.Ports = added(r.Manifest, req)
+	if r.Saved, err = rewrite.Save(o.model, r.Manifest, f.out, f.weights, c.Bool("force")); err != nil {
+		return refused(err) // unless it is about writing, which exitCode sees
+	}
+	r.WeightsWhy = weightsWhy(f.weights, r.Weights)
+	if copied, err := models.OpenFolder(f.out); err == nil && copied.TokenizerDir == "" && o.folder.TokenizerDir != "" {
+		c.note("run and encode want a tokenizer: put the files of %s beside the copy", o.folder.TokenizerDir)
+	}
+	if c.Bool("json") {
+		return c.out.json(r)
+	}
+	r.print(c.out, o.folder.Model)
+	return nil
+}
+
+// request counts out layers and makes the vector to bake.
+func (f *rewriteFlags) request(c *call, o *opened, l *models.Layout) (req rewrite.Request, err error) {
+	req.Prefill, req.LastLogits = c.Bool("prefill"), c.Bool("last-logits")
+	if req.Expose, err = exposeRequests(f.expose, l); err != nil {
+		return req, err
+	}
+	if c.IsSet("inject") {
+		if req.Inject, err = models.ParseLayers(c.String("inject"), l.Layers); err != nil {
+			return req, usagef("flag --inject: %w", err)
+		}
+	}
+	if f.memory == nil {
+		return req, nil
+	}
+	m := f.memory
+	b := rewrite.Bake{Baked: m.source, Vector: m.vector}
+	b.Tau = m.tau
+	if b.Layer, err = oneLayer(c.String("layer"), l); err != nil {
+		return req, err
+	}
+	if err := m.fits(l); err != nil {
+		return req, err
+	}
+	if b.Vector == nil {
+		b.Vector, err = encode(c, o, l, m.text, m.encoding, m.convention, b.Layer)
+	}
+	req.Bake = append(req.Bake, b)
+	return req, err
+}

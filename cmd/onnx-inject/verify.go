@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/onnx-inject/onnx-inject/runtime/steer"
+)
+
+func verifyVerb() *verb {
+	return &verb{
+		name: "verify", args: "PATCHED", usage: "is the patched copy the original when tau is 0?",
+		doc: `Runs a patched copy and its original and holds the copy to what it promises: with tau = 0 every output of the original
+is the same, the heads add up to the output of attention, and a memory has an effect at each layer that takes one.
+The numbers are printed, and the exit code is 4 when a check fails.
+
+The original is found by the name that the copy recorded, in the copy's folder, unless --against names it.`,
+		example: "onnx-inject verify onnx-inject-demo/heads.onnx --against onnx-inject-demo",
+		flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "against", Usage: "the `ORIGINAL`: a file or folder", TakesFile: true},
+			jsonFlag(),
+		}, hostFlags()...),
+		run: verifyModel,
+	}
+}
+
+func verifyModel(c *call) error {
+	o, err := open(c.args[0])
+	if err != nil {
+		return err
+	}
+	original := c.String("against")
+	if c.IsSet("against") {
+		against, err := open(original)
+		if err != nil {
+			return err
+		}
+		original = against.folder.Model
+	}
+	host, options, err := hostOf(c)
+	if err != nil {
+		return err
+	}
+	r, err := steer.Verify(c.ctx, host, o.folder.Model, original, options)
+	if err != nil {
+		return refused(err)
+	}
+	if c.Bool("json") {
+		err = c.out.json(r)
+	} else {
+		printReport(c.out, r)
+	}
+	if err == nil && !r.OK {
+		failed := 0
+		for _, k := range r.Checks {
+			if !k.OK {
+				failed++
+			}
+		}
+		err = coded{fmt.Errorf("verify %s: %d of %d checks failed", o.folder.Model, failed, len(r.Checks)), exitFailed}
+	}
+	return err
+}
+
+func printReport(p *printer, r *steer.Report) {
+	p.line(styled(bold, "%s", r.Patched), text(" against %s on %s", r.Original, r.Device))
+	var rows [][]span
+	for _, k := range r.Checks {
+		mark := styled(green, "ok")
+		if !k.OK {
+			mark = styled(red, "FAILED")
+		}
+		at := "all"
+		if k.Layer >= 0 {
+			at = fmt.Sprintf("layer %d", k.Layer)
+		}
+		rows = append(rows, []span{mark, text("%s", k.Name), text("%s", at), text("%.3g", k.Got), text("want %s", k.Want), styled(dim, "%s", k.Note)})
+	}
+	p.table(rows, 3)
+}
