@@ -1,0 +1,95 @@
+package rewrite
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+
+	onnx "github.com/owulveryck/onnx-go"
+	"github.com/owulveryck/onnx-go/backend/x/gorgonnx"
+	"gorgonia.org/tensor"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+)
+
+// onnx-go cannot run a GPT-2, but it runs the part that we insert: Mul and Add, cut out of a patched model. Its sum is an
+// independent witness that attn_out' = attn_out + tau * memory.
+func TestInsertedNodesInOnnxGo(t *testing.T) {
+	m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
+	attn := l.Bodies[0].Layers[1].AttnOut[0]
+	if _, _, err := Apply(m, l, Request{Inject: []int{1}}); err != nil {
+		t.Fatal(err)
+	}
+	join := l.Bodies[0].Layers[1].Join
+	injected := join.Node.In(join.Slot)
+	memory, tau := m.Graph.Lookup(models.PortMemory.Name(1)), m.Graph.Lookup(models.PortTau.Name(1))
+	e := m.Edit()
+	e.Retype(attn, graph.TensorType(graph.Float32, nil, nil, l.DModel)) // the exporter declares no inner types
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	part, err := graph.Extract(m, []*graph.Value{attn, memory, tau}, []*graph.Value{injected})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(part.Graph.Nodes()); n != 2 {
+		t.Fatalf("%d nodes were inserted, want Mul and Add", n)
+	}
+	// onnx-go wants fixed shapes: 5 positions of 32 numbers.
+	const pos, d = 5, 32
+	e = part.Edit()
+	for i, v := range part.Graph.Inputs() {
+		e.Retype(v, graph.TensorType(graph.Float32, [][]any{{pos, d}, {1, d}, {1, 1}}[i]...))
+	}
+	e.Retype(part.Graph.Outputs()[0], graph.TensorType(graph.Float32, pos, d))
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "inserted.onnx")
+	if _, err := graph.Save(part, path, graph.Embed, false); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend := gorgonnx.NewGraph()
+	other := onnx.NewModel(backend)
+	if err := other.UnmarshalBinary(data); err != nil {
+		t.Fatal(err)
+	}
+	r := rand.New(rand.NewPCG(5, 6))
+	random := func(n int) []float32 {
+		out := make([]float32, n)
+		for i := range out {
+			out[i] = float32(r.NormFloat64())
+		}
+		return out
+	}
+	x, v, scale := random(pos*d), random(d), []float32{2.5}
+	feed := map[string]tensor.Tensor{
+		attn.Name():   tensor.New(tensor.WithShape(pos, d), tensor.WithBacking(append([]float32(nil), x...))),
+		memory.Name(): tensor.New(tensor.WithShape(1, d), tensor.WithBacking(append([]float32(nil), v...))),
+		tau.Name():    tensor.New(tensor.WithShape(1, 1), tensor.WithBacking(append([]float32(nil), scale...))),
+	}
+	for i, in := range part.Graph.Inputs() {
+		if err := other.SetInput(i, feed[in.Name()]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := backend.Run(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := other.GetOutputTensors()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := out[0].Data().([]float32)
+	for i := range x {
+		if want := x[i] + v[i%d]*scale[0]; got[i] != want {
+			t.Fatalf("element %d is %v, want %v", i, got[i], want)
+		}
+	}
+}
