@@ -32,7 +32,7 @@ class Worst:
 
     def see(self, value, where):
         self.count += 1
-        if not value <= self.value:  # NaN counts
+        if not np.isnan(self.value) and not value <= self.value:  # a NaN is the worst there is
             self.value, self.where = float(value), where
 
     def line(self, what):
