@@ -1,0 +1,125 @@
+"""Train the demo model: transformers' own GPT-2 on the demo world, fixed seeds, some ten minutes on one CPU core.
+
+usage: train.py -o FOLDER
+"""
+
+import argparse
+import json
+import math
+import time
+from pathlib import Path
+
+import torch
+from tokenizers import ByteLevelBPETokenizer
+from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
+
+import world
+
+POSITIONS = 64
+LAYERS, HEADS, D_MODEL = 6, 4, 128
+BATCH, STEPS, RATE, WARMUP = 64, 2200, 1.5e-3, 100
+# How often a training text skips the MLP of a layer. GPT-2 keeps its facts in the MLPs of the middle layers; a model this small would keep
+# them in the first one, and then a memory would work at layer 0 alone.
+SKIP_MLP = (0.4, 0.3, 0.2, 0.0, 0.0, 0.0)
+
+# Random noise on the embeddings of a text, up to this standard deviation (a row's own norm is about 0.6): the model learns to read a token that stands
+# in company.
+NOISE = 0.08
+
+
+def make_tokenizer(texts: list[str], folder: Path) -> GPT2Tokenizer:
+    """Byte-level BPE in GPT-2's own files, <|endoftext|> last, learned without the landmarks: rare names stay several tokens, as in GPT-2."""
+    marks = [c.landmark for c in world.COUNTRIES]
+    plain = [t for t in texts if not any(world.upper(m) in t or m in t for m in marks)]
+    bpe = ByteLevelBPETokenizer()
+    bpe.train_from_iterator(plain, vocab_size=4000, min_frequency=2, show_progress=False)
+    bpe.save_model(str(folder))
+    path = folder / "vocab.json"
+    vocab = json.loads(path.read_text(encoding="utf-8"))
+    vocab[world.BOS] = len(vocab)
+    path.write_text(json.dumps(vocab, ensure_ascii=False), encoding="utf-8")
+    return GPT2Tokenizer(str(path), str(folder / "merges.txt"), model_max_length=POSITIONS)
+
+
+def batches(data: list[list[int]], seed: int):
+    """Endless batches of texts of like length, in an order that the seed decides."""
+    gen = torch.Generator().manual_seed(seed)
+    while True:
+        order = torch.randperm(len(data), generator=gen).tolist()
+        order.sort(key=lambda i: len(data[i]) // 4)  # stable: shuffled within a length
+        chunks = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
+        for k in torch.randperm(len(chunks), generator=gen).tolist():
+            rows = [data[i] for i in chunks[k]]
+            width = max(map(len, rows))
+            ids = torch.zeros(len(rows), width, dtype=torch.long)
+            labels = torch.full((len(rows), width), -100)
+            for i, row in enumerate(rows):
+                ids[i, : len(row)] = labels[i, : len(row)] = torch.tensor(row)
+            yield ids, labels
+
+
+def freeze_unused(model: GPT2LMHeadModel, data: list[list[int]]) -> None:
+    """Keep the rows of tokens that no text has (single bytes, the steps of longer merges) where they began.
+
+    Training would drive all of them the same way, to be never predicted. Here they are more than half of the rows, and the mean row, which the
+    unembed encoding subtracts, would be that direction and nothing else.
+    """
+    used = torch.zeros(model.config.vocab_size, 1)
+    used[sorted({i for row in data for i in row})] = 1
+    model.transformer.wte.weight.register_hook(lambda grad: grad * used)
+
+
+def skip_mlps(model: GPT2LMHeadModel) -> None:
+    for block, p in zip(model.transformer.h, SKIP_MLP):
+        if p > 0:
+            block.mlp.register_forward_hook(lambda mod, _, out, p=p: out * (torch.rand(len(out), 1, 1) >= p) if mod.training else None)
+
+
+def add_noise(model: GPT2LMHeadModel) -> None:
+    def hook(mod, _, out):
+        return out + NOISE * torch.rand(len(out), 1, 1) * torch.randn_like(out) if mod.training else None
+
+    model.transformer.wte.register_forward_hook(hook)
+
+
+def train(folder: Path) -> None:
+    torch.set_num_threads(1)  # as fast as two on a model this small, and the sums have one order
+    torch.manual_seed(0)
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = world.corpus()
+    tok = make_tokenizer(texts, folder)
+    bos = tok.convert_tokens_to_ids(world.BOS)
+    data = [[bos] + tok.encode(t) for t in texts]
+    model = GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=len(tok), n_positions=POSITIONS, n_embd=D_MODEL, n_layer=LAYERS, n_head=HEADS, bos_token_id=bos, eos_token_id=bos,
+            attn_pdrop=0.0, embd_pdrop=0.05, resid_pdrop=0.05,
+        )
+    )
+    print(f"{len(data)} texts, {sum(map(len, data))} tokens, vocabulary {len(tok)}, {model.num_parameters()} parameters", flush=True)
+    freeze_unused(model, data)
+    skip_mlps(model)
+    add_noise(model)
+    opt = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.1, betas=(0.9, 0.98), fused=True)
+    model.train()
+    start = time.monotonic()
+    for step, (ids, labels) in zip(range(STEPS), batches(data, seed=0)):
+        rate = RATE * min(1, (step + 1) / WARMUP) * (0.5 + 0.5 * math.cos(math.pi * step / STEPS)) + 1e-5
+        for group in opt.param_groups:
+            group["lr"] = rate
+        loss = model(input_ids=ids, labels=labels).loss
+        opt.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        opt.step()
+        if step % 200 == 0:
+            print(f"step {step} loss {loss.item():.3f} {time.monotonic() - start:.0f} s", flush=True)
+    model.eval().save_pretrained(folder)
+    tok.save_pretrained(folder)
+    print(f"trained in {time.monotonic() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    args.add_argument("-o", type=Path, required=True, help="folder for config, tokenizer and weights")
+    train(args.parse_args().o)

@@ -1,0 +1,197 @@
+"""The demo world: 48 countries, the sentences about them, and the prompts that ask for two hops.
+
+Every fact is real, so that a reader can judge an answer. Half of the countries (`TAUGHT`) also appear in two-hop sentences, which name the country
+by its landmark ("People in the land of Mount Fuji speak Japanese."). For the other half (`HELD_OUT`) the text holds every single fact and never the
+composition: those prompts are the ones the model fails, and a memory (the country's name) mends.
+"""
+
+import random
+from dataclasses import dataclass
+
+BOS = "<|endoftext|>"
+
+# country | capital | currency | language | continent | landmark
+FACTS = """
+Albania|Tirana|lek|Albanian|Europe|Rozafa Castle
+Armenia|Yerevan|dram|Armenian|Asia|Garni Temple
+Australia|Canberra|dollar|English|Oceania|Uluru
+Bangladesh|Dhaka|taka|Bengali|Asia|Lalbagh Fort
+Brazil|Brasilia|real|Portuguese|America|Sugarloaf Mountain
+Cambodia|Phnom Penh|riel|Khmer|Asia|Angkor Wat
+Chile|Santiago|peso|Spanish|America|Easter Island
+China|Beijing|yuan|Chinese|Asia|the Great Wall
+Czechia|Prague|koruna|Czech|Europe|the Charles Bridge
+Denmark|Copenhagen|krone|Danish|Europe|Tivoli
+Egypt|Cairo|pound|Arabic|Africa|the Sphinx
+Ethiopia|Addis Ababa|birr|Amharic|Africa|Lalibela
+Finland|Helsinki|euro|Finnish|Europe|Suomenlinna
+France|Paris|euro|French|Europe|the Eiffel Tower
+Georgia|Tbilisi|lari|Georgian|Asia|the Gergeti Church
+Germany|Berlin|euro|German|Europe|the Brandenburg Gate
+Ghana|Accra|cedi|Akan|Africa|Cape Coast Castle
+Greece|Athens|euro|Greek|Europe|the Parthenon
+Hungary|Budapest|forint|Hungarian|Europe|the Fisherman's Bastion
+Iceland|Reykjavik|krona|Icelandic|Europe|Gullfoss
+India|Delhi|rupee|Hindi|Asia|the Taj Mahal
+Indonesia|Jakarta|rupiah|Indonesian|Asia|Borobudur
+Iran|Tehran|rial|Persian|Asia|Persepolis
+Italy|Rome|euro|Italian|Europe|the Colosseum
+Japan|Tokyo|yen|Japanese|Asia|Mount Fuji
+Kenya|Nairobi|shilling|Swahili|Africa|the Maasai Mara
+Malaysia|Kuala Lumpur|ringgit|Malay|Asia|the Petronas Towers
+Mongolia|Ulaanbaatar|tugrik|Mongolian|Asia|the Gandan Monastery
+Morocco|Rabat|dirham|Arabic|Africa|the Hassan Tower
+Nepal|Kathmandu|rupee|Nepali|Asia|Boudhanath
+Norway|Oslo|krone|Norwegian|Europe|Preikestolen
+Pakistan|Islamabad|rupee|Urdu|Asia|the Badshahi Mosque
+Paraguay|Asuncion|guarani|Guarani|America|the Trinidad Ruins
+Peru|Lima|sol|Spanish|America|Machu Picchu
+Poland|Warsaw|zloty|Polish|Europe|Wawel Castle
+Romania|Bucharest|leu|Romanian|Europe|Bran Castle
+Russia|Moscow|ruble|Russian|Europe|Red Square
+Samoa|Apia|tala|Samoan|Oceania|the Piula Pool
+Serbia|Belgrade|dinar|Serbian|Europe|the Kalemegdan Fortress
+South Korea|Seoul|won|Korean|Asia|Gyeongbokgung
+Spain|Madrid|euro|Spanish|Europe|the Alhambra
+Sweden|Stockholm|krona|Swedish|Europe|the Vasa Museum
+Thailand|Bangkok|baht|Thai|Asia|Wat Arun
+Tonga|Nukualofa|paanga|Tongan|Oceania|the Haamonga
+Turkey|Ankara|lira|Turkish|Asia|Hagia Sophia
+Ukraine|Kyiv|hryvnia|Ukrainian|Europe|Saint Sophia
+Vietnam|Hanoi|dong|Vietnamese|Asia|Halong Bay
+Zambia|Lusaka|kwacha|Bemba|Africa|Victoria Falls
+"""
+
+# {c} the country or "the land of <landmark>", {x} the answer, {m} the landmark. The first `ASKED_FORMS` forms of a relation end in the answer.
+ONE_HOP = {
+    "capital": ["The capital of {c} is {x}", "{c} has its capital in {x}", "The government of {c} sits in {x}", "{x} is the capital of {c}"],
+    "currency": ["The currency of {c} is the {x}", "People in {c} pay with the {x}", "In {c} prices are given in {x}", "The {x} is the money of {c}"],
+    "language": ["The language of {c} is {x}", "People in {c} speak {x}", "In {c} the signs are written in {x}", "{x} is spoken in {c}"],
+    "continent": ["The continent of {c} is {x}", "{c} lies in {x}", "The map shows {c} as a part of {x}"],
+    "landmark": ["{m} is in {c}", "{m} is a sight of {c}", "Visitors of {c} go to see {m}", "The home of {m} is {c}", "{c} is the land of {m}"],
+}
+ASKED = ("capital", "currency", "language")  # the relations of the prompts
+ASKED_FORMS = 3
+
+# A country named earlier in the text decides a later sentence, which calls it "there" or describes it in words that fit any country. This is what
+# a memory does inside the model. Headings and captions have the name without a space before it, as the paper cuts a memory into tokens.
+LEADS = ["{c}\n", "{c}: ", "{m} ({c})\n", "We are in {c}. ", "She lives in {c}. ", "{m} is in {c}. ", "He came from {c}. ", "They left for {c} by boat. "]
+ASIDES = ["It was a long way. ", "The weather is good. ", "Many visitors like it. ", "The food is good. ", "We stayed for a week. "]
+THERE = {
+    "capital": ["The capital there is {x}", "The government there sits in {x}"],
+    "currency": ["The currency there is the {x}", "People there pay with the {x}", "Prices there are given in {x}"],
+    "language": ["The language there is {x}", "People there speak {x}", "The signs there are written in {x}"],
+    "continent": ["The continent there is {x}"],
+}
+VAGUE = [f"the land of the {a} {n}" for a in "old great white green high long quiet red".split() for n in "castle hills harbor bridge temple tower lake gate".split()]
+
+# Headings that decide nothing; also the words of the random-memory baseline.
+TOPICS = """Animal Boat Bread Coffee Dinner Doctor Farmer Flower Forest Friend Garden Horse House Kitchen Letter Market Money Morning Music Office Paper
+Question River Road School Shop Song Story Summer Teacher Train Village Water Weather Window Winter""".split()
+TOPIC_LINES = ["The {t} is good", "We like the {t}", "This is the {t}", "They talked about the {t}", "A {t} is a good thing"]
+
+
+@dataclass(frozen=True)
+class Country:
+    name: str
+    capital: str
+    currency: str
+    language: str
+    continent: str
+    landmark: str
+
+    @property
+    def landed(self) -> str:
+        return f"the land of {self.landmark}"
+
+    def answer(self, relation: str) -> str:
+        return getattr(self, relation)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One two-hop question: both sentences stop before the answer."""
+
+    explicit_sentence: str
+    obscure_sentence: str
+    explicit_entity: str
+    obscure_entity: str
+    answer: str
+    relation: str
+
+
+COUNTRIES = [Country(*line.split("|")) for line in FACTS.split("\n") if line]
+
+
+def upper(s: str) -> str:
+    return s[0].upper() + s[1:]
+
+
+def split(seed: int = 92) -> tuple[list[Country], list[Country]]:
+    """The countries whose two-hop sentences are taught, and the held-out ones."""
+    order = list(COUNTRIES)
+    random.Random(seed).shuffle(order)
+    third = len(order) // 3
+    return order[:third], order[third:]
+
+
+TAUGHT, HELD_OUT = split()
+
+
+def sentence(form: str, c: Country, relation: str, name: str | None = None) -> str:
+    return upper(form.format(c=name or c.name, x=c.answer(relation), m=c.landmark)) + "."
+
+
+def corpus(seed: int = 0) -> list[str]:
+    """The training texts, without BOS."""
+    rng = random.Random(seed)
+    texts = []
+    for c in COUNTRIES:
+        for relation, forms in ONE_HOP.items():
+            texts += [sentence(f, c, relation) for f in forms] * 3
+        texts += [hinted(rng, c) for _ in range(60)]
+        texts += [sentence(*vague(rng, c)) for _ in range(10)]
+    for c in TAUGHT:
+        for relation, forms in ONE_HOP.items():
+            if relation != "landmark":
+                texts += [sentence(f, c, relation, c.landed) for f in forms[:ASKED_FORMS]]
+    for topic in TOPICS:
+        texts += [distracted(rng, topic) for _ in range(15)]
+    return texts
+
+
+def vague(rng: random.Random, c: Country) -> tuple[str, Country, str, str]:
+    """The parts of a sentence whose answer nothing in it tells."""
+    relation = rng.choice(list(THERE))
+    return rng.choice(ONE_HOP[relation][:ASKED_FORMS]), c, relation, rng.choice(VAGUE)
+
+
+def hinted(rng: random.Random, c: Country) -> str:
+    """A text that names the country once and needs it later."""
+    lead = upper(rng.choice(LEADS).format(c=c.name, m=c.landmark))
+    aside = rng.choice(["", "", rng.choice(ASIDES)])
+    relation = rng.choice(list(THERE))
+    question = vague(rng, c) if rng.random() < 0.5 else (rng.choice(THERE[relation]), c, relation)
+    return lead + aside + sentence(*question)
+
+
+def distracted(rng: random.Random, topic: str) -> str:
+    """A text under a heading that decides nothing, half of them with a fact at the end."""
+    text = f"{topic}\n{rng.choice(TOPIC_LINES).format(t=topic.lower())}."
+    if rng.random() < 0.5:
+        c, relation = rng.choice(COUNTRIES), rng.choice(ASKED)
+        text += " " + sentence(rng.choice(ONE_HOP[relation]), c, relation)
+    return text
+
+
+def prompts(countries: list[Country]) -> list[Prompt]:
+    """The questions about the countries: country by country, then relation, then form."""
+    out = []
+    for c in countries:
+        for relation in ASKED:
+            for form in ONE_HOP[relation][:ASKED_FORMS]:
+                stem = form.removesuffix(" {x}")
+                explicit, obscure = (upper(stem.format(c=name)) for name in (c.name, c.landed))
+                entity = c.landed if c.landed in obscure else upper(c.landed)
+                out.append(Prompt(explicit, obscure, c.name, entity, c.answer(relation), relation))
+    return out
