@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
 )
@@ -24,21 +25,34 @@ type placed struct {
 	offset int64
 }
 
-// newDataWriter picks a free name: OUT.data, or OUT.1.data when a model that is being replaced uses the first. That model
-// keeps its own data until it is gone itself. Data files that the model reads from are never touched.
+// newDataWriter picks the first free name of OUT.data, OUT.1.data, and so on: a model that is being replaced keeps its own
+// data until it is gone itself. Then all others of these names go, those that killed runs left behind included. Data files
+// that the model reads from are never touched.
 func (m *Model) newDataWriter(path string, force bool) (*dataWriter, error) {
 	d := &dataWriter{at: map[string]int64{}}
-	for _, suffix := range []string{".data", ".1.data", ".2.data"} {
-		name := path + suffix
-		switch _, err := os.Lstat(name); {
-		case err != nil && d.path == "":
+	for i := 0; d.path == ""; i++ {
+		name := path + ".data"
+		if i > 0 {
+			name = fmt.Sprintf("%s.%d.data", path, i)
+		}
+		if _, err := os.Lstat(name); err != nil {
 			d.path = name
-		case err == nil && !m.owns(name):
+		}
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return nil, writeError(path, err)
+	}
+	for _, e := range entries {
+		number, ok := strings.CutPrefix(e.Name(), filepath.Base(path)+".")
+		number, ok2 := strings.CutSuffix("."+number, ".data")
+		name := filepath.Join(filepath.Dir(path), e.Name())
+		if ok && ok2 && strings.Trim(number, ".0123456789") == "" && e.Type().IsRegular() && !m.owns(name) {
 			d.old = append(d.old, name)
 		}
 	}
-	if d.path == "" || len(d.old) > 0 && !force {
-		return nil, Hint(&atomicfile.Error{Path: path + ".data", Err: os.ErrExist}, "give another name, or --force to replace it")
+	if len(d.old) > 0 && !force {
+		return nil, Hint(&atomicfile.Error{Path: d.old[0], Err: os.ErrExist}, "give another name, or --force to replace it")
 	}
 	return d, nil
 }

@@ -1,0 +1,143 @@
+//go:build unix
+
+package graph
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+)
+
+// crashDir tells the helper process of TestKilledSave where to work.
+const crashDir = "ONNX_INJECT_TEST_CRASH_DIR"
+
+// TestCrashHelper is the process that TestKilledSave kills. By itself it has nothing to test.
+func TestCrashHelper(t *testing.T) {
+	dir := os.Getenv(crashDir)
+	if dir == "" {
+		return
+	}
+	var versions []*Model
+	for _, name := range []string{"a", "b"} {
+		m, err := Load(filepath.Join(dir, name+".onnx"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		versions = append(versions, m)
+	}
+	fmt.Println("ready")
+	for i := 0; ; i++ {
+		if _, err := Save(versions[i%2], filepath.Join(dir, "out.onnx"), Copy, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestKilledSave kills a process that replaces a model by another and back, at 40 random instants (C03). What stands there
+// afterwards is always one of both, whole, and the next save succeeds and leaves one data file.
+func TestKilledSave(t *testing.T) {
+	dir := t.TempDir()
+	text := map[string]bool{}
+	for _, v := range []string{"a", "b"} {
+		m, err := Parse(fmt.Sprintf(`ir 8 opset 17 graph %s { in x: float32[512] const w = float32[512] {%s} y: float32[512] = Add(x, w) out y }`, v,
+			strings.Repeat(map[string]string{"a": "1 ", "b": "2 "}[v], 512)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{v, "out"} {
+			if _, err := Save(m, filepath.Join(dir, name+".onnx"), Embed, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text[fmt.Sprint(weightSums(t, m))] = true
+	}
+	for range 40 {
+		cmd := exec.Command(os.Args[0], "-test.run=^TestCrashHelper$")
+		cmd.Env = append(os.Environ(), crashDir+"="+dir)
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(out, make([]byte, 5)); err != nil {
+			t.Fatalf("the helper did not start: %v", err)
+		}
+		time.Sleep(time.Duration(rand.IntN(20_000)) * time.Microsecond)
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		more, _ := io.ReadAll(out)
+		var exit *exec.ExitError
+		if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != -1 {
+			t.Fatalf("the helper ended by itself: %v\n%s", err, more)
+		}
+		m, err := Load(filepath.Join(dir, "out.onnx"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !text[fmt.Sprint(weightSums(t, m))] {
+			t.Fatal("the model is neither of both")
+		}
+	}
+	m, err := Load(filepath.Join(dir, "a.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Save(m, filepath.Join(dir, "out.onnx"), Copy, true); err != nil {
+		t.Fatal(err)
+	}
+	data, err := filepath.Glob(filepath.Join(dir, "out.onnx*.data"))
+	if err != nil || len(data) != 1 {
+		t.Errorf("data files %v", data)
+	}
+}
+
+// sizeLimit tells the helper process of TestFileSizeLimit where to write.
+const sizeLimit = "ONNX_INJECT_TEST_SIZE_LIMIT"
+
+// TestSizeLimitHelper saves under a limit of 100 KB on file sizes. By itself it has nothing to test.
+func TestSizeLimitHelper(t *testing.T) {
+	path := os.Getenv(sizeLimit)
+	if path == "" {
+		return
+	}
+	m, err := Load("../models/testdata/fp16.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 100_000, Max: 100_000}); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range []Weights{Embed, Copy} {
+		_, err = Save(m, path, w, false)
+		var e *atomicfile.Error
+		if !errors.As(err, &e) || !errors.Is(err, syscall.EFBIG) {
+			t.Errorf("%s: got %v, want an error of writing, %v", w, err, syscall.EFBIG)
+		}
+	}
+}
+
+// TestFileSizeLimit writes where the system refuses to (C04): the error names the target, and nothing is left behind.
+func TestFileSizeLimit(t *testing.T) {
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestSizeLimitHelper$")
+	cmd.Env = append(os.Environ(), sizeLimit+"="+filepath.Join(dir, "out.onnx"))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if left := contents(t, dir); len(left) != 0 {
+		t.Errorf("%d files are left", len(left))
+	}
+}

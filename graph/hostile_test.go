@@ -1,0 +1,259 @@
+package graph
+
+import (
+	"bytes"
+	"crypto/rand"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Messages for tests, written field by field: sub is a message or string, num a number, cat puts them together.
+func sub(n protowire.Number, body ...[]byte) []byte { return appendMessage(nil, n, cat(body...)) }
+func str(n protowire.Number, s string) []byte       { return appendStrings(nil, n, []string{s}) }
+func num(n protowire.Number, v int64) []byte        { return varintField(nil, n, uint64(v)) }
+func cat(parts ...[]byte) []byte                    { return bytes.Join(parts, nil) }
+
+// Parts of a small valid model: y = Neg(x).
+var (
+	head   = cat(num(1, 8), sub(8, str(1, ""), num(2, 17)))
+	typeX  = sub(2, sub(1, num(1, 1), sub(2, sub(1, num(1, 4)))))
+	inX    = sub(11, str(1, "x"), typeX)
+	outY   = sub(12, str(1, "y"), typeX)
+	neg    = sub(1, str(1, "x"), str(2, "y"), str(4, "Neg"))
+	simple = cat(head, sub(7, neg, inX, outY))
+)
+
+// initializer makes field 5 of a graph: a tensor of the given records, named w.
+func initializer(records ...[]byte) []byte {
+	return cat(head, sub(7, neg, inX, outY, sub(5, str(8, "w"), cat(records...))))
+}
+
+// write puts bytes into a file and returns its path.
+func write(t testing.TB, data []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "model.onnx")
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
+
+// TestRefuse loads what must be refused, and looks for the reason in the error. The comments name rows of the hostile-file
+// matrix.
+func TestRefuse(t *testing.T) {
+	f := float32Bytes(1, 2, 3, 4)
+	huge := func(dims ...int64) []byte {
+		var b []byte
+		for _, d := range dims {
+			b = append(b, num(1, d)...)
+		}
+		return initializer(b, num(2, 1))
+	}
+	twoValues := cat(num(1, 4), num(2, 1), sub(9, f), sub(4, f))
+	tests := []struct {
+		name string
+		data []byte
+		want string
+	}{
+		// A01
+		{"empty", nil, "the file is empty"},
+		{"one byte", []byte{0x0a}, "byte 1"},
+		{"png", append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), randomBytes(500)...), "not an ONNX model"},
+		{"no graph", head, "holds no graph"},
+		// A03
+		{"number of 11 bytes", cat([]byte{8}, bytes.Repeat([]byte{0xff}, 10), []byte{1}), "a broken number at byte 1"},
+		{"length past the end", []byte{0x3a, 0x7f, 1, 2}, "longer than what is left of the file at byte 0"},
+		{"length with the top bit set", cat([]byte{0x3a}, protowire.AppendVarint(nil, 1<<63)), "longer than what is left"},
+		{"field number 0", []byte{0x02, 0x00}, "an impossible field number at byte 0"},
+		{"group", []byte{0x3b, 0x3c}, "wrong wire type"},
+		{"unknown group", []byte{0xfb, 0x06, 0xfc, 0x06}, "a group"},
+		{"wire type 6", []byte{0x0e, 0x00}, "a group or an unknown wire type"},
+		{"graph as a number", num(7, 1), "field graph of the wrong wire type"},
+		{"fixed32 past the end", []byte{0x0d, 1, 2}, "longer than what is left"},
+		// A04
+		{"graph twice", cat(simple, sub(7, neg, inX, outY)), "field graph stands twice"},
+		{"raw_data twice", initializer(num(1, 4), num(2, 1), sub(9, f), sub(9, f)), "field raw_data stands twice"},
+		{"data_type twice", initializer(num(1, 4), num(2, 1), num(2, 1), sub(9, f)), "field data_type stands twice"},
+		{"data_location twice", initializer(num(1, 4), num(2, 1), num(14, 0), num(14, 0), sub(9, f)), "field data_location stands twice"},
+		{"large float_data in two parts", initializer(num(1, 512), num(2, 1), sub(4, make([]byte, 1024)), sub(4, make([]byte, 1024))), "in several parts"},
+		// A07, A08
+		{"50,001 nodes", cat(head, sub(7, bytes.Repeat(sub(1), 50_001))), "more than 50000 nodes"},
+		{"a million empty nodes", cat(head, sub(7, bytes.Repeat(sub(1), 1_000_000))), "more than 50000 nodes"},
+		{"a flood of empty inputs", cat(head, sub(7, bytes.Repeat(sub(11), 2<<20))), "more than 1048576 inputs, outputs"},
+		{"a flood in a tensor", initializer(bytes.Repeat(num(1, 1), 100)), "more than 64 dimensions"},
+		{"a flood in a node", cat(head, sub(7, sub(1, bytes.Repeat(sub(1), 5<<20)))), "more than 4194304 fields"},
+		// A09
+		{"negative dimension", huge(-1), "negative dimension"},
+		{"2^40 x 2^40", huge(1<<40, 1<<40), "overflows"},
+		{"a product that wraps to 4", huge(4194305, 4194305, 211106198978564), "overflows"},
+		{"rank 65", initializer(bytes.Repeat(num(1, 1), 65), num(2, 1)), "more than 64 dimensions"},
+		{"60 bytes for 64", initializer(num(1, 16), num(2, 1), sub(9, make([]byte, 60))), "takes 64 bytes, the file has 60"},
+		{"68 bytes for 64", initializer(num(1, 16), num(2, 1), sub(9, make([]byte, 68))), "takes 64 bytes, the file has 68"},
+		{"2048 bytes for 2052", initializer(num(1, 513), num(2, 1), sub(9, make([]byte, 2048))), "takes 2052 bytes, the file has 2048"},
+		// A10
+		{"type 0", initializer(num(1, 4), sub(9, f)), "element type 0"},
+		{"type 99", initializer(num(1, 4), num(2, 99), sub(9, f)), "element type 99"},
+		{"strings in raw_data", initializer(num(1, 4), num(2, 8), sub(9, f)), "strings cannot lie in raw_data"},
+		{"strings in a large raw_data", initializer(num(1, 4), num(2, 8), sub(9, make([]byte, 4096))), "strings cannot lie in raw_data"},
+		{"too few strings", initializer(num(1, 2), num(2, 8), str(6, "a")), "2 elements, the file has 1 strings"},
+		{"floats in int64_data", initializer(num(1, 1), num(2, 1), num(7, 1)), "int64_data in a tensor of float32"},
+		{"ints in a large float_data", initializer(num(1, 512), num(2, 7), sub(4, make([]byte, 4096))), "float_data in a tensor of int64"},
+		// A11
+		{"two value fields: initializer", initializer(twoValues), "two value fields in one tensor, raw_data and float_data"},
+		{"two value fields: Constant", cat(head, sub(7, neg, inX, outY, sub(1, str(2, "c"), str(4, "Constant"), sub(5, str(1, "value"), num(20, 4), sub(5, twoValues))))), "two value fields"},
+		{"two value fields: tensor list", cat(head, sub(7, neg, inX, outY, sub(1, str(2, "c"), str(4, "Op"), sub(5, str(1, "ts"), num(20, 9), sub(10, twoValues))))), "two value fields"},
+		{"two value fields: function attribute", cat(simple, sub(25, str(1, "F"), sub(11, str(1, "a"), num(20, 4), sub(5, twoValues)))), "two value fields"},
+		{"two value fields: branch", cat(head, sub(7, neg, inX, outY, sub(1, str(1, "x"), str(2, "z"), str(4, "If"), sub(5, str(1, "then_branch"), num(20, 5), sub(6, sub(5, str(8, "w"), twoValues)))))), "two value fields"},
+		{"raw_data and a large float_data", initializer(num(1, 512), num(2, 1), sub(9, f), sub(4, make([]byte, 2048))), "two value fields"},
+		{"the field that we use for holes", initializer(num(holeField, 0)), "reserved field 19999"},
+		// A12
+		{"a sparse initializer that is read", cat(head, sub(7, neg, inX, outY, sub(1, str(1, "s"), str(2, "z"), str(4, "Neg")),
+			sub(15, sub(1, str(8, "s"), num(1, 1), num(2, 1), sub(9, f[:4])), sub(2, num(1, 1), num(2, 7), num(7, 0)), num(3, 4)))), "a sparse initializer"},
+		// A13
+		{"two initializers of one name", cat(head, sub(7, neg, inX, outY, bytes.Repeat(sub(5, str(8, "w"), num(2, 1), sub(9, f[:4])), 2))), `value "w" is defined twice`},
+		{"two outputs of one name", cat(head, sub(7, neg, neg, inX, outY)), `value "y" is defined twice`},
+		{"an initializer and an output", cat(head, sub(7, neg, inX, outY, sub(5, str(8, "y"), num(2, 1), sub(9, f[:4])))), `value "y" is defined twice`},
+		{"an input and an output", cat(head, sub(7, neg, inX, sub(11, str(1, "y"), typeX), outY)), `value "y" is defined twice`},
+		{"two inputs of one name", cat(head, sub(7, inX, neg, inX, outY)), `value "x" is defined twice`},
+		{"an initializer without a name", cat(head, sub(7, neg, inX, outY, sub(5, num(2, 1), sub(9, f[:4])))), "an initializer has no name"},
+		// A14
+		{"cycle of two", cat(head, sub(7, sub(1, str(1, "b"), str(2, "a"), str(4, "Neg")), sub(1, str(1, "a"), str(2, "b"), str(4, "Neg")), sub(12, str(1, "a")))), "depends on itself"},
+		{"self loop", cat(head, sub(7, sub(1, str(1, "a"), str(2, "a"), str(4, "Neg")), sub(12, str(1, "a")))), "depends on itself"},
+		{"missing producer", cat(head, sub(7, sub(1, str(1, "nobody"), str(2, "a"), str(4, "Neg")), sub(12, str(1, "a")))), `reads "nobody", which nothing produces`},
+		{"output without producer", cat(head, sub(7, neg, inX, outY, sub(12, str(1, "z")))), `graph output "z" has no producer`},
+		{"node without outputs", cat(head, sub(7, neg, inX, outY, sub(1, str(1, "x"), str(4, "Neg")))), "has no output"},
+		{"node without op", cat(head, sub(7, inX, sub(1, str(1, "x"), str(2, "y")), outY)), "has no op"},
+		// A16
+		{"a label of 1 MB", cat(head, sub(7, inX, sub(1, str(1, "x"), str(2, "y"), str(3, strings.Repeat("n", 1<<20)), str(4, "Neg")), outY)), "name of 1048576 bytes"},
+		{"an output name of 1 MB", cat(head, sub(7, inX, sub(1, str(1, "x"), str(2, strings.Repeat("n", 1<<20)), str(4, "Neg")))), "output of 1048576 bytes"},
+		{"an input name of 1 MB", cat(head, sub(7, neg, inX, outY, sub(11, str(1, strings.Repeat("n", 1<<20))))), "a name of 1048576 bytes"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := write(t, tt.data)
+			start := time.Now()
+			_, err := Load(path)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("got %v, want %q", err, tt.want)
+			}
+			if !strings.HasPrefix(err.Error(), "read "+path+": ") {
+				t.Errorf("the error does not name the file: %v", err)
+			}
+			if strings.ContainsAny(err.Error(), "\x1b\x00") {
+				t.Errorf("something raw in the error: %q", err)
+			}
+			if d := time.Since(start); d > 5*time.Second { // far above the aim: machines under load are slow
+				t.Errorf("refused after %v", d)
+			}
+		})
+	}
+}
+
+func TestRefuseWhatIsNoFile(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	makeFIFO(t, fifo)
+	dangling := filepath.Join(dir, "dangling")
+	if err := os.Symlink("nowhere", dangling); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct{ name, path, want string }{
+		{"folder", dir, "is a folder"},
+		{"pipe", fifo, "not a regular file"},
+		{"missing", filepath.Join(dir, "nothing"), "no such file"},
+		{"dangling link", dangling, "no such file"},
+	}
+	if runtime.GOOS == "linux" {
+		tests = append(tests, struct{ name, path, want string }{"device", "/dev/zero", "not a regular file"})
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			done := make(chan error, 1)
+			go func() {
+				_, err := Load(tt.path)
+				done <- err
+			}()
+			select {
+			case err := <-done:
+				if err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("got %v, want %q", err, tt.want)
+				}
+			case <-time.After(10 * time.Second):
+				t.Error("hangs")
+			}
+		})
+	}
+}
+
+// TestCutAnywhere cuts a small model at every byte (A02): each prefix is refused, or is a whole model.
+func TestCutAnywhere(t *testing.T) {
+	m, err := Parse(`ir 8 opset 17
+		graph main {
+		  in x: float32[batch, 4]
+		  const w = float32[4] {1, 2, 3, 4}
+		  c: float32[batch, 4] = Add(x, w) @add
+		  k = Constant() {value: int64[2] {3, 4}}
+		  y = If(x) {then_branch: graph t { p = Neg(c) out p }, else_branch: graph e { out c }}
+		  z, _ = com.example.Op(y, _, k) {a: 1, b: [1.5], s: "text"}
+		  out z
+		}
+		opset com.example 1
+		meta "k" "v"`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, _, err := Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded := 0
+	for n := range len(data) {
+		if m, err := Load(write(t, data[:n])); err == nil {
+			loaded++
+			saveAndLoad(t, m)
+		}
+	}
+	// The fields after the graph, metadata and opsets, can be cut off whole.
+	if loaded != 2 {
+		t.Errorf("%d of %d prefixes load", loaded, len(data))
+	}
+}
+
+// TestRandomBytes loads noise, and a model with every byte changed in turn.
+func TestRandomBytes(t *testing.T) {
+	for range 200 {
+		if _, err := Load(write(t, randomBytes(4096))); err == nil {
+			t.Error("noise loads")
+		}
+	}
+	path := filepath.Join(t.TempDir(), "m.onnx")
+	for i := range simple {
+		for _, flip := range []byte{0x01, 0x80, 0xff} {
+			data := bytes.Clone(simple)
+			data[i] ^= flip
+			if err := os.WriteFile(path, data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if m, err := Load(path); err == nil {
+				saveAndLoad(t, m)
+			}
+		}
+	}
+}
+
+func float32Bytes(fs ...float32) []byte {
+	t := NewFloat32(fs, int64(len(fs)))
+	return bytes.Clone(t.Data)
+}

@@ -1,0 +1,283 @@
+package graph
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+)
+
+// weightSums returns the SHA-256 of every tensor in the model: initializers and Constant nodes, all scopes.
+func weightSums(t *testing.T, m *Model) map[string]string {
+	t.Helper()
+	sums := map[string]string{}
+	add := func(name string, c *Const) {
+		if c == nil || c.DType == String {
+			return
+		}
+		x, err := c.Load()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		sums[name] = fmt.Sprintf("%v%v %x", x.DType, x.Dims, sha256.Sum256(x.Data))
+	}
+	scope := 0
+	for g := range m.Graphs() {
+		scope++
+		for _, v := range g.values() {
+			add(fmt.Sprintf("%d %s", scope, v.name), v.Const())
+		}
+	}
+	return sums
+}
+
+// TestWeightsModes saves every fixture in every mode, from one file and from external data, and compares each tensor.
+func TestWeightsModes(t *testing.T) {
+	for _, path := range fixtures(t) {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			dir := t.TempDir()
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := filepath.Join(dir, "in.onnx")
+			if err := os.WriteFile(in, data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			m, err := Load(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, text := weightSums(t, m), withoutFiles(Format(m))
+			// Each step reads what the one before wrote.
+			for i, w := range []Weights{Ref, Copy, Ref, Embed, Copy, Copy, Embed} {
+				out := filepath.Join(dir, fmt.Sprintf("%d-%s.onnx", i, w))
+				saved, err := Save(m, out, w, false)
+				if err != nil {
+					t.Fatal(err)
+				}
+				st, err := os.Stat(out)
+				if err != nil || st.Size() != saved.Bytes || saved.Weights != w || (saved.Data != "") != (w == Copy) {
+					t.Errorf("saved %+v, the file has %d bytes", saved, st.Size())
+				}
+				if m, err = Load(out); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, weightSums(t, m)); diff != "" {
+					t.Fatalf("step %d, %s: -want +got\n%s", i, w, diff)
+				}
+				if diff := cmp.Diff(text, withoutFiles(Format(m))); diff != "" {
+					t.Fatalf("step %d, %s: -want +got\n%s", i, w, diff)
+				}
+				for _, h := range m.holes {
+					if w == Copy && h.span.Offset%align != 0 {
+						t.Errorf("a tensor at offset %d", h.span.Offset)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestManyDataFiles saves a model whose weights lie in three files, one of them through a link.
+func TestManyDataFiles(t *testing.T) {
+	tensor := func(name, location string) []byte {
+		return sub(5, str(8, name), num(1, 256), num(2, 1), entry("location", location), num(14, 1))
+	}
+	dir := folder(t, map[string]string{
+		"a.bin": strings.Repeat("aaaa", 256), "sub/b.bin": strings.Repeat("bbbb", 256), "c.bin ->": "sub/real", "sub/real": strings.Repeat("cccc", 256),
+		"m.onnx": string(cat(head, sub(7, neg, inX, outY, tensor("a", "a.bin"), tensor("b", "sub/b.bin"), tensor("c", "c.bin"), tensor("a2", "a.bin")))),
+	})
+	m, err := Load(filepath.Join(dir, "m.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := weightSums(t, m)
+	if got := len(m.Files()); got != 3 {
+		t.Errorf("%d files, want 3", got)
+	}
+	for _, w := range []Weights{Ref, Copy, Embed, Auto} {
+		out := filepath.Join(dir, string(w)+".onnx")
+		saved, err := Save(m, out, w, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := Load(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, weightSums(t, again)); diff != "" {
+			t.Errorf("%s: -want +got\n%s", w, diff)
+		}
+		if w == Auto && saved.Weights != Ref {
+			t.Errorf("auto took %s in the model's own folder", saved.Weights)
+		}
+		if w == Copy {
+			if st, _ := os.Stat(saved.Data); st.Size() != 2*align+1024 {
+				t.Errorf("data file of %d bytes: tied weights are not shared, or not aligned", st.Size())
+			}
+		}
+	}
+	other := t.TempDir()
+	if _, err := Save(m, filepath.Join(other, "ref.onnx"), Ref, false); err == nil || HintOf(err) == "" || !strings.Contains(err.Error(), "cannot leave the folder") {
+		t.Errorf("a reference out of the folder: %v", err)
+	}
+	if saved, err := Save(m, filepath.Join(other, "auto.onnx"), Auto, false); err != nil || saved.Weights != Embed {
+		t.Errorf("auto in another folder: %+v, %v", saved, err)
+	}
+}
+
+// TestHubCache saves from the layout of the Hugging Face hub cache: files are links to blobs.
+func TestHubCache(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"snapshots/x/m.onnx ->": "../../blobs/aaa", "snapshots/x/w.bin ->": "../../blobs/bbb", "blobs/bbb": strings.Repeat("w", 1024),
+		"blobs/aaa": string(cat(head, sub(7, neg, inX, outY, sub(5, str(8, "w"), num(1, 256), num(2, 1), entry("location", "w.bin"), num(14, 1))))),
+	})
+	m, err := Load(filepath.Join(dir, "snapshots", "x", "m.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Beside the link a reference would lead out of the folder; beside the blobs it would not.
+	if saved, err := Save(m, filepath.Join(dir, "snapshots", "x", "auto.onnx"), Auto, false); err != nil || saved.Weights != Embed {
+		t.Errorf("auto in the snapshot: %+v, %v", saved, err)
+	}
+	saved, err := Save(m, filepath.Join(dir, "blobs", "auto.onnx"), Auto, false)
+	if err != nil || saved.Weights != Ref {
+		t.Fatalf("auto beside the blobs: %+v, %v", saved, err)
+	}
+	again, err := Load(saved.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(weightSums(t, m), weightSums(t, again)); diff != "" {
+		t.Errorf("-want +got\n%s", diff)
+	}
+	for _, own := range []string{"snapshots/x/m.onnx", "blobs/aaa", "snapshots/x/w.bin", "blobs/bbb"} {
+		if _, err := Save(m, filepath.Join(dir, own), Embed, true); err == nil || !strings.Contains(err.Error(), "the input itself") {
+			t.Errorf("%s is taken as a target: %v", own, err)
+		}
+	}
+}
+
+// TestSaveRefuses tries every target that must not be written (rows C01, C02, C06 of the loss matrix), with and without
+// force, and looks at the folder afterwards.
+func TestSaveRefuses(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"m.onnx":   string(initializer(num(1, 4), num(2, 1), entry("location", "w.bin"), num(14, 1))),
+		"w.bin":    strings.Repeat("w", 16),
+		"link ->":  "m.onnx",
+		"wlink ->": "w.bin",
+		"other":    "precious",
+		"sub/x":    "",
+		"c.data":   "precious",
+	})
+	if err := os.Link(filepath.Join(dir, "m.onnx"), filepath.Join(dir, "hard")); err != nil {
+		t.Fatal(err)
+	}
+	m, err := Load(filepath.Join(dir, "m.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := contents(t, dir)
+	tests := []struct {
+		name, path string
+		mode       Weights
+		force      bool
+		want       string
+	}{
+		{"itself", "m.onnx", Embed, true, "the input itself"},
+		{"itself, another spelling", "sub/.././m.onnx", Embed, true, "the input itself"},
+		{"a link to itself", "link", Embed, true, "the input itself"},
+		{"a hard link to itself", "hard", Embed, true, "the input itself"},
+		{"its data", "w.bin", Embed, true, "the input itself"},
+		{"a link to its data", "wlink", Copy, true, "the input itself"},
+		{"a file that exists", "other", Embed, false, "exists already"},
+		{"a folder", "sub", Embed, true, "is a folder"},
+		{"a data file that exists", "c", Copy, false, "exists already"},
+		{"a folder that does not exist", "none/out.onnx", Embed, false, "does not exist"},
+		{"a file as folder", "other/out.onnx", Embed, true, "write "},
+		{"a name that no location may have", "a\\b.onnx", Copy, false, "does not lie under"},
+		{"an unknown mode", "out.onnx", "zip", false, "weights mode"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Save(m, dir+"/"+tt.path, tt.mode, tt.force)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			if diff := cmp.Diff(before, contents(t, dir)); diff != "" {
+				t.Errorf("the folder has changed: -want +got\n%s", diff)
+			}
+			var w *atomicfile.Error
+			if isTarget := !strings.Contains(tt.want, "mode") && !strings.Contains(tt.want, "under"); isTarget && !errors.As(err, &w) {
+				t.Errorf("%T is no error of writing", err)
+			}
+		})
+	}
+}
+
+// contents returns what the files of a folder hold.
+func contents(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	out := map[string]string{}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		b, _ := os.ReadFile(filepath.Join(dir, e.Name()))
+		out[e.Name()] = string(b)
+	}
+	return out
+}
+
+// TestReplaceKeepsOwnData replaces a model whose data file has the name that the new one would take.
+func TestReplaceKeepsOwnData(t *testing.T) {
+	weights := strings.Repeat("w", 1024)
+	dir := folder(t, map[string]string{
+		"in.onnx":       string(cat(head, sub(7, neg, inX, outY, sub(5, str(8, "w"), num(1, 256), num(2, 1), entry("location", "out.onnx.data"), num(14, 1))))),
+		"out.onnx.data": weights,
+	})
+	m, err := Load(filepath.Join(dir, "in.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved, err := Save(m, filepath.Join(dir, "out.onnx"), Copy, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := contents(t, dir); got["out.onnx.data"] != weights || filepath.Base(saved.Data) != "out.onnx.1.data" || got["out.onnx.1.data"] != weights {
+		t.Errorf("saved %+v beside %d files", saved, len(got))
+	}
+}
+
+// TestDeterministic saves the same model three times (C07).
+func TestDeterministic(t *testing.T) {
+	m, err := Load("../models/testdata/optimum-1-merged.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range []Weights{Copy, Embed} {
+		var first map[string]string
+		for range 3 {
+			dir := t.TempDir()
+			if _, err := Save(m, filepath.Join(dir, "out.onnx"), w, false); err != nil {
+				t.Fatal(err)
+			}
+			got := contents(t, dir)
+			if first == nil {
+				first = got
+			}
+			if !cmp.Equal(first, got) {
+				t.Errorf("%s differs from run to run", w)
+			}
+		}
+	}
+}
