@@ -16,7 +16,10 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer, colou
 	app.Metadata["colour"] = colour
 	if len(args) < 2 {
 		app.Writer = stderr
-		return usage(helpOf(app, nil))
+		if err := helpOf(app, nil); err != nil {
+			return err
+		}
+		return usagef("want a verb")
 	}
 	if args[len(args)-1] != completionFlag {
 		var err error

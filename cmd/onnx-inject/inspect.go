@@ -110,7 +110,8 @@ type description struct {
 	Config    string                `json:"config,omitempty"`    // path of config.json
 	Tokenizer string                `json:"tokenizer,omitempty"` // folder of the tokenizer's files
 	Others    []string              `json:"others,omitempty"`    // ONNX files of the folder that were not taken
-	Source    *models.Manifest      `json:"manifest,omitempty"`
+	Warnings  []string              `json:"warnings,omitempty"`
+	Manifest  *models.Manifest      `json:"manifest,omitempty"`
 	Why       *models.Report        `json:"why,omitempty"`
 }
 
@@ -152,7 +153,7 @@ func describe(o *opened, l *models.Layout, man *models.Manifest) *description {
 		Layers: l.Layers, Heads: l.Heads, DHead: l.DHead, DModel: l.DModel, Vocab: l.Vocab, NCtx: l.NCtx,
 		Merged: len(l.Bodies) > 1, Sites: sitesOf(l), Ports: []models.ManifestPort{}, Baked: []models.Baked{},
 		Inputs: signatures(o.model.Graph.Inputs()), Outputs: signatures(o.model.Graph.Outputs()), Weights: weightsOf(o.model),
-		Config: o.folder.ConfigFile, Tokenizer: o.folder.TokenizerDir, Others: o.folder.Others, Source: man, Nodes: countNodes(o.model),
+		Config: o.folder.ConfigFile, Tokenizer: o.folder.TokenizerDir, Others: o.folder.Others, Manifest: man, Warnings: o.model.Warnings(), Nodes: countNodes(o.model),
 	}
 	for _, layer := range l.Bodies[0].Layers {
 		d.Parallel = d.Parallel || layer.ResidMid == nil

@@ -34,6 +34,9 @@ func (d *description) print(p *printer) {
 	if len(d.Others) > 0 {
 		facts = append(facts, []span{text("not taken"), text("%s", strings.Join(d.Others, ", "))})
 	}
+	for _, w := range d.Warnings {
+		facts = append(facts, []span{text("warning"), styled(red, "%s", w)})
+	}
 	for _, b := range d.Baked {
 		facts = append(facts, []span{text("baked"), styled(green, "%s at layer %d, tau %v", memoryName(b.Text), b.Layer, b.Tau)})
 	}

@@ -106,6 +106,9 @@ func rewriteModel(c *call) error {
 	if st, err := os.Stat(f.out); err == nil && st.IsDir() {
 		f.out = filepath.Join(f.out, filepath.Base(o.folder.Model))
 	}
+	for _, w := range o.model.Warnings() {
+		c.note("%s: %s", o.folder.Model, w)
+	}
 	req, err := f.request(c, o, l)
 	if err != nil {
 		return err
@@ -116,8 +119,12 @@ func rewriteModel(c *call) error {
 	}
 	r.NodesAfter = countNodes(o.model)
 	r.Ports = added(r.Manifest, req)
+	need := needs(o.model, f.out, f.weights)
+	if err := checkSpace(f.out, need, freeSpace); err != nil {
+		return err
+	}
 	if r.Saved, err = rewrite.Save(o.model, r.Manifest, f.out, f.weights, c.Bool("force")); err != nil {
-		return refused(err) // unless it is about writing, which exitCode sees
+		return refused(writeHint(err, need)) // about writing it has a code of its own, which exitCode sees
 	}
 	r.WeightsWhy = weightsWhy(f.weights, r.Weights)
 	if copied, err := models.OpenFolder(f.out); err == nil && copied.TokenizerDir == "" && o.folder.TokenizerDir != "" {

@@ -23,7 +23,7 @@ has these vectors, which the paper used; raw is the file's own.
 
 --answer asks for one answer: the probability and the rank of the first token of " " + TEXT; rank 0 is the most likely.
 Without a memory, injected is empty in JSON and the answer's numbers stand twice.`,
-		example: `onnx-inject run onnx-inject-demo --prompt "People in the land of the Gandan Monastery speak" --memory Mongolia --layer 0 --answer Mongolian`,
+		example: `onnx-inject run onnx-inject-demo --prompt "The currency of the land of Mount Fuji is the" --memory Japan --layer 0 --tau 0.5 --answer yen`,
 		flags: append(append([]cli.Flag{
 			&cli.StringFlag{Name: "prompt", Usage: "the text to go on with"},
 			&cli.StringFlag{Name: "answer", Usage: "tell the probability and rank of `TEXT`"},
@@ -99,7 +99,7 @@ func runModel(c *call) error {
 // printRun shows a result as JSON or side by side.
 func (c *call) printRun(q steer.Query, m *memory, r *steer.Result) error {
 	if c.Bool("json") {
-		return c.out.json(runJSON(q, m, r))
+		return c.out.json(runJSON(q, m, r, c.String("device")))
 	}
 	facts := [][]span{{text("prompt"), text("%s", quote(q.Prompt)), styled(dim, "%s", countTokens(len(r.Prompt)))}}
 	if m != nil {
@@ -144,6 +144,7 @@ type runResult struct {
 	Encoding   models.Encoding   `json:"encoding,omitempty"`
 	Convention models.Convention `json:"convention,omitempty"`
 	Positions  string            `json:"positions,omitempty"`
+	Device     string            `json:"device"`
 	Clean      []tokenJSON       `json:"clean"`
 	Injected   []tokenJSON       `json:"injected"`
 	Answer     *answerJSON       `json:"answer,omitempty"`
@@ -168,8 +169,8 @@ type answerJSON struct {
 	RankInjected int    `json:"rank_injected"`
 }
 
-func runJSON(q steer.Query, m *memory, r *steer.Result) *runResult {
-	out := &runResult{Prompt: q.Prompt, Clean: tokensJSON(r.Clean), Injected: tokensJSON(r.Injected), NoEffect: r.NoEffect}
+func runJSON(q steer.Query, m *memory, r *steer.Result, device string) *runResult {
+	out := &runResult{Prompt: q.Prompt, Device: device, Clean: tokensJSON(r.Clean), Injected: tokensJSON(r.Injected), NoEffect: r.NoEffect}
 	for _, t := range r.Prompt {
 		out.Tokens = append(out.Tokens, t.ID)
 	}

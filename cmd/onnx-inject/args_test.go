@@ -1,0 +1,63 @@
+package main
+
+import (
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+)
+
+func TestArrange(t *testing.T) {
+	tests := []struct{ line, want string }{
+		{"inspect m.onnx", "inspect -- m.onnx"},
+		{"inspect m.onnx --json", "inspect --json -- m.onnx"},
+		{"inspect --json m.onnx --why", "inspect --json --why -- m.onnx"},
+		{"run m.onnx --tau 9 --prompt x", "run --tau 9 --prompt x -- m.onnx"},
+		{"run m.onnx --tau=9", "run --tau=9 -- m.onnx"},
+		{"run m.onnx -tau -9 --layer -1", "run -tau -9 --layer -1 -- m.onnx"},
+		{"run m.onnx --prompt --json", "run --prompt --json -- m.onnx"}, // a value, whatever it looks like
+		{"rewrite m.onnx -o out.onnx --inject 0-3,7", "rewrite -o out.onnx --inject 0-3,7 -- m.onnx"},
+		{"run m.onnx --ort-lib /l.so --prompt x", "--ort-lib /l.so run --prompt x -- m.onnx"},
+		{"--ort-lib /l.so run m.onnx", "--ort-lib /l.so run -- m.onnx"},
+		{"inspect -- --json", "inspect -- --json"},
+		{"inspect -- a -- b", "inspect -- a -- b"},
+		{"inspect -", "inspect -- -"},
+		{"inspect m.onnx -h", "inspect -h"}, // the library would take m.onnx for a topic
+		{"ort install --cuda", "ort install --cuda"},
+		{"ort --ort-lib /l.so which --json", "--ort-lib /l.so ort which --json"},
+		{"--version", "--version"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.line, func(t *testing.T) {
+			got, err := arrange(newApp(io.Discard, io.Discard), strings.Fields("onnx-inject "+tt.line))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := strings.Fields("onnx-inject " + tt.want); !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestArrangeErrors(t *testing.T) {
+	tests := []struct{ line, want, hint string }{
+		{"insepct", `unknown verb "insepct"`, "did you mean inspect?"},
+		{"zzz", `unknown verb "zzz"`, "onnx-inject help lists the verbs, and a verb with -h its flags"},
+		{"rewrite m --exposes z", "rewrite: unknown flag --exposes", "did you mean --expose?"},
+		{"rewrite m --qqq", "rewrite: unknown flag --qqq", "onnx-inject help lists the verbs, and a verb with -h its flags"},
+		{"--jsn inspect", "unknown flag --jsn", "onnx-inject help lists the verbs, and a verb with -h its flags"},
+		{"run m --tau", "flag --tau wants a value", ""},
+		{"ort instal", `unknown ort verb "instal", want one of which, install, doctor`, "did you mean install?"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.line, func(t *testing.T) {
+			_, err := arrange(newApp(io.Discard, io.Discard), strings.Fields("onnx-inject "+tt.line))
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want) || graph.HintOf(err) != tt.hint || exitCode(err) != exitUsage {
+				t.Errorf("got %v, hint %q, code %d; want %s, hint %q", err, graph.HintOf(err), exitCode(err), tt.want, tt.hint)
+			}
+		})
+	}
+}

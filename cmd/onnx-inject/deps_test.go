@@ -1,0 +1,218 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/onnx-inject/onnx-inject"
+
+// rooms are the folders at the top, lowest first: a package imports its own room and those below it.
+var rooms = []string{"graph", "models", "rewrite", "runtime", "cmd"}
+
+// rule forbids imports. Patterns are paths in which a trailing /... stands for everything below; paths of ours begin with "./".
+type rule struct {
+	what      string   // who the rule is about
+	in        []string // packages it is about
+	except    []string // and those of them it is not about
+	forbids   []string
+	tests     bool // also in test files
+	rationale string
+}
+
+var rules = []rule{
+	{
+		what: "the library in C", in: []string{"./..."}, except: []string{"./runtime/ort"}, forbids: []string{"C", "github.com/yalue/onnxruntime_go", "runtime/cgo"},
+		rationale: "inspect and rewrite are plain Go and work on a machine without a C compiler or ONNX Runtime",
+	},
+	{
+		what: "loading of code", in: []string{"./..."}, forbids: []string{"plugin", "encoding/gob"}, tests: true,
+		rationale: "a model or data file never brings code",
+	},
+	{
+		what: "the network", in: []string{"./..."}, except: []string{"./models/...", "./cmd/...", "./runtime/..."}, forbids: []string{"net/http", "net"}, tests: true,
+		rationale: "graph and rewrite work on files; nothing there can phone home",
+	},
+	{
+		what: "other programs", in: []string{"./graph/...", "./models/...", "./rewrite/...", "./runtime", "./runtime/steer", "./runtime/ort"},
+		forbids:   []string{"os/exec"},
+		rationale: "only ort/lib runs one: the package client of the machine",
+	},
+	{
+		what: "onnx-go", in: []string{"./..."}, forbids: []string{"github.com/owulveryck/onnx-go/..."},
+		rationale: "archived, and it cannot run a GPT-2: it is an independent judge in tests, never part of the program",
+	},
+	{
+		what: "flags and terminals", in: []string{"./..."}, except: []string{"./cmd/...", "./scripts/..."},
+		forbids: []string{"flag", "github.com/urfave/cli/...", "golang.org/x/term", "github.com/schollz/progressbar/...",
+			"github.com/jedib0t/go-pretty/...", "os/signal"},
+		rationale: "below cmd everything is a library: it returns errors and values, and prints nothing",
+	},
+	{
+		what: "tests", in: []string{"./..."}, except: helpers,
+		forbids:   []string{"testing", "pgregory.net/rapid", "github.com/google/go-cmp/...", "github.com/rogpeppe/go-internal/..."},
+		rationale: "test helpers stand in packages that are named for it",
+	},
+	{
+		what: "scripts", in: []string{"./..."}, except: []string{"./scripts/..."}, forbids: []string{"./scripts/..."}, tests: true,
+		rationale: "scripts may use everything; nothing may need a script",
+	},
+}
+
+// helpers are the packages that tests of other packages import.
+var helpers = []string{"./graph/graphtest", "./runtime/runtimetest", "./runtime/ort/orttest"}
+
+// thirdParty lists what the lower rooms may import from others.
+var thirdParty = map[string][]string{
+	"graph":   {"google.golang.org/protobuf/..."}, // the wire format, and the messages generated from onnx-ml.proto
+	"models":  nil,                                // arithmetic on weights, and JSON: the standard library has it
+	"rewrite": nil,                                // edits of a graph
+}
+
+// imported is one import of one file.
+type imported struct {
+	pkg, file, path string // pkg and path of ours begin with "./"
+	test            bool
+}
+
+func TestImports(t *testing.T) {
+	all := readImports(t, "../..")
+	if len(all) < 200 {
+		t.Fatalf("%d imports found: is the walk broken?", len(all))
+	}
+	for _, i := range all {
+		for _, r := range rules {
+			if r.broken(i) {
+				t.Errorf("%s imports %s: %s", i.file, i.path, r.rationale)
+			}
+		}
+	}
+}
+
+// broken reports whether an import is what the rule forbids.
+func (r rule) broken(i imported) bool {
+	return (!i.test || r.tests) && within(i.pkg, r.in) && !within(i.pkg, r.except) && within(i.path, r.forbids)
+}
+
+// Imports go one way: cmd → runtime → rewrite → models → graph.
+func TestOneWay(t *testing.T) {
+	used := map[string]bool{}
+	for _, i := range readImports(t, "../..") {
+		from, to := room(i.pkg), room(i.path)
+		if i.test || from < 0 || to < 0 {
+			continue
+		}
+		used[rooms[from]] = true
+		if to > from {
+			t.Errorf("%s imports %s: imports go from %s", i.file, i.path, strings.Join(rooms, " up to "))
+		}
+	}
+	if len(used) < 4 {
+		t.Errorf("only %v were seen", used)
+	}
+}
+
+// The lower rooms stand on the standard library and what thirdParty lists.
+func TestThirdParty(t *testing.T) {
+	for _, i := range readImports(t, "../..") {
+		first, _, _ := strings.Cut(i.path, "/")
+		n := room(i.pkg)
+		if n < 0 || i.test || !strings.Contains(first, ".") || first == "." || within(i.pkg, helpers) {
+			continue
+		}
+		if allowed, listed := thirdParty[rooms[n]]; listed && !within(i.path, allowed) {
+			t.Errorf("%s imports %s: %s stands on %v alone", i.file, i.path, rooms[n], append([]string{"the standard library"}, allowed...))
+		}
+	}
+}
+
+// A rule must catch what it is about, and let pass what it excepts.
+func TestRules(t *testing.T) {
+	concrete := func(pattern string) string { return strings.Replace(pattern, "...", "some/package", 1) }
+	for _, r := range rules {
+		t.Run(r.what, func(t *testing.T) {
+			if r.rationale == "" || len(r.in) == 0 || len(r.forbids) == 0 {
+				t.Errorf("the rule is not whole: %+v", r)
+			}
+			for _, in := range r.in {
+				for _, f := range r.forbids {
+					if i := (imported{pkg: concrete(in), path: concrete(f)}); !r.broken(i) {
+						t.Errorf("%s may import %s", i.pkg, i.path)
+					}
+				}
+			}
+			for _, in := range r.except {
+				if i := (imported{pkg: concrete(in), path: concrete(r.forbids[0])}); r.broken(i) {
+					t.Errorf("%s may not import %s", i.pkg, i.path)
+				}
+			}
+		})
+	}
+	if within("./graphics", []string{"./graph/..."}) || !within("./graph", []string{"./graph/..."}) {
+		t.Error("patterns do not end at path elements")
+	}
+}
+
+func room(p string) int {
+	first, _, _ := strings.Cut(strings.TrimPrefix(p, "./"), "/")
+	if !strings.HasPrefix(p, "./") {
+		return -1
+	}
+	return slices.Index(rooms, first)
+}
+
+// within reports whether a path matches one of the patterns.
+func within(p string, patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		below, ok := strings.CutSuffix(pattern, "/...")
+		return p == pattern || ok && (p == below || strings.HasPrefix(p, below+"/"))
+	})
+}
+
+// readImports parses the imports of every Go file of the module, whatever system it is for.
+func readImports(t *testing.T, root string) []imported {
+	t.Helper()
+	var out []imported
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || d.Name() != ".." && strings.HasPrefix(d.Name(), ".")) {
+			return fs.SkipDir
+		}
+		if d.IsDir() || !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		for _, spec := range f.Imports {
+			p, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			if ours, ok := strings.CutPrefix(p, module); ok {
+				p = "." + ours
+			}
+			out = append(out, imported{pkg: "./" + path.Dir(rel), file: rel, path: p, test: strings.HasSuffix(rel, "_test.go")})
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"testing"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/runtime"
+)
+
+func TestExitCode(t *testing.T) {
+	write := &atomicfile.Error{Path: "x", Err: syscall.ENOSPC}
+	tests := []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{errors.New("?"), 1},
+		{usagef("x"), 2},
+		{usage(nil), 0},
+		{graph.Hint(usagef("x"), "y"), 2},
+		{refused(errors.New("x")), 3},
+		{coded{errors.New("x"), exitFailed}, 4},
+		{write, 5},
+		{refused(fmt.Errorf("save: %w", write)), 5}, // what went wrong wins over where
+		{unwritten(os.ErrExist), 5},
+		{refused(fmt.Errorf("run: %w", runtime.ErrMemory)), 7},
+		{fmt.Errorf("x: %w", syscall.ENOMEM), 7},
+		{interrupted{os.Interrupt}, 130},
+		{interrupted{syscall.SIGTERM}, 143},
+	}
+	for _, tt := range tests {
+		if got := exitCode(tt.err); got != tt.want {
+			t.Errorf("exitCode(%v) = %d, want %d", tt.err, got, tt.want)
+		}
+	}
+}
+
+// Every line of an error has the prefix, advice has a line of its own, and nothing goes out raw.
+func TestReport(t *testing.T) {
+	var b bytes.Buffer
+	report(&b, graph.Hint(errors.Join(errors.New("one"), errors.New("two \x1b[2J")), "go \x07home"))
+	want := "onnx-inject: one\nonnx-inject: two \\x1b[2J\nonnx-inject: hint: go \\ahome\n"
+	if b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}
+
+func TestCheckSpace(t *testing.T) {
+	free := func(n int64, known bool) func(string) (int64, bool) {
+		return func(string) (int64, bool) { return n, known }
+	}
+	if err := checkSpace("d/m.onnx", 100, free(100, true)); err != nil {
+		t.Error(err)
+	}
+	if err := checkSpace("d/m.onnx", 100, free(0, false)); err != nil {
+		t.Error(err)
+	}
+	err := checkSpace("d/m.onnx", 5e6, free(4e6, true))
+	if err == nil || err.Error() != "write d/m.onnx: 5 MB are needed, 4 MB are free there" || exitCode(err) != exitWrite {
+		t.Errorf("got %v, code %d", err, exitCode(err))
+	}
+	if _, ok := freeSpace(t.TempDir()); !ok {
+		t.Log("the free space of a folder is not known on this system")
+	}
+}

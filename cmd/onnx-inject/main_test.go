@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
+)
+
+// TestExamples runs the example of every help text, as it stands there, in a folder where demo has been. Only the two that
+// take long or reach out are read and not run; the scripts cover demo, and lib's tests install.
+func TestExamples(t *testing.T) {
+	t.Setenv("ONNX_INJECT_ORT_LIB", orttest.Host(t).Lib)
+	t.Chdir(t.TempDir())
+	if err := demo.WriteTo("onnx-inject-demo"); err != nil {
+		t.Fatal(err)
+	}
+	skip := []string{"onnx-inject demo", "onnx-inject ort install"}
+	var check func(path string, v *verb)
+	check = func(path string, v *verb) {
+		args := words(t, v.example)
+		if len(args) < 2 || args[0] != "onnx-inject" {
+			t.Fatalf("%s: example %q", path, v.example)
+		}
+		var help, out, errs bytes.Buffer
+		if code := run(append(strings.Fields("onnx-inject "+path), "-h"), &help, &errs); code != 0 {
+			t.Errorf("%s -h: exit code %d: %s", path, code, &errs)
+		}
+		ending := v.example
+		if v.name == "help" { // the help of help is that of the program
+			ending = "onnx-inject demo"
+		}
+		if !strings.HasSuffix(help.String(), "\nexample:\n  "+ending+"\n") {
+			t.Errorf("%s -h does not end with its example:\n%s", path, &help)
+		}
+		if !slices.Contains(skip, v.example) {
+			if code := run(args, &out, &errs); code != 0 || out.Len() == 0 {
+				t.Errorf("%s: exit code %d\n%s%s", v.example, code, &out, &errs)
+			}
+		} else if _, err := arrange(newApp(&out, &errs), args); err != nil {
+			t.Errorf("%s: %v", v.example, err)
+		}
+		for _, p := range v.parts {
+			check(path+" "+p.name, p)
+		}
+	}
+	for _, v := range verbs() {
+		check(v.name, v)
+	}
+}
+
+// words splits a command line as a shell does, for the quotes that examples use.
+func words(t *testing.T, line string) []string {
+	t.Helper()
+	var out []string
+	for i, part := range strings.Split(line, `"`) {
+		if i%2 == 1 {
+			out = append(out, part)
+		} else {
+			out = append(out, strings.Fields(part)...)
+		}
+	}
+	return out
+}
+
+// Every verb and flag is declared whole; every flag says what it is for.
+func TestVerbsAreDocumented(t *testing.T) {
+	seen := map[string]bool{}
+	var check func(v *verb)
+	check = func(v *verb) {
+		if v.name == "" || v.usage == "" || v.doc == "" || v.example == "" || (v.run == nil) == (v.parts == nil) || seen[v.name] {
+			t.Errorf("verb %+v", v)
+		}
+		for line := range strings.SplitSeq(v.doc, "\n") {
+			if n := len([]rune(line)); n > 122 {
+				t.Errorf("%s: a line of %d characters: %s", v.name, n, line)
+			}
+		}
+		for _, f := range v.flags {
+			if d, ok := f.(cli.DocGenerationFlag); !ok || d.GetUsage() == "" {
+				t.Errorf("%s: flag %v has no usage", v.name, f.Names())
+			}
+		}
+		for _, p := range v.parts {
+			check(p)
+		}
+	}
+	for _, v := range verbs() {
+		check(v)
+		seen[v.name] = true
+	}
+}
+
+// A panic is an internal error: exit code 1, with the lines that a report needs.
+func TestPanic(t *testing.T) {
+	var errs bytes.Buffer
+	code := run([]string{"onnx-inject", "version"}, panicking{}, &errs)
+	if code != exitInternal || !strings.Contains(errs.String(), "onnx-inject: internal error: out of ink") ||
+		!strings.Contains(errs.String(), "onnx-inject: hint: this is a mistake in onnx-inject") {
+		t.Errorf("exit code %d\n%s", code, &errs)
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Write([]byte) (int, error) { panic("out of ink") }
+
+// A signal ends a run soon, with the code that shells expect, and leaves no torn results.
+func TestInterrupted(t *testing.T) {
+	self, err := exec.LookPath("onnx-inject") // TestMain put it first there
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		signal syscall.Signal
+		code   int
+	}{{syscall.SIGINT, 130}, {syscall.SIGTERM, 143}} {
+		t.Run(tt.signal.String(), func(t *testing.T) {
+			dir := t.TempDir()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			c := exec.CommandContext(ctx, self, "demo", "-o", filepath.Join(dir, "world"))
+			c.Env = append(os.Environ(), "ONNX_INJECT_ORT_LIB="+orttest.Host(t).Lib)
+			var out, errs bytes.Buffer
+			c.Stdout, c.Stderr = &out, &errs
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+				if _, err := os.Stat(filepath.Join(dir, "world", "words.txt")); err == nil {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatal("demo wrote no model")
+				}
+			}
+			time.Sleep(500 * time.Millisecond) // now it is running prompts
+			start := time.Now()
+			if err := c.Process.Signal(tt.signal); err != nil {
+				t.Fatal(err)
+			}
+			err := c.Wait()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != tt.code || errs.String() != "onnx-inject: interrupted\n" || out.Len() > 0 {
+				t.Errorf("%v, stdout %q, stderr %q; want exit code %d", err, &out, &errs, tt.code)
+			}
+			if d := time.Since(start); d > 5*time.Second {
+				t.Errorf("took %v to end", d)
+			}
+		})
+	}
+}
+
+// build compiles the program with more environment.
+func build(t *testing.T, env ...string) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "onnx-inject")
+	c := exec.Command("go", "build", "-o", bin, ".")
+	c.Env = append(os.Environ(), env...)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return bin
+}
+
+// Without cgo the program builds; inspect and rewrite work, and run says what is missing.
+func TestWithoutCgo(t *testing.T) {
+	bin := build(t, "CGO_ENABLED=0")
+	dir := t.TempDir()
+	if err := demo.WriteTo(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"inspect .", 0, "gpt2"},
+		{"rewrite . -o heads.onnx --expose result --inject all", 0, "12"},
+		{"run . --prompt Japan", 3, "this program was built without cgo"},
+	} {
+		c := exec.Command(bin, strings.Fields(tt.args)...)
+		c.Dir = dir
+		c.Env = append(os.Environ(), "ONNX_INJECT_ORT_LIB="+orttest.Host(t).Lib)
+		out, err := c.CombinedOutput()
+		code := 0
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			code = exit.ExitCode()
+		}
+		if code != tt.code || !strings.Contains(string(out), tt.want) {
+			t.Errorf("%s: exit code %d, %v\n%s", tt.args, code, err, out)
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/onnx-inject/onnx-inject/models"
+)
+
+func TestEscape(t *testing.T) {
+	tests := []struct{ in, want string }{
+		{"plain text, ünïcode, 日本, 🙂", "plain text, ünïcode, 日本, 🙂"},
+		{"\x1b[31mred", `\x1b[31mred`},
+		{"a\nb\tc\r", `a\nb\tc\r`},
+		{"right \u202e to left", `right \u202e to left`},
+		{"c1 \u009b", `c1 \u009b`},
+		{"nul \x00 del \x7f", `nul \x00 del \x7f`},
+		{"not utf-8: \xff\xfe", `not utf-8: \xff\xfe`},
+		{"replacement \ufffd stays", "replacement \ufffd stays"},
+		{"no-break\u00a0space", `no-break\u00a0space`},
+	}
+	for _, tt := range tests {
+		if got := escape(tt.in); got != tt.want {
+			t.Errorf("escape(%q) = %s, want %s", tt.in, got, tt.want)
+		}
+	}
+}
+
+func TestColour(t *testing.T) {
+	tests := []struct {
+		name     string
+		terminal bool
+		env      map[string]string
+		want     string
+	}{
+		{"pipe", false, nil, "x\n"},
+		{"terminal", true, nil, "\x1b[1mx\x1b[0m\n"},
+		{"NO_COLOR", true, map[string]string{"NO_COLOR": "1"}, "x\n"},
+		{"empty NO_COLOR", true, map[string]string{"NO_COLOR": ""}, "\x1b[1mx\x1b[0m\n"},
+		{"dumb", true, map[string]string{"TERM": "dumb"}, "x\n"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("NO_COLOR", "")
+			t.Setenv("TERM", "xterm")
+			for k, v := range tt.env {
+				t.Setenv(k, v)
+			}
+			var b bytes.Buffer
+			newPrinter(&cli.App{Writer: &b, Metadata: map[string]any{"colour": tt.terminal}}).line(styled(bold, "x"))
+			if b.String() != tt.want {
+				t.Errorf("got %q, want %q", b.String(), tt.want)
+			}
+		})
+	}
+}
+
+// Columns line up whatever stands in them: colours take no room, wide characters take two.
+func TestTable(t *testing.T) {
+	rows := [][]span{{styled(bold, "日本"), text("1"), text("x")}, {text("a"), text("22"), text("yy")}, {text("abcdef")}}
+	for _, colour := range []bool{false, true} {
+		var b bytes.Buffer
+		(&printer{&b, colour}).table(rows, 1)
+		got := strings.NewReplacer("\x1b[1m", "", "\x1b[0m", "").Replace(b.String())
+		if want := "  日本     1  x\n  a       22  yy\n  abcdef\n"; got != want {
+			t.Errorf("got\n%s want\n%s", got, want)
+		}
+	}
+}
+
+func TestJSON(t *testing.T) {
+	var b bytes.Buffer
+	p := &printer{w: &b}
+	err := p.json(map[string]any{"a": number(math.NaN()), "b": number(math.Inf(1)), "c": number(0.1), "d": "<&>\u009b\u202e\U000e0001"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "{\n  \"a\": null,\n  \"b\": null,\n  \"c\": 0.1,\n  \"d\": \"<&>\\u009b\\u202e\\udb40\\udc01\"\n}\n"
+	if b.String() != want {
+		t.Errorf("got %s want %s", b.String(), want)
+	}
+}
+
+func TestWords(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 bytes", 999: "999 bytes", 1000: "1 kB", 5436789: "5.44 MB", 497e6: "497 MB", 6.4e9: "6.4 GB", 5e15: "5e+03 TB"} {
+		if got := size(n); got != want {
+			t.Errorf("size(%d) = %q, want %q", n, got, want)
+		}
+	}
+	for want, layers := range map[string][]int{"": nil, "3": {3}, "0-3,7": {0, 1, 2, 3, 7}, "0,2,4-5": {0, 2, 4, 5}} {
+		if got := layerList(layers); got != want {
+			t.Errorf("layerList(%v) = %q, want %q", layers, got, want)
+		}
+	}
+	for p, want := range map[float64]string{0: "", 1: strings.Repeat("█", 16), 0.5: strings.Repeat("█", 8), 1.0 / 128: "▏", 0.25 + 7.0/128: "████▉"} {
+		if got := bar(p); got != want {
+			t.Errorf("bar(%v) = %q, want %q", p, got, want)
+		}
+	}
+	if got := bar(math.NaN()); got != "" {
+		t.Errorf("bar(NaN) = %q", got)
+	}
+}
+
+// Both drawings name every site that a block of their kind has, and their corners meet.
+func TestPicture(t *testing.T) {
+	for _, parallel := range []bool{false, true} {
+		d := &description{Parallel: parallel, Ports: []models.ManifestPort{{Kind: models.PortZ}, {Kind: models.PortMemory, Layer: 1}}}
+		for _, k := range models.PortKinds("out") {
+			s := siteInfo{Kind: k, Layers: []int{0, 1}}
+			if k == models.PortPattern {
+				s.Layers = nil
+			}
+			d.Sites = append(d.Sites, s)
+		}
+		var b bytes.Buffer
+		d.picture(&printer{w: &b})
+		got := b.String()
+		for _, k := range models.PortKinds("out") {
+			mark := map[models.PortKind]string{models.PortZ: "●", models.PortPattern: "×"}[k]
+			if mark == "" {
+				mark = "○"
+			}
+			if has := strings.Contains(got, mark+" "+string(k)); has == (parallel && k == models.PortResidMid) {
+				t.Errorf("parallel %v: %s %s\n%s", parallel, mark, k, got)
+			}
+		}
+		if !strings.Contains(got, "● tau × memory") {
+			t.Errorf("no memory\n%s", got)
+		}
+		corner := -1
+		for line := range strings.SplitSeq(got, "\n") {
+			r := []rune(line)
+			for i, c := range r {
+				switch c {
+				case '┐':
+					corner = i
+				case '┘':
+					if i != corner {
+						t.Errorf("parallel %v: ┘ in column %d, ┐ in column %d\n%s", parallel, i, corner, got)
+					}
+				}
+			}
+		}
+	}
+}

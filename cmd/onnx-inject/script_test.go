@@ -1,0 +1,174 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/models/vector"
+	"github.com/onnx-inject/onnx-inject/runtime/ort/lib"
+	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden sections of testdata/script; look at the diff")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"onnx-inject": main})
+}
+
+// TestScripts runs testdata/script: one script for one behaviour, each in an empty folder. $FIXTURES holds exporters' files.
+func TestScripts(t *testing.T) {
+	fixtures, err := filepath.Abs("../../models/testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	library := orttest.Host(t).Lib
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/script",
+		UpdateScripts: *update,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("FIXTURES", fixtures)
+			e.Setenv("LIBRARY", library)
+			e.Setenv("ONNX_INJECT_ORT_LIB", library)
+			e.Setenv("HOME", e.WorkDir)
+			// A vector that changes nothing, which encode never makes.
+			return vector.Write(filepath.Join(e.WorkDir, "zero.npy"), &vector.Vector{Data: make([]float32, 128)}, false)
+		},
+		Condition: func(name string) (bool, error) {
+			switch name {
+			case "root":
+				return os.Geteuid() == 0, nil
+			case "cuda": // the library that the tests run on, and the machine, can use it
+				r := orttest.Host(t).Doctor(t.Context(), lib.CUDA)
+				return r.CUDA.Present && len(r.CUDA.Missing) == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", name)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "json": jsonField, "demo-model": demoModel, "same-tokens": sameTokens, "model": textModel, "hostile": hostile, "hardlink": hardlink,
+		},
+	})
+}
+
+// exits N COMMAND… runs a command and wants it to end with exit code N.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits N command …")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	got := 0
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) {
+			ts.Fatalf("%v", err)
+		}
+		got = exit.ExitCode()
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// json PATH WANT compares a field of the document on standard output, which must be one document and nothing else. A path
+// is names and numbers with dots between; an array or text may be asked for its length with "len" at the end.
+func jsonField(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: json path want")
+	}
+	var doc any
+	if err := json.Unmarshal([]byte(ts.ReadFile("stdout")), &doc); err != nil {
+		ts.Fatalf("standard output is not one JSON document: %v", err)
+	}
+	for key := range strings.SplitSeq(args[0], ".") {
+		switch x := doc.(type) {
+		case map[string]any:
+			v, ok := x[key]
+			if !ok && !neg {
+				ts.Fatalf("no field %q of %q", key, args[0])
+			}
+			doc = v
+		case []any:
+			if key == "len" {
+				doc = float64(len(x))
+				continue
+			}
+			i, err := strconv.Atoi(key)
+			if err != nil || i >= len(x) {
+				ts.Fatalf("no element %q of %q: there are %d", key, args[0], len(x))
+			}
+			doc = x[i]
+		default:
+			ts.Fatalf("%q: %q of %v", args[0], key, doc)
+		}
+	}
+	b, err := json.Marshal(doc)
+	ts.Check(err)
+	got := strings.Trim(string(b), `"`)
+	if (got == args[1]) == neg {
+		ts.Fatalf("%s is %s, want %s%s", args[0], got, map[bool]string{true: "anything but "}[neg], args[1])
+	}
+}
+
+// same-tokens FILE LIST FILE LIST compares two lists of {"token","id","p"}, p to 1e-6.
+func sameTokens(ts *testscript.TestScript, neg bool, args []string) {
+	read := func(file, list string) []tokenJSON {
+		var doc map[string]json.RawMessage
+		ts.Check(json.Unmarshal([]byte(ts.ReadFile(file)), &doc))
+		var out []tokenJSON
+		ts.Check(json.Unmarshal(doc[list], &out))
+		return out
+	}
+	a, b := read(args[0], args[1]), read(args[2], args[3])
+	same := len(a) == len(b) && len(a) > 0
+	for i := 0; same && i < len(a); i++ {
+		same = a[i].ID == b[i].ID && math.Abs(float64(a[i].P-b[i].P)) < 1e-6
+	}
+	if same == neg {
+		ts.Fatalf("%v\n%v", a, b)
+	}
+}
+
+// demo-model DIR writes the built-in model folder.
+func demoModel(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(demo.WriteTo(ts.MkAbs(args[0])))
+}
+
+// model TEXT OUT makes a model file of its textual form.
+func textModel(ts *testscript.TestScript, neg bool, args []string) {
+	m, err := graph.Parse(ts.ReadFile(args[0]))
+	ts.Check(err)
+	_, err = graph.Save(m, ts.MkAbs(args[1]), graph.Embed, false)
+	ts.Check(err)
+}
+
+// hostile IN OUT copies a model and gives an output and a node names that would act on a terminal.
+func hostile(ts *testscript.TestScript, neg bool, args []string) {
+	m, err := graph.Load(args[0])
+	ts.Check(err)
+	e := m.Edit()
+	e.Rename(m.Graph.Outputs()[0], "evil\x1b[31m\u202e\u009b\x00name\nsecond line")
+	for _, n := range m.Graph.Nodes() {
+		e.Relabel(n, "\x1b]0;title\a")
+	}
+	ts.Check(e.Commit())
+	_, err = graph.Save(m, ts.MkAbs(args[1]), graph.Embed, false)
+	ts.Check(err)
+}
+
+// hardlink OLD NEW gives a file a second name.
+func hardlink(ts *testscript.TestScript, neg bool, args []string) {
+	ts.Check(os.Link(ts.MkAbs(args[0]), ts.MkAbs(args[1])))
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"syscall"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+)
+
+// needs estimates how many bytes a copy of the model takes in the folder of path: its weights, unless it refers to them.
+func needs(m *graph.Model, path string, w graph.Weights) int64 {
+	if graph.WeightsFor(m, path, w) == graph.Ref {
+		return 0
+	}
+	return m.WeightBytes()
+}
+
+// checkSpace refuses to start a copy that cannot end well. free tells how much room a folder has, and whether that is known.
+func checkSpace(path string, need int64, free func(dir string) (int64, bool)) error {
+	have, ok := free(filepath.Dir(path))
+	if !ok || have >= need {
+		return nil
+	}
+	err := &atomicfile.Error{Path: path, Err: fmt.Errorf("%s are needed, %s are free there", size(need), size(have))}
+	return hintf(err, "--weights ref, in the folder of the original, writes no weights")
+}
+
+// writeHint gives advice that fits what went wrong with writing a copy; other errors keep the advice they have.
+func writeHint(err error, need int64) error {
+	var write *atomicfile.Error
+	var errno syscall.Errno
+	switch {
+	case !errors.As(err, &write), errors.Is(err, fs.ErrExist), !errors.As(err, &errno):
+		return err
+	case errno == syscall.ENOSPC, errno == syscall.EFBIG:
+		return hintf(err, "the copy takes about %s", size(need))
+	}
+	return hintf(err, "choose a folder that can be written to")
+}
