@@ -119,10 +119,14 @@ func (g *Graph) encode() []byte {
 		if l := e.lanes[r.num]; l != nil && i == last[r.num] {
 			e.upTo(l, len(l.objs))
 		}
+		if r.num == 13 && i == last[13] {
+			e.newInfos(g)
+		}
 	}
 	for _, num := range laneOrder {
 		e.upTo(e.lanes[num], len(e.lanes[num].objs))
 	}
+	e.newInfos(g)
 	return e.out
 }
 
@@ -143,10 +147,11 @@ type graphEncoder struct {
 	out   []byte
 	lanes map[int32]*lane
 	live  map[*Value]bool // values that are still there: information about others goes
+	typed map[*Value]bool // values whose type has been written, or need not be
 }
 
 func newGraphEncoder(g *Graph, recs []record) *graphEncoder {
-	e := &graphEncoder{lanes: map[int32]*lane{}, live: map[*Value]bool{}}
+	e := &graphEncoder{lanes: map[int32]*lane{}, live: map[*Value]bool{}, typed: map[*Value]bool{}}
 	for _, num := range laneOrder {
 		e.lanes[num] = &lane{num: num, index: map[any]int{}, recs: map[any]record{}}
 	}
@@ -166,7 +171,12 @@ func newGraphEncoder(g *Graph, recs []record) *graphEncoder {
 	for _, r := range recs {
 		if l := e.lanes[r.num]; l != nil {
 			l.recs[r.obj] = r
+		} else if v, ok := r.obj.(*Value); ok {
+			e.typed[v] = true
 		}
+	}
+	for _, v := range g.outputs {
+		e.typed[v] = true
 	}
 	for _, v := range g.values() {
 		e.live[v] = true
@@ -188,6 +198,18 @@ func (e *graphEncoder) record(r record) {
 		e.out = append(e.out, r.raw...)
 	case e.live[v] && (!v.retype || v.Type.DType != 0):
 		e.value(r, v)
+	}
+}
+
+// newInfos writes value_info for the values that have a type but no record that says so: new ones, and former outputs.
+func (e *graphEncoder) newInfos(g *Graph) {
+	for _, n := range g.nodes {
+		for _, v := range n.outs {
+			if v != nil && v.Type.DType != Undefined && !e.typed[v] {
+				e.typed[v] = true
+				e.value(record{num: 13}, v)
+			}
+		}
 	}
 }
 

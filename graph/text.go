@@ -84,7 +84,7 @@ func Write(w io.Writer, m *Model) error {
 		if d == "" {
 			p.line("opset %d", m.opsets[d])
 		} else {
-			p.line("opset %s %d", quote(d), m.opsets[d])
+			p.line("opset %s %d", quoteNumber(d), m.opsets[d])
 		}
 	}
 	if name, version := m.producer(); name != "" {
@@ -181,10 +181,7 @@ func typeText(t Type) string {
 	for i, d := range t.Dims {
 		dims[i] = d.String()
 		if d.Size < 0 && d.Name != "" {
-			dims[i] = quote(d.Name)
-			if _, err := strconv.ParseInt(d.Name, 10, 64); err == nil {
-				dims[i] = strconv.Quote(d.Name)
-			}
+			dims[i] = quoteNumber(d.Name)
 		}
 	}
 	return s + "[" + strings.Join(dims, ", ") + "]"
@@ -270,6 +267,7 @@ func (p *printer) attr(a *Attr) {
 			if i > 0 {
 				p.buf.WriteString(", ")
 			}
+			p.buf.WriteString("graph ")
 			p.graph(g)
 		}
 		p.buf.WriteByte(']')
@@ -340,6 +338,8 @@ func plainAttr(pb *onnxpb.AttributeProto) (s string, ok bool) {
 		return list("floats", pb.Floats, floatText), true
 	case onnxpb.AttributeProto_INTS:
 		return list("ints", pb.Ints, func(i int64) string { return strconv.FormatInt(i, 10) }), true
+	case onnxpb.AttributeProto_GRAPHS:
+		return "graphs[]", true // one with graphs has been printed
 	case onnxpb.AttributeProto_STRINGS:
 		return list("strings", pb.Strings, func(b []byte) string { return strconv.Quote(string(b)) }), true
 	}

@@ -169,6 +169,14 @@ func (l *lexer) list(end string, item func()) {
 // keywords begin statements; a name that looks like one is quoted.
 var keywords = map[string]bool{"ir": true, "opset": true, "producer": true, "meta": true, "graph": true, "function": true, "in": true, "const": true, "attr": true, "out": true, "_": true}
 
+// quoteNumber is quote for places where a bare number would be one.
+func quoteNumber(name string) string {
+	if _, err := strconv.ParseInt(name, 10, 64); err == nil {
+		return strconv.Quote(name)
+	}
+	return quote(name)
+}
+
 // quote writes a name bare where it can be read back, else as a Go string: escaped, in one line, printable.
 func quote(name string) string {
 	if name != "" && wordLen(name) == len(name) && !keywords[name] {

@@ -36,7 +36,10 @@ func (p *parser) attr(name string) []byte {
 	case p.accept("graphs"):
 		set(onnxpb.AttributeProto_GRAPHS)
 		p.expect("[")
-		p.list("]", func() { rest = appendMessage(rest, 11, p.graph()) })
+		p.list("]", func() {
+			p.expect("graph")
+			rest = appendMessage(rest, 11, p.graph())
+		})
 	case p.accept("proto"):
 		return p.proto(name)
 	case isDType || strings.HasPrefix(word, "dtype"):
