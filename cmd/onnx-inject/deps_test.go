@@ -102,7 +102,7 @@ func (r rule) broken(i imported) bool {
 }
 
 // Imports go one way: cmd → runtime → rewrite → models → graph.
-func TestOneWay(t *testing.T) {
+func TestImportsOneWay(t *testing.T) {
 	used := map[string]bool{}
 	for _, i := range readImports(t, "../..") {
 		from, to := room(i.pkg), room(i.path)
@@ -120,7 +120,7 @@ func TestOneWay(t *testing.T) {
 }
 
 // The lower rooms stand on the standard library and what thirdParty lists.
-func TestThirdParty(t *testing.T) {
+func TestImportsThirdParty(t *testing.T) {
 	for _, i := range readImports(t, "../..") {
 		first, _, _ := strings.Cut(i.path, "/")
 		n := room(i.pkg)
@@ -134,7 +134,7 @@ func TestThirdParty(t *testing.T) {
 }
 
 // A rule must catch what it is about, and let pass what it excepts.
-func TestRules(t *testing.T) {
+func TestImportsRules(t *testing.T) {
 	concrete := func(pattern string) string { return strings.Replace(pattern, "...", "some/package", 1) }
 	for _, r := range rules {
 		t.Run(r.what, func(t *testing.T) {
