@@ -44,9 +44,10 @@ func extract(m *Model, inputs, outputs []*Value) (*Model, error) {
 	}
 	g := m.Graph
 	part := &Graph{name: g.name, model: m, inputs: inputs, outputs: outputs, records: []record{}}
+	names := m.Edit()
 	for _, n := range g.nodes {
 		if nodes[n] {
-			part.nodes = append(part.nodes, n)
+			part.nodes = append(part.nodes, withoutOutputs(n, inputs, names))
 		}
 	}
 	for _, v := range g.inits {
@@ -70,6 +71,23 @@ func extract(m *Model, inputs, outputs []*Value) (*Model, error) {
 	}
 	out.path, out.file, out.inlined = m.path, m.file, m.inlined
 	return out, Check(out)
+}
+
+// withoutOutputs returns a node of the part: n, but where it computes an input of the part beside what is needed, a copy
+// that gives this output another name.
+func withoutOutputs(n *Node, inputs []*Value, names *Edit) *Node {
+	out := n
+	for i, v := range n.outs {
+		if v == nil || !slices.Contains(inputs, v) {
+			continue
+		}
+		if out == n {
+			c := *n
+			out, c.outs = &c, slices.Clone(n.outs)
+		}
+		out.outs[i] = &Value{name: names.Fresh(v.name + "_before"), graph: v.graph, node: out, index: i}
+	}
+	return out
 }
 
 // needed walks from outputs up to inputs and constants: the nodes and initializers on the way, and the names of the
