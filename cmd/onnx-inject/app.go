@@ -46,7 +46,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		ErrWriter: stderr,
 		Metadata:  map[string]any{},
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "ort-lib", Usage: "path of the ONNX Runtime library (default: see ort which)", TakesFile: true},
+			&cli.StringFlag{Name: "ort-lib", Usage: "load the ONNX Runtime library at `PATH` (default: see ort which)", TakesFile: true},
 			cli.HelpFlag,
 		},
 		EnableBashCompletion:      true,

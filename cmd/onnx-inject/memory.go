@@ -125,10 +125,8 @@ func openSteer(c *call, o *opened) (*steer.Model, error) {
 func hostOf(c *call) (runtime.Host, runtime.Options, error) {
 	var o runtime.Options
 	var err error
-	if device := c.String("device"); device != "" {
-		if o.Device, err = runtime.ParseDevice(device); err != nil {
-			return nil, o, usagef("flag --device: %w", err)
-		}
+	if o.Device, err = deviceOf(c); err != nil {
+		return nil, o, err
 	}
 	if o.Threads = c.Int("threads"); o.Threads < 0 {
 		return nil, o, usagef("flag --threads: want 0 or more, got %d", o.Threads)
@@ -142,4 +140,17 @@ func hostOf(c *call) (runtime.Host, runtime.Options, error) {
 		return nil, o, refused(err)
 	}
 	return ort.Host{Lib: found.Path}, o, nil
+}
+
+// deviceOf reads --device; a verb without the flag runs on the CPU.
+func deviceOf(c *call) (runtime.Device, error) {
+	s := c.String("device")
+	if s == "" && !c.IsSet("device") {
+		return runtime.Device{}, nil
+	}
+	d, err := runtime.ParseDevice(s)
+	if err != nil {
+		return d, usagef("flag --device: %w", err)
+	}
+	return d, nil
 }

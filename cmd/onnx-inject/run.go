@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
 
@@ -27,7 +28,7 @@ Without a memory, injected is empty in JSON and the answer's numbers stand twice
 		flags: append(append([]cli.Flag{
 			&cli.StringFlag{Name: "prompt", Usage: "the text to go on with"},
 			&cli.StringFlag{Name: "answer", Usage: "tell the probability and rank of `TEXT`"},
-			&cli.StringFlag{Name: "positions", Usage: "add the memory at `all`, last, or tokens A-B counted from 0", Value: "all"},
+			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, last, or tokens A-B counted from 0", Value: "all"},
 			&cli.IntFlag{Name: "top", Usage: "show `N` tokens", Value: 10},
 			jsonFlag(),
 		}, memoryFlags()...), hostFlags()...),
@@ -99,7 +100,11 @@ func runModel(c *call) error {
 // printRun shows a result as JSON or side by side.
 func (c *call) printRun(q steer.Query, m *memory, r *steer.Result) error {
 	if c.Bool("json") {
-		return c.out.json(runJSON(q, m, r, c.String("device")))
+		device, err := deviceOf(c)
+		if err != nil {
+			return err
+		}
+		return c.out.json(runJSON(q, m, r, device))
 	}
 	facts := [][]span{{text("prompt"), text("%s", quote(q.Prompt)), styled(dim, "%s", countTokens(len(r.Prompt)))}}
 	if m != nil {
@@ -169,8 +174,8 @@ type answerJSON struct {
 	RankInjected int    `json:"rank_injected"`
 }
 
-func runJSON(q steer.Query, m *memory, r *steer.Result, device string) *runResult {
-	out := &runResult{Prompt: q.Prompt, Device: device, Clean: tokensJSON(r.Clean), Injected: tokensJSON(r.Injected), NoEffect: r.NoEffect}
+func runJSON(q steer.Query, m *memory, r *steer.Result, device runtime.Device) *runResult {
+	out := &runResult{Prompt: q.Prompt, Device: device.String(), Clean: tokensJSON(r.Clean), Injected: tokensJSON(r.Injected), NoEffect: r.NoEffect}
 	for _, t := range r.Prompt {
 		out.Tokens = append(out.Tokens, t.ID)
 	}
