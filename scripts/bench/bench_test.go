@@ -134,8 +134,9 @@ func TestFlags(t *testing.T) {
 		{[]string{"-rounds", "3"}, "want 5 or more"},
 		{[]string{"-only", "P1,P99"}, `"P99" is not measured here`},
 		{[]string{"-binary", filepath.Join(t.TempDir(), "absent")}, "find the program to measure"},
-		{[]string{"session", "x", "m.onnx"}, `rounds "x"`},
-		{[]string{"session"}, "want a number of rounds and models"},
+		{[]string{"session", "x", "1", "m.onnx"}, `rounds "x"`},
+		{[]string{"session", "1", "x", "m.onnx"}, `threads "x"`},
+		{[]string{"session", "1", "1"}, "want numbers of rounds and threads, and models"},
 	} {
 		if err := run(context.Background(), c.args); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("bench %v: error %v, want one with %q", c.args, err, c.want)

@@ -14,6 +14,9 @@
 // Linux that is never less than the peak of the process that started it, so this program stays small: ONNX Runtime is
 // only ever loaded in a child, which is this program again (see [session]).
 //
+// ONNX Runtime computes with one thread unless told otherwise: two threads on a busy machine wait for each other, which
+// measures the neighbours.
+//
 // The models have random weights (see scripts/bench/gen): the time of matrix products does not depend on values.
 //
 // The exit status is 0 whatever the figures are, and 1 when something could not be measured: a busy machine must not fail a build.

@@ -16,10 +16,11 @@ import (
 
 // bench is one run of this program.
 type bench struct {
-	binary string // onnx-inject
-	cache  string // folder of models, kept between runs
-	rounds int    // how often each side of a comparison runs at least
-	p4     bool
+	binary  string // onnx-inject
+	cache   string // folder of models, kept between runs
+	rounds  int    // how often each side of a comparison runs at least
+	threads int    // of ONNX Runtime
+	p4      bool
 }
 
 // check measures the rows of one goal.
@@ -59,6 +60,7 @@ func run(ctx context.Context, args []string) error {
 	fs.StringVar(&b.binary, "binary", "bin/onnx-inject", "the program to measure")
 	fs.StringVar(&b.cache, "cache", ".cache/bench", "folder for models, copies and a Python environment")
 	fs.IntVar(&b.rounds, "rounds", 6, "how often each side of a comparison runs, 5 or more")
+	fs.IntVar(&b.threads, "threads", 1, "threads of ONNX Runtime; 0 = one for each core, for a machine that is otherwise idle")
 	fs.BoolVar(&b.p4, "p4", false, "also measure Python's onnx on a 6.2 GB model")
 	only := fs.String("only", "", "the goals to measure, such as P1,P15; empty = all")
 	if err := fs.Parse(args); err != nil {

@@ -23,23 +23,27 @@ const vocab = 50257
 // session is the child that ONNX Runtime runs in. It opens each model, runs them in turn (A B C C B A) for rounds
 // rounds and prints a JSON list with one [timing] a model:
 //
-//	bench session ROUNDS MODEL…
+//	bench session ROUNDS THREADS MODEL…
 //
 // Every input but input_ids is fed zeros: memories and taus that are off.
 func session(ctx context.Context, args []string, out io.Writer) error {
-	if len(args) < 2 {
-		return fmt.Errorf("session %q: want a number of rounds and models", args)
+	if len(args) < 3 {
+		return fmt.Errorf("session %q: want numbers of rounds and threads, and models", args)
 	}
 	rounds, err := strconv.Atoi(args[0])
 	if err != nil {
 		return fmt.Errorf("session: rounds %q: want a number", args[0])
 	}
-	paths := args[1:]
+	threads, err := strconv.Atoi(args[1])
+	if err != nil {
+		return fmt.Errorf("session: threads %q: want a number", args[1])
+	}
+	paths := args[2:]
 	result := make([]timing, len(paths))
 	sides := make([]side, len(paths))
 	for i, path := range paths {
 		start := time.Now()
-		s, err := ort.Host{}.Open(ctx, runtime.Model{Path: path}, runtime.Options{})
+		s, err := ort.Host{}.Open(ctx, runtime.Model{Path: path}, runtime.Options{Threads: threads})
 		if err != nil {
 			return err
 		}
@@ -47,9 +51,9 @@ func session(ctx context.Context, args []string, out io.Writer) error {
 		result[i].Open = time.Since(start)
 		feeds := off(s.Inputs())
 		sides[i] = side{path, nil, func() (sample, error) {
-			start := time.Now()
+			start, before := time.Now(), worked()
 			_, err := s.Run(ctx, feeds)
-			return sample{wall: time.Since(start)}, err
+			return sample{wall: time.Since(start), cpu: worked() - before}, err
 		}}
 		if rounds > 0 {
 			if _, err := sides[i].run(); err != nil { // the first run plans memory
@@ -62,7 +66,7 @@ func session(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	for i := range best {
-		result[i].Run = best[i].wall
+		result[i].Run, result[i].CPU = best[i].wall, best[i].cpu
 	}
 	return json.NewEncoder(out).Encode(result)
 }
@@ -71,6 +75,7 @@ func session(ctx context.Context, args []string, out io.Writer) error {
 type timing struct {
 	Open time.Duration // to create the session
 	Run  time.Duration // best run, every output fetched; 0 without rounds
+	CPU  time.Duration // least processor time of a run; threads that wait for work count too, so it is exact for one thread
 }
 
 // off makes the inputs of one prompt: token ids that differ, everything else zero with every open dimension 1.
@@ -95,12 +100,12 @@ func off(ports []runtime.Port) map[string]*graph.Tensor {
 }
 
 // child runs [session] in a process of its own.
-func child(ctx context.Context, rounds int, models ...string) ([]timing, sample, error) {
+func (b *bench) child(ctx context.Context, rounds int, models ...string) ([]timing, sample, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, sample{}, err
 	}
-	s, out, err := process(ctx, self, append([]string{"session", strconv.Itoa(rounds)}, models...)...)
+	s, out, err := process(ctx, self, append([]string{"session", strconv.Itoa(rounds), strconv.Itoa(b.threads)}, models...)...)
 	if err != nil {
 		return nil, s, err
 	}

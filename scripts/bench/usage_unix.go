@@ -6,6 +6,7 @@ import (
 	"os"
 	goruntime "runtime"
 	"syscall"
+	"time"
 )
 
 // peak returns the most memory a finished process had resident, in bytes.
@@ -18,4 +19,13 @@ func peak(p *os.ProcessState) int64 {
 		return int64(u.Maxrss) // bytes there, KiB elsewhere
 	}
 	return int64(u.Maxrss) << 10
+}
+
+// worked returns the processor time of this process so far.
+func worked() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
