@@ -131,7 +131,7 @@ func (d *decoder) decodeAttr(body []byte) (*Attr, [][]byte, error) {
 		return a, graphs, nil
 	}
 	if tensor != nil {
-		c, err := d.decodeTensor(tensor)
+		c, _, err := d.decodeTensor(tensor)
 		if err != nil {
 			return nil, nil, fmt.Errorf("attribute %q: %w", a.Name, err)
 		}

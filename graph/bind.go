@@ -40,7 +40,7 @@ func (b *binding) node(node []byte) ([]byte, error) {
 	if b.in.bytes += len(node); b.in.bytes > maxSkeleton {
 		return nil, fmt.Errorf("more than %d MB of nodes", maxSkeleton>>20)
 	}
-	c, err := readCall(node)
+	c, err := readNode(node)
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +175,7 @@ func definitions(graph []byte, deep bool, f func(name string)) error {
 }
 
 func nodeDefinitions(node []byte, deep bool, f func(name string)) error {
-	c, err := readCall(node)
+	c, err := readNode(node)
 	if err != nil {
 		return err
 	}

@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
-
-	"github.com/onnx-inject/onnx-inject/graph/internal/onnxpb"
 )
 
 // Inlining works on the skeleton, before anything is decoded: a call of a model function gives way to the function's
@@ -25,32 +23,6 @@ const (
 	maxFunctions = 10_000
 	maxInlined   = maxNodes // nodes met while inlining, calls included
 )
-
-// functionID is what a call names.
-type functionID struct{ domain, name, overload string }
-
-func (id functionID) String() string {
-	s := id.name
-	if id.domain != "" {
-		s = id.domain + "." + s
-	}
-	if id.overload != "" {
-		s += ":" + id.overload
-	}
-	return s
-}
-
-// function is a FunctionProto, read as far as inlining needs.
-type function struct {
-	id        functionID
-	ins, outs []string
-	defaults  map[string][]byte // AttributeProto by name
-	nodes     [][]byte
-	infos     [][]byte // ValueInfoProto
-	opsets    map[string]int64
-	calls     []*function // one for each call site
-	count     int         // calls of it in the inlined model, 2 standing for more than one
-}
 
 type inliner struct {
 	model     *Model
@@ -105,100 +77,9 @@ func (d *decoder) inline(graph []byte, functions [][]byte) ([]byte, error) {
 	return in.graph(graph)
 }
 
-func readFunction(body []byte) (*function, error) {
-	f := &function{defaults: map[string][]byte{}, opsets: map[string]int64{}}
-	err := fields(body, func(num protowire.Number, _, body []byte) error {
-		switch num {
-		case 1:
-			f.id.name = string(body)
-		case 4:
-			f.ins = append(f.ins, string(body))
-		case 5:
-			f.outs = append(f.outs, string(body))
-		case 7:
-			f.nodes = append(f.nodes, body)
-		case 9:
-			pb := &onnxpb.OperatorSetIdProto{}
-			if err := unmarshal.Unmarshal(body, pb); err != nil {
-				return fmt.Errorf("opset_import: %w", err)
-			}
-			f.opsets[ownDomain(pb.GetDomain())] = pb.GetVersion()
-		case 10:
-			f.id.domain = ownDomain(string(body))
-		case 11:
-			f.defaults[stringField(body, 1)] = body
-		case 12:
-			f.infos = append(f.infos, body)
-		case 13:
-			f.id.overload = string(body)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("function %v: %w", f.id, err)
-	}
-	return f, nil
-}
-
-// ownDomain writes ONNX's own operator domain as "": files may also call it "ai.onnx".
-func ownDomain(domain string) string {
-	if domain == "ai.onnx" {
-		return ""
-	}
-	return domain
-}
-
-// stringField returns a string field of a message, "" when it is absent.
-func stringField(body []byte, field protowire.Number) string {
-	s := ""
-	_ = fields(body, func(num protowire.Number, _, body []byte) error {
-		if num == field {
-			s = string(body)
-		}
-		return nil
-	})
-	return s
-}
-
-// callOrder returns the functions so that each stands before those it calls, or refuses a cycle.
-func callOrder(all []*function) ([]*function, error) {
-	const (
-		open = 1
-		done = 2
-	)
-	state := map[*function]int{}
-	var out []*function
-	var visit func(f *function) error
-	visit = func(f *function) error {
-		state[f] = open
-		for _, g := range f.calls {
-			if state[g] == open {
-				return fmt.Errorf("function %v calls itself through %v", g.id, f.id)
-			}
-			if state[g] == 0 {
-				if err := visit(g); err != nil {
-					return err
-				}
-			}
-		}
-		state[f] = done
-		out = append(out, f)
-		return nil
-	}
-	for _, f := range all {
-		if state[f] == 0 {
-			if err := visit(f); err != nil {
-				return nil, err
-			}
-		}
-	}
-	slices.Reverse(out)
-	return out, nil
-}
-
 // sites calls f for every call of a function in a node, its branches included.
 func (in *inliner) sites(node []byte, f func(*function)) error {
-	c, err := readCall(node)
+	c, err := readNode(node)
 	if err != nil {
 		return err
 	}
@@ -215,53 +96,6 @@ func (in *inliner) graphSites(graph []byte, f func(*function)) error {
 		}
 		return in.sites(body, f)
 	})
-}
-
-// call is a NodeProto, read as far as inlining needs.
-type call struct {
-	id        functionID
-	label     string
-	ins, outs []string
-	attrs     [][]byte
-}
-
-func readCall(node []byte) (*call, error) {
-	c := &call{}
-	err := fields(node, func(num protowire.Number, _, body []byte) error {
-		switch num {
-		case 1:
-			c.ins = append(c.ins, string(body))
-		case 2:
-			c.outs = append(c.outs, string(body))
-		case 3:
-			c.label = string(body)
-		case 4:
-			c.id.name = string(body)
-		case 5:
-			c.attrs = append(c.attrs, body)
-		case 7:
-			c.id.domain = ownDomain(string(body))
-		case 8:
-			c.id.overload = string(body)
-		}
-		return nil
-	})
-	return c, err
-}
-
-func (c *call) branches(f func(graph []byte) error) error {
-	for _, a := range c.attrs {
-		err := fields(a, func(num protowire.Number, _, body []byte) error {
-			if num == 6 || num == 11 {
-				return f(body)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // graph returns a GraphProto with the calls in it replaced.
@@ -284,7 +118,7 @@ func (in *inliner) node(node []byte) ([]byte, error) {
 	if in.nodes++; in.nodes > maxInlined {
 		return nil, fmt.Errorf("more than %d nodes", maxInlined)
 	}
-	c, err := readCall(node)
+	c, err := readNode(node)
 	if err != nil {
 		return nil, err
 	}
@@ -324,7 +158,7 @@ func eachGraph(attr []byte, f func([]byte) ([]byte, error)) ([]byte, error) {
 }
 
 // expand returns the body of f in the place of a call.
-func (in *inliner) expand(c *call, f *function) ([]byte, error) {
+func (in *inliner) expand(c *nodeProto, f *function) ([]byte, error) {
 	if len(c.ins) > len(f.ins) || len(c.outs) > len(f.outs) {
 		return nil, fmt.Errorf("a call has %d inputs and %d outputs, the function %d and %d", len(c.ins), len(c.outs), len(f.ins), len(f.outs))
 	}
@@ -382,7 +216,7 @@ func (in *inliner) expand(c *call, f *function) ([]byte, error) {
 }
 
 // choosePrefix finds a prefix under which all of the function's own names are free.
-func (b *binding) choosePrefix(c *call) error {
+func (b *binding) choosePrefix(c *nodeProto) error {
 	stem := strings.TrimSuffix(c.label, "/")
 	if stem == "" || len(stem) > maxName/4 { // a long path is cut off, or names would outgrow the limit
 		stem = c.id.name

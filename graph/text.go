@@ -2,20 +2,24 @@ package graph
 
 import (
 	"bytes"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-
-	"google.golang.org/protobuf/encoding/protowire"
-
-	"github.com/onnx-inject/onnx-inject/graph/internal/onnxpb"
 )
 
-// The textual form of a model, for people, golden files and tests:
+// Format returns the textual form of a model: what [Write] writes.
+func Format(m *Model) string {
+	var b strings.Builder
+	if err := Write(&b, m); err != nil {
+		fmt.Fprintf(&b, "# broken off: %q\n", err.Error())
+	}
+	return b.String()
+}
+
+// Write prints a model, for people, golden files and tests:
 //
 //	ir 8
 //	opset 17
@@ -47,7 +51,8 @@ import (
 // list of: ints[]. A tensor is its type and then its values in braces, or its bytes in base64, or a place in a file:
 // location (relative to the model's folder), offset, length, and for packed numbers "as int64_data". Line ends mean nothing.
 //
-// [ParseIn] also reads functions, which it inlines; they are never printed:
+// [ParseIn] reads the text again, with the folder of the model's file for the large tensors that the text only points to.
+// It also reads functions, which it inlines; they are never printed:
 //
 //	function pkg.Scale {
 //	  opset 17
@@ -60,18 +65,6 @@ import (
 //	}
 //
 // Doc strings, fields unknown to us, sparse initializers and types other than tensors are not part of the text.
-
-// Format returns the textual form of a model: what [Write] writes.
-func Format(m *Model) string {
-	var b strings.Builder
-	if err := Write(&b, m); err != nil {
-		fmt.Fprintf(&b, "# broken off: %q\n", err.Error())
-	}
-	return b.String()
-}
-
-// Write prints a model. [ParseIn] reads the text again, with the folder of the model's file for the large tensors that
-// the text only points to.
 func Write(w io.Writer, m *Model) error {
 	p := &printer{model: m}
 	p.line("ir %d", m.ir)
@@ -231,137 +224,6 @@ func opText(n *Node) string {
 	}
 	if n.overload != "" {
 		s += ": " + quote(n.overload)
-	}
-	return s
-}
-
-// attrs writes attributes on one line, or one a line when there are graphs among them.
-func (p *printer) attrs(attrs []*Attr) {
-	long := slices.ContainsFunc(attrs, func(a *Attr) bool { return len(a.graphs) > 0 })
-	p.buf.WriteString(" {")
-	p.indent++
-	for i, a := range attrs {
-		switch {
-		case long:
-			p.line("")
-			p.start()
-		case i > 0:
-			p.buf.WriteString(", ")
-		}
-		p.buf.WriteString(quote(a.Name) + ": ")
-		p.attr(a)
-	}
-	p.indent--
-	if long {
-		p.line("")
-		p.start()
-	}
-	p.buf.WriteByte('}')
-}
-
-func (p *printer) attr(a *Attr) {
-	switch {
-	case a.isGraphList():
-		p.buf.WriteString("graphs[")
-		for i, g := range a.graphs {
-			if i > 0 {
-				p.buf.WriteString(", ")
-			}
-			p.buf.WriteString("graph ")
-			p.graph(g)
-		}
-		p.buf.WriteByte(']')
-	case len(a.graphs) == 1:
-		p.buf.WriteString("graph ")
-		p.graph(a.graphs[0])
-	case a.tensor != nil:
-		p.tensor(a.tensor)
-	default:
-		if s, ok := plainAttr(a.pb); ok {
-			p.buf.WriteString(s)
-			return
-		}
-		// A kind we do not read: its bytes, nothing left in the file.
-		fill := &filler{p.model.holes, func(hole) (string, int64, bool, error) { return "", 0, false, nil }}
-		whole, err := fill.message(kAttr, a.raw)
-		var b bytes.Buffer
-		if err == nil {
-			err = whole.writeTo(&b)
-		}
-		if err != nil {
-			p.err = fmt.Errorf("attribute %q: %w", a.Name, err)
-		}
-		fmt.Fprintf(&p.buf, "proto %q", base64.StdEncoding.EncodeToString(b.Bytes()))
-	}
-}
-
-// isGraphList reports whether the attribute holds a list of graphs, be it of one.
-func (a *Attr) isGraphList() bool {
-	list := false
-	_ = fields(a.raw, func(num protowire.Number, _, _ []byte) error {
-		list = list || num == 11
-		return nil
-	})
-	return list
-}
-
-// plainAttr writes a number, text or list attribute. ok is false for all others.
-func plainAttr(pb *onnxpb.AttributeProto) (s string, ok bool) {
-	if pb == nil || pb.RefAttrName != nil {
-		return "", false
-	}
-	t := pb.GetType()
-	if t == onnxpb.AttributeProto_UNDEFINED { // before IR version 2 the type was left to the reader
-		switch {
-		case pb.F != nil:
-			t = onnxpb.AttributeProto_FLOAT
-		case pb.I != nil:
-			t = onnxpb.AttributeProto_INT
-		case pb.S != nil:
-			t = onnxpb.AttributeProto_STRING
-		case len(pb.Floats) > 0:
-			t = onnxpb.AttributeProto_FLOATS
-		case len(pb.Ints) > 0:
-			t = onnxpb.AttributeProto_INTS
-		case len(pb.Strings) > 0:
-			t = onnxpb.AttributeProto_STRINGS
-		}
-	}
-	switch t {
-	case onnxpb.AttributeProto_FLOAT:
-		return floatText(pb.GetF()), true
-	case onnxpb.AttributeProto_INT:
-		return strconv.FormatInt(pb.GetI(), 10), true
-	case onnxpb.AttributeProto_STRING:
-		return strconv.Quote(string(pb.GetS())), true
-	case onnxpb.AttributeProto_FLOATS:
-		return list("floats", pb.Floats, floatText), true
-	case onnxpb.AttributeProto_INTS:
-		return list("ints", pb.Ints, func(i int64) string { return strconv.FormatInt(i, 10) }), true
-	case onnxpb.AttributeProto_GRAPHS:
-		return "graphs[]", true // one with graphs has been printed
-	case onnxpb.AttributeProto_STRINGS:
-		return list("strings", pb.Strings, func(b []byte) string { return strconv.Quote(string(b)) }), true
-	}
-	return "", false
-}
-
-func list[E any](what string, xs []E, text func(E) string) string {
-	if len(xs) == 0 {
-		return what + "[]"
-	}
-	ss := make([]string, len(xs))
-	for i, x := range xs {
-		ss[i] = text(x)
-	}
-	return "[" + strings.Join(ss, ", ") + "]"
-}
-
-// floatText writes a float so that it cannot be taken for an int.
-func floatText(f float32) string {
-	s := strconv.FormatFloat(float64(f), 'g', -1, 32)
-	if strings.Trim(s, "+-0123456789") == "" {
-		s += ".0"
 	}
 	return s
 }

@@ -130,3 +130,38 @@ func encodeValueInfo(name string, t Type) []byte {
 	b, _ := marshal.Marshal(pb)
 	return b
 }
+
+// Type is what is declared about a value: element type and, when known, shape.
+type Type struct {
+	DType  DType
+	Ranked bool // Dims is meaningful; a ranked type without Dims is a scalar
+	Dims   []Dim
+}
+
+// Dim is one dimension: a size, a name such as "batch", or neither.
+type Dim struct {
+	Size int64 // -1 when not fixed
+	Name string
+}
+
+// TensorType makes a ranked type. Each dimension is an int (size), a string (name), or nil (unknown).
+func TensorType(d DType, dims ...any) Type {
+	t := Type{DType: d, Ranked: true, Dims: make([]Dim, len(dims))}
+	for i, x := range dims {
+		switch x := x.(type) {
+		case nil:
+			t.Dims[i] = Dim{Size: -1}
+		case int:
+			t.Dims[i] = Dim{Size: int64(x)}
+		case int64:
+			t.Dims[i] = Dim{Size: x}
+		case string:
+			t.Dims[i] = Dim{Size: -1, Name: x}
+		case Dim:
+			t.Dims[i] = x
+		default:
+			panic(fmt.Sprintf("graph: dimension of type %T", x))
+		}
+	}
+	return t
+}

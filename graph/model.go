@@ -1,0 +1,82 @@
+package graph
+
+import (
+	"iter"
+	"slices"
+)
+
+// Model is an ONNX file: a main graph and what stands around it.
+type Model struct {
+	Graph *Graph // the main graph; never nil
+
+	path    string // where it was read from, "" for a model built in memory
+	file    *DataFile
+	holes   []hole
+	records []record // fields of ModelProto in file order
+	opsets  map[string]int64
+	meta    []metaEntry
+	ir      int64
+	inlined bool // model functions were inlined; their definitions are dropped on save
+	newOps  []string
+	warn    []string
+}
+
+type metaEntry struct{ key, value string }
+
+// Path returns the file the model was read from, "" for a model built in memory.
+func (m *Model) Path() string { return m.path }
+
+// IRVersion returns the file's ir_version.
+func (m *Model) IRVersion() int64 { return m.ir }
+
+// Opset returns the imported version of an operator domain ("" is ONNX's own), 0 when the file does not import it.
+func (m *Model) Opset(domain string) int64 {
+	if domain == "ai.onnx" {
+		domain = ""
+	}
+	return m.opsets[domain]
+}
+
+// Opsets returns a copy of all imported domains with their versions.
+func (m *Model) Opsets() map[string]int64 {
+	out := map[string]int64{}
+	for d, v := range m.opsets {
+		out[d] = v
+	}
+	return out
+}
+
+// Inlined reports whether model functions were inlined on load; a saved copy holds their bodies instead of calls.
+func (m *Model) Inlined() bool { return m.inlined }
+
+// Warnings returns what is odd about the file but no reason to refuse it, a line each.
+func (m *Model) Warnings() []string { return slices.Clone(m.warn) }
+
+// Meta returns the value of a metadata_props key and whether it is there.
+func (m *Model) Meta(key string) (string, bool) {
+	for _, e := range m.meta {
+		if e.key == key {
+			return e.value, true
+		}
+	}
+	return "", false
+}
+
+// Graphs yields the main graph and every nested branch, outer before inner.
+func (m *Model) Graphs() iter.Seq[*Graph] {
+	return func(yield func(*Graph) bool) { m.Graph.walk(yield) }
+}
+
+func (g *Graph) walk(yield func(*Graph) bool) bool {
+	if !yield(g) {
+		return false
+	}
+	for _, n := range g.nodes {
+		for _, b := range n.Branches() {
+			if !b.walk(yield) {
+				return false
+			}
+		}
+	}
+	return true
+}

@@ -1,0 +1,232 @@
+package graph
+
+import (
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// scope resolves names: the values of a graph, then those of the graphs around it.
+type scope struct {
+	values map[string]*Value
+	outer  *scope
+}
+
+func (s *scope) find(name string) *Value {
+	for ; s != nil; s = s.outer {
+		if v, ok := s.values[name]; ok {
+			return v
+		}
+	}
+	return nil
+}
+
+// scopeDecoder reads one GraphProto. Names come first and edges after, because nodes may stand in any order.
+type scopeDecoder struct {
+	*decoder
+	g      *Graph
+	names  *scope
+	nodes  []*nodeProto    // in step with g.nodes
+	sparse map[string]bool // names of sparse initializers
+}
+
+// graph reads a GraphProto: the main graph when owner is nil, else a branch in an attribute of owner.
+func (d *decoder) graph(body []byte, owner *Node, attr string, outer *scope) (*Graph, error) {
+	n := 0
+	_ = fields(body, func(protowire.Number, []byte, []byte) error {
+		n++
+		return nil
+	})
+	s := &scopeDecoder{
+		decoder: d,
+		g:       &Graph{model: d.model, owner: owner, attr: attr, records: make([]record, 0, n)},
+		names:   &scope{values: make(map[string]*Value, n), outer: outer},
+		sparse:  map[string]bool{},
+	}
+	if err := fields(body, s.define); err != nil {
+		return nil, err
+	}
+	for i := range s.g.records {
+		if err := s.declare(&s.g.records[i]); err != nil {
+			return nil, err
+		}
+	}
+	for i, n := range s.g.nodes {
+		if err := s.connect(n, s.nodes[i]); err != nil {
+			return nil, err
+		}
+	}
+	return s.g, nil
+}
+
+// define reads one field, as far as it defines values.
+func (s *scopeDecoder) define(num protowire.Number, raw, body []byte) error {
+	r := record{num: int32(num), raw: raw}
+	var err error
+	switch num {
+	case 1:
+		r.obj, err = s.node(body)
+	case 2:
+		s.g.name = string(body)
+	case 5:
+		var v *Value
+		if v, err = s.initializer(body); err == nil {
+			r.obj, r.name = v, v.name
+		}
+	case 11:
+		var v *Value
+		if v, err = s.input(body); err == nil {
+			r.obj, r.name = v, v.name
+		}
+	case 15:
+		s.sparse[sparseName(body)] = true
+	}
+	s.g.records = append(s.g.records, r)
+	return err
+}
+
+// value returns the value of that name in this scope, made if there is none. It is refused when taken says that what is
+// there has its producer already.
+func (s *scopeDecoder) value(name string, taken func(*Value) bool) (*Value, error) {
+	v := s.names.values[name]
+	if v == nil {
+		v = &Value{name: name, graph: s.g}
+		s.names.values[name] = v
+	} else if taken(v) {
+		return nil, fmt.Errorf("value %q is defined twice", name)
+	}
+	return v, nil
+}
+
+func (s *scopeDecoder) node(body []byte) (*Node, error) {
+	p, err := readNode(body)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{graph: s.g, raw: body, Op: p.id.name, Domain: p.id.domain, overload: p.id.overload, name: p.label, label: p.label, rawIn: p.ins, rawOut: p.outs}
+	for i, name := range p.outs {
+		if name == "" {
+			n.outs = append(n.outs, nil)
+			continue
+		}
+		v, err := s.value(name, func(*Value) bool { return true })
+		if err != nil {
+			return nil, err
+		}
+		v.node, v.index = n, i
+		n.outs = append(n.outs, v)
+	}
+	s.g.nodes = append(s.g.nodes, n)
+	s.nodes = append(s.nodes, p)
+	return n, nil
+}
+
+func (s *scopeDecoder) initializer(body []byte) (*Value, error) {
+	c, name, err := s.decodeTensor(body)
+	if err != nil {
+		return nil, err
+	}
+	if name == "" {
+		return nil, errors.New("an initializer has no name")
+	}
+	v, err := s.value(name, func(v *Value) bool { return v.init != nil || v.node != nil })
+	if err != nil {
+		return nil, err
+	}
+	v.init = c
+	if v.Type.DType == Undefined {
+		v.Type = constType(c)
+	}
+	s.g.inits = append(s.g.inits, v)
+	return v, nil
+}
+
+func (s *scopeDecoder) input(body []byte) (*Value, error) {
+	name, t, err := decodeValueInfo(body)
+	if err != nil {
+		return nil, err
+	}
+	v, err := s.value(name, func(v *Value) bool { return v.input || v.node != nil })
+	if err != nil {
+		return nil, err
+	}
+	v.input, v.Type = true, t
+	s.g.inputs = append(s.g.inputs, v)
+	return v, nil
+}
+
+// declare reads an output or value_info record. What stands among the outputs wins over value_info, what stands among the
+// inputs over both. Information about a value that is not there is harmless, and kept.
+func (s *scopeDecoder) declare(r *record) error {
+	if r.num != 12 && r.num != 13 {
+		return nil
+	}
+	name, t, err := decodeValueInfo(recordBody(r.raw))
+	if err != nil {
+		return err
+	}
+	v := s.names.values[name]
+	if r.num == 12 {
+		if v == nil {
+			v = s.names.outer.find(name)
+		}
+		if v == nil {
+			return fmt.Errorf("graph output %q has no producer", name)
+		}
+		s.g.outputs = append(s.g.outputs, v)
+	} else if v == nil {
+		return nil
+	}
+	if t.DType != Undefined && (v.Type.DType == Undefined || r.num == 12 && v.node != nil && v.graph == s.g) {
+		v.Type = t
+	}
+	r.obj, r.name = v, name
+	return nil
+}
+
+// connect resolves what a node reads, and reads its attributes with the graphs in them.
+func (s *scopeDecoder) connect(n *Node, p *nodeProto) error {
+	for slot, name := range p.ins {
+		if name == "" {
+			n.ins = append(n.ins, nil)
+			continue
+		}
+		v := s.names.find(name)
+		switch {
+		case v == nil && s.sparse[name]:
+			return fmt.Errorf("%v reads %q, a sparse initializer: these are not supported", n, name)
+		case v == nil:
+			return fmt.Errorf("%v reads %q, which nothing produces", n, name)
+		}
+		n.ins = append(n.ins, v)
+		v.addUse(Use{n, slot})
+	}
+	for _, body := range p.attrs {
+		a, graphs, err := s.decodeAttr(body)
+		if err != nil {
+			return fmt.Errorf("%v: %w", n, err)
+		}
+		for _, body := range graphs {
+			g, err := s.graph(body, n, a.Name, s.names)
+			if err != nil {
+				return err
+			}
+			a.graphs = append(a.graphs, g)
+		}
+		n.attrs = append(n.attrs, a)
+	}
+	return nil
+}
+
+// sparseName returns the name of a SparseTensorProto: that of its values.
+func sparseName(body []byte) string {
+	name := ""
+	_ = fields(body, func(num protowire.Number, _, body []byte) error {
+		if num == 1 {
+			name = stringField(body, 8)
+		}
+		return nil
+	})
+	return name
+}

@@ -1,0 +1,84 @@
+package graph
+
+import (
+	"slices"
+)
+
+// Input adds an input of exactly this name to the main graph.
+func (e *Edit) Input(name string, t Type) *Value {
+	g := e.model.Graph
+	if e.taken[name] {
+		e.fail("the name %q is taken", name)
+	}
+	e.taken[name] = true
+	v := &Value{name: name, graph: g, input: true, Type: t}
+	e.do(func() func() {
+		g.inputs = append(g.inputs, v)
+		return func() { g.inputs = g.inputs[:len(g.inputs)-1] }
+	})
+	return v
+}
+
+// Output makes v an output of g, a graph that sees v. Its name stays.
+func (e *Edit) Output(g *Graph, v *Value) {
+	e.do(func() func() {
+		g.outputs = append(g.outputs, v)
+		return func() { g.outputs = g.outputs[:len(g.outputs)-1] }
+	})
+}
+
+// ReplaceOutput makes v stand in the place of old among the outputs of old's graph and takes over its name, so that the
+// model's signature stays; v's own declared type wins over old's, if it has one. old gets a fresh name.
+func (e *Edit) ReplaceOutput(old, v *Value) {
+	fresh := e.Fresh(old.name + "_before")
+	e.do(func() func() {
+		g := old.graph
+		i := slices.Index(g.outputs, old)
+		if i < 0 {
+			e.fail("value %q is no graph output", old.name)
+			return func() {}
+		}
+		if old.input || old.init != nil {
+			e.fail("graph output %q is an input or a constant of the file: its name is bound twice", old.name)
+			return func() {}
+		}
+		oldName, vName, oldType, vType, r1, r2 := old.name, v.name, old.Type, v.Type, old.retype, v.retype
+		g.outputs[i] = v
+		v.name, old.name = oldName, fresh
+		if v.Type.DType == 0 {
+			v.Type = oldType
+		}
+		v.retype = true
+		return func() {
+			g.outputs[i] = old
+			old.name, v.name, old.Type, v.Type, old.retype, v.retype = oldName, vName, oldType, vType, r1, r2
+		}
+	})
+}
+
+// RemoveInput drops a graph input that nothing reads any more. The check happens at Commit, after all other changes.
+func (e *Edit) RemoveInput(v *Value) {
+	e.do(func() func() {
+		g := v.graph
+		i := slices.Index(g.inputs, v)
+		if i < 0 {
+			e.fail("value %q is no graph input", v.name)
+			return func() {}
+		}
+		g.inputs = slices.Delete(slices.Clone(g.inputs), i, i+1)
+		return func() { g.inputs = slices.Insert(g.inputs, i, v) }
+	})
+}
+
+// RemoveOutput drops v from the outputs of g; what computes it stays unless [Edit.Prune] finds it dead.
+func (e *Edit) RemoveOutput(g *Graph, v *Value) {
+	e.do(func() func() {
+		i := slices.Index(g.outputs, v)
+		if i < 0 {
+			e.fail("value %q is no output", v.name)
+			return func() {}
+		}
+		g.outputs = slices.Delete(slices.Clone(g.outputs), i, i+1)
+		return func() { g.outputs = slices.Insert(g.outputs, i, v) }
+	})
+}
