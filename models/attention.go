@@ -2,8 +2,6 @@ package models
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 )
@@ -26,6 +24,12 @@ var forms = []*form{
 		match:   matchSoftmax,
 	},
 	{
+		name:    "softmax-expanded",
+		doc:     "the same around Exp(x - max) / sum: ONNX Runtime writes Softmax so where it has no kernel for its type",
+		anchors: []string{"Exp"},
+		match:   matchExpanded,
+	},
+	{
 		name:    "onnx-attention",
 		doc:     "Attention(q, k, v), the standard operator of opset 23 (dynamo exports)",
 		anchors: []string{"Attention"},
@@ -42,6 +46,14 @@ var forms = []*form{
 		doc:     "com.microsoft.MultiHeadAttention or GroupQueryAttention over projected q, k, v",
 		anchors: []string{"com.microsoft.MultiHeadAttention", "com.microsoft.DecoderMaskedMultiHeadAttention", "com.microsoft.GroupQueryAttention"},
 		match:   matchMultiHead,
+	},
+	{
+		name:    "integer",
+		doc:     "attention over 8-bit integers (the QOperator format): no site is a float, so nothing can be read or added there",
+		anchors: []string{"com.microsoft.QLinearSoftmax"},
+		match: func(_ *analysis, n *graph.Node) (*core, *miss) {
+			return nil, &miss{1, n, "attention over floats", n.FullOp() + " over integers; quantise in the QDQ format or dynamically instead"}
+		},
 	},
 	{
 		name:    "packed",
@@ -73,7 +85,7 @@ type core struct {
 // projected is the projection behind q, k or v.
 type projected struct {
 	node  *graph.Node
-	split int // output of the Split behind a fused projection, -1 without one
+	split int // which part of a fused projection, by the Split behind it; -1 without one
 }
 
 // miss tells how far a form got on one node.
@@ -85,17 +97,33 @@ type miss struct {
 }
 
 // through are operations that only move, reshape or convert values.
-var through = []string{"Transpose", "Reshape", "Cast", "Identity", "Squeeze", "Unsqueeze", "Dropout", "Flatten"}
+var through = []string{"Transpose", "Reshape", "Cast", "Identity", "Squeeze", "Unsqueeze", "Dropout", "Flatten",
+	"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
 
-// matchSoftmax finds MatMul(softmax, v) and MatMul(q, k) around a Softmax. Between Softmax and the product may stand a
-// conversion, a guard against NaN, dropout, or a product with a head mask.
-func matchSoftmax(a *analysis, s *graph.Node) (*core, *miss) {
-	type found struct {
-		node *graph.Node
-		at   *graph.Value
+// matchSoftmax looks at a Softmax.
+func matchSoftmax(a *analysis, n *graph.Node) (*core, *miss) { return a.around(n, n.In(0), n.Out(0)) }
+
+// matchExpanded looks at the Exp of a Softmax that is written out:
+//
+//	x → ReduceMax, Sub, Exp → ReduceSum, Div
+func matchExpanded(a *analysis, exp *graph.Node) (*core, *miss) {
+	sub := exp.In(0).Producer()
+	if sub.Is("Sub") && sub.In(1).Producer().Is("ReduceMax") {
+		for _, u := range exp.Out(0).Uses() {
+			if n := u.Node; n.Is("Div") && u.Slot == 0 && n.In(1).Producer().Is("ReduceSum") {
+				return a.around(n, sub.In(0), n.Out(0))
+			}
+		}
 	}
-	var hits []found
-	todo := []*graph.Value{s.Out(0)}
+	return nil, &miss{0, exp, "exp(x - max) / sum", "another use of Exp"}
+}
+
+// around finds MatMul(q, k) and MatMul(probs, v) before and behind a Softmax s. Between Softmax and the second product may
+// stand a conversion, a guard against NaN, dropout, or a product with a head mask.
+func (a *analysis) around(s *graph.Node, score, probs *graph.Value) (*core, *miss) {
+	var hits []*product
+	var reached []string
+	todo := []*graph.Value{probs}
 	for len(todo) > 0 {
 		t := todo[0]
 		todo = todo[1:]
@@ -103,34 +131,66 @@ func matchSoftmax(a *analysis, s *graph.Node) (*core, *miss) {
 			n := u.Node
 			switch {
 			case n.Graph() != a.g:
-			case n.Is("Cast", "Identity", "Dropout") && u.Slot == 0:
+			case u.Slot == 0 && n.Is("Cast", "Identity", "Dropout", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"):
 				todo = append(todo, n.Out(0))
 			case n.Is("Where") && u.Slot == 2 && n.In(0).Producer().Is("IsNaN"):
 				todo = append(todo, n.Out(0))
 			case n.Is("Mul") && len(n.Inputs()) == 2 && a.fromInputs(n.In(1-u.Slot)):
 				todo = append(todo, n.Out(0)) // head_mask
-			case n.Is("MatMul", "com.microsoft.FusedMatMul") && u.Slot == 0 && !a.is(n.In(1)):
-				hits = append(hits, found{n, t})
+			case u.Slot == 0 && a.product(n) != nil:
+				hits = append(hits, a.product(n))
+			case !n.Is("IsNaN", "Shape"):
+				reached = append(reached, n.FullOp())
 			}
 		}
 	}
 	switch {
 	case len(hits) == 0:
-		return nil, &miss{1, s, "MatMul(softmax, v) behind Softmax", a.usersOf(s.Out(0))}
+		return nil, &miss{1, s, "MatMul(softmax, v) behind Softmax", list(reached)}
 	case len(hits) > 1:
 		return nil, &miss{1, s, "one MatMul(softmax, v) behind Softmax", fmt.Sprintf("%d of them", len(hits))}
 	}
-	av := hits[0].node
-	qk := a.back(s.In(0), []string{"Add", "Sub", "Mul", "Div", "Where", "Cast", "Reshape", "Clip", "Identity", "Max", "Min", "Tanh"}, func(n *graph.Node) bool {
-		return n.Is("MatMul", "com.microsoft.FusedMatMul") && !a.is(n.In(0)) && !a.is(n.In(1))
-	})
-	if len(qk) != 1 {
-		return nil, &miss{2, s, "one MatMul(q, k) before Softmax", fmt.Sprintf("%d of them", len(qk))}
+	over := []string{"Add", "Sub", "Mul", "Div", "Where", "Cast", "Reshape", "Clip", "Identity", "Max", "Min", "Tanh", "QuantizeLinear", "DequantizeLinear"}
+	found := a.back(score, over, func(n *graph.Node) bool { return a.product(n) != nil })
+	if len(found) != 1 {
+		return nil, &miss{2, s, "one MatMul(q, k) before Softmax", fmt.Sprintf("%d of them", len(found))}
 	}
-	c := &core{node: av, out: av.Out(0), rank4: true, pattern: hits[0].at, value: av.In(1), score: s.In(0), qk: qk[0]}
-	c.qkv = [3]*projected{a.source(qk[0].In(0)), a.source(qk[0].In(1)), a.source(av.In(1))}
-	c.causal = a.causalMask(s.In(0), qk[0])
+	av, qk := hits[0], a.product(found[0])
+	c := &core{node: av.node, out: av.node.Out(0), rank4: true, pattern: av.left, value: av.right, score: score, qk: found[0]}
+	c.qkv = [3]*projected{a.source(qk.left), a.source(qk.right), a.source(av.right)}
+	c.causal = a.causalMask(score, found[0])
 	return c, nil
+}
+
+// product is a product of two activations: MatMul, or what dynamic quantisation makes of it.
+type product struct {
+	node        *graph.Node  // gives the product as floats
+	left, right *graph.Value // the operands, as they were before quantisation
+}
+
+// product reads n, nil when it is no product or an operand is constant.
+func (a *analysis) product(n *graph.Node) *product {
+	floats := func(v *graph.Value) *graph.Value {
+		if q := v.Producer(); q.Is("DynamicQuantizeLinear") {
+			return q.In(0)
+		}
+		return nil
+	}
+	p := &product{node: n}
+	switch {
+	case n.Is("MatMul", "com.microsoft.FusedMatMul"):
+		p.left, p.right = n.In(0), n.In(1)
+	case n.Is("MatMulInteger"):
+		p.left, p.right, p.node = floats(n.In(0)), floats(n.In(1)), scaled(n)
+	case n.Is("com.microsoft.MatMulIntegerToFloat"):
+		p.left, p.right = floats(n.In(0)), floats(n.In(1))
+	case n.Is("com.microsoft.DynamicQuantizeMatMul"):
+		p.left, p.right = n.In(0), floats(n.In(1))
+	}
+	if p.node == nil || p.left == nil || p.right == nil || a.is(p.left) || a.is(p.right) {
+		return nil
+	}
+	return p
 }
 
 // matchStandard reads the Attention operator of opset 23: inputs Q, K, V, attn_mask, past_key, past_value. Its fourth output
@@ -197,15 +257,18 @@ func (a *analysis) source(v *graph.Value) *projected {
 		return nil
 	}
 	over := append([]string{"Split", "Slice", "Mul", "Div", "Add", "Concat", "Neg", "Expand", "Tile", "Gather", "Sqrt", "Where",
-		"DynamicQuantizeLinear", "com.microsoft.RotaryEmbedding", "RotaryEmbedding"}, through...)
+		"SplitToSequence", "SequenceAt", "com.microsoft.RotaryEmbedding", "RotaryEmbedding"}, through...)
 	hits := a.back(v, over, func(n *graph.Node) bool { return a.readProjection(n) != nil })
 	if len(hits) != 1 {
 		return nil
 	}
 	p := &projected{node: hits[0], split: -1}
-	for _, n := range a.path(v, hits[0], over) {
-		if n.producer.Is("Split") {
-			p.split = n.index
+	for _, h := range a.path(v, hits[0], over) {
+		if h.producer.Is("Split") {
+			p.split = h.index
+		}
+		if at, ok := a.ints(h.producer.In(1)); h.producer.Is("SequenceAt") && ok && len(at) == 1 {
+			p.split = int(at[0])
 		}
 	}
 	return p
@@ -262,11 +325,12 @@ func (a *analysis) cached(v *graph.Value) bool {
 	})) > 0
 }
 
-// lowerTriangular reports whether a stored tensor is a causal mask: its last two axes are square, something is above the
-// diagonal, and what is above differs from what is on and below it.
+// lowerTriangular reports whether a stored tensor is a causal mask: its last two axes are square, everything above the diagonal
+// is one value, and the diagonal and what is right below it another. Further down anything may stand: a local layer of
+// GPT-Neo hides what is long past.
 func lowerTriangular(k *graph.Const) bool {
 	r := len(k.Dims)
-	if r < 2 || k.Dims[r-1] != k.Dims[r-2] || k.Dims[r-1] < 2 || k.Len() != k.Dims[r-1]*k.Dims[r-1] || k.Len() > 1<<24 {
+	if r < 2 || k.Dims[r-1] != k.Dims[r-2] || k.Dims[r-1] < 2 || k.Len() > 1<<24 {
 		return false
 	}
 	t, err := k.Load()
@@ -276,35 +340,19 @@ func lowerTriangular(k *graph.Const) bool {
 	size := len(t.Data) / int(k.Len())
 	n := int(k.Dims[r-1])
 	cell := func(i, j int) string { return string(t.Data[(i*n+j)*size : (i*n+j+1)*size]) }
-	below, above := cell(0, 0), cell(0, 1)
-	if below == above {
+	seen, hidden := cell(0, 0), cell(0, 1)
+	if seen == hidden {
 		return false
 	}
 	for i := range n { // the whole triangle of a mask of thousands is not needed to know it
-		for _, j := range []int{0, i / 2, i} {
-			if cell(i, j) != below {
-				return false
-			}
+		if cell(i, i) != seen || i > 0 && cell(i, i-1) != seen {
+			return false
 		}
 		for _, j := range []int{i + 1, (i + n) / 2, n - 1} {
-			if j > i && j < n && cell(i, j) != above {
+			if j > i && j < n && cell(i, j) != hidden {
 				return false
 			}
 		}
 	}
 	return true
-}
-
-// usersOf lists the operations that read v, for messages.
-func (a *analysis) usersOf(v *graph.Value) string {
-	var ops []string
-	for _, u := range v.Uses() {
-		if !slices.Contains(ops, u.Node.FullOp()) {
-			ops = append(ops, u.Node.FullOp())
-		}
-	}
-	if len(ops) == 0 {
-		return "nothing"
-	}
-	return strings.Join(ops, ", ")
 }

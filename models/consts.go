@@ -114,6 +114,20 @@ func (c *consts) floats(v *graph.Value) []float32 {
 	return nil
 }
 
+// elements counts the elements of a constant that is converted or reshaped at most, 0 when v is none.
+func (c *consts) elements(v *graph.Value) int64 {
+	for v != nil {
+		if k := v.Const(); k != nil {
+			return k.Len()
+		}
+		if !v.Producer().Is("Identity", "Cast", "Reshape", "Unsqueeze", "Squeeze", "QuantizeLinear", "DequantizeLinear") {
+			return 0
+		}
+		v = v.Producer().In(0)
+	}
+	return 0
+}
+
 // matrix finds the constant behind a two-dimensional operand, through Identity, Cast, Transpose and DequantizeLinear.
 func (c *consts) matrix(v *graph.Value) *Weight {
 	w := &Weight{Alpha: 1, Operand: v}
@@ -137,8 +151,10 @@ func (c *consts) matrix(v *graph.Value) *Weight {
 				return nil
 			}
 			w.Transposed = !w.Transposed
+		case n.Is("DequantizeLinear") && n.In(0).Producer().Is("QuantizeLinear"): // floats in the file, rounded when it runs
+			n = n.In(0).Producer()
 		case n.Is("DequantizeLinear", "com.microsoft.DequantizeLinear"):
-			if w.Scale != nil || n.Int("block_size", 0) != 0 {
+			if w.Scale != nil {
 				return nil
 			}
 			w.Scale, w.Zero = n.In(1).Const(), n.In(2).Const()

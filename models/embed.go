@@ -21,12 +21,16 @@ func (a *analysis) embed(l *Layout, b *Body) *miss {
 		// input_ids, segment_ids, word_embedding, position_embedding, …
 		l.Embed, l.Positions = a.table(n, n.In(2)), a.table(n, n.In(3))
 	} else {
-		over := append([]string{"Add", "Mul", "DequantizeLinear", "Where", "Slice"}, through...)
+		over := slices.Concat([]string{"Add", "Mul", "Where", "Slice"}, skipNorms, through)
 		tables := a.back(first, over, func(n *graph.Node) bool {
-			return n.Is("Gather", "com.microsoft.GatherBlockQuantized") && a.is(n.In(0))
+			return n.Is("Gather", "com.microsoft.GatherBlockQuantized", "Slice") && a.is(n.In(0))
 		})
 		var tokens []*graph.Node
 		for _, n := range tables {
+			if n.Is("Slice") { // positions counted from 0 are the first rows of their table
+				l.Positions = a.rows(n.In(0), int64(l.DModel))
+				continue
+			}
 			w := a.table(n, n.In(0))
 			if w == nil || int(w.Out) != l.DModel {
 				continue
@@ -54,12 +58,53 @@ func (a *analysis) embed(l *Layout, b *Body) *miss {
 			return &miss{8, b.Layers[0].Core, "one table of token embeddings [vocab, d_model] indexed by an input", fmt.Sprintf("%d", len(tokens))}
 		}
 		l.Embed = a.table(tokens[0], tokens[0].In(0))
+		if l.Positions == nil {
+			l.Positions = a.folded(first, over, l.DModel)
+		}
 	}
 	if l.Embed == nil {
 		return &miss{8, first.Producer(), "a constant table of token embeddings", "none"}
 	}
 	if l.Positions != nil {
 		l.NCtx = int(l.Positions.In)
+	}
+	return nil
+}
+
+// folded finds the positions of a file of one fixed length: rows that are constant and added to the token embeddings, whether
+// the exporter looked them up ahead or left Gather(table, constant) in the graph.
+func (a *analysis) folded(first *graph.Value, over []string, dModel int) *Weight {
+	var found *Weight
+	a.back(first, over, func(n *graph.Node) bool {
+		for _, in := range dataInputs(n) {
+			if found == nil && n.Is("Add", "com.microsoft.SkipLayerNormalization") && a.is(in) {
+				found = a.rows(in, int64(dModel))
+			}
+		}
+		return false
+	})
+	return found
+}
+
+// rows reads the shape of a constant [pos, d_model], ones in front of it not counted; of a look-up, the whole table.
+func (a *analysis) rows(v *graph.Value, dModel int64) *Weight {
+	for v != nil {
+		if k := v.Const(); k != nil {
+			r := len(k.Dims)
+			if r < 2 || k.Dims[r-1] != dModel || k.Len() != k.Dims[r-2]*dModel {
+				return nil
+			}
+			return &Weight{In: k.Dims[r-2], Out: dModel, Alpha: 1}
+		}
+		n := v.Producer()
+		switch {
+		case n.Is("Gather"):
+			return a.table(n, n.In(0))
+		case n.Is("Identity", "Cast", "Reshape", "Unsqueeze", "Squeeze", "Expand", "Slice", "QuantizeLinear", "DequantizeLinear"):
+			v = n.In(0)
+		default:
+			return nil
+		}
 	}
 	return nil
 }
@@ -121,7 +166,7 @@ func (a *analysis) unembed(l *Layout, b *Body, last *Layer) {
 				break
 			}
 			switch {
-			case n.Is("Reshape", "Cast", "Identity", "Slice", "Gather", "Squeeze", "Unsqueeze", "DynamicQuantizeLinear"):
+			case n.Is(picks...):
 				v = n.In(0)
 			case n.Is("Add", "Mul"):
 				v = n.In(0)
@@ -147,50 +192,85 @@ func (a *analysis) unembed(l *Layout, b *Body, last *Layer) {
 	}
 }
 
+// picks are operations that move, convert or choose among values: what may stand between the last norm and the logits.
+var picks = append([]string{"Slice", "Gather", "GatherND"}, through...)
+
 // fromStream reports whether v is computed from the end of the last block by nothing but a norm and moves.
 func (a *analysis) fromStream(v *graph.Value, b *Body, last *Layer) bool {
 	n := a.norm(v)
 	return n != nil && a.dependsOn(n.Out, last.AttnOut[0])
 }
 
-// norm reads the normalisation that v comes out of: one operator, or the expansion of opset 16 and before,
-//
-//	x → ReduceMean, Sub, Pow 2, ReduceMean, Add eps, Sqrt, Div → Mul(gamma) → Add(beta)
+// norm reads the normalisation that v comes out of.
 func (a *analysis) norm(v *graph.Value) *Norm {
-	for v != nil {
-		n := v.Producer()
-		switch {
-		case n == nil:
+	for v != nil && v.Producer().Is(picks...) {
+		v = v.Producer().In(0)
+	}
+	if v == nil || v.Producer() == nil {
+		return nil
+	}
+	if n := v.Producer(); n.Is("Add") {
+		beta, scaled := constAnd(a, n)
+		if beta == nil {
 			return nil
-		case n.Is("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"):
-			return &Norm{Node: n, Gamma: n.In(1), Beta: n.In(2), Out: n.Out(0), Eps: n.Float("epsilon", 1e-5)}
-		case n.Is("com.microsoft.SkipLayerNormalization"):
-			return &Norm{Node: n, Gamma: n.In(2), Beta: n.In(3), Out: n.Out(0), Eps: n.Float("epsilon", 1e-12)}
-		case n.Is("com.microsoft.SkipSimplifiedLayerNormalization"):
-			return &Norm{Node: n, Gamma: n.In(2), Out: n.Out(0), Eps: n.Float("epsilon", 1e-12)}
-		case n.Is("Reshape", "Cast", "Identity", "Slice", "Gather", "Squeeze", "Unsqueeze", "DynamicQuantizeLinear"):
-			v = n.In(0)
-		case n.Is("Add"):
-			beta, scaled := constAnd(a, n)
-			if beta == nil || !scaled.Producer().Is("Mul") {
-				return nil
-			}
-			gamma, unit := constAnd(a, scaled.Producer())
-			if gamma == nil || !unit.Producer().Is("Div") {
-				return nil
-			}
-			return &Norm{Node: n, Gamma: gamma, Beta: beta, Out: v, Eps: a.epsilon(unit.Producer())}
-		default:
+		}
+		norm := a.scaledNorm(a.converted(scaled))
+		if norm != nil {
+			norm.Beta, norm.Out = beta, v
+		}
+		return norm
+	}
+	return a.scaledNorm(v)
+}
+
+// scaledNorm reads a normalisation up to gamma, one operator or the expansion of opset 16 and before:
+//
+//	x → ReduceMean, Sub, Pow 2, ReduceMean, Add eps, Sqrt, Div → Mul(gamma)
+//
+// What divides x itself is an RMSNorm and is not read. nanoGPT can do without beta.
+func (a *analysis) scaledNorm(v *graph.Value) *Norm {
+	n := v.Producer()
+	switch {
+	case n.Is("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"):
+		return &Norm{Node: n, Gamma: n.In(1), Beta: n.In(2), Out: n.Out(0), Eps: n.Float("epsilon", 1e-5)}
+	case n.Is("com.microsoft.SkipLayerNormalization"):
+		return &Norm{Node: n, Gamma: n.In(2), Beta: n.In(3), Out: n.Out(0), Eps: n.Float("epsilon", 1e-12)}
+	case n.Is("com.microsoft.SkipSimplifiedLayerNormalization"):
+		return &Norm{Node: n, Gamma: n.In(2), Out: n.Out(0), Eps: n.Float("epsilon", 1e-12)}
+	case n.Is("Mul"):
+		gamma, unit := constAnd(a, n)
+		if gamma == nil {
 			return nil
+		}
+		if div := a.converted(unit).Producer(); div.Is("Div") && a.converted(div.In(0)).Producer().Is("Sub") {
+			return &Norm{Node: n, Gamma: gamma, Out: v, Eps: a.epsilon(div)}
 		}
 	}
 	return nil
 }
 
+// rms reports whether a norm divides by the root mean square of the stream itself. ONNX Runtime writes a LayerNorm without
+// beta as such a norm of x minus its mean, which it is not.
+func (a *analysis) rms(n *Norm) bool {
+	if !n.Node.Is("RMSNormalization", "SimplifiedLayerNormalization", "com.microsoft.SkipSimplifiedLayerNormalization") {
+		return false
+	}
+	centred := a.converted(n.Node.In(0)).Producer()
+	return !centred.Is("Sub") || !a.converted(centred.In(1)).Producer().Is("ReduceMean")
+}
+
+// converted returns what v was before conversions of its type.
+func (a *analysis) converted(v *graph.Value) *graph.Value {
+	for v != nil && v.Producer().Is("Cast", "Identity", "QuantizeLinear", "DequantizeLinear") {
+		v = v.Producer().In(0)
+	}
+	return v
+}
+
 // epsilon reads eps from Div(x - mean, Sqrt(variance + eps)).
 func (a *analysis) epsilon(div *graph.Node) float64 {
-	if sqrt := div.In(1).Producer(); sqrt.Is("Sqrt") && sqrt.In(0).Producer().Is("Add") {
-		eps, _ := constAnd(a, sqrt.In(0).Producer())
+	if sqrt := a.converted(div.In(1)).Producer(); sqrt.Is("Sqrt") && a.converted(sqrt.In(0)).Producer().Is("Add") {
+		eps, _ := constAnd(a, a.converted(sqrt.In(0)).Producer())
 		if f := a.floats(eps); len(f) == 1 {
 			return float64(f[0])
 		}

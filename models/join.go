@@ -12,12 +12,20 @@ import (
 // either order; output 3 is their sum where it is asked for.
 var skipNorms = []string{"com.microsoft.SkipLayerNormalization", "com.microsoft.SkipSimplifiedLayerNormalization"}
 
-// skipBias is the input of a skip norm that holds a bias, which belongs to the branch.
+// skipBias is the input of a skip norm that holds a bias, which belongs to the branch; nil for an Add.
 func skipBias(n *graph.Node) *graph.Value {
-	if n.Is("com.microsoft.SkipSimplifiedLayerNormalization") {
+	switch {
+	case n.Is("com.microsoft.SkipLayerNormalization"):
+		return n.In(4)
+	case n.Is("com.microsoft.SkipSimplifiedLayerNormalization"):
 		return n.In(3)
 	}
-	return n.In(4)
+	return nil
+}
+
+// adds reports whether u is an operand of an addition: of an Add or of a skip norm.
+func adds(u graph.Use) bool {
+	return u.Node.Is("Add") || u.Node.Is(skipNorms...) && u.Slot < 2
 }
 
 // branch is what follows a core: the projection through W_O and the place where it joins the residual stream.
@@ -49,7 +57,7 @@ func (a *analysis) follow(c *core) (*branch, *miss) {
 			case u.Slot == 0 && a.readProjection(n) != nil:
 				found = append(found, u)
 				zs[n] = t.z
-			case u.Slot == 0 && n.Is(through...), u.Slot == 0 && n.Is("DynamicQuantizeLinear"):
+			case u.Slot == 0 && n.Is(through...):
 				z := t.z
 				if n.Is("Transpose") && slices.Equal(n.Ints("perm"), []int64{0, 2, 1, 3}) && z == nil {
 					z = n.Out(0)
@@ -80,14 +88,8 @@ func (a *analysis) follow(c *core) (*branch, *miss) {
 
 // joinOf walks from the projection to the node where another part of the residual stream comes in.
 func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
-	if proj.Is("Gemm") && proj.In(2) != nil {
-		b.bias = append(b.bias, proj.In(2))
-	}
-	if proj.Is("com.microsoft.DynamicQuantizeMatMul") && proj.In(4) != nil {
-		b.bias = append(b.bias, proj.In(4))
-	}
-	if proj.Is("com.microsoft.MatMulIntegerToFloat") && proj.In(6) != nil {
-		b.bias = append(b.bias, proj.In(6))
+	if bias := biasOf(proj); bias != nil {
+		b.bias = append(b.bias, bias)
 	}
 	type at struct {
 		v, before *graph.Value // before: attention output in front of a memory that was added earlier
@@ -111,7 +113,7 @@ func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
 			}
 			switch {
 			case n.Graph() != a.g || n.Is("Shape"):
-			case u.Slot == 0 && n.Is("Reshape", "Cast", "Identity", "Dropout", "Squeeze", "Unsqueeze"):
+			case u.Slot == 0 && n.Is("Reshape", "Cast", "Identity", "Dropout", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear"):
 				todo = append(todo, at{n.Out(0), t.before, t.bias})
 			case n.Is("Mul") && (a.is(other) || proj.Is("MatMulInteger") && other.Producer().Is("Mul")):
 				todo = append(todo, at{n.Out(0), t.before, t.bias})

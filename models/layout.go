@@ -64,7 +64,7 @@ type Site []*graph.Value
 
 // Norm is a normalisation with its parameters, each [d_model]; Beta may be nil.
 type Norm struct {
-	Node  *graph.Node // LayerNormalization, or the last node of its expansion
+	Node  *graph.Node // LayerNormalization, or where its expansion multiplies by gamma
 	Gamma *graph.Value
 	Beta  *graph.Value
 	Out   *graph.Value

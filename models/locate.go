@@ -195,14 +195,11 @@ func (l *Layout) body(g *graph.Graph, cfg *Config, r *Report) error {
 		return m
 	}
 	f.positions = merged.Positions != nil
-	f.rms = body.Norm != nil && body.Norm.Node != nil && body.Norm.Node.Is("RMSNormalization", "SimplifiedLayerNormalization", "com.microsoft.SkipSimplifiedLayerNormalization")
 	if body.Norm == nil {
 		return errors.New("no LayerNorm found behind the last block (RMSNorm, as in Llama?)")
 	}
-	if f.rms && body.Norm.Beta == nil || body.Norm.Gamma == nil {
-		f.rms = true
-	}
-	if n := len(a.floats(body.Norm.Gamma)); n != merged.DModel {
+	f.rms = a.rms(body.Norm)
+	if n := a.elements(body.Norm.Gamma); n != int64(merged.DModel) {
 		return fmt.Errorf("the final norm has %d weights, W_O gives d_model %d", n, merged.DModel)
 	}
 	family, err := nameFamily(f)

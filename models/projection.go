@@ -8,28 +8,39 @@ import (
 type projection struct {
 	op   string
 	read func(c *consts, n *graph.Node) *Weight // nil: the operand is no constant matrix
+	bias int                                    // the input that is added to the product, 0 where there is none
 }
 
 var projections = []projection{
-	{"MatMul", readMatMul},
-	{"Gemm", readGemm},
-	{"com.microsoft.FusedMatMul", readFusedMatMul},
-	{"com.microsoft.GemmFastGelu", readMatMul},
-	{"MatMulInteger", readMatMulInteger},
-	{"com.microsoft.DynamicQuantizeMatMul", readQuantized(1, 2, 3)},
-	{"com.microsoft.MatMulIntegerToFloat", readQuantized(1, 3, 5)},
-	{"com.microsoft.MatMulNBits", readNBits},
+	{"MatMul", readMatMul, 0},
+	{"Gemm", readGemm, 2},
+	{"com.microsoft.FusedMatMul", readFusedMatMul, 0},
+	{"MatMulInteger", readMatMulInteger, 0},
+	{"com.microsoft.DynamicQuantizeMatMul", readQuantized(1, 2, 3), 4},
+	{"com.microsoft.MatMulIntegerToFloat", readQuantized(1, 3, 5), 6},
+	{"com.microsoft.MatMulNBits", readNBits, 5},
+	{"com.microsoft.MatMulBnb4", readBnb4, 0},
 }
 
 // readProjection returns the weight of n, nil when n is no projection.
 func (c *consts) readProjection(n *graph.Node) *Weight {
 	for _, p := range projections {
 		if n.Is(p.op) {
-			if w := p.read(c, n); w != nil {
+			w := p.read(c, n)
+			if w != nil {
 				w.Node = n
-				return w
 			}
-			return nil
+			return w
+		}
+	}
+	return nil
+}
+
+// biasOf returns what a projection adds to its product, nil for nothing.
+func biasOf(n *graph.Node) *graph.Value {
+	for _, p := range projections {
+		if n.Is(p.op) && p.bias > 0 {
+			return n.In(p.bias)
 		}
 	}
 	return nil
@@ -79,27 +90,34 @@ func (w *Weight) flip() {
 	w.In, w.Out = w.Out, w.In
 }
 
-// readMatMulInteger reads the chain that dynamic quantisation leaves:
-//
-//	MatMulInteger(x_q, W_q, x_zero, W_zero) → Cast → Mul(·, x_scale * W_scale)
+// readMatMulInteger reads the chain that dynamic quantisation leaves; see scaled.
 func readMatMulInteger(c *consts, n *graph.Node) *Weight {
 	w := c.matrix(n.In(1))
-	if w == nil || w.Scale != nil {
+	scale := scaled(n)
+	if w == nil || w.Scale != nil || scale == nil {
 		return nil
 	}
+	for _, in := range scale.Inputs() {
+		for _, s := range in.Producer().Inputs() {
+			if s.Const() != nil {
+				return w.quantized(s, n.In(3))
+			}
+		}
+	}
+	return nil
+}
+
+// scaled finds the node that turns the integers of n into floats:
+//
+//	MatMulInteger(x_q, W_q, x_zero, W_zero) → Cast → Mul(·, x_scale * W_scale)
+func scaled(n *graph.Node) *graph.Node {
 	for _, u := range n.Out(0).Uses() {
 		if !u.Node.Is("Cast") {
 			continue
 		}
 		for _, u := range u.Node.Out(0).Uses() {
-			scales := u.Node.In(1 - u.Slot).Producer()
-			if !u.Node.Is("Mul") || !scales.Is("Mul") {
-				continue
-			}
-			for _, s := range scales.Inputs() {
-				if s.Const() != nil {
-					return w.quantized(s, n.In(3))
-				}
+			if u.Node.Is("Mul") && u.Node.In(1-u.Slot).Producer().Is("Mul") {
+				return u.Node
 			}
 		}
 	}
@@ -136,4 +154,12 @@ func readNBits(c *consts, n *graph.Node) *Weight {
 		return nil
 	}
 	return &Weight{In: n.Int("K", 0), Out: n.Int("N", 0), Alpha: 1, Block: b}
+}
+
+// readBnb4 knows the shape of the matrix only: its 4-bit floats are left to the operator.
+func readBnb4(c *consts, n *graph.Node) *Weight {
+	if !c.is(n.In(1)) || !c.is(n.In(2)) {
+		return nil
+	}
+	return &Weight{In: n.Int("K", 0), Out: n.Int("N", 0), Alpha: 1}
 }

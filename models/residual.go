@@ -65,18 +65,21 @@ func (a *analysis) sequential(l *Layer, b *branch) *miss {
 
 // mlp notes the branch that joins at a residual add: slot is the stream's operand.
 func (a *analysis) mlp(l *Layer, stream graph.Use) {
-	n := stream.Node
-	l.MLPOut = Site{n.In(1 - stream.Slot)}
-	if n.Is("Add") {
-		l.ResidPost = Site{n.Out(0)}
-		return
-	}
+	l.MLPOut = Site{stream.Node.In(1 - stream.Slot)}
+	l.post(stream.Node)
+}
+
+// post notes what the last addition of a block gives, and the bias that a skip norm adds, which is the MLP's.
+func (l *Layer) post(n *graph.Node) {
 	if bias := skipBias(n); bias != nil {
 		l.MLPOut = append(l.MLPOut, bias)
 	}
-	if sum := n.Out(3); sum != nil {
-		l.ResidPost = Site{sum}
-	} else { // the last block of a fused file: only the norm is written out
+	switch {
+	case n.Is("Add"):
+		l.ResidPost = Site{n.Out(0)}
+	case n.Out(3) != nil:
+		l.ResidPost = Site{n.Out(3)}
+	default: // the last block of a fused file: only the norm is written out
 		l.ResidPostOut = n
 	}
 }
@@ -88,7 +91,7 @@ func (a *analysis) residualAdds(v *graph.Value) []graph.Use {
 	for _, w := range a.aliases(v) {
 		for _, u := range w.Uses() {
 			n := u.Node
-			if n.Graph() != a.g || !n.Is("Add") && !(n.Is(skipNorms...) && u.Slot < 2) {
+			if n.Graph() != a.g || !adds(u) {
 				continue
 			}
 			if other := n.In(1 - u.Slot); other != nil && other != w && !a.is(other) && !a.fromInputs(other) && a.dependsOn(other, v) {
@@ -115,7 +118,7 @@ func (a *analysis) parallel(l *Layer, b *branch) *miss {
 	var hits []graph.Use
 	for _, w := range a.aliases(join.Out(0)) {
 		for _, u := range w.Uses() {
-			if u.Node.Graph() == a.g && u.Node.Is("Add") && !a.is(u.Node.In(1-u.Slot)) && a.dependsOn(b.out, u.Node.In(1-u.Slot)) {
+			if adds(u) && u.Node.Graph() == a.g && !a.is(u.Node.In(1-u.Slot)) && a.dependsOn(b.out, u.Node.In(1-u.Slot)) {
 				hits = append(hits, u)
 			}
 		}
@@ -123,11 +126,13 @@ func (a *analysis) parallel(l *Layer, b *branch) *miss {
 	if len(hits) != 1 {
 		return &miss{8, join, "one Add that joins attention and MLP to the residual stream", fmt.Sprintf("%d", len(hits))}
 	}
-	stream := hits[0].Node.In(1 - hits[0].Slot)
+	n := hits[0].Node
+	stream := n.In(1 - hits[0].Slot)
 	if !a.dependsOn(b.other, stream) {
 		return &miss{8, join, "an MLP over the same residual stream as attention", fmt.Sprintf("a value that does not come from %v", stream)}
 	}
-	l.ResidPre, l.ResidPost = Site{stream}, Site{hits[0].Node.Out(0)}
+	l.ResidPre = Site{stream}
+	l.post(n)
 	return nil
 }
 

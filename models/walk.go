@@ -49,10 +49,13 @@ func (a *analysis) back(v *graph.Value, over []string, accept func(*graph.Node) 
 // dataInputs are the inputs of a node that carry data, not shapes, axes, indices or conditions.
 func dataInputs(n *graph.Node) []*graph.Value {
 	switch {
-	case n.Is("Reshape", "Squeeze", "Unsqueeze", "Expand", "Slice", "Split", "Tile", "Gather", "Clip"):
+	case n.Is("Reshape", "Squeeze", "Unsqueeze", "Expand", "Slice", "Split", "SplitToSequence", "SequenceAt", "Tile", "Gather", "Clip",
+		"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"):
 		return n.Inputs()[:1]
 	case n.Is("Where"):
 		return n.Inputs()[1:]
+	case n.Is(skipNorms...):
+		return n.Inputs()[:2]
 	}
 	return n.Inputs()
 }
@@ -201,7 +204,7 @@ func (a *analysis) aliases(v *graph.Value) []*graph.Value {
 	out := []*graph.Value{v}
 	for i := 0; i < len(out); i++ {
 		for _, u := range out[i].Uses() {
-			if u.Slot == 0 && u.Node.Graph() == a.g && u.Node.Is("Identity", "Cast", "Dropout", "Reshape") && !slices.Contains(out, u.Node.Out(0)) {
+			if u.Slot == 0 && u.Node.Graph() == a.g && u.Node.Is("Identity", "Cast", "Dropout", "Reshape", "QuantizeLinear", "DequantizeLinear") && !slices.Contains(out, u.Node.Out(0)) {
 				out = append(out, u.Node.Out(0))
 			}
 		}

@@ -1,0 +1,256 @@
+package models
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+)
+
+// editor makes the forms of other exporters out of a fixture: it computes with nodes and puts the result in the place of a
+// value.
+type editor struct {
+	*graph.Edit
+	g *graph.Graph
+}
+
+func (e editor) op(op string, attrs graph.Attrs, in ...*graph.Value) *graph.Value {
+	s := graph.Spec{Op: op, Name: e.Fresh("made"), Inputs: in, Attrs: attrs}
+	if op[0] == '.' {
+		s.Op, s.Domain = op[1:], "com.microsoft"
+	}
+	return e.Node(e.g, s)
+}
+
+func (e editor) ints(v ...int64) *graph.Value {
+	return e.Const(e.g, "ints", graph.NewInt64(v, int64(len(v))))
+}
+
+func (e editor) zeros(d graph.DType, dims ...int64) *graph.Value {
+	return e.Const(e.g, "zeros", graph.Zeros(d, dims...))
+}
+
+// replace puts v in the place of old for every reader that is there already.
+func (e editor) replace(old, v *graph.Value) {
+	for _, u := range old.Uses() {
+		e.Redirect(u, v)
+	}
+}
+
+// rounded is what static quantisation puts around a value.
+func (e editor) rounded(v *graph.Value) *graph.Value {
+	scale, zero := e.Const(e.g, "scale", graph.NewFloat32([]float32{0.1})), e.Const(e.g, "zero", graph.Zeros(graph.Uint8))
+	return e.op("DequantizeLinear", nil, e.op("QuantizeLinear", nil, v, scale, zero), scale, zero)
+}
+
+// integers is what dynamic quantisation makes of MatMul(a, b).
+func (e editor) integers(a, b *graph.Value) *graph.Value {
+	quantized := func(v *graph.Value) (q, scale, zero *graph.Value) {
+		n := e.Node(e.g, graph.Spec{Op: "DynamicQuantizeLinear", Name: e.Fresh("made"), Inputs: []*graph.Value{v}, Outputs: 3}).Producer()
+		return n.Out(0), n.Out(1), n.Out(2)
+	}
+	aq, as, az := quantized(a)
+	bq, bs, bz := quantized(b)
+	product := e.op("MatMulInteger", nil, aq, bq, az, bz)
+	return e.op("Mul", nil, e.op("Cast", graph.Attrs{"to": int64(graph.Float32)}, product), e.op("Mul", nil, as, bs))
+}
+
+// Every case is a form that exporters and optimisers write and that no fixture has. It must be recognised as what it was.
+func TestLocateForms(t *testing.T) {
+	softmaxes := func(m *graph.Model) (out []*graph.Node) {
+		for _, n := range m.Graph.Nodes() {
+			if n.Is("Softmax") {
+				out = append(out, n)
+			}
+		}
+		return out
+	}
+	tests := []struct {
+		name, file string
+		nctx       int // where it is another than the fixture's
+		change     func(e editor, m *graph.Model, l *Layout)
+	}{
+		{"positions looked up ahead", "nanogpt-torchscript", 7, func(e editor, m *graph.Model, l *Layout) {
+			e.replace(l.Positions.Node.Out(0), e.zeros(graph.Float32, 1, 7, 32))
+		}},
+		{"positions looked up by a constant", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *Layout) {
+			e.Redirect(graph.Use{Node: l.Positions.Node, Slot: 1}, e.ints(0, 1, 2, 3, 4, 5, 6))
+		}},
+		{"positions cut from their table", "nanogpt-torchscript", 0, func(e editor, m *graph.Model, l *Layout) {
+			n := l.Positions.Node
+			e.replace(n.Out(0), e.op("Slice", nil, n.In(0), e.ints(0), e.ints(7), e.ints(0)))
+		}},
+		{"qkv as a sequence", "dynamo-op18-sdpa", 0, func(e editor, m *graph.Model, l *Layout) {
+			for _, n := range m.Graph.Nodes() {
+				if !n.Is("Split") {
+					continue
+				}
+				seq := e.op("SplitToSequence", graph.Attrs{"axis": int64(n.Int("axis", 0))}, n.In(0), e.Const(e.g, "size", graph.NewInt64([]int64{32})))
+				for i, v := range n.Outputs() {
+					e.replace(v, e.op("SequenceAt", nil, seq, e.Const(e.g, "at", graph.NewInt64([]int64{int64(i)}))))
+				}
+			}
+		}},
+		{"norm without beta", "torchscript-op10", 0, func(e editor, m *graph.Model, l *Layout) {
+			_, scaled := constAnd(newAnalysis(m.Graph), l.Bodies[0].Norm.Out.Producer())
+			e.replace(l.Bodies[0].Norm.Out, scaled)
+		}},
+		{"norm of what is centred", "nanogpt-torchscript", 0, func(e editor, m *graph.Model, l *Layout) {
+			b := l.Bodies[0]
+			x := b.Layers[l.Layers-1].ResidPost[0]
+			mean := e.op("ReduceMean", graph.Attrs{"axes": []int64{-1}}, x)
+			norm := e.op("SimplifiedLayerNormalization", nil, e.op("Sub", nil, x, mean), b.Norm.Gamma)
+			e.replace(b.Norm.Out, e.op("Add", nil, norm, b.Norm.Beta))
+		}},
+		{"last position by index", "dynamo-op18-sdpa", 0, func(e editor, m *graph.Model, l *Layout) {
+			v := l.Bodies[0].Norm.Out
+			swap := graph.Attrs{"perm": []int64{1, 0, 2}}
+			at := e.Const(e.g, "last", graph.NewInt64([]int64{-1}, 1, 1))
+			last := e.op("Transpose", swap, e.op("GatherND", nil, e.op("Transpose", swap, v), at))
+			for _, u := range v.Uses() {
+				if u.Node == l.Unembed.Node {
+					e.Redirect(u, last)
+				}
+			}
+		}},
+		{"softmax written out", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *Layout) {
+			for _, n := range softmaxes(m) {
+				x := n.In(0)
+				exp := e.op("Exp", nil, e.op("Sub", nil, x, e.op("ReduceMax", graph.Attrs{"axes": []int64{-1}}, x)))
+				e.replace(n.Out(0), e.op("Div", nil, exp, e.op("ReduceSum", nil, exp, e.ints(-1))))
+			}
+		}},
+		{"products of integers", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *Layout) {
+			a := newAnalysis(m.Graph)
+			for _, n := range m.Graph.Nodes() {
+				if n.Is("MatMul") && a.product(n) != nil {
+					e.replace(n.Out(0), e.integers(n.In(0), n.In(1)))
+				}
+			}
+		}},
+		{"static quantisation", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *Layout) {
+			for _, x := range l.Bodies[0].Layers {
+				for _, v := range []*graph.Value{x.Pattern, x.Core.Out(0), x.Z, x.AttnOut[0], x.MLPOut[0]} {
+					e.replace(v, e.rounded(v))
+				}
+				e.Redirect(graph.Use{Node: x.WO.Node, Slot: 1}, e.rounded(x.WO.Operand))
+			}
+			e.replace(l.Bodies[0].Norm.Out, e.rounded(l.Bodies[0].Norm.Out))
+		}},
+		{"embeddings added by a skip norm", "gpt-neo", 0, func(e editor, m *graph.Model, l *Layout) {
+			add := l.Bodies[0].Layers[0].ResidPre[0].Producer()
+			norm := e.op(".SkipLayerNormalization", nil, add.In(0), add.In(1), l.Bodies[0].Norm.Gamma, l.Bodies[0].Norm.Beta)
+			e.replace(add.Out(0), e.SetOutput(norm.Producer(), 3, e.Fresh("sum")))
+		}},
+		{"parallel block that ends in a skip norm", "gpt-j", 0, func(e editor, m *graph.Model, l *Layout) {
+			add := l.Bodies[0].Layers[0].ResidPost[0].Producer()
+			norm := e.op(".SkipLayerNormalization", nil, add.In(0), add.In(1), l.Bodies[0].Norm.Gamma, l.Bodies[0].Norm.Beta)
+			e.replace(add.Out(0), e.SetOutput(norm.Producer(), 3, e.Fresh("sum")))
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := load(t, tt.file)
+			l, err := Locate(m, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := editor{m.Edit(), m.Graph}
+			tt.change(e, m, l)
+			e.Prune()
+			if err := e.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			l, err = Locate(m, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := fixtureShapes[tt.file]
+			if tt.nctx > 0 {
+				want.NCtx = tt.nctx
+			}
+			if diff := cmp.Diff(want, shapeOf(l)); diff != "" {
+				t.Error(diff)
+			}
+			if l.Bodies[0].Norm == nil || l.Bodies[0].Logits == nil {
+				t.Error("no final norm or logits")
+			}
+		})
+	}
+}
+
+// A bias may be an input of the product itself, and a matrix may be known to its operator alone.
+func TestPackedProjections(t *testing.T) {
+	const file = "nanogpt-torchscript"
+	tests := []struct {
+		op   string
+		dims []int64
+		bias bool
+	}{
+		{".MatMulNBits", []int64{32, 1, 16}, false},
+		{".MatMulNBits", []int64{32, 1, 16}, true},
+		{".MatMulBnb4", []int64{512}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.op, func(t *testing.T) {
+			m := load(t, file)
+			l, err := Locate(m, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e := editor{m.Edit(), m.Graph}
+			var want []*graph.Value
+			for _, x := range l.Bodies[0].Layers {
+				in := []*graph.Value{x.WO.Node.In(0), e.zeros(graph.Uint8, tt.dims...), e.zeros(graph.Float32, 32)}
+				old := x.WO.Node.Out(0)
+				if tt.bias {
+					in, old = append(in, nil, nil, x.BO[0]), x.AttnOut[0]
+				}
+				e.replace(old, e.op(tt.op, graph.Attrs{"K": int64(32), "N": int64(32), "block_size": int64(32), "bits": int64(4)}, in...))
+				want = append(want, x.BO...)
+			}
+			e.Prune()
+			if err := e.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			if l, err = Locate(m, nil); err != nil {
+				t.Fatal(err)
+			}
+			var got []*graph.Value
+			for _, x := range l.Bodies[0].Layers {
+				got = append(got, x.BO...)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("b_O is %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+func TestLowerTriangular(t *testing.T) {
+	tests := []struct {
+		name string
+		mask []float32
+		want bool
+	}{
+		{"causal", []float32{1, 0, 0, 1, 1, 0, 1, 1, 1}, true},
+		{"hidden by a large number", []float32{0, -9, -9, 0, 0, -9, 0, 0, 0}, true},
+		{"local", []float32{1, 0, 0, 1, 1, 0, 0, 1, 1}, true},
+		{"two rows of a batch", []float32{1, 0, 0, 1, 1, 0, 1, 1, 1, 1, 0, 0, 1, 1, 0, 1, 1, 1}, true},
+		{"everything seen", []float32{1, 1, 1, 1, 1, 1, 1, 1, 1}, false},
+		{"only itself", []float32{1, 0, 0, 0, 1, 0, 0, 0, 1}, false},
+		{"something above the diagonal", []float32{1, 0, 1, 1, 1, 0, 1, 1, 1}, false},
+		{"a weight", []float32{.1, .2, .3, .4, .5, .6, .7, .8, .9}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := load(t, "nanogpt-torchscript")
+			v := m.Edit().Const(m.Graph, "mask", graph.NewFloat32(tt.mask, int64(len(tt.mask)/9), 1, 3, 3))
+			if got := lowerTriangular(v.Const()); got != tt.want {
+				t.Errorf("got %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
