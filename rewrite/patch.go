@@ -147,8 +147,8 @@ func (m *mainPorts) add(p *patch, name string, t graph.Type) {
 func (p *patch) matrix(name string, w *models.Weight) *graph.Value {
 	var v *graph.Value
 	switch {
-	case w.Block != nil:
-		v = p.unblock(name, w)
+	case w.Operand == nil:
+		v = p.unpack(name, w)
 	case w.ScaleValue != nil: // (q - zero) * scale, columns along the last axis
 		q := p.nodeAttrs("Cast", name+"/W_q", graph.Attrs{"to": int64(graph.Float32)}, w.Operand)
 		if w.ZeroValue != nil {
@@ -169,19 +169,23 @@ func (p *patch) matrix(name string, w *models.Weight) *graph.Value {
 	return v
 }
 
-// unblock lets the operator itself dequantise: its product with the identity matrix is W. The host folds it once.
-func (p *patch) unblock(name string, w *models.Weight) *graph.Value {
-	d := p.dtype(w.Node.In(2))
-	zero := graph.Zeros(d, 1)
+// unpack lets an operator with packed weights dequantise them itself: its product with the identity matrix, without bias,
+// is W. The host folds it once.
+func (p *patch) unpack(name string, w *models.Weight) *graph.Value {
+	d := p.dtype(w.Node.In(2)) // of the scales
 	shape := p.ints("eye_shape", w.In, w.In)
-	eye := p.nodeAttrs("ConstantOfShape", name+"/zeros", graph.Attrs{"value": zero}, shape)
+	eye := p.nodeAttrs("ConstantOfShape", name+"/zeros", graph.Attrs{"value": graph.Zeros(d, 1)}, shape)
 	eye = p.nodeAttrs("EyeLike", name+"/eye", graph.Attrs{"dtype": int64(d)}, eye)
-	ins := append([]*graph.Value{eye}, w.Node.Inputs()[1:]...)
+	packed := w.Node.Inputs()[1:]
+	if len(packed) > 4 { // A, B, scales, zero_points, g_idx, bias
+		packed = packed[:4]
+	}
 	attrs := graph.Attrs{}
-	for _, a := range []string{"K", "N", "bits", "block_size"} {
+	for _, a := range []string{"K", "N", "bits", "block_size", "quant_type"} {
 		if w.Node.HasAttr(a) {
 			attrs[a] = w.Node.Int(a, 0)
 		}
 	}
+	ins := append([]*graph.Value{eye}, packed...)
 	return p.edit.Node(p.body.Graph, graph.Spec{Op: w.Node.Op, Domain: w.Node.Domain, Name: name + "/W" + p.suffix, Inputs: ins, Attrs: attrs})
 }
