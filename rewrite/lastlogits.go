@@ -1,32 +1,39 @@
 package rewrite
 
 import (
+	"slices"
+
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// lastLogits makes the model unembed the last position only: logits become [batch, 1, vocab]. The slice goes in front of
-// the unembedding, where it saves the work, unless the way to it reshapes by the number of positions or is quantised by
-// their range; then the logits are sliced.
+// lastLogits makes the model unembed the last position only: logits become [batch, 1, vocab].
 func (p *patch) lastLogits() {
-	b := p.body
-	last := func(v *graph.Value) *graph.Value {
-		return p.node("Slice", "last_logits", v, p.ints("last_start", -1), p.ints("last_end", 1<<31-1), p.ints("last_axis", 1))
-	}
-	t := b.Logits.Type
-	t.Dims = append([]graph.Dim(nil), t.Dims...)
+	old := p.body.Logits
+	t := old.Type
+	t.Dims = slices.Clone(t.Dims)
 	if len(t.Dims) == 3 {
 		t.Dims[1] = graph.Dim{Size: 1}
 	}
-	if x := p.layout.Unembed; len(p.layout.Bodies) == 1 && x.Node.Graph() == b.Graph && x.Node.Is("MatMul", "com.microsoft.FusedMatMul") && x.ScaleValue == nil {
-		if direct(b.Logits, x.Node) {
-			p.edit.Redirect(graph.Use{Node: x.Node, Slot: 0}, last(x.Node.In(0)))
-			p.edit.Retype(b.Logits, t)
-			return
-		}
+	v := p.atLast()
+	p.edit.Retype(v, t)
+	if v != old {
+		p.edit.ReplaceOutput(old, v)
 	}
-	out := last(b.Logits)
-	p.edit.Retype(out, t)
-	p.edit.ReplaceOutput(b.Logits, out)
+}
+
+// atLast gives the logits of the last position, [batch, 1, vocab]. The slice goes in front of the unembedding, where it saves
+// the work, unless the way to it reshapes by the number of positions or is quantised by their range; then the logits are
+// sliced.
+func (p *patch) atLast() *graph.Value {
+	last := func(v *graph.Value) *graph.Value {
+		return p.node("Slice", "last_logits", v, p.ints("last_start", -1), p.ints("last_end", 1<<31-1), p.ints("last_axis", 1))
+	}
+	w := p.layout.Unembed
+	if w.Node.Graph() == p.body.Graph && w.Node.Is("MatMul", "com.microsoft.FusedMatMul") && w.ScaleValue == nil && direct(p.body.Logits, w.Node) {
+		p.edit.Redirect(graph.Use{Node: w.Node, Slot: 0}, last(w.Node.In(0)))
+		return p.body.Logits
+	}
+	return last(p.body.Logits)
 }
 
 // direct reports whether logits are the output of n, moved at most by operations that do not name the positions.

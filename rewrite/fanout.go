@@ -1,0 +1,187 @@
+package rewrite
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+)
+
+// Names of a fan-out graph's inputs and outputs. K is the number of cells of a layer, rows = 1 + the sum of K over the layers.
+const (
+	FanOutAnswer = "fanout.answer"   // in, int64 [1]: the token whose numbers are wanted
+	FanOutLogP   = "fanout.logp"     // out, float32 [rows]: log-probability of the answer
+	FanOutRank   = "fanout.rank"     // out, int64 [rows]: how many tokens are likelier than the answer
+	FanOutTop    = "fanout.top"      // out, int64 [rows, N]: the N likeliest tokens, most likely first
+	FanOutTopP   = "fanout.top_logp" // out, float32 [rows, N]: their log-probabilities
+)
+
+// FanOutMemory and FanOutTau name the inputs of one layer: float32 [K, 1, d_model] and [K, 1, 1]. K may be 0.
+func FanOutMemory(layer int) string { return fmt.Sprintf("fanout.%d.memory", layer) }
+func FanOutTau(layer int) string    { return fmt.Sprintf("fanout.%d.tau", layer) }
+
+// FanOut turns a decoder into a graph that evaluates many injections of one prompt in one run. The batch begins as one clean
+// row. Behind the attention of layer l it grows by K rows, each row 0 plus tau_k * memory_k at every position; what lies
+// below is computed once. The last position alone is unembedded, and the graph returns the answer's log-probability and
+// rank and the top tokens, not all logits:
+//
+//	attn_out  [rows, pos, d] ──────────────── Concat ─┐
+//	  row 0 ──(+)── tau_k × memory_k ────────────┘    (+)── resid_mid [rows + K, pos, d]
+//	resid_pre [rows, pos, d] ──────────────── Concat ─┘
+//	  row 0, K times ────────────────────────────┘
+//
+// Row 0 is the clean run; then come the cells of layer 0, of layer 1, and so on. top is N; 0 leaves the top tokens out.
+//
+// The cache is dropped as by Prefill. Everything behind the first join has more rows than the tokens, and what breaks
+// by that in real files is the target of a Reshape that carries the batch size: its first element becomes -1, or 0 where
+// another element is -1. Masks have one row and broadcast. Files of fixed batch size are refused.
+//
+// The inputs that are returned feed the prompt; the caller adds those of the fan-out.
+func FanOut(m *graph.Model, l *models.Layout, top int) (*models.Inputs, error) {
+	tokens := l.Tokens()
+	switch {
+	case l.Logits() == nil:
+		return nil, errors.New("fan-out: the model ends in hidden states: it has no logits")
+	case tokens != nil && len(tokens.Type.Dims) > 0 && tokens.Type.Dims[0].Size >= 0:
+		return nil, fmt.Errorf("fan-out: the file fixes the batch size to %d", tokens.Type.Dims[0].Size)
+	case m.Opset("") < 10:
+		return nil, fmt.Errorf("fan-out: opset 10 or later is needed, the model has %d", m.Opset(""))
+	}
+	l, err := prefill(m, l)
+	if err != nil {
+		return nil, fmt.Errorf("fan-out: %w", err)
+	}
+	in, err := models.ReadInputs(m, l)
+	if err != nil {
+		return nil, err
+	}
+	e := m.Edit()
+	p := newPatch(e, m, l, l.Bodies[0])
+	grown := map[*graph.Value]bool{} // values with more rows than the tokens
+	for _, layer := range p.body.Layers {
+		p.grow(layer)
+		for _, v := range layer.Join.Node.Outputs() {
+			if v != nil {
+				grown[v] = true
+			}
+		}
+	}
+	p.freeBatch(grown)
+	p.score(top)
+	e.ForgetTypes(m.Graph)
+	e.Prune()
+	if err := e.Commit(); err != nil {
+		return nil, fmt.Errorf("fan-out: %w", err)
+	}
+	return in, nil
+}
+
+// grow appends the cells of one layer to both operands of its join.
+func (p *patch) grow(l *models.Layer) {
+	name := fmt.Sprintf("fanout.%d", l.Index)
+	dim := func(axis string) string { return fmt.Sprintf("fanout_%d_%s", l.Index, axis) }
+	memory := p.edit.Input(FanOutMemory(l.Index), graph.TensorType(graph.Float32, dim("cells"), 1, p.layout.DModel))
+	tau := p.edit.Input(FanOutTau(l.Index), graph.TensorType(graph.Float32, dim("cells"), 1, 1))
+	attn := l.Join.Node.In(l.Join.Slot)
+	row0 := func(what string, v *graph.Value) *graph.Value {
+		return p.node("Slice", name+"/"+what+"_row0", v, p.ints("fanout_from", 0), p.ints("fanout_to", 1), p.ints("fanout_axis", 0))
+	}
+	scaled := p.like(name, p.node("Mul", name+"/scaled", memory, tau), p.dtype(attn), attn)
+	cells := p.node("Add", name+"/cells", row0("attn", attn), scaled)
+	shape := p.node("Shape", name+"/shape", cells)
+	grow := func(u graph.Use, what string, rows *graph.Value) {
+		now := u.Node.In(u.Slot)
+		if rows == nil {
+			rows = p.node("Expand", name+"/"+what+"_copies", row0(what, now), shape)
+		}
+		p.edit.Redirect(u, p.nodeAttrs("Concat", name+"/"+what, graph.Attrs{"axis": 0}, now, rows))
+	}
+	grow(l.Join, "attn", cells)
+	grow(graph.Use{Node: l.Join.Node, Slot: 1 - l.Join.Slot}, "other", nil)
+	if len(l.ResidMid) == 0 { // a parallel block: the other operand was the MLP, the stream comes in behind
+		end := l.ResidPost[0].Producer()
+		grow(graph.Use{Node: end, Slot: slices.Index(end.Inputs(), l.ResidPre[0])}, "stream", nil)
+	}
+}
+
+// freeBatch makes everything behind the joins work for any number of rows.
+func (p *patch) freeBatch(grown map[*graph.Value]bool) {
+	for _, n := range p.body.Graph.Ordered() {
+		if n.Is("Shape", "Size") || !slices.ContainsFunc(n.Inputs(), func(v *graph.Value) bool { return v != nil && grown[v] }) {
+			continue
+		}
+		for _, v := range n.Outputs() {
+			if v != nil {
+				grown[v] = true
+			}
+		}
+		switch {
+		case n.Is("Reshape") && grown[n.In(0)]:
+			p.freeReshape(n)
+		case n.Is("com.microsoft.Attention"):
+			for _, slot := range []int{3, 4} { // mask and past have one row each; unidirectional needs neither
+				if n.In(slot) != nil {
+					p.edit.Redirect(graph.Use{Node: n, Slot: slot}, nil)
+				}
+			}
+		}
+	}
+}
+
+// freeReshape replaces the first element of a Reshape's target, the batch, unless it is -1 already.
+func (p *patch) freeReshape(n *graph.Node) {
+	shape, complete := models.ConstInts(n.In(1))
+	first := int64(-1)
+	if complete && len(shape) > 0 && shape[0] == -1 {
+		return
+	}
+	if slices.Contains(shape, -1) {
+		first = 0 // only one element may be -1; 0 copies the input's dimension
+		if n.Int("allowzero", 0) != 0 {
+			p.edit.SetAttr(n, "allowzero", 0)
+		}
+	}
+	rest := p.node("Slice", n.Name()+"/rest", n.In(1), p.ints("fanout_one", 1), p.ints("fanout_end", 1<<31-1), p.ints("fanout_axis", 0))
+	target := p.nodeAttrs("Concat", n.Name()+"/free", graph.Attrs{"axis": 0}, p.ints(fmt.Sprintf("fanout_first_%d", -first), first), rest)
+	p.edit.Redirect(graph.Use{Node: n, Slot: 1}, target)
+}
+
+// score replaces the logits by what is asked of them. The log of the sum of exponentials is taken after the largest logit
+// is taken away.
+func (p *patch) score(top int) {
+	v := p.convert("fanout/logits", p.node("Reshape", "fanout/rows", p.atLast(), p.ints("fanout_rows", -1, int64(p.layout.Vocab))), graph.Float32)
+	answer := p.edit.Input(FanOutAnswer, graph.TensorType(graph.Int64, 1))
+	reduce := func(op, name string, x *graph.Value) *graph.Value { // over the vocabulary
+		if op == "ReduceSum" && p.model.Opset("") >= 13 || op == "ReduceMax" && p.model.Opset("") >= 18 {
+			return p.nodeAttrs(op, name, graph.Attrs{"keepdims": 1}, x, p.ints("fanout_vocab", 1))
+		}
+		return p.nodeAttrs(op, name, graph.Attrs{"axes": []int64{1}, "keepdims": 1}, x)
+	}
+	shifted := p.node("Sub", "fanout/shifted", v, reduce("ReduceMax", "fanout/max", v))
+	norm := p.node("Log", "fanout/norm", reduce("ReduceSum", "fanout/sum", p.node("Exp", "fanout/exp", shifted)))
+	logps := func(x *graph.Value, name string) *graph.Value { return p.node("Sub", name, x, norm) }
+	own := p.nodeAttrs("Gather", "fanout/own", graph.Attrs{"axis": 1}, shifted, answer)
+	flat := p.ints("fanout_flat", -1)
+	p.out(FanOutLogP, p.node("Reshape", "fanout/logp_flat", logps(own, "fanout/logp"), flat), graph.TensorType(graph.Float32, "rows"))
+	above := p.nodeAttrs("Cast", "fanout/above", graph.Attrs{"to": int64(graph.Int64)}, p.node("Greater", "fanout/likelier", shifted, own))
+	p.out(FanOutRank, p.node("Reshape", "fanout/rank_flat", reduce("ReduceSum", "fanout/rank", above), flat), graph.TensorType(graph.Int64, "rows"))
+	if top > 0 {
+		attrs := graph.Attrs{"axis": 1}
+		if p.model.Opset("") >= 11 {
+			attrs["largest"], attrs["sorted"] = 1, 1
+		}
+		values := p.edit.Node(p.body.Graph, graph.Spec{Op: "TopK", Name: "fanout/topk", Outputs: 2, Attrs: attrs,
+			Inputs: []*graph.Value{shifted, p.ints("fanout_top", int64(top))}})
+		p.out(FanOutTopP, logps(values, "fanout/topk_logp"), graph.TensorType(graph.Float32, "rows", top))
+		p.out(FanOutTop, values.Producer().Out(1), graph.TensorType(graph.Int64, "rows", top))
+	}
+	for _, o := range p.body.Graph.Outputs() {
+		p.edit.RemoveOutput(p.body.Graph, o)
+	}
+}
+
+func (p *patch) out(name string, v *graph.Value, t graph.Type) {
+	p.edit.Output(p.body.Graph, p.edit.Node(p.body.Graph, graph.Spec{Op: "Identity", Name: name + "/port", Inputs: []*graph.Value{v}, As: name, Type: t}))
+}
