@@ -12,9 +12,6 @@ import (
 // encode returns the model's skeleton: its bytes, holes still open.
 func (m *Model) encode() []byte {
 	recs := m.records
-	if recs == nil {
-		recs = m.bareRecords()
-	}
 	last := lastOf(recs)
 	var out []byte
 	opsets, metas := false, false
@@ -48,12 +45,6 @@ func (m *Model) encode() []byte {
 		out = m.appendMeta(out)
 	}
 	return out
-}
-
-// bareRecords are the fields of a model that was never a file.
-func (m *Model) bareRecords() []record {
-	ir := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(m.ir))
-	return []record{{num: 1, raw: ir}, {num: 7}}
 }
 
 // ownsMeta reports whether the record still says what the model's metadata says.
@@ -109,9 +100,6 @@ func lastOf(recs []record) map[int32]int {
 // encode returns the graph's GraphProto.
 func (g *Graph) encode() []byte {
 	recs := g.records
-	if recs == nil {
-		recs = []record{{num: 2, raw: appendStrings(nil, 2, []string{g.name})}}
-	}
 	e := newGraphEncoder(g, recs)
 	last := lastOf(recs)
 	for i, r := range recs {

@@ -43,7 +43,7 @@ func extract(m *Model, inputs, outputs []*Value) (*Model, error) {
 		return nil, Hint(fmt.Errorf("the outputs depend on %s besides the listed inputs", strings.Join(missing, ", ")), "list what is missing among the inputs")
 	}
 	g := m.Graph
-	part := &Graph{name: g.name, model: m, inputs: inputs, outputs: outputs, records: []record{}}
+	part := &Graph{name: g.name, model: m, inputs: inputs, outputs: outputs}
 	names := m.Edit()
 	for _, n := range g.nodes {
 		if nodes[n] {

@@ -53,10 +53,6 @@ func (e *Edit) Prune() {
 	})
 }
 
-// detach takes a node's reads, those of its branches included, off the values it reads; attach puts them back.
-func (n *Node) detach() { n.eachRead(func(v *Value, u Use) { v.dropUse(u) }) }
-func (n *Node) attach() { n.eachRead((*Value).addUse) }
-
 // eachRead calls f for every read of the node, those of its branches included.
 func (n *Node) eachRead(f func(*Value, Use)) {
 	for i, v := range n.ins {

@@ -281,3 +281,42 @@ func TestDeterministic(t *testing.T) {
 		}
 	}
 }
+
+// TestSourceChanges replaces, shortens and removes the file that weights are to be copied from, after the model was read.
+func TestSourceChanges(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		do   func(path string) error
+		want string
+	}{
+		{"replaced", func(path string) error {
+			if err := os.WriteFile(path+".new", make([]byte, 4096), 0o644); err != nil {
+				return err
+			}
+			return os.Rename(path+".new", path)
+		}, "was replaced meanwhile"},
+		{"shortened", func(path string) error { return os.Truncate(path, 100) }, "has become shorter meanwhile"},
+		{"removed", os.Remove, "no such file"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := write(t, initializer(num(1, 512), num(2, 1), sub(9, make([]byte, 2048))))
+			m, err := Load(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tt.do(path); err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			for _, w := range []Weights{Embed, Copy} {
+				_, err := Save(m, filepath.Join(dir, "out.onnx"), w, false)
+				if err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("%s: got %v, want %q", w, err, tt.want)
+				}
+				if left := contents(t, dir); len(left) != 0 {
+					t.Errorf("%s: %d files are left", w, len(left))
+				}
+			}
+		})
+	}
+}
