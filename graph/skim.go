@@ -63,7 +63,7 @@ type fieldSpec struct {
 	name  string
 }
 
-var schema = map[kind]map[protowire.Number]fieldSpec{
+var schema = [...]map[protowire.Number]fieldSpec{
 	kModel:    {7: {kGraph, true, "graph"}, 20: {kTraining, false, "training_info"}, 25: {kFunction, false, "functions"}, 8: {kLeaf, false, "opset_import"}, 14: {kLeaf, false, "metadata_props"}},
 	kGraph:    {1: {kNode, false, "node"}, 2: {0, true, "name"}, 5: {kTensor, false, "initializer"}, 15: {kSparse, false, "sparse_initializer"}, 11: {kLeaf, false, "input"}, 12: {kLeaf, false, "output"}, 13: {kLeaf, false, "value_info"}},
 	kNode:     {5: {kAttr, false, "attribute"}, 1: {0, false, "input"}, 2: {0, false, "output"}, 3: {0, true, "name"}, 4: {0, true, "op_type"}, 7: {0, true, "domain"}, 8: {0, true, "overload"}},
@@ -72,6 +72,7 @@ var schema = map[kind]map[protowire.Number]fieldSpec{
 	kSparse:   {1: {kTensor, true, "values"}, 2: {kTensor, true, "indices"}},
 	kFunction: {7: {kNode, false, "node"}, 11: {kAttr, false, "attribute_proto"}, 1: {0, true, "name"}, 4: {0, false, "input"}, 5: {0, false, "output"}, 10: {0, true, "domain"}, 13: {0, true, "overload"}},
 	kTraining: {1: {kGraph, true, "initialization"}, 2: {kGraph, true, "algorithm"}},
+	kLeaf:     nil,
 }
 
 // labels are the fields that name something.
@@ -148,7 +149,7 @@ func (s *skimmer) message(k kind, off, end int64, depth int) ([]byte, error) {
 		return nil, fmt.Errorf("messages nested deeper than %d at byte %d", maxDepth, off)
 	}
 	specs := schema[k]
-	var out []byte
+	out := make([]byte, 0, min(end-off, 1024)) // most messages are small and stay as they are
 	var seen uint64 // singular fields met, by number (all are below 64)
 	t := tensorSkim{at: -1}
 	for off < end {
