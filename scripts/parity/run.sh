@@ -3,7 +3,7 @@
 # memory vectors and log-probabilities of onnx-inject, the real TransformerLens (float32, weights folded) and the formulas in double
 # precision. Exits 1 when any pair differs by more than 1e-5.
 #
-#   scripts/parity/run.sh [--prompts N] [--taus 1,3,15] [--rebuild] [--references-only]
+#   scripts/parity/run.sh [--prompts N] [--taus 1,3,15] [--eval] [--rebuild] [--references-only]
 #
 # PARITY_PYTHON  a Python that has requirements.txt installed; otherwise a virtual environment is made in .cache/parity
 #                (torch brings several GB with it on Linux)
