@@ -85,8 +85,8 @@ def cells(lens, formulas, subject, rows, taus, work, whole, worst):
         out.writeheader()
         out.writerows(rows)
     shutil.rmtree(work / "eval", ignore_errors=True)
-    n = 0
     for encoding in ENCODINGS:
+        n = 0
         ours = subject.eval(data, work / "eval" / encoding, encoding, taus) if whole else {}
         for p, row in enumerate(rows):
             prompt, memory, answer = row["obscure_sentence"], row["explicit_entity"], row["answer"]

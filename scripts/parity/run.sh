@@ -6,7 +6,7 @@
 #   scripts/parity/run.sh [--prompts N] [--taus 1,3,15] [--eval] [--rebuild] [--references-only]
 #
 # PARITY_PYTHON  a Python that has requirements.txt installed; otherwise a virtual environment is made in .cache/parity
-#                (torch brings several GB with it on Linux)
+#                (7.5 GB on Linux, nearly all of it torch)
 # PARITY_DATA    prompts in the paper's CSV columns (default: the paper's, if they lie beside this repository, else prompts.csv)
 # ONNX_INJECT    the binary (default: bin/onnx-inject, built first)
 set -eu
