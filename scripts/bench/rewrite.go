@@ -15,7 +15,8 @@ func patch(weights string) []string {
 	return []string{"--expose", "attn_out", "--inject", "all", "--weights", weights}
 }
 
-// rewriteRef measures P1: a rewrite that points into the original's bytes costs next to nothing beside a copy, and does not grow with the weights.
+// rewriteRef measures P1: a rewrite that points into the original's bytes costs next to nothing beside a copy, and does
+// not grow with the weights.
 func rewriteRef(ctx context.Context, b *bench) ([]row, error) {
 	small, err := b.small(ctx)
 	if err != nil {
