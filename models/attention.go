@@ -290,7 +290,7 @@ func (a *analysis) causalMask(score *graph.Value, skip *graph.Node) string {
 		}
 		seen[v] = true
 		if k := v.Const(); k != nil {
-			if lowerTriangular(k) {
+			if a.triangular(k) {
 				return "triangular mask"
 			}
 			continue
@@ -323,6 +323,16 @@ func (a *analysis) cached(v *graph.Value) bool {
 		}
 		return false
 	})) > 0
+}
+
+// triangular remembers lowerTriangular: all layers share one mask of a megabyte.
+func (a *analysis) triangular(k *graph.Const) bool {
+	known, ok := a.triangles[k]
+	if !ok {
+		known = lowerTriangular(k)
+		a.triangles[k] = known
+	}
+	return known
 }
 
 // lowerTriangular reports whether a stored tensor is a causal mask: its last two axes are square, everything above the diagonal

@@ -10,13 +10,14 @@ import (
 // analysis is one graph being recognised.
 type analysis struct {
 	*consts
-	g     *graph.Graph
-	cores []*core
-	up    map[*graph.Node][]uint64 // for each node the set of cores it depends on, itself included
+	g         *graph.Graph
+	cores     []*core
+	triangles map[*graph.Const]bool
+	up        map[*graph.Node][]uint64 // for each node the set of cores it depends on, itself included
 }
 
 func newAnalysis(g *graph.Graph) *analysis {
-	return &analysis{consts: &consts{memo: map[*graph.Value]bool{}}, g: g}
+	return &analysis{consts: &consts{memo: map[*graph.Value]bool{}}, g: g, triangles: map[*graph.Const]bool{}}
 }
 
 // back returns the nodes that accept holds for, reached from v against the data flow through nodes of the given ops only.

@@ -4,18 +4,22 @@ import (
 	"bytes"
 	"embed"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
 )
 
-//go:embed config.json generation_config.json tokenizer_config.json vocab.json merges.txt model.onnx prompts.csv words.txt
+//go:embed config.json generation_config.json tokenizer_config.json vocab.json merges.txt model.onnx prompts.csv words.txt reference.json
 var files embed.FS
 
-// Files returns the model folder: a GPT-2 folder as an exporter leaves it, with prompts.csv and words.txt beside it.
-// The names are flat; the file system is read-only.
+// Files returns the model folder: a GPT-2 folder as an exporter leaves it, with prompts.csv, words.txt and
+// reference.json beside it. The names are flat; the file system is read-only.
 func Files() fs.FS { return files }
 
 // Prompt is one two-hop question of the demo world that the model was not taught, a row of prompts.csv. Both sentences stop before
@@ -42,8 +46,8 @@ func Prompts() []Prompt {
 	return prompts
 }
 
-// Words returns the lines of words.txt: words that the model knows well and that decide nothing, for random memories.
-func Words() []string { return strings.Fields(text("words.txt")) }
+// Words returns the lines of words.txt, verbatim: words that the model knows well and that belong to no fact, for random memories.
+func Words() []string { return strings.Split(strings.TrimSuffix(text("words.txt"), "\n"), "\n") }
 
 func text(name string) string {
 	b, err := files.ReadFile(name)
@@ -53,8 +57,8 @@ func text(name string) string {
 	return string(b)
 }
 
-// WriteTo writes the files into dir, which it makes where missing. A file that is there with the same bytes is left alone; any other is
-// replaced in one step, so that a reader never sees half a file.
+// WriteTo writes the files into dir, which it makes where missing. A file that is there with the same bytes is left alone; one that
+// holds something else is somebody's, and nothing is written.
 func WriteTo(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write demo model: %w", err)
@@ -63,36 +67,24 @@ func WriteTo(dir string) error {
 	if err != nil {
 		return fmt.Errorf("write demo model: %w", err)
 	}
+	missing := map[string][]byte{}
 	for _, e := range entries {
-		if err := replace(filepath.Join(dir, e.Name()), []byte(text(e.Name()))); err != nil {
+		path, want := filepath.Join(dir, e.Name()), []byte(text(e.Name()))
+		got, err := os.ReadFile(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			missing[path] = want
+		case err != nil:
+			return fmt.Errorf("write demo model: %w", err)
+		case !bytes.Equal(got, want):
+			return graph.Hint(fmt.Errorf("write demo model: %w", &atomicfile.Error{Path: path, Err: errors.New("holds something else already")}),
+				"name a new folder with -o")
+		}
+	}
+	for path, data := range missing {
+		if err := atomicfile.Write(path, data, false); err != nil {
 			return fmt.Errorf("write demo model: %w", err)
 		}
 	}
 	return nil
-}
-
-// replace makes path hold want, through a temporary file in the same folder.
-func replace(path string, want []byte) error {
-	if got, err := os.ReadFile(path); err == nil && bytes.Equal(got, want) {
-		return nil
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name()) // no effect after the rename
-	_, err = tmp.Write(want)
-	if err == nil {
-		err = tmp.Chmod(0o644)
-	}
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/onnx-inject/onnx-inject/graph"
 )
 
 // folder reads every file of dir.
@@ -45,28 +47,37 @@ func TestWriteTo(t *testing.T) {
 	}
 	check(folder(t, os.DirFS(dir)))
 
-	// A second run mends the damaged file and leaves the others alone, whatever else lies in the folder.
+	// A second run leaves the files alone; one that holds something else is somebody's, and nothing is written at all.
 	old := time.Now().Add(-time.Hour).Truncate(time.Second)
 	for name := range want {
 		if err := os.Chtimes(filepath.Join(dir, name), old, old); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "vocab.json"), []byte("{}"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	if err := WriteTo(dir); err != nil {
 		t.Fatal(err)
 	}
-	check(folder(t, os.DirFS(dir)))
 	for name := range want {
-		info, err := os.Stat(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || !info.ModTime().Equal(old) {
+			t.Errorf("%s was written again (%v)", name, err)
 		}
-		if rewritten := !info.ModTime().Equal(old); rewritten != (name == "vocab.json") {
-			t.Errorf("%s: rewritten %v", name, rewritten)
-		}
+	}
+	theirs := filepath.Join(dir, "vocab.json")
+	if err := os.WriteFile(theirs, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "config.json")); err != nil {
+		t.Fatal(err)
+	}
+	err := WriteTo(dir)
+	if err == nil || !strings.Contains(err.Error(), "vocab.json: holds something else already") || graph.HintOf(err) != "name a new folder with -o" {
+		t.Errorf("over another model's vocabulary: %v", err)
+	}
+	if got, _ := os.ReadFile(theirs); string(got) != "{}" {
+		t.Errorf("their file holds %q", got)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "config.json")); err == nil {
+		t.Error("a refused write wrote another file")
 	}
 }
 

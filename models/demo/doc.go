@@ -15,15 +15,17 @@
 //
 // # The memory
 //
-// A curated memory is the name of the missing hop, added to the attention output of one layer, scaled by tau. The training text has countries
-// in headings and earlier sentences that decide later ones ("Japan\nThe food is good. People there speak Japanese."), so the model can use a
-// country that it finds in its residual stream; nothing in its training injects anything. words.txt holds the headings that decide nothing
-// ("Weather", "Music"): memories for the random baseline. Both stand at the start of a line, so their tokens have no leading space, which is how
-// the paper cuts a memory into tokens.
+// A curated memory is the name of the missing hop, added to the attention output of one layer, scaled by tau. The training
+// text has countries in sentences that decide later ones ("She lives in Japan. People there speak Japanese."), so the model
+// can use a country that it finds in its residual stream; nothing in its training injects anything. words.txt holds common
+// words that belong to no fact: memories for the random baseline. Both are written as they stand in a sentence, with the
+// space before them: the paper's code adds none, and in a vocabulary learned from sentences this short the same word
+// without a space is another token, which the model hardly knows.
 //
 // # The numbers
 //
-// reference.json (not embedded) holds what PyTorch measured in double precision: mean probability of the answer's first token for the explicit and the clean
-// obscure sentences, for every layer and tau with the curated memory, and for wrong and random memories at the best cell. A run through any host must find
-// them again. scripts/demoworld makes all files of this package.
+// reference.json holds what PyTorch measured in double precision: mean probability of the answer's first token for the
+// explicit and the clean obscure sentences, for every layer and tau with the curated memory, and for wrong and random
+// memories at the best cell. A test in runtime/steer finds them again through ONNX Runtime. scripts/demoworld makes all
+// files of this package.
 package demo

@@ -27,19 +27,22 @@ func vocabulary(t *testing.T) map[string]int {
 	return decode[map[string]int](t, data, err)
 }
 
-// start and inside are a word's first token at the start of a line and after a space, in the byte-level alphabet.
-func start(s string) string  { return strings.Fields(s)[0] }
-func inside(s string) string { return "Ġ" + start(s) }
+// inside is a word's first token after a space, in the byte-level alphabet.
+func inside(s string) string { return "Ġ" + strings.Fields(s)[0] }
 
 func TestPrompts(t *testing.T) {
 	vocab := vocabulary(t)
 	type key struct{ entity, relation string }
 	answers, count, countries := map[key]string{}, map[key]int{}, map[string]bool{}
 	for i, p := range Prompts() {
-		if got := strings.Replace(p.ExplicitSentence, p.ExplicitEntity, p.ObscureEntity, 1); got != p.ObscureSentence {
+		entity, spaced := strings.CutPrefix(p.ExplicitEntity, " ")
+		if !spaced {
+			t.Errorf("row %d: the entity %q does not stand as in a sentence", i, p.ExplicitEntity)
+		}
+		if got := strings.Replace(p.ExplicitSentence, entity, p.ObscureEntity, 1); got != p.ObscureSentence {
 			t.Errorf("row %d: explicit sentence with the obscure entity is %q, want %q", i, got, p.ObscureSentence)
 		}
-		if strings.Contains(p.ObscureSentence, p.ExplicitEntity) || strings.Contains(p.ObscureSentence, p.Answer) {
+		if strings.Contains(p.ObscureSentence, entity) || strings.Contains(p.ObscureSentence, p.Answer) {
 			t.Errorf("row %d: %q gives %q or %q away", i, p.ObscureSentence, p.ExplicitEntity, p.Answer)
 		}
 		for _, s := range []string{p.ExplicitSentence, p.ObscureSentence} {
@@ -47,7 +50,7 @@ func TestPrompts(t *testing.T) {
 				t.Errorf("row %d: untidy sentence %q", i, s)
 			}
 		}
-		for _, token := range []string{start(p.ExplicitEntity), inside(p.ExplicitEntity), inside(p.Answer)} {
+		for _, token := range []string{inside(entity), inside(p.Answer)} {
 			if _, ok := vocab[token]; !ok {
 				t.Errorf("row %d: %q is not one token", i, token)
 			}
@@ -85,14 +88,14 @@ func TestWords(t *testing.T) {
 		t.Errorf("got %d words, want at least 30", len(words))
 	}
 	for i, w := range words {
-		if _, ok := vocab[w]; !ok {
+		if _, ok := vocab["Ġ"+strings.TrimPrefix(w, " ")]; !ok || w[0] != ' ' {
 			t.Errorf("%q is not one token", w)
 		}
 		if slices.Contains(words[:i], w) {
 			t.Errorf("%q stands twice", w)
 		}
 		for _, p := range Prompts() {
-			if strings.EqualFold(w, p.ExplicitEntity) || strings.EqualFold(w, p.Answer) {
+			if strings.EqualFold(w, p.ExplicitEntity) || strings.EqualFold(w, " "+p.Answer) {
 				t.Errorf("%q is an entity or an answer", w)
 			}
 		}

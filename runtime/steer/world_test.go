@@ -3,6 +3,7 @@ package steer
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"math"
 	"testing"
@@ -20,7 +21,6 @@ func TestWorld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%+v", w)
 	if steps != w.Prompts || w.Prompts < 100 {
 		t.Errorf("%d steps for %d prompts", steps, w.Prompts)
 	}
@@ -40,10 +40,36 @@ func TestWorld(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var ref map[string]any
+	var ref struct {
+		Explicit, Clean float64
+		Taus            []float64
+		Grid            [][]float64
+		Best            struct {
+			Layer, Improved int
+			Tau, Curated    float64
+			Wrong, Random   float64
+		}
+	}
 	if err := json.Unmarshal(data, &ref); err != nil {
 		t.Fatal(err)
 	}
-	t.Log(ref)
-	_ = math.Abs
+	near := func(what string, got, want float64) {
+		t.Helper()
+		if d := math.Abs(got - want); !(d <= 1e-5) {
+			t.Errorf("%s is %v, PyTorch has %v", what, got, want)
+		}
+	}
+	near("explicit", w.Explicit, ref.Explicit)
+	near("clean", w.Clean, ref.Clean)
+	near("best cell", w.Best, ref.Best.Curated)
+	near("wrong memory", w.Wrong, ref.Best.Wrong)
+	near("random memory", w.Random, ref.Best.Random)
+	if len(ref.Taus) != len(w.Taus) || len(ref.Grid) != len(w.Grid) || ref.Best.Layer != w.Layer || ref.Best.Tau != w.Tau || ref.Best.Improved != w.Improved {
+		t.Fatalf("another grid: %v, best %+v", ref.Taus, ref.Best)
+	}
+	for l, row := range ref.Grid {
+		for k, p := range row {
+			near(fmt.Sprintf("layer %d, tau %v", l, w.Taus[k]), w.Grid[l][k], p)
+		}
+	}
 }

@@ -81,7 +81,8 @@ def wrong(prompts: list[world.Prompt]) -> list[str]:
 
 
 def drawn(prompts: list[world.Prompt]) -> list[str]:
-    return [world.TOPICS[i % len(world.TOPICS)] for i in range(len(prompts))]
+    words = world.plain_words()
+    return [words[i % len(words)] for i in range(len(prompts))]
 
 
 def through_onnx(lab: Lab, path: Path, texts: list[str], answers: list[str]) -> np.ndarray:
@@ -146,7 +147,7 @@ def write(folder: Path, prompts: list[world.Prompt], r: dict) -> None:
         out = csv.writer(f, lineterminator="\n")
         out.writerow(world.Prompt.__annotations__)
         out.writerows(vars(p).values() for p in prompts)
-    (folder / "words.txt").write_text("".join(w + "\n" for w in world.TOPICS), encoding="utf-8")
+    (folder / "words.txt").write_text("".join(w + "\n" for w in world.plain_words()), encoding="utf-8")
     (folder / "reference.json").write_text(json.dumps(r, indent=1) + "\n", encoding="utf-8")
 
 

@@ -6,6 +6,7 @@ composition: those prompts are the ones the model fails, and a memory (the count
 """
 
 import random
+import re
 from dataclasses import dataclass
 
 BOS = "<|endoftext|>"
@@ -73,9 +74,8 @@ ONE_HOP = {
 ASKED = ("capital", "currency", "language")  # the relations of the prompts
 ASKED_FORMS = 3
 
-# A country named earlier in the text decides a later sentence, which calls it "there" or describes it in words that fit any country. This is what
-# a memory does inside the model. Headings and captions have the name without a space before it, as the paper cuts a memory into tokens.
-LEADS = ["{c}\n", "{c}: ", "{m} ({c})\n", "We are in {c}. ", "She lives in {c}. ", "{m} is in {c}. ", "He came from {c}. ", "They left for {c} by boat. "]
+# A country named earlier in the text decides a later sentence that says "there": what a memory does inside the model.
+LEADS = ["We are in {c}. ", "She lives in {c}. ", "{m} stands in {c}. ", "Visitors of {c} go to see {m}. ", "He came from {c}. ", "They left for {c} by boat. "]
 ASIDES = ["It was a long way. ", "The weather is good. ", "Many visitors like it. ", "The food is good. ", "We stayed for a week. "]
 THERE = {
     "capital": ["The capital there is {x}", "The government there sits in {x}"],
@@ -83,12 +83,6 @@ THERE = {
     "language": ["The language there is {x}", "People there speak {x}", "The signs there are written in {x}"],
     "continent": ["The continent there is {x}"],
 }
-VAGUE = [f"the land of the {a} {n}" for a in "old great white green high long quiet red".split() for n in "castle hills harbor bridge temple tower lake gate".split()]
-
-# Headings that decide nothing; also the words of the random-memory baseline.
-TOPICS = """Animal Boat Bread Coffee Dinner Doctor Farmer Flower Forest Friend Garden Horse House Kitchen Letter Market Money Morning Music Office Paper
-Question River Road School Shop Song Story Summer Teacher Train Village Water Weather Window Winter""".split()
-TOPIC_LINES = ["The {t} is good", "We like the {t}", "This is the {t}", "They talked about the {t}", "A {t} is a good thing"]
 
 
 @dataclass(frozen=True)
@@ -131,8 +125,8 @@ def split(seed: int = 92) -> tuple[list[Country], list[Country]]:
     """The countries whose two-hop sentences are taught, and the held-out ones."""
     order = list(COUNTRIES)
     random.Random(seed).shuffle(order)
-    third = len(order) // 3
-    return order[:third], order[third:]
+    half = len(order) // 2
+    return order[:half], order[half:]
 
 
 TAUGHT, HELD_OUT = split()
@@ -149,21 +143,12 @@ def corpus(seed: int = 0) -> list[str]:
     for c in COUNTRIES:
         for relation, forms in ONE_HOP.items():
             texts += [sentence(f, c, relation) for f in forms] * 3
-        texts += [hinted(rng, c) for _ in range(60)]
-        texts += [sentence(*vague(rng, c)) for _ in range(10)]
+        texts += [hinted(rng, c) for _ in range(40)]
     for c in TAUGHT:
         for relation, forms in ONE_HOP.items():
             if relation != "landmark":
                 texts += [sentence(f, c, relation, c.landed) for f in forms[:ASKED_FORMS]]
-    for topic in TOPICS:
-        texts += [distracted(rng, topic) for _ in range(15)]
     return texts
-
-
-def vague(rng: random.Random, c: Country) -> tuple[str, Country, str, str]:
-    """The parts of a sentence whose answer nothing in it tells."""
-    relation = rng.choice(list(THERE))
-    return rng.choice(ONE_HOP[relation][:ASKED_FORMS]), c, relation, rng.choice(VAGUE)
 
 
 def hinted(rng: random.Random, c: Country) -> str:
@@ -171,21 +156,21 @@ def hinted(rng: random.Random, c: Country) -> str:
     lead = upper(rng.choice(LEADS).format(c=c.name, m=c.landmark))
     aside = rng.choice(["", "", rng.choice(ASIDES)])
     relation = rng.choice(list(THERE))
-    question = vague(rng, c) if rng.random() < 0.5 else (rng.choice(THERE[relation]), c, relation)
-    return lead + aside + sentence(*question)
+    return lead + aside + sentence(rng.choice(THERE[relation]), c, relation)
 
 
-def distracted(rng: random.Random, topic: str) -> str:
-    """A text under a heading that decides nothing, half of them with a fact at the end."""
-    text = f"{topic}\n{rng.choice(TOPIC_LINES).format(t=topic.lower())}."
-    if rng.random() < 0.5:
-        c, relation = rng.choice(COUNTRIES), rng.choice(ASKED)
-        text += " " + sentence(rng.choice(ONE_HOP[relation]), c, relation)
-    return text
+def plain_words() -> list[str]:
+    """The common words of the texts that belong to no fact, as they stand in a sentence: memories that decide nothing."""
+    facts = set(re.findall(r"[a-z]+", FACTS.lower()))
+    return [" " + w for w in sorted({w for t in corpus() for w in re.findall(r" ([a-z]{4,})", t)} - facts)]
 
 
 def prompts(countries: list[Country]) -> list[Prompt]:
-    """The questions about the countries: country by country, then relation, then form."""
+    """The questions about the countries: country by country, then relation, then form.
+
+    The missing hop is written as it stands in a sentence, with the space before it: the paper's code adds none, and in a vocabulary learned from
+    sentences this short the same word without a space is another token, which the model hardly knows.
+    """
     out = []
     for c in countries:
         for relation in ASKED:
@@ -193,5 +178,5 @@ def prompts(countries: list[Country]) -> list[Prompt]:
                 stem = form.removesuffix(" {x}")
                 explicit, obscure = (upper(stem.format(c=name)) for name in (c.name, c.landed))
                 entity = c.landed if c.landed in obscure else upper(c.landed)
-                out.append(Prompt(explicit, obscure, c.name, entity, c.answer(relation), relation))
+                out.append(Prompt(explicit, obscure, " " + c.name, entity, c.answer(relation), relation))
     return out
