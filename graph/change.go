@@ -225,11 +225,16 @@ func (e *Edit) SetMeta(key, value string) {
 	m := e.model
 	e.do(func() func() {
 		old := slices.Clone(m.meta)
-		if i := slices.IndexFunc(m.meta, func(x metaEntry) bool { return x.key == key }); i >= 0 {
-			m.meta[i].value = value
-		} else {
-			m.meta = append(m.meta, metaEntry{key, value})
-		}
+		m.SetMeta(key, value)
 		return func() { m.meta = old }
 	})
+}
+
+// SetMeta sets a metadata_props entry at once: no invariant of [Check] is about them.
+func (m *Model) SetMeta(key, value string) {
+	if i := slices.IndexFunc(m.meta, func(x metaEntry) bool { return x.key == key }); i >= 0 {
+		m.meta[i].value = value
+	} else {
+		m.meta = append(m.meta, metaEntry{key, value})
+	}
 }

@@ -101,7 +101,7 @@ func skim(f *DataFile, ext func(string) (*DataFile, error)) (*skeleton, error) {
 		return nil, errors.New("the file is empty")
 	}
 	s := &skimmer{file: f, ext: ext}
-	data, err := s.message(kModel, 0, f.Size, 0)
+	data, err := s.message(make([]byte, 0, min(f.Size, 256<<10)), kModel, 0, f.Size, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -143,13 +143,13 @@ func (s *skimmer) bad(off int64, what string) error {
 	return fmt.Errorf("not an ONNX model: %s at byte %d", what, off)
 }
 
-// message returns the skeleton of the message in [off, end).
-func (s *skimmer) message(k kind, off, end int64, depth int) ([]byte, error) {
+// message appends the skeleton of the message in [off, end) to out. All messages share the one buffer: a file has tens of
+// thousands of them.
+func (s *skimmer) message(out []byte, k kind, off, end int64, depth int) ([]byte, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("messages nested deeper than %d at byte %d", maxDepth, off)
 	}
 	specs := schema[k]
-	out := make([]byte, 0, min(end-off, 1024)) // most messages are small and stay as they are
 	var seen uint64 // singular fields met, by number (all are below 64)
 	t := tensorSkim{at: -1}
 	for off < end {
@@ -205,12 +205,15 @@ func (s *skimmer) message(k kind, off, end int64, depth int) ([]byte, error) {
 			body := off
 			off += int64(size)
 			if spec.child != 0 && spec.child != kLeaf {
-				sub, err := s.message(spec.child, body, off, depth+1)
-				if err != nil {
+				head := len(out)
+				out = protowire.AppendVarint(protowire.AppendTag(out, num, typ), size)
+				at := len(out)
+				if out, err = s.message(out, spec.child, body, off, depth+1); err != nil {
 					return nil, err
 				}
-				out = protowire.AppendTag(out, num, typ)
-				out = protowire.AppendBytes(out, sub)
+				if n := uint64(len(out) - at); n != size { // something was cut out: the length is another
+					out = slices.Replace(out, head, at, protowire.AppendVarint(protowire.AppendTag(nil, num, typ), n)...)
+				}
 				continue
 			}
 			if k == kTensor && payloadFields[num] != "" && int64(size) >= largePayload {

@@ -29,11 +29,7 @@ func newManifest(m *graph.Model, l *models.Layout, old *models.Manifest) *models
 func Save(m *graph.Model, man *models.Manifest, path string, w graph.Weights, force bool) (*graph.Saved, error) {
 	w = graph.WeightsFor(m, path, w)
 	man.Weights = string(w)
-	e := m.Edit()
-	e.SetMeta(models.ManifestKey, man.Encode())
-	if err := e.Commit(); err != nil {
-		return nil, err
-	}
+	m.SetMeta(models.ManifestKey, man.Encode())
 	return graph.Save(m, path, w, force)
 }
 
