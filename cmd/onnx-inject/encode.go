@@ -20,7 +20,7 @@ func encodeVerb() *verb {
 		doc: `Writes the vector [d_model] that run and rewrite --bake would inject for the text. The ending of OUT says the format:
 .npy holds the numbers only; .safetensors and .gguf hold the text, the encoding, the convention and the layer too.
 The encodings unembed and embed read the weights and run nothing; layer runs the model and wants --layer.`,
-		example: "onnx-inject encode onnx-inject-demo --text Mongolia -o onnx-inject-demo/mongolia.safetensors",
+		example: `onnx-inject encode onnx-inject-demo --text " Peru" -o onnx-inject-demo/peru.safetensors`,
 		flags: slices.Concat([]cli.Flag{
 			outFlag("the vector"),
 			&cli.StringFlag{Name: "text", Usage: "what the memory says"},

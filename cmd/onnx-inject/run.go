@@ -24,7 +24,7 @@ has these vectors, which the paper used; raw is the file's own.
 
 --answer asks for one answer: the probability and the rank of the first token of " " + TEXT; rank 0 is the most likely.
 Without a memory, injected is empty in JSON and the answer's numbers stand twice.`,
-		example: `onnx-inject run onnx-inject-demo --prompt "The currency of the land of Mount Fuji is the" --memory Japan --layer 0 --tau 0.5 --answer yen`,
+		example: `onnx-inject run onnx-inject-demo --prompt "People in the land of Machu Picchu speak" --memory " Peru" --layer 0 --tau 1 --answer Spanish`,
 		flags: append(append([]cli.Flag{
 			&cli.StringFlag{Name: "prompt", Usage: "the text to go on with"},
 			&cli.StringFlag{Name: "answer", Usage: "tell the probability and rank of `TEXT`"},
