@@ -139,10 +139,10 @@ func TestPatchesCompose(t *testing.T) {
 			}
 			want := 2 + l.Layers + 3
 			for _, req := range steps {
-				var err error
-				if _, l, err = Apply(m, l, req); err != nil {
+				if _, _, err := Apply(m, l, req); err != nil {
 					t.Fatal(err)
 				}
+				var err error
 				if l, err = models.Locate(m, nil); err != nil {
 					t.Fatal(err)
 				}

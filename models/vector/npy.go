@@ -109,7 +109,7 @@ func parseNPYHeader(s string) (tensor, error) {
 		return t, graph.Hint(errors.New("dtype object is a pickle, which may run code when read"), `save numbers: numpy.save("v.npy", v.astype("<f4"))`)
 	}
 	if fortran {
-		return t, graph.Hint(errors.New("Fortran order, want C order"), `numpy.save("v.npy", numpy.ascontiguousarray(v))`)
+		return t, graph.Hint(errors.New("the array is in Fortran order, want C order"), `numpy.save("v.npy", numpy.ascontiguousarray(v))`)
 	}
 	var ok bool
 	if t.dtype, ok = npyDTypes[descr]; !ok {

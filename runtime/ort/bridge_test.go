@@ -47,7 +47,7 @@ func TestHandle(t *testing.T) {
 	type inner struct{ p *int }
 	type outer struct {
 		s *inner
-		n int
+		n int //lint:ignore U1000 looked up by its name
 	}
 	x := 1
 	if p, err := handle(&outer{s: &inner{&x}}, "s", "p"); err != nil || *(*int)(p) != 1 {
