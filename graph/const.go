@@ -188,7 +188,9 @@ func (d *decoder) holeOf(unknown []byte) *hole {
 		m := protowire.ConsumeFieldValue(num, typ, unknown[n:])
 		if num == holeField {
 			i, _ := protowire.ConsumeVarint(unknown[n:])
-			return &d.model.holes[i]
+			if h := &d.model.holes[i]; h.field != 14 { // a data_location that was set aside holds no payload
+				return h
+			}
 		}
 		unknown = unknown[n+m:]
 	}

@@ -66,6 +66,10 @@ type filler struct {
 func (f *filler) message(k kind, b []byte) (*plan, error) {
 	p := &plan{}
 	from := 0 // b[from:at] is literal and not yet in the plan
+	moved, err := f.moves(k, b)
+	if err != nil {
+		return nil, err
+	}
 	for at := 0; at < len(b); {
 		num, typ, n := protowire.ConsumeTag(b[at:])
 		m := protowire.ConsumeFieldValue(num, typ, b[at+n:])
@@ -77,8 +81,10 @@ func (f *filler) message(k kind, b []byte) (*plan, error) {
 		case k == kTensor && num == holeField:
 			i, _ := protowire.ConsumeVarint(b[at+n:])
 			p.literal(b[from:at])
-			if err := f.hole(p, f.holes[i]); err != nil {
-				return nil, err
+			if h := f.holes[i]; h.field != 14 || !moved {
+				if err := f.hole(p, h); err != nil {
+					return nil, err
+				}
 			}
 			from = next
 		case child != 0 && child != kLeaf && typ == protowire.BytesType:
@@ -101,14 +107,39 @@ func (f *filler) message(k kind, b []byte) (*plan, error) {
 	return p, nil
 }
 
+// moves reports whether the message is a tensor whose payload will lie in another file. Then a data_location of 0 that the
+// original spelled out is dropped: it would take the reference back.
+func (f *filler) moves(k kind, b []byte) (bool, error) {
+	if k != kTensor {
+		return false, nil
+	}
+	moved := false
+	err := fields(b, func(num protowire.Number, _, body []byte) error {
+		if num != holeField {
+			return nil
+		}
+		i, _ := protowire.ConsumeVarint(body)
+		h := f.holes[i]
+		if !h.external() {
+			return nil
+		}
+		_, _, ext, err := f.place(h)
+		moved = moved || ext
+		return err
+	})
+	return moved, err
+}
+
+// external reports whether the payload may lie in another file: it is the tensor's dense bytes.
+func (h hole) external() bool { return h.field == 13 || h.field == 9 || h.field == 4 || h.field == 10 }
+
 // hole writes one payload: inline, or as a reference.
 func (f *filler) hole(p *plan, h hole) error {
 	if h.field == 14 { // nothing was cut out, only set aside
 		p.literal(h.original)
 		return nil
 	}
-	external := h.field == 13 || h.field == 9 || h.field == 4 || h.field == 10
-	if external {
+	if h.external() {
 		location, offset, ext, err := f.place(h)
 		if err != nil {
 			return err
