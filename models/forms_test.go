@@ -139,6 +139,18 @@ func TestLocateForms(t *testing.T) {
 			}
 			e.replace(l.Bodies[0].Norm.Out, e.rounded(l.Bodies[0].Norm.Out))
 		}},
+		{"heads of one token moved by reshapes", "optimum-1-with-past", 0, func(e editor, m *graph.Model, l *Layout) {
+			for _, n := range m.Graph.Nodes() {
+				if !n.Is("Transpose") || !slices.Equal(n.Ints("perm"), []int64{0, 2, 1, 3}) {
+					continue
+				}
+				if from := n.In(0).Producer(); from.Is("Reshape") {
+					e.replace(n.Out(0), e.op("Reshape", nil, from.In(0), e.ints(-1, 4, 1, 8)))
+				} else {
+					e.replace(n.Out(0), n.In(0))
+				}
+			}
+		}},
 		{"embeddings added by a skip norm", "gpt-neo", 0, func(e editor, m *graph.Model, l *Layout) {
 			add := l.Bodies[0].Layers[0].ResidPre[0].Producer()
 			norm := e.op(".SkipLayerNormalization", nil, add.In(0), add.In(1), l.Bodies[0].Norm.Gamma, l.Bodies[0].Norm.Beta)
@@ -176,6 +188,11 @@ func TestLocateForms(t *testing.T) {
 			}
 			if l.Bodies[0].Norm == nil || l.Bodies[0].Logits == nil {
 				t.Error("no final norm or logits")
+			}
+			for _, x := range l.Bodies[0].Layers {
+				if (x.Z == x.Core.Out(0)) != (x.ZForm == ZByHead) {
+					t.Errorf("layer %d: z is %v, laid out as %d", x.Index, x.Z, x.ZForm)
+				}
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package models
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
@@ -60,7 +61,11 @@ func (a *analysis) headEvidence(c *core) []evidence {
 		}
 		shape, complete := a.ints(n.In(1))
 		if k := len(shape); k >= 2 && (!complete || k == 4) {
-			if h, d := shape[k-2], shape[k-1]; h > 0 || d > 0 { // either may be -1 or computed; W_O gives it then
+			h, d := shape[k-2], shape[k-1]
+			if k == 4 && h == 1 && !feeds(n.Out(0), "Transpose") { // of one token, straight to [batch, head, 1, d_head]
+				h = shape[1]
+			}
+			if h > 0 || d > 0 { // either may be -1 or computed; W_O gives it then
 				out = append(out, evidence{"Reshape of v", max(h, 0), max(d, 0)})
 				return true
 			}
@@ -97,4 +102,21 @@ func (a *analysis) cacheInputs(c *core) []*graph.Value {
 		}
 	}
 	return out
+}
+
+// feeds reports whether a node of one of the ops reads v.
+func feeds(v *graph.Value, ops ...string) bool {
+	return slices.ContainsFunc(v.Uses(), func(u graph.Use) bool { return u.Node.Is(ops...) })
+}
+
+// oneToken reports whether the file says that it takes one token at a time: by the shape of z [batch, head, pos, d_head], or
+// by that of an integer input [batch, pos].
+func (a *analysis) oneToken(z *graph.Value) bool {
+	if d := z.Type.Dims; len(d) == 4 && d[2].Size == 1 {
+		return true
+	}
+	return slices.ContainsFunc(a.g.Inputs(), func(v *graph.Value) bool {
+		d := v.Type.Dims
+		return len(d) == 2 && !v.Type.DType.IsFloat() && d[1].Size == 1
+	})
 }

@@ -31,7 +31,7 @@ func adds(u graph.Use) bool {
 // branch is what follows a core: the projection through W_O and the place where it joins the residual stream.
 type branch struct {
 	z     *graph.Value
-	flat  bool
+	form  ZForm
 	wo    *Weight
 	bias  []*graph.Value
 	out   *graph.Value // attention output before any memory of an earlier rewrite
@@ -79,7 +79,9 @@ func (a *analysis) follow(c *core) (*branch, *miss) {
 	case z != nil:
 		b.z = z
 	case !c.rank4:
-		b.z, b.flat = c.out, true
+		b.z, b.form = c.out, ZFlat
+	case a.oneToken(c.out): // moving an axis of one is a Reshape
+		b.z, b.form = c.out, ZByHead
 	default:
 		return nil, &miss{4, c.node, "a Transpose [0, 2, 1, 3] that puts the heads of z behind the positions", "none before W_O"}
 	}

@@ -38,8 +38,8 @@ type Layer struct {
 	Core  *graph.Node // what computes attention: the MatMul after Softmax, or an attention operator
 
 	ResidPre  Site
-	Z         *graph.Value // [batch, pos, head, d_head], or [batch, pos, head*d_head] when ZFlat
-	ZFlat     bool
+	Z         *graph.Value
+	ZForm     ZForm
 	Pattern   *graph.Value // attention probabilities [batch, head, query, key]; nil: see PatternOut
 	WO        *Weight      // [heads*d_head, d_model]
 	BO        []*graph.Value
@@ -58,6 +58,15 @@ type Layer struct {
 	// Missing tells for a kind of site ("pattern", "resid_mid") why this layer has none.
 	Missing map[string]string
 }
+
+// ZForm tells how a file lays out z.
+type ZForm int
+
+const (
+	ZByPos  ZForm = iota // [batch, pos, head, d_head]
+	ZByHead              // [batch, head, pos, d_head]
+	ZFlat                // [batch, pos, head*d_head]
+)
 
 // Site is a tensor [batch, pos, d_model] given as the sum of its terms. Biases [d_model] may be among them.
 type Site []*graph.Value

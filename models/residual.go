@@ -10,7 +10,7 @@ import (
 // block puts one core in its place: which layer it is, and the sites of the residual stream around it.
 func (a *analysis) block(c *core, b *branch) (*Layer, *miss) {
 	l := &Layer{
-		Index: a.depth(b.out) - 1, Core: c.node, Z: b.z, ZFlat: b.flat, Pattern: c.pattern, PatternOut: c.patternOut,
+		Index: a.depth(b.out) - 1, Core: c.node, Z: b.z, ZForm: b.form, Pattern: c.pattern, PatternOut: c.patternOut,
 		WO: b.wo, BO: b.bias, Join: b.join, Missing: map[string]string{},
 	}
 	if c.noPattern != "" {

@@ -57,13 +57,17 @@ func site(port models.PortKind, at func(*models.Layer) models.Site) func(*patch,
 	}
 }
 
-// z is [batch, pos, head, d_head]: as the graph has it behind the transpose that merges the heads, or a view of the flat form.
+// z is [batch, pos, head, d_head]: as the graph has it behind the transpose that merges the heads, or made so.
 func (p *patch) z(l *models.Layer) *graph.Value {
-	if !l.ZFlat {
-		return l.Z
+	name := models.PortZ.Name(l.Index)
+	switch l.ZForm {
+	case models.ZByHead:
+		return p.nodeAttrs("Transpose", name+"/by_pos", graph.Attrs{"perm": []int64{0, 2, 1, 3}}, l.Z)
+	case models.ZFlat:
+		shape := p.ints("z_shape", 0, 0, int64(p.layout.Heads), int64(p.layout.DHead))
+		return p.node("Reshape", name+"/heads", l.Z, shape)
 	}
-	shape := p.ints("z_shape", 0, 0, int64(p.layout.Heads), int64(p.layout.DHead))
-	return p.node("Reshape", models.PortZ.Name(l.Index)+"/heads", l.Z, shape)
+	return l.Z
 }
 
 // result is z · W_O head by head. Row-major [heads*d_head, d_model] and [heads, d_head, d_model] are the same bytes, so that
