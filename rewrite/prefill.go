@@ -34,7 +34,7 @@ func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 	e := m.Edit()
 	body := l.Bodies[0]
 	for _, v := range m.Graph.Outputs() {
-		if v != body.Logits && isCache(v) && !isPort(m, v) {
+		if v != body.Logits && isCache(v, l) && !isPort(m, v) {
 			e.RemoveOutput(m.Graph, v)
 		}
 	}
@@ -43,8 +43,11 @@ func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 		if past.Type.DType == graph.Bool && len(past.Uses()) == 0 {
 			e.RemoveInput(past) // the flag that chose the branch
 		}
-		if !isCache(past) {
+		if !isCache(past, l) {
 			continue
+		}
+		if d := past.Type.Dims; d[len(d)-2].Size > 0 {
+			return nil, fmt.Errorf("input %q holds exactly %d earlier positions, want a cache that may be empty", past.Name(), d[len(d)-2].Size)
 		}
 		var empty *graph.Value
 		for _, u := range past.Uses() {
@@ -71,9 +74,15 @@ func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 }
 
 // isCache reports whether a value of the main graph has the shape of keys and values: [batch, head, past, d_head], or stacked
-// [2, batch, head, past, d_head].
-func isCache(v *graph.Value) bool {
-	return v.Type.DType.IsFloat() && (len(v.Type.Dims) == 4 || len(v.Type.Dims) == 5 && v.Type.Dims[0].Size == 2)
+// [2, batch, head, past, d_head]. What is declared about heads must agree: a mask may have four axes too.
+func isCache(v *graph.Value, l *models.Layout) bool {
+	d := v.Type.Dims
+	k := len(d)
+	if !v.Type.DType.IsFloat() || k != 4 && !(k == 5 && d[0].Size == 2) {
+		return false
+	}
+	agrees := func(d graph.Dim, n int) bool { return d.Size < 0 || d.Size == int64(n) }
+	return agrees(d[k-3], l.Heads) && agrees(d[k-1], l.DHead)
 }
 
 func isPort(m *graph.Model, v *graph.Value) bool {
