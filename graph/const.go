@@ -142,9 +142,6 @@ func (d *decoder) constant(pb *onnxpb.TensorProto, body []byte) (*Const, error) 
 		return nil, err
 	}
 	h := d.holeOf(pb.ProtoReflect().GetUnknown())
-	if h != nil && h.field == 14 { // set aside, not cut out
-		h = nil
-	}
 	if c.DType == String {
 		if pb.RawData != nil || h != nil {
 			return nil, errors.New("strings cannot lie in raw_data")
