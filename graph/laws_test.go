@@ -22,7 +22,11 @@ func randomEdit(t *rapid.T, m *Model, e *Edit) {
 	node := func(what string) *Node { return rapid.SampledFrom(nodes).Draw(t, what) }
 	scope := func() *Graph { return rapid.SampledFrom(graphs).Draw(t, "graph") }
 	for range rapid.IntRange(1, 4).Draw(t, "changes") {
-		switch rapid.IntRange(0, 13).Draw(t, "kind") {
+		kind := rapid.IntRange(0, 13).Draw(t, "kind")
+		if len(nodes) == 0 && (kind >= 3 && kind <= 5 || kind == 11) {
+			continue // earlier edits pruned every node: there is none to change
+		}
+		switch kind {
 		case 0, 1, 2:
 			g := scope()
 			if rapid.Bool().Draw(t, "same scope") {
