@@ -2,6 +2,7 @@ package models
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 )
@@ -85,7 +86,8 @@ type core struct {
 // projected is the projection behind q, k or v.
 type projected struct {
 	node  *graph.Node
-	split int // which part of a fused projection, by the Split behind it; -1 without one
+	bias  bool // something constant is added
+	split int  // which part of a fused projection, by the Split behind it; -1 without one
 }
 
 // miss tells how far a form got on one node.
@@ -145,6 +147,8 @@ func (a *analysis) around(s *graph.Node, score, probs *graph.Value) (*core, *mis
 		}
 	}
 	switch {
+	case len(hits) == 0 && slices.Contains(reached, "Reshape"):
+		return nil, &miss{1, s, "MatMul(softmax, v) behind Softmax", list(reached) + " (heads folded into the batch, as in Bloom?)"}
 	case len(hits) == 0:
 		return nil, &miss{1, s, "MatMul(softmax, v) behind Softmax", list(reached)}
 	case len(hits) > 1:
@@ -262,8 +266,11 @@ func (a *analysis) source(v *graph.Value) *projected {
 	if len(hits) != 1 {
 		return nil
 	}
-	p := &projected{node: hits[0], split: -1}
+	p := &projected{node: hits[0], split: -1, bias: biasOf(hits[0]) != nil}
 	for _, h := range a.path(v, hits[0], over) {
+		if b, _ := constAnd(a, h.producer); h.producer.Is("Add") && b != nil {
+			p.bias = true
+		}
 		if h.producer.Is("Split") {
 			p.split = h.index
 		}

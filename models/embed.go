@@ -54,6 +54,10 @@ func (a *analysis) embed(l *Layout, b *Body) *miss {
 				tokens = tokens[:1]
 			}
 		}
+		if len(tokens) == 0 && l.Vocab > 0 { // the output is not over tokens: a classifier on top of the decoder
+			l.Vocab, l.Unembed, l.Positions, b.Logits = 0, nil, nil, nil
+			return a.embed(l, b)
+		}
 		if len(tokens) != 1 {
 			return &miss{8, b.Layers[0].Core, "one table of token embeddings [vocab, d_model] indexed by an input", fmt.Sprintf("%d", len(tokens))}
 		}
@@ -109,8 +113,10 @@ func (a *analysis) rows(v *graph.Value, dModel int64) *Weight {
 	return nil
 }
 
-// padded reports whether a table has a few more rows than the vocabulary: exporters round up for fast kernels.
-func (a *analysis) padded(rows, vocab int64) bool { return rows > vocab && rows-vocab < 128 }
+// padded reports whether a table has a few more rows than the vocabulary: exporters round up to a multiple of 8 or more.
+func (a *analysis) padded(rows, vocab int64) bool {
+	return rows > vocab && rows-vocab < 128 && rows%8 == 0
+}
 
 // tokensOnly reports whether indices are an integer graph input, moved and converted but not computed with.
 func (a *analysis) tokensOnly(v *graph.Value) bool {

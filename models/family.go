@@ -11,6 +11,7 @@ type facts struct {
 	positions bool // a learned table of positions is added to the token embeddings
 	fusedQKV  bool // one projection gives q, k and v
 	apart     bool // three projections
+	biased    bool // those have biases
 	rms       bool // the final norm has no beta and is no LayerNormalization
 }
 
@@ -25,6 +26,8 @@ func (f facts) String() string {
 	switch {
 	case f.fusedQKV:
 		qkv = "q, k and v from one projection"
+	case f.apart && f.biased:
+		qkv = "q, k and v from three projections with biases (OPT?)"
 	case f.apart:
 		qkv = "q, k and v from three projections"
 	}
@@ -36,17 +39,16 @@ func (f facts) String() string {
 type family struct {
 	name string
 	doc  string
-	want facts
 	ok   func(facts) bool
 }
 
 var families = []family{
-	{"gpt2", "sequential blocks, learned positions, q, k and v from one projection, LayerNorm (GPT-2, DistilGPT-2, nanoGPT)", facts{},
+	{"gpt2", "sequential blocks, learned positions, q, k and v from one projection, LayerNorm (GPT-2, DistilGPT-2, nanoGPT)",
 		func(f facts) bool { return !f.parallel && f.positions && f.fusedQKV && !f.rms }},
-	{"gpt-neo", "sequential blocks, learned positions, q, k and v apart, LayerNorm (GPT-Neo)", facts{},
-		func(f facts) bool { return !f.parallel && f.positions && f.apart && !f.rms }},
-	{"gpt-j", "parallel blocks, rotary positions, q, k and v apart, LayerNorm (GPT-J)", facts{},
-		func(f facts) bool { return f.parallel && !f.positions && f.apart && !f.rms }},
+	{"gpt-neo", "sequential blocks, learned positions, q, k and v apart and without biases, LayerNorm (GPT-Neo)",
+		func(f facts) bool { return !f.parallel && f.positions && f.apart && !f.biased && !f.rms }},
+	{"gpt-j", "parallel blocks, rotary positions, q, k and v apart and without biases, LayerNorm (GPT-J)",
+		func(f facts) bool { return f.parallel && !f.positions && f.apart && !f.biased && !f.rms }},
 }
 
 // nameFamily finds the one family that has these traits.

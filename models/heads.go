@@ -35,7 +35,7 @@ func (a *analysis) headShape(c *core, b *branch, cfg *Config) (heads, dHead int6
 		seen = append(seen, fmt.Sprintf("%s: %d heads of %d", e.what, e.heads, e.dHead))
 		switch {
 		case e.heads*e.dHead != rows:
-			return 0, 0, &miss{7, c.node, fmt.Sprintf("heads * d_head = %d, the rows of W_O", rows), seen[len(seen)-1]}
+			return 0, 0, &miss{7, c.node, fmt.Sprintf("heads * d_head = %d, the rows of W_O", rows), seen[len(seen)-1] + guess(e, rows)}
 		case heads == 0:
 			heads, dHead = e.heads, e.dHead
 		case heads != e.heads || dHead != e.dHead:
@@ -46,6 +46,17 @@ func (a *analysis) headShape(c *core, b *branch, cfg *Config) (heads, dHead int6
 		return 0, 0, &miss{7, c.node, "the number of heads: an attribute, a Reshape of v, a cache input, a declared shape or config.json", "none of them"}
 	}
 	return heads, dHead, nil
+}
+
+// guess adds to a message what a wrong number of values most likely means.
+func guess(e evidence, rows int64) string {
+	switch n := e.heads * e.dHead; {
+	case n == 3*rows:
+		return " (q, k and v head by head in one projection, as in GPT-NeoX?)"
+	case n > 0 && rows%n == 0:
+		return " (heads that share keys and values, as in Mistral?)"
+	}
+	return ""
 }
 
 func (a *analysis) headEvidence(c *core) []evidence {

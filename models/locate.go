@@ -179,6 +179,7 @@ func (l *Layout) body(g *graph.Graph, cfg *Config, r *Report) error {
 			return err
 		}
 		f.fusedQKV, f.apart = f.fusedQKV || fused, f.apart || apart
+		f.biased = f.biased || apart && c.qkv[0].bias
 		f.parallel = f.parallel || layer.Missing["resid_mid"] != ""
 		body.Layers = append(body.Layers, layer)
 	}

@@ -17,10 +17,17 @@ func (a *analysis) block(c *core, b *branch) (*Layer, *miss) {
 		l.Missing["pattern"] = c.noPattern
 	}
 	l.AttnOut = Site{b.out}
+	next := a.parallel
 	if a.dependsOn(b.out, b.other) {
-		return l, a.sequential(l, b)
+		next = a.sequential
 	}
-	return l, a.parallel(l, b)
+	if m := next(l, b); m != nil {
+		return l, m
+	}
+	if q := c.qkv[0]; q != nil && slices.Contains(a.aliases(l.ResidPre[0]), q.node.In(0)) {
+		return l, &miss{8, c.node, "attention over a norm of the residual stream", "the stream itself (a norm behind the addition, as in BERT?)"}
+	}
+	return l, nil
 }
 
 // sequential reads the block of GPT-2:
@@ -40,7 +47,7 @@ func (a *analysis) sequential(l *Layer, b *branch) *miss {
 		if sum := join.Out(3); sum != nil {
 			l.ResidMid = Site{sum}
 		} else {
-			return &miss{8, join, "the sum as output 3, which the rest of the block reads", "no such output"}
+			return &miss{8, join, "the sum as output 3, which the rest of the block reads", "no such output (a norm behind the addition, as in BERT?)"}
 		}
 	}
 	hits := a.residualAdds(l.ResidMid[0])
@@ -141,7 +148,7 @@ func (a *analysis) stack(layers []*Layer) *miss {
 	slices.SortStableFunc(layers, func(x, y *Layer) int { return x.Index - y.Index })
 	for i, l := range layers {
 		if l.Index != i {
-			return &miss{8, l.Core, fmt.Sprintf("attention number %d to depend on exactly %d others", i, i), fmt.Sprintf("%d", l.Index)}
+			return &miss{8, l.Core, fmt.Sprintf("attention number %d to depend on exactly %d others", i, i), fmt.Sprintf("%d (encoder and decoder in one graph?)", l.Index)}
 		}
 		if i == 0 {
 			continue
