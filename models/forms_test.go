@@ -271,3 +271,30 @@ func TestLowerTriangular(t *testing.T) {
 		})
 	}
 }
+
+// A classifier on top of a decoder has an output that is not over tokens: the sites are there, the logits are not.
+func TestLocateClassifier(t *testing.T) {
+	m := load(t, "torchscript-op17-mask")
+	l, err := Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := editor{m.Edit(), m.Graph}
+	e.Redirect(graph.Use{Node: l.Unembed.Node, Slot: 1}, e.zeros(graph.Float32, 32, 2))
+	e.Retype(l.Bodies[0].Logits, graph.Type{})
+	e.Prune()
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = Locate(m, nil); err != nil {
+		t.Fatal(err)
+	}
+	want := fixtureShapes["torchscript-op17-mask"]
+	want.Vocab = 0
+	if diff := cmp.Diff(want, shapeOf(l)); diff != "" {
+		t.Error(diff)
+	}
+	if l.Bodies[0].Logits != nil || l.Unembed != nil {
+		t.Error("two classes were taken for a vocabulary")
+	}
+}
