@@ -98,18 +98,19 @@ func (p *patch) dtypeDepth(v *graph.Value, depth int) graph.DType {
 		d = from(1, 2)
 	case n.Is("DequantizeLinear", "LayerNormalization", "com.microsoft.FusedMatMul", "MatMul", "Gemm"):
 		d = from(1, 0) // weights, gamma and scales are constants: their type is known
-	case n.Is("com.microsoft.SkipLayerNormalization", "com.microsoft.SkipSimplifiedLayerNormalization", "com.microsoft.MatMulNBits"):
+	case n.Is("com.microsoft.SkipLayerNormalization", "com.microsoft.SkipSimplifiedLayerNormalization", "com.microsoft.EmbedLayerNormalization",
+		"com.microsoft.MatMulNBits", "com.microsoft.MatMulBnb4", "com.microsoft.DynamicQuantizeMatMul"):
 		d = from(2)
-	case n.Is("com.microsoft.EmbedLayerNormalization"):
-		d = from(2)
-	case n.Is("com.microsoft.DynamicQuantizeMatMul"):
-		d = from(2)
+	case n.Is("com.microsoft.MatMulIntegerToFloat", "com.microsoft.QAttention"):
+		d = from(3)
 	case n.Is("Shape", "Size"):
 		d = graph.Int64
-	case n.Is("Add", "Sub", "Mul", "Div", "Pow", "Concat", "Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Split", "Slice", "Gather",
-		"Softmax", "Tanh", "Dropout", "Expand", "Sqrt", "ReduceMean", "Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention",
-		"com.microsoft.FastGelu", "Erf", "Gelu", "Neg", "Flatten", "Clip"):
+	case n.Is("Add", "Sub", "Mul", "Div", "Concat"):
 		d = from(0, 1)
+	case n.Is("Pow", "Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Split", "Slice", "Gather", "Softmax", "Tanh", "Dropout", "Expand",
+		"Sqrt", "ReduceMean", "Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention", "com.microsoft.FastGelu", "Erf", "Gelu",
+		"Neg", "Flatten", "Clip"):
+		d = from(0) // the other inputs are shapes, axes and the like
 	}
 	p.dtypes[v] = d
 	return d

@@ -1,0 +1,76 @@
+package rewrite
+
+import (
+	"testing"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+)
+
+// The element type of a value decides whether ports and memories are cast; a wrong guess makes a file that no host loads.
+func TestDType(t *testing.T) {
+	m, err := graph.Parse(`
+ir 8
+opset 17
+opset com.microsoft 1
+graph main {
+  in x: float16[b, 4]
+  in n: float32[b, 4]
+  const shape = int64[2] {-1, 4}
+  const scale = float16[1] {1}
+  const packed = uint8[1] {1}
+  unknown = com.example.Op(n)
+  moved = Reshape(unknown, shape)
+  half = Reshape(x, shape)
+  single = Cast(half) {to: 1}
+  sum = Add(unknown, half)
+  product = com.microsoft.MatMulNBits(unknown, packed, scale)
+  bnb = com.microsoft.MatMulBnb4(unknown, packed, scale)
+  size = Shape(unknown)
+  out moved
+  out single
+  out sum
+  out product
+  out bnb
+  out size
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]graph.DType{
+		"unknown": graph.Undefined, "moved": graph.Undefined, "half": graph.Float16, "single": graph.Float32,
+		"sum": graph.Float16, "product": graph.Float16, "bnb": graph.Float16, "size": graph.Int64,
+	}
+	p := newPatch(m.Edit(), m, &models.Layout{}, &models.Body{Graph: m.Graph})
+	for _, n := range m.Graph.Nodes() {
+		v := n.Out(0)
+		if got := p.dtype(v); got != want[v.Name()] {
+			t.Errorf("%v is %v, want %v", v, got, want[v.Name()])
+		}
+	}
+}
+
+// What stands in the place of W_O must not hold b_O, which some operators take as an input.
+func TestUnpackLeavesBiasBehind(t *testing.T) {
+	m, err := graph.Parse(`
+ir 8
+opset 17
+opset com.microsoft 1
+graph main {
+  in x: float32[b, 32]
+  const packed = uint8[1] {1}
+  const scale = float32[1] {1}
+  const bias = float32[1] {1}
+  y = com.microsoft.MatMulNBits(x, packed, scale, _, _, bias) {K: 32, N: 1, bits: 4, block_size: 32}
+  out y
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := m.Graph.Nodes()[0]
+	p := newPatch(m.Edit(), m, &models.Layout{}, &models.Body{Graph: m.Graph})
+	w := p.matrix("w", &models.Weight{In: 32, Out: 1, Alpha: 1, Node: n}).Producer()
+	if !w.Is(n.FullOp()) || w.In(1) != n.In(1) || w.In(2) != n.In(2) || w.In(5) != nil {
+		t.Errorf("W_O is %v of %v", w.FullOp(), w.Inputs())
+	}
+}
