@@ -1,0 +1,85 @@
+package eval
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestReadData(t *testing.T) {
+	type row struct{ TwoHop, OneHop, Explicit, Obscure, Answer string }
+	tests := []struct {
+		name, file, text string
+		want             []row
+		err              string
+	}{
+		{name: "the paper's, with a mark, carriage returns and spaces", file: "a.csv",
+			text: "\ufeffexplicit_sentence,obscure_sentence,explicit_entity,obscure_entity,answer\r\nX lives in,\"The  leader, of Y lives in \",X ,Y,Rome\r\n",
+			want: []row{{"The  leader, of Y lives in ", "X lives in", "X ", "Y", "Rome"}}},
+		{name: "simple", file: "a.csv", text: "answer,memory,prompt,note\nRome,X,Where,-\n", want: []row{{TwoHop: "Where", Explicit: "X", Answer: "Rome"}}},
+		{name: "a column without a name", file: "a.csv", text: ",prompt,answer\n0,Where,Rome\n1,Who,Zoë\n", want: []row{{TwoHop: "Where", Answer: "Rome"}, {TwoHop: "Who", Answer: "Zoë"}}},
+		{name: "JSON Lines", file: "a.jsonl", text: "{\"prompt\":\" a \",\"answer\":12,\"memory\":\"m\"}\r\n\n{\"answer\":\"x\",\"prompt\":\"b\",\"memory\":\"\"}\n",
+			want: []row{{TwoHop: " a ", Explicit: "m", Answer: "12"}, {TwoHop: "b", Answer: "x"}}},
+		{name: "no answer", file: "a.csv", text: "prompt,response\na,b\n", err: "want the columns obscure_sentence (or prompt) and answer, found prompt, response"},
+		{name: "empty answer", file: "a.csv", text: "prompt,answer\na,b\nc,\n", err: "prompt 1: answer is empty"},
+		{name: "nothing", file: "a.csv", text: "", err: "the file is empty"},
+		{name: "a header alone", file: "a.csv", text: "prompt,answer\n", err: "no prompts in it"},
+		{name: "a short line", file: "a.csv", text: "prompt,answer\na\n", err: "record on line 2: wrong number of fields"},
+		{name: "two of a name", file: "a.csv", text: "prompt,answer,answer\na,b,c\n", err: `two columns are named "answer"`},
+		{name: "not JSON", file: "a.jsonl", text: "{\"prompt\":\"a\",\"answer\":\"b\"}\nprompt\n", err: "line 2: want a JSON object"},
+		{name: "a missing key", file: "a.jsonl", text: "{\"prompt\":\"a\",\"answer\":\"b\"}\n{\"prompt\":\"a\"}\n", err: `line 2: "answer" is missing, line 1 has it`},
+		{name: "another type", file: "a.xlsx", text: "x", err: `files of type ".xlsx" are not read: want .csv or .jsonl`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d, err := ReadData(write(t, tt.file, tt.text))
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) {
+					t.Fatalf("got %v, want %q", err, tt.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []row
+			for i, r := range d.Rows {
+				if r.Index != i {
+					t.Errorf("row %d has index %d", i, r.Index)
+				}
+				got = append(got, row{r.TwoHop, r.OneHop, r.ExplicitEntity, r.ObscureEntity, r.Answer})
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	if _, err := ReadData(filepath.Join(t.TempDir(), "none.csv")); err == nil {
+		t.Error("a missing file was read")
+	}
+}
+
+func TestDataColumn(t *testing.T) {
+	d, err := ReadData(write(t, "d.csv", "prompt,answer,hint\na,b,c\nd,e,\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.Column("hint"); err != nil || !cmp.Equal(got, []string{"c", ""}) {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := d.Column("memory"); err == nil || !strings.Contains(err.Error(), `no column "memory" in d.csv, it has prompt, answer, hint`) {
+		t.Errorf("got %v", err)
+	}
+}
