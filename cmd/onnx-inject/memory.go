@@ -117,7 +117,7 @@ func openSteer(c *call, o *opened) (*steer.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := steer.Open(c.ctx, host, o.folder.Model, options)
+	m, err := steer.Open(host, o.folder.Model, options)
 	return m, refused(err)
 }
 

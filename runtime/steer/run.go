@@ -138,9 +138,16 @@ func (m *Model) Encode(ctx context.Context, text string, enc models.Encoding, co
 	if layer < 0 || layer >= m.Layout.Layers {
 		return nil, fmt.Errorf("layer %d, the model has 0 to %d", layer, m.Layout.Layers-1)
 	}
-	ids, err := m.Prompt(text)
+	t, err := m.tokens()
 	if err != nil {
-		return nil, fmt.Errorf("memory: %w", err)
+		return nil, err
+	}
+	ids, err := m.Texts.LayerMemory(t, text)
+	if err == nil {
+		err = m.fits("memory", ids)
+	}
+	if err != nil {
+		return nil, err
 	}
 	out, err := m.attnOut(ctx, ids, layer)
 	if err != nil {
@@ -151,24 +158,18 @@ func (m *Model) Encode(ctx context.Context, text string, enc models.Encoding, co
 
 // attnOut runs the model clean and returns the output of attention of one layer at the last position.
 func (m *Model) attnOut(ctx context.Context, ids []int64, layer int) ([]float32, error) {
-	a := &m.activations
-	a.Lock()
-	defer a.Unlock()
-	if a.session == nil {
-		var err error
-		a.session, a.inputs, _, err = m.patched(ctx, func(l *models.Layout, man *models.Manifest) rewrite.Request {
-			return rewrite.Request{Expose: missingPorts(models.PortAttnOut, l, man)}
-		})
-		if err != nil {
-			return nil, err
-		}
+	run, inputs, err := m.open(ctx, &m.activations, func(l *models.Layout, man *models.Manifest) rewrite.Request {
+		return rewrite.Request{Expose: missingPorts(models.PortAttnOut, l, man)}
+	})
+	if err != nil {
+		return nil, err
 	}
-	feeds, err := a.inputs.Feeds([][]int64{ids})
+	feeds, err := inputs.Feeds([][]int64{ids})
 	if err != nil {
 		return nil, err
 	}
 	name := models.PortAttnOut.Name(layer)
-	out, err := a.session.Run(ctx, feeds, name)
+	out, err := run.Run(ctx, feeds, name)
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ func openDemo(t *testing.T, o runtime.Options) (*Model, string) {
 	if err := demo.WriteTo(dir); err != nil {
 		t.Fatal(err)
 	}
-	m, err := Open(context.Background(), orttest.Host(t), dir, o)
+	m, err := Open(orttest.Host(t), dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func TestRunErrors(t *testing.T) {
 	for _, name := range []string{"vocab.json", "merges.txt", "tokenizer.json"} {
 		os.Remove(filepath.Join(dir, name))
 	}
-	bare, err := Open(ctx, orttest.Host(t), dir, runtime.Options{Threads: 1})
+	bare, err := Open(orttest.Host(t), dir, runtime.Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

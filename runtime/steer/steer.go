@@ -13,32 +13,51 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
 
-// Model is a decoder that is ready to be steered. Its methods may be called from several goroutines.
+// Model is a decoder that is ready to be steered. Its methods may be called from several goroutines. Sessions are opened
+// when they are first needed.
 type Model struct {
 	Folder *models.Folder
-	Layout *models.Layout
+	Layout *models.Layout // of the file as it is
+	Texts  models.Texts   // how texts become tokens; the paper's way unless set before the first use
 
-	host    runtime.Host
-	options runtime.Options
-	session runtime.Session // memory and tau at every layer
-	inputs  *models.Inputs
-	tokens  func() (*tokenizer.Tokenizer, error)
-
-	activations struct { // a second session, opened for the layer encoding only
-		sync.Mutex
-		session runtime.Session
-		inputs  *models.Inputs
-	}
+	host        runtime.Host
+	options     runtime.Options
+	tokens      func() (*tokenizer.Tokenizer, error)
+	injected    session // memory and tau at every layer
+	activations session // attn_out of every layer, for the layer encoding
 }
 
-// Open loads a model file or folder on a host and patches it in memory where it has no memory ports.
-func Open(ctx context.Context, host runtime.Host, path string, o runtime.Options) (*Model, error) {
+// session is a runtime session that is opened on first use.
+type session struct {
+	sync.Mutex
+	runtime.Session
+	inputs *models.Inputs
+}
+
+// Open reads a model file or folder. Where it has no memory ports it is patched in memory, on first use.
+func Open(host runtime.Host, path string, o runtime.Options) (*Model, error) {
 	folder, err := models.OpenFolder(path)
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{Folder: folder, host: host, options: o, tokens: sync.OnceValues(folder.Tokenizer)}
-	m.session, m.inputs, m.Layout, err = m.patched(ctx, func(l *models.Layout, man *models.Manifest) rewrite.Request {
+	m := &Model{Folder: folder, Texts: models.PaperTexts, host: host, options: o, tokens: sync.OnceValues(folder.Tokenizer)}
+	g, err := graph.Load(folder.Model)
+	if err != nil {
+		return nil, err
+	}
+	m.Layout, err = models.Locate(g, folder.Config)
+	return m, err
+}
+
+// Load opens the session that runs prompts, so that its errors and its cost come now and not with the first prompt.
+func (m *Model) Load(ctx context.Context) error {
+	_, _, err := m.steering(ctx)
+	return err
+}
+
+// steering is the session with a memory and a tau at every layer.
+func (m *Model) steering(ctx context.Context) (runtime.Session, *models.Inputs, error) {
+	return m.open(ctx, &m.injected, func(l *models.Layout, man *models.Manifest) rewrite.Request {
 		var req rewrite.Request
 		for layer := range l.Layers {
 			if man == nil || man.Port(models.PortMemory, layer) == nil {
@@ -47,10 +66,20 @@ func Open(ctx context.Context, host runtime.Host, path string, o runtime.Options
 		}
 		return req
 	})
-	if err != nil {
-		return nil, err
+}
+
+// open returns a session, opened on the first call.
+func (m *Model) open(ctx context.Context, s *session, request func(*models.Layout, *models.Manifest) rewrite.Request) (runtime.Session, *models.Inputs, error) {
+	s.Lock()
+	defer s.Unlock()
+	if s.Session == nil {
+		opened, inputs, _, err := m.patched(ctx, request)
+		if err != nil {
+			return nil, nil, err
+		}
+		s.Session, s.inputs = opened, inputs
 	}
-	return m, nil
+	return s.Session, s.inputs, nil
 }
 
 // patched loads the file anew, changes it in memory as asked, and opens a session on the result.
@@ -87,61 +116,57 @@ func open(ctx context.Context, host runtime.Host, g *graph.Model, o runtime.Opti
 	return host.Open(ctx, runtime.Model{Path: g.Path(), Bytes: data, Dir: dir}, o)
 }
 
-// Close frees the model.
+// Close frees the memory that running took. A method that is called later opens what it needs again.
 func (m *Model) Close() error {
-	m.activations.Lock()
-	defer m.activations.Unlock()
-	var err error
-	if m.activations.session != nil {
-		err = m.activations.session.Close()
+	var errs []error
+	for _, s := range []*session{&m.injected, &m.activations} {
+		s.Lock()
+		if s.Session != nil {
+			errs = append(errs, s.Session.Close())
+			s.Session = nil
+		}
+		s.Unlock()
 	}
-	return errors.Join(err, m.session.Close())
+	return errors.Join(errs...)
 }
 
-// Prompt turns a text into tokens, the beginning-of-text token in front where the tokenizer has one.
+// Prompt turns a text into tokens: the beginning-of-text token in front where the tokenizer has one, unless Texts says
+// otherwise. A text longer than the model's context is refused.
 func (m *Model) Prompt(text string) ([]int64, error) {
 	t, err := m.tokens()
 	if err != nil {
 		return nil, err
 	}
-	var ids []int64
-	if bos, ok := t.BOS(); ok {
-		ids = append(ids, bos)
-	}
-	ids = append(ids, t.Encode(text)...)
-	if len(ids) == 0 {
-		return nil, errors.New("the prompt is empty")
+	ids, err := m.Texts.Prompt(t, text)
+	if err != nil {
+		return nil, err
 	}
 	return ids, m.fits("prompt", ids)
 }
 
-// Memory turns a memory's text into tokens: no beginning-of-text token, no space in front.
+// Memory turns a memory's text into tokens: as it is, unless Texts says otherwise.
 func (m *Model) Memory(text string) ([]int64, error) {
 	t, err := m.tokens()
 	if err != nil {
 		return nil, err
 	}
-	ids := t.Encode(text)
-	if len(ids) == 0 {
-		return nil, errors.New("the memory is empty")
-	}
-	return ids, nil
+	return m.Texts.Memory(t, text)
 }
 
-// Answer returns the token an answer counts by: the first one of " " + text.
+// Answer returns the token an answer counts by: the first one of " " + text, unless Texts says otherwise.
 func (m *Model) Answer(text string) (int64, error) {
 	t, err := m.tokens()
 	if err != nil {
 		return 0, err
 	}
-	ids := t.Encode(" " + text)
-	if text == "" || len(ids) == 0 {
-		return 0, errors.New("the answer is empty")
+	id, err := m.Texts.Answer(t, text)
+	if err != nil {
+		return 0, err
 	}
-	if v := int64(m.Layout.Vocab); v > 0 && ids[0] >= v {
-		return 0, fmt.Errorf("answer token %d: the vocabulary is 0 to %d; is this the model's own tokenizer?", ids[0], v-1)
+	if v := int64(m.Layout.Vocab); v > 0 && id >= v {
+		return 0, fmt.Errorf("answer token %d: the vocabulary is 0 to %d; is this the model's own tokenizer?", id, v-1)
 	}
-	return ids[0], nil
+	return id, nil
 }
 
 // Token returns a token as text.
@@ -181,6 +206,10 @@ func (m *Model) Rows(ctx context.Context, ids []int64, layer int, at Positions, 
 	if err := m.fits("prompt", ids); err != nil {
 		return nil, err
 	}
+	run, inputs, err := m.steering(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if layer < 0 || layer >= m.Layout.Layers {
 		return nil, fmt.Errorf("layer %d, the model has 0 to %d", layer, m.Layout.Layers-1)
 	}
@@ -188,7 +217,7 @@ func (m *Model) Rows(ctx context.Context, ids []int64, layer int, at Positions, 
 	for i := range batch {
 		batch[i] = ids
 	}
-	feeds, err := m.inputs.Feeds(batch)
+	feeds, err := inputs.Feeds(batch)
 	if err != nil {
 		return nil, err
 	}
@@ -215,7 +244,7 @@ func (m *Model) Rows(ctx context.Context, ids []int64, layer int, at Positions, 
 	if logits == nil {
 		return nil, graph.Hint(errors.New("the model ends in hidden states: it has no logits"), "use a file exported for text generation")
 	}
-	out, err := m.session.Run(ctx, feeds, logits.Name())
+	out, err := run.Run(ctx, feeds, logits.Name())
 	if err != nil {
 		return nil, err
 	}
