@@ -1,25 +1,27 @@
 package results
 
+import "github.com/onnx-inject/onnx-inject/models"
+
 // Manifest says what an evaluation is of. Two runs whose manifests agree in everything but the shard are parts of one; a run
 // goes on only where its manifest is the one in the folder. It holds no time and no path, so that the same evaluation
 // writes the same bytes anywhere.
 type Manifest struct {
-	Version     int         `json:"version"` // of this file: 1
-	Tool        string      `json:"tool"`    // name and version of the program
-	Model       Model       `json:"model"`
-	Data        File        `json:"data"`
-	Prompts     int         `json:"prompts"` // rows of the data that are evaluated, over all shards
-	Layers      []int       `json:"layers"`
-	Taus        []float64   `json:"taus"`
-	Memories    []Source    `json:"memories"`
-	Encoding    string      `json:"encoding"`   // unembed, embed, layer
-	Convention  string      `json:"convention"` // tl-folded, raw
-	Positions   string      `json:"positions"`  // all, last, A-B
-	Conventions Conventions `json:"conventions"`
-	Top         int         `json:"top"`
-	Shard       Shard       `json:"shard"`
-	Plan        Plan        `json:"plan"`
-	Host        Host        `json:"host"`
+	Version    int          `json:"version"` // of this file: 1
+	Tool       string       `json:"tool"`    // name and version of the program
+	Model      Model        `json:"model"`
+	Data       File         `json:"data"`
+	Prompts    int          `json:"prompts"` // rows of the data that are evaluated, over all shards
+	Layers     []int        `json:"layers"`
+	Taus       []float64    `json:"taus"`
+	Memories   []Source     `json:"memories"`
+	Encoding   string       `json:"encoding"`   // unembed, embed, layer
+	Convention string       `json:"convention"` // tl-folded, raw
+	Positions  string       `json:"positions"`  // all, last, A-B
+	Texts      models.Texts `json:"texts"`
+	Top        int          `json:"top"`
+	Shard      Shard        `json:"shard"`
+	Plan       Plan         `json:"plan"`
+	Host       Host         `json:"host"`
 }
 
 // Model identifies a model by its bytes.
@@ -46,18 +48,6 @@ type Source struct {
 	Name string `json:"name"` // as asked for, without folders: "curated", "random:nouns.txt", "column:hint"
 	File *File  `json:"file,omitempty"`
 }
-
-// Conventions are the choices of the paper's code that a reader of the paper would not guess. The zero value is not the
-// paper's; [Paper] is.
-type Conventions struct {
-	PromptBOS   bool `json:"prompt_bos"`   // the beginning-of-text token stands before prompts
-	MemoryBOS   bool `json:"memory_bos"`   // … and before memories (unembed and embed; layer always has it)
-	AnswerSpace bool `json:"answer_space"` // the answer counts by the first token of " " + answer
-	MemorySpace bool `json:"memory_space"` // a space stands before a memory's text
-}
-
-// Paper is what the paper's code does.
-var Paper = Conventions{PromptBOS: true, AnswerSpace: true}
 
 // Shard is one of several parts: every prompt whose index leaves the rest Index when divided by Of.
 type Shard struct {
