@@ -4,9 +4,11 @@ go 1.26.0
 
 require (
 	github.com/dlclark/regexp2 v1.10.0 // tests: GPT-2's own splitting expression, which regexp cannot hold
+	github.com/gofrs/flock v0.13.1 // one writer to a folder of results, on every system
 	github.com/google/go-cmp v0.7.0 // tests: differences that can be read
 	github.com/jedib0t/go-pretty/v6 v6.8.3 // tables and colours on a terminal
 	github.com/owulveryck/onnx-go v0.5.0 // tests: an independent decoder, and executor of what is inserted
+	github.com/parquet-go/parquet-go v0.32.0 // cells as Parquet, for pandas, polars and DuckDB
 	github.com/pkoukk/tiktoken-go v0.1.8 // tests: the oracle of the tokenizer
 	github.com/pkoukk/tiktoken-go-loader v0.0.2 // tests: the real GPT-2 vocabulary, offline
 	github.com/rogpeppe/go-internal v1.16.0 // tests: testscript for the command line
@@ -23,6 +25,7 @@ require (
 
 require (
 	github.com/BurntSushi/toml v1.5.0 // indirect
+	github.com/andybalholm/brotli v1.1.1 // indirect
 	github.com/awalterschulze/gographviz v0.0.0-20190522210029-fa59802746ab // indirect
 	github.com/chewxy/hm v1.0.0 // indirect
 	github.com/chewxy/math32 v1.0.4 // indirect
@@ -30,13 +33,18 @@ require (
 	github.com/gogo/protobuf v1.3.0 // indirect
 	github.com/golang/protobuf v1.5.0 // indirect
 	github.com/google/flatbuffers v1.11.0 // indirect
-	github.com/google/uuid v1.3.0 // indirect
+	github.com/google/uuid v1.6.0 // indirect
+	github.com/klauspost/compress v1.17.9 // indirect
 	github.com/leesper/go_rng v0.0.0-20190531154944-a612b043e353 // indirect
 	github.com/mattn/go-runewidth v0.0.16 // indirect
 	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
+	github.com/parquet-go/bitpack v1.0.0 // indirect
+	github.com/parquet-go/jsonlite v1.0.0 // indirect
+	github.com/pierrec/lz4/v4 v4.1.21 // indirect
 	github.com/pkg/errors v0.8.1 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
+	github.com/twpayne/go-geom v1.6.1 // indirect
 	github.com/xtgo/set v1.0.0 // indirect
 	golang.org/x/exp/typeparams v0.0.0-20231108232855-2478ac86f678 // indirect
 	golang.org/x/mod v0.41.0 // indirect

@@ -1,6 +1,13 @@
 package results
 
-import "github.com/onnx-inject/onnx-inject/models"
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/onnx-inject/onnx-inject/models"
+)
 
 // Manifest says what an evaluation is of. Two runs whose manifests agree in everything but the shard are parts of one; a run
 // goes on only where its manifest is the one in the folder. It holds no time and no path, so that the same evaluation
@@ -66,4 +73,39 @@ type Host struct {
 	Name    string `json:"name"`    // ort
 	Version string `json:"version"` // of its library
 	Device  string `json:"device"`  // cpu, cuda:0
+}
+
+// ManifestVersion is the version of manifests that this package writes and reads.
+const ManifestVersion = 1
+
+// Diff lists the fields in which another manifest differs, one a line: "taus: 1 2 3, want 1 2". It is empty when none does.
+func (m *Manifest) Diff(want *Manifest) string {
+	var b strings.Builder
+	have := fields("", reflect.ValueOf(*m))
+	for i, w := range fields("", reflect.ValueOf(*want)) {
+		if have[i] != w {
+			fmt.Fprintf(&b, "  %s: %s in the folder, %s now\n", w[0], have[i][1], w[1])
+		}
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// fields names the leaves of a struct by their JSON path, with their values as text.
+func fields(path string, v reflect.Value) [][2]string {
+	if v.Kind() != reflect.Struct {
+		text, err := json.Marshal(v.Interface())
+		if err != nil {
+			text = []byte(err.Error())
+		}
+		return [][2]string{{path, string(text)}}
+	}
+	var out [][2]string
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		if path != "" {
+			name = path + "." + name
+		}
+		out = append(out, fields(name, v.Field(i))...)
+	}
+	return out
 }

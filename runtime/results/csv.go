@@ -1,0 +1,143 @@
+package results
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// The columns of cells.csv. Others may read them by name; new ones may come behind. p_obscure and p_explicit are those of the
+// prompt, repeated so that a row can be read alone; model and data are the names in the manifest.
+var cellColumns = []string{
+	"model", "data", "prompt", "layer", "tau", "source", "memory", "encoding",
+	"p_answer", "logp_answer", "rank", "status", "p_obscure", "p_explicit", "top",
+}
+
+// The columns of prompts.csv. cells is the number of rows that the prompt has in cells.csv: the row is written when they are
+// on disk.
+var promptColumns = []string{
+	"prompt", "answer", "answer_id", "tokens", "cells",
+	"p_explicit", "logp_explicit", "rank_explicit", "status_explicit", "top_explicit",
+	"p_obscure", "logp_obscure", "rank_obscure", "status_obscure", "top_obscure",
+	"explicit_sentence", "obscure_sentence", "explicit_entity", "obscure_entity",
+}
+
+// cellRow writes a cell as text. Numbers have all their digits; a score that is none leaves its fields empty.
+func cellRow(m *Manifest, p *Prompt, c *Cell) []string {
+	return []string{
+		m.Model.Name, m.Data.Name, strconv.Itoa(c.Prompt), strconv.Itoa(c.Layer), number(c.Tau), c.Source, c.Memory, m.Encoding,
+		probability(c.Score), logp(c.Score), rank(c.Score), string(c.Status), probability(p.Clean), probability(p.Ceiling), ids(c.Top),
+	}
+}
+
+func promptRow(p *Prompt, cells int) []string {
+	return []string{
+		strconv.Itoa(p.Index), p.Answer, strconv.FormatInt(p.AnswerID, 10), strconv.Itoa(p.Tokens), strconv.Itoa(cells),
+		probability(p.Ceiling), logp(p.Ceiling), rank(p.Ceiling), string(p.Ceiling.Status), ids(p.Ceiling.Top),
+		probability(p.Clean), logp(p.Clean), rank(p.Clean), string(p.Clean.Status), ids(p.Clean.Top),
+		p.OneHop, p.TwoHop, p.ExplicitEntity, p.ObscureEntity,
+	}
+}
+
+func number(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
+
+func probability(s Score) string { return where(s, func() string { return number(s.P()) }) }
+func logp(s Score) string        { return where(s, func() string { return number(s.LogP) }) }
+func rank(s Score) string        { return where(s, func() string { return strconv.Itoa(s.Rank) }) }
+
+func where(s Score, text func() string) string {
+	if !s.OK() {
+		return ""
+	}
+	return text()
+}
+
+func ids(list []int64) string {
+	var b strings.Builder
+	for i, id := range list {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(strconv.FormatInt(id, 10))
+	}
+	return b.String()
+}
+
+// row reads fields by name. The first field that cannot be read is kept in err.
+type row struct {
+	columns map[string]int
+	fields  []string
+	err     error
+}
+
+// columnsOf numbers the fields of a header and wants all of a list among them.
+func columnsOf(header, want []string) (map[string]int, error) {
+	columns := map[string]int{}
+	for i, c := range header {
+		columns[c] = i
+	}
+	for _, c := range want {
+		if _, ok := columns[c]; !ok {
+			return nil, fmt.Errorf("no column %q among %s", c, strings.Join(header, ", "))
+		}
+	}
+	return columns, nil
+}
+
+func (r *row) text(column string) string { return r.fields[r.columns[column]] }
+
+func (r *row) int(column string) int {
+	n, err := strconv.Atoi(r.text(column))
+	r.check(column, err)
+	return n
+}
+
+func (r *row) float(column string) float64 {
+	x, err := strconv.ParseFloat(r.text(column), 64)
+	r.check(column, err)
+	return x
+}
+
+func (r *row) check(column string, err error) {
+	if err != nil && r.err == nil {
+		r.err = fmt.Errorf("column %s: want a number, found %q", column, r.text(column))
+	}
+}
+
+// score reads what stands in the columns logp+suffix, rank+suffix, status+suffix and top+suffix.
+func (r *row) score(logp, rank, status, top string) Score {
+	s := Score{LogP: math.NaN(), Rank: -1, Status: Status(r.text(status))}
+	switch s.Status {
+	case Finite:
+		s.LogP, s.Rank = r.float(logp), r.int(rank)
+	case NaN, Inf, Missing:
+	default:
+		if r.err == nil {
+			r.err = fmt.Errorf("column %s: found %q", status, s.Status)
+		}
+	}
+	for f := range strings.FieldsSeq(r.text(top)) {
+		id, err := strconv.ParseInt(f, 10, 64)
+		r.check(top, err)
+		s.Top = append(s.Top, id)
+	}
+	return s
+}
+
+func (r *row) cell() Cell {
+	return Cell{
+		Prompt: r.int("prompt"), Layer: r.int("layer"), Tau: r.float("tau"), Source: r.text("source"), Memory: r.text("memory"),
+		Score: r.score("logp_answer", "rank", "status", "top"),
+	}
+}
+
+func (r *row) prompt() (p Prompt, cells int) {
+	return Prompt{
+		Index: r.int("prompt"), Answer: r.text("answer"), AnswerID: int64(r.int("answer_id")), Tokens: r.int("tokens"),
+		OneHop: r.text("explicit_sentence"), TwoHop: r.text("obscure_sentence"),
+		ExplicitEntity: r.text("explicit_entity"), ObscureEntity: r.text("obscure_entity"),
+		Ceiling: r.score("logp_explicit", "rank_explicit", "status_explicit", "top_explicit"),
+		Clean:   r.score("logp_obscure", "rank_obscure", "status_obscure", "top_obscure"),
+	}, r.int("cells")
+}

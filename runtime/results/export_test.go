@@ -1,0 +1,5 @@
+package results
+
+import "reflect"
+
+func valueOf(m *Manifest) reflect.Value { return reflect.ValueOf(*m) }

@@ -1,0 +1,78 @@
+package results
+
+import (
+	"cmp"
+	"fmt"
+	"reflect"
+	"slices"
+)
+
+// Merge puts the shards of an evaluation together and leaves different evaluations apart, in the order of the first of each.
+// Shards belong together when their manifests differ in nothing but the shard, the plan and the host. A prompt that is in
+// several must have the same cells in all. Prompts may be missing: len(Prompts) is then below Manifest.Prompts.
+func Merge(runs []*Run) ([]*Run, error) {
+	var out []*Run
+	for _, r := range runs {
+		i := slices.IndexFunc(out, func(o *Run) bool { return o.Manifest.whole().Diff(r.Manifest.whole()) == "" })
+		if i < 0 {
+			whole := *r.Manifest
+			whole.Shard = Shard{Of: 1}
+			out = append(out, &Run{Dir: r.Dir, Manifest: &whole, Prompts: slices.Clone(r.Prompts), Cells: slices.Clone(r.Cells)})
+			continue
+		}
+		if err := out[i].add(r); err != nil {
+			return nil, fmt.Errorf("merge results %q and %q: %w", out[i].Dir, r.Dir, err)
+		}
+	}
+	for _, r := range out {
+		slices.SortStableFunc(r.Prompts, func(a, b Prompt) int { return cmp.Compare(a.Index, b.Index) })
+		slices.SortStableFunc(r.Cells, func(a, b Cell) int { return cmp.Compare(a.Prompt, b.Prompt) })
+	}
+	return out, nil
+}
+
+// whole is the manifest without what shards of one evaluation may differ in.
+func (m *Manifest) whole() *Manifest {
+	w := *m
+	w.Shard, w.Plan, w.Host = Shard{}, Plan{}, Host{}
+	return &w
+}
+
+func (r *Run) add(other *Run) error {
+	twice := map[int]bool{}
+	for _, p := range other.Prompts {
+		if i := slices.IndexFunc(r.Prompts, func(q Prompt) bool { return q.Index == p.Index }); i < 0 {
+			r.Prompts = append(r.Prompts, p)
+		} else if !same(r.cellsOf(p.Index), other.cellsOf(p.Index)) {
+			return fmt.Errorf("prompt %d is in both, with different cells", p.Index)
+		} else {
+			twice[p.Index] = true
+		}
+	}
+	for _, c := range other.Cells {
+		if !twice[c.Prompt] {
+			r.Cells = append(r.Cells, c)
+		}
+	}
+	return nil
+}
+
+func (r *Run) cellsOf(prompt int) []Cell {
+	var out []Cell
+	for _, c := range r.Cells {
+		if c.Prompt == prompt {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// same compares cells as they stand in files, where a score that is none has no number.
+func same(a, b []Cell) bool {
+	return slices.EqualFunc(a, b, func(x, y Cell) bool {
+		if !x.OK() {
+			x.LogP, y.LogP = 0, 0
+		}
+		return reflect.DeepEqual(x, y)
+	})
+}

@@ -1,0 +1,70 @@
+package results
+
+import (
+	"github.com/parquet-go/parquet-go"
+
+	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+)
+
+// parquetRow is a row of a Parquet file: the columns of cells.csv, null where there is no number.
+type parquetRow struct {
+	Model      string   `parquet:"model,dict"`
+	Data       string   `parquet:"data,dict"`
+	Prompt     int32    `parquet:"prompt"`
+	Layer      int32    `parquet:"layer"`
+	Tau        float64  `parquet:"tau"`
+	Source     string   `parquet:"source,dict"`
+	Memory     string   `parquet:"memory,dict"`
+	Encoding   string   `parquet:"encoding,dict"`
+	P          *float64 `parquet:"p_answer,optional"`
+	LogP       *float64 `parquet:"logp_answer,optional"`
+	Rank       *int32   `parquet:"rank,optional"`
+	Status     string   `parquet:"status,dict"`
+	PClean     *float64 `parquet:"p_obscure,optional"`
+	PCeiling   *float64 `parquet:"p_explicit,optional"`
+	Top        []int64  `parquet:"top,list"`
+	Convention string   `parquet:"convention,dict"`
+}
+
+// WriteParquet writes the cells of runs as one Parquet file, compressed with Zstandard. The file appears whole or not at all;
+// without force an existing one is refused.
+func WriteParquet(path string, runs []*Run, force bool) error {
+	f, err := atomicfile.Create(path, force)
+	if err != nil {
+		return err
+	}
+	defer f.Abort()
+	w := parquet.NewGenericWriter[parquetRow](f, parquet.Compression(&parquet.Zstd))
+	for _, r := range runs {
+		prompts := map[int]*Prompt{}
+		for i := range r.Prompts {
+			prompts[r.Prompts[i].Index] = &r.Prompts[i]
+		}
+		rows := make([]parquetRow, 0, len(r.Cells))
+		for _, c := range r.Cells {
+			p := prompts[c.Prompt]
+			row := parquetRow{
+				Model: r.Manifest.Model.Name, Data: r.Manifest.Data.Name, Prompt: int32(c.Prompt), Layer: int32(c.Layer), Tau: c.Tau,
+				Source: c.Source, Memory: c.Memory, Encoding: r.Manifest.Encoding, Convention: r.Manifest.Convention, Status: string(c.Status),
+				P: known(c.Score, c.P()), LogP: known(c.Score, c.LogP), Rank: known(c.Score, int32(c.Rank)), Top: c.Top,
+				PClean: known(p.Clean, p.Clean.P()), PCeiling: known(p.Ceiling, p.Ceiling.P()),
+			}
+			rows = append(rows, row)
+		}
+		if _, err := w.Write(rows); err != nil {
+			return &atomicfile.Error{Path: path, Err: err}
+		}
+	}
+	if err := w.Close(); err != nil {
+		return &atomicfile.Error{Path: path, Err: err}
+	}
+	return f.Commit()
+}
+
+// known is a number, or nil where a score has none.
+func known[T any](s Score, x T) *T {
+	if !s.OK() {
+		return nil
+	}
+	return &x
+}
