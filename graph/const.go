@@ -158,7 +158,7 @@ func (d *decoder) constant(pb *onnxpb.TensorProto, body []byte) (*Const, error) 
 	}
 	if h != nil {
 		if !holds(h.field, c.DType) {
-			return nil, fmt.Errorf("%s in a tensor of %v", payloadFields[h.field], c.DType)
+			return nil, fmt.Errorf("%s in a tensor of %v", payload(h.field), c.DType)
 		}
 		s := h.span
 		c.span, c.field, c.ext = &s, h.field, h.location

@@ -43,7 +43,7 @@ func load(path string) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.path, m.file = path, f
+	m.path, m.file, m.whole = path, f, !m.inlined
 	m.warnings()
 	return m, Check(m)
 }

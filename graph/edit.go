@@ -92,6 +92,7 @@ func (e *Edit) Commit() error {
 		err = Check(e.model)
 	}
 	if err == nil {
+		e.model.whole = false
 		return nil
 	}
 	for _, undo := range slices.Backward(undos) {

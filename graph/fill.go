@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -62,6 +63,12 @@ type filler struct {
 	place func(h hole) (location string, offset int64, external bool, err error)
 }
 
+// holeTag begins every hole.
+var holeTag = protowire.AppendTag(nil, holeField, protowire.VarintType)
+
+// mayHaveHoles reports whether there can be a hole somewhere in a message: most nodes have none, and are not looked into.
+func mayHaveHoles(b []byte) bool { return bytes.Contains(b, holeTag) }
+
 // message fills the holes of one message.
 func (f *filler) message(k kind, b []byte) (*plan, error) {
 	p := &plan{}
@@ -77,7 +84,7 @@ func (f *filler) message(k kind, b []byte) (*plan, error) {
 			return nil, fmt.Errorf("broken skeleton")
 		}
 		next := at + n + m
-		switch child := schema[k][num].child; {
+		switch child := k.field(num).child; {
 		case k == kTensor && num == holeField:
 			i, _ := protowire.ConsumeVarint(b[at+n:])
 			p.literal(b[from:at])
@@ -89,6 +96,9 @@ func (f *filler) message(k kind, b []byte) (*plan, error) {
 			from = next
 		case child != 0 && child != kLeaf && typ == protowire.BytesType:
 			body, _ := protowire.ConsumeBytes(b[at+n:])
+			if !mayHaveHoles(body) {
+				break // stays literal
+			}
 			sub, err := f.message(child, body)
 			if err != nil {
 				return nil, err

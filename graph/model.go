@@ -17,6 +17,7 @@ type Model struct {
 	meta    []metaEntry
 	ir      int64
 	inlined bool // model functions were inlined; their definitions are dropped on save
+	whole   bool // nothing was edited or inlined since it was read: every hole is still there
 	newOps  []string
 	warn    []string
 }

@@ -154,6 +154,9 @@ func (m *Model) WeightBytes() int64 {
 
 // weights returns the holes that the model still has: an edit may have dropped some.
 func (m *Model) weights() []hole {
+	if m.whole {
+		return m.holes
+	}
 	var out []hole
 	seen := map[uint64]bool{}
 	eachHole(kModel, m.encode(), func(i uint64) {
@@ -167,8 +170,11 @@ func (m *Model) weights() []hole {
 
 // eachHole calls f for every hole in a message of the skeleton.
 func eachHole(k kind, b []byte, f func(number uint64)) {
+	if !mayHaveHoles(b) {
+		return
+	}
 	_ = fields(b, func(num protowire.Number, _, body []byte) error {
-		switch child := schema[k][num].child; {
+		switch child := k.field(num).child; {
 		case k == kTensor && num == holeField:
 			i, _ := protowire.ConsumeVarint(body)
 			f(i)

@@ -63,7 +63,7 @@ type fieldSpec struct {
 	name  string
 }
 
-var schema = [...]map[protowire.Number]fieldSpec{
+var schema = [kLeaf + 1][32]fieldSpec{
 	kModel:    {7: {kGraph, true, "graph"}, 20: {kTraining, false, "training_info"}, 25: {kFunction, false, "functions"}, 8: {kLeaf, false, "opset_import"}, 14: {kLeaf, false, "metadata_props"}},
 	kGraph:    {1: {kNode, false, "node"}, 2: {0, true, "name"}, 5: {kTensor, false, "initializer"}, 15: {kSparse, false, "sparse_initializer"}, 11: {kLeaf, false, "input"}, 12: {kLeaf, false, "output"}, 13: {kLeaf, false, "value_info"}},
 	kNode:     {5: {kAttr, false, "attribute"}, 1: {0, false, "input"}, 2: {0, false, "output"}, 3: {0, true, "name"}, 4: {0, true, "op_type"}, 7: {0, true, "domain"}, 8: {0, true, "overload"}},
@@ -72,14 +72,29 @@ var schema = [...]map[protowire.Number]fieldSpec{
 	kSparse:   {1: {kTensor, true, "values"}, 2: {kTensor, true, "indices"}},
 	kFunction: {7: {kNode, false, "node"}, 11: {kAttr, false, "attribute_proto"}, 1: {0, true, "name"}, 4: {0, false, "input"}, 5: {0, false, "output"}, 10: {0, true, "domain"}, 13: {0, true, "overload"}},
 	kTraining: {1: {kGraph, true, "initialization"}, 2: {kGraph, true, "algorithm"}},
-	kLeaf:     nil,
+}
+
+// field returns what is known about a field of a message of kind k, the zero fieldSpec when that is nothing.
+func (k kind) field(num protowire.Number) fieldSpec {
+	if int(num) >= len(schema[k]) {
+		return fieldSpec{}
+	}
+	return schema[k][num]
 }
 
 // labels are the fields that name something.
 var labels = map[string]bool{"name": true, "input": true, "output": true, "op_type": true, "domain": true, "overload": true}
 
-// payload fields of TensorProto: raw_data and the packed typed fields.
-var payloadFields = map[protowire.Number]string{4: "float_data", 5: "int32_data", 7: "int64_data", 9: "raw_data", 10: "double_data", 11: "uint64_data"}
+// payloadFields are the value fields of TensorProto that may be cut out: raw_data and the packed typed fields.
+var payloadFields = [...]string{4: "float_data", 5: "int32_data", 7: "int64_data", 9: "raw_data", 10: "double_data", 11: "uint64_data"}
+
+// payload returns the name of a value field of TensorProto, "" for any other field.
+func payload(num protowire.Number) string {
+	if int(num) >= len(payloadFields) {
+		return ""
+	}
+	return payloadFields[num]
+}
 
 // skimmer walks a file once, front to back, keeping what is small and skipping what is large.
 type skimmer struct {
@@ -149,7 +164,6 @@ func (s *skimmer) message(out []byte, k kind, off, end int64, depth int) ([]byte
 	if depth > maxDepth {
 		return nil, fmt.Errorf("messages nested deeper than %d at byte %d", maxDepth, off)
 	}
-	specs := schema[k]
 	var seen uint64 // singular fields met, by number (all are below 64)
 	t := tensorSkim{at: -1}
 	for off < end {
@@ -166,8 +180,9 @@ func (s *skimmer) message(out []byte, k kind, off, end int64, depth int) ([]byte
 		if num < protowire.MinValidNumber || num > protowire.MaxValidNumber {
 			return nil, s.bad(start, "an impossible field number")
 		}
-		spec, known := specs[num]
-		if known && typ != protowire.BytesType && !(k == kTensor && payloadFields[num] != "") {
+		spec := k.field(num)
+		known := spec.name != ""
+		if known && typ != protowire.BytesType && !(k == kTensor && payload(num) != "") {
 			return nil, s.bad(start, fmt.Sprintf("field %s of the wrong wire type", spec.name))
 		}
 		if known && spec.once {
@@ -216,7 +231,7 @@ func (s *skimmer) message(out []byte, k kind, off, end int64, depth int) ([]byte
 				}
 				continue
 			}
-			if k == kTensor && payloadFields[num] != "" && int64(size) >= largePayload {
+			if k == kTensor && payload(num) != "" && int64(size) >= largePayload {
 				if err := t.cut(s, num, body, int64(size)); err != nil {
 					return nil, err
 				}
@@ -224,7 +239,7 @@ func (s *skimmer) message(out []byte, k kind, off, end int64, depth int) ([]byte
 				out = protowire.AppendVarint(out, uint64(len(s.out.holes)-1))
 				continue
 			}
-			if spec.child == 0 && labels[spec.name] && size > maxName {
+			if size > maxName && spec.child == 0 && labels[spec.name] {
 				return nil, fmt.Errorf("%s of %d bytes at byte %d, more than %d", spec.name, size, start, maxName)
 			}
 		default:
@@ -269,7 +284,7 @@ func (s *skimmer) message(out []byte, k kind, off, end int64, depth int) ([]byte
 func (s *skimmer) count(k kind, num protowire.Number) error {
 	switch {
 	case k != kModel && k != kGraph && k != kFunction:
-	case schema[k][num].child == kNode:
+	case k.field(num).child == kNode:
 		if s.nodes++; s.nodes > maxNodes {
 			return fmt.Errorf("more than %d nodes", maxNodes)
 		}

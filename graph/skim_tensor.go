@@ -58,8 +58,8 @@ func (t *tensorSkim) record(num protowire.Number, typ protowire.Type, rec []byte
 	case num == 13:
 		t.entries = append(t.entries, bytes.Clone(rec))
 		return false, nil
-	case payloadFields[num] != "" || num == 6:
-		name := payloadFields[num]
+	case payload(num) != "" || num == 6:
+		name := payload(num)
 		if num == 6 {
 			name = "string_data"
 		}
@@ -81,7 +81,7 @@ func varintLen(b []byte) int {
 
 // cut turns a large payload into a hole.
 func (t *tensorSkim) cut(s *skimmer, num protowire.Number, off, size int64) error {
-	name := payloadFields[num]
+	name := payload(num)
 	switch {
 	case t.values != "" && t.values != name:
 		return fmt.Errorf("two value fields in one tensor, %s and %s, at byte %d", t.values, name, off)

@@ -20,7 +20,7 @@ func (p *printer) tensor(c *Const) {
 	case c.span != nil:
 		fmt.Fprintf(&p.buf, "file %q %d %d", p.location(c), c.span.Offset, c.span.Length)
 		if !c.dense() {
-			p.buf.WriteString(" as " + payloadFields[c.field])
+			p.buf.WriteString(" as " + payload(c.field))
 		}
 	case c.DType == String:
 		p.buf.WriteString("{" + strings.Trim(list("", c.strings, func(b []byte) string { return strconv.Quote(string(b)) }), "[]") + "}")

@@ -99,7 +99,7 @@ func unpackTyped(d DType, dims []int64, field protowire.Number, data []byte) (*T
 	for len(data) > 0 {
 		x, n := protowire.ConsumeVarint(data)
 		if n < 0 {
-			return nil, fmt.Errorf("broken %s", payloadFields[field])
+			return nil, fmt.Errorf("broken %s", payload(field))
 		}
 		data = data[n:]
 		var err error
@@ -114,7 +114,7 @@ func unpackTyped(d DType, dims []int64, field protowire.Number, data []byte) (*T
 		case 11:
 			err = appendUints(t, []uint64{x})
 		default:
-			err = fmt.Errorf("%s in a tensor of %v", payloadFields[field], d)
+			err = fmt.Errorf("%s in a tensor of %v", payload(field), d)
 		}
 		if err != nil {
 			return nil, err
