@@ -41,7 +41,7 @@ func TestFanOutAgainstPyTorch(t *testing.T) {
 				t.Fatal(err)
 			}
 			ctx := context.Background()
-			s, err := open(ctx, orttest.Host(t), m, runtime.Options{Threads: 1})
+			s, err := runtime.OpenGraph(ctx, orttest.Host(t), m, runtime.Options{Threads: 1})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -138,6 +138,15 @@ func (m *Model) Encode(ctx context.Context, text string, enc models.Encoding, co
 	if layer < 0 || layer >= m.Layout.Layers {
 		return nil, fmt.Errorf("layer %d, the model has 0 to %d", layer, m.Layout.Layers-1)
 	}
+	out, err := m.EncodeLayers(ctx, text, conv, layer)
+	if err != nil {
+		return nil, err
+	}
+	return out[0], nil
+}
+
+// EncodeLayers makes the memory vectors [d_model] that the layer encoding has of a text at the given layers, in one run.
+func (m *Model) EncodeLayers(ctx context.Context, text string, conv models.Convention, layers ...int) ([][]float32, error) {
 	t, err := m.tokens()
 	if err != nil {
 		return nil, err
@@ -149,15 +158,6 @@ func (m *Model) Encode(ctx context.Context, text string, enc models.Encoding, co
 	if err != nil {
 		return nil, err
 	}
-	out, err := m.attnOut(ctx, ids, layer)
-	if err != nil {
-		return nil, err
-	}
-	return models.LayerVector(out, conv), nil
-}
-
-// attnOut runs the model clean and returns the output of attention of one layer at the last position.
-func (m *Model) attnOut(ctx context.Context, ids []int64, layer int) ([]float32, error) {
 	run, inputs, err := m.open(ctx, &m.activations, func(l *models.Layout, man *models.Manifest) rewrite.Request {
 		return rewrite.Request{Expose: missingPorts(models.PortAttnOut, l, man)}
 	})
@@ -168,16 +168,23 @@ func (m *Model) attnOut(ctx context.Context, ids []int64, layer int) ([]float32,
 	if err != nil {
 		return nil, err
 	}
-	name := models.PortAttnOut.Name(layer)
-	out, err := run.Run(ctx, feeds, name)
+	var names []string
+	for _, l := range layers {
+		names = append(names, models.PortAttnOut.Name(l))
+	}
+	ports, err := run.Run(ctx, feeds, names...)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := lastRows(out[name], 1)
-	if err != nil {
-		return nil, err
+	var out [][]float32
+	for _, name := range names {
+		rows, err := lastRows(ports[name], 1)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, models.LayerVector(rows[0], conv))
 	}
-	return slices.Clone(rows[0]), nil
+	return out, nil
 }
 
 // missingPorts asks for a kind at every layer where a patched file does not have it yet.

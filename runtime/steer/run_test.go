@@ -153,7 +153,7 @@ func TestLayerEncoding(t *testing.T) {
 	if _, l, err = rewrite.Apply(g, l, rewrite.Request{Expose: []rewrite.Expose{{Kind: k, Layers: []int{2}}}}); err != nil {
 		t.Fatal(err)
 	}
-	s, err := open(ctx, orttest.Host(t), g, runtime.Options{Threads: 1})
+	s, err := runtime.OpenGraph(ctx, orttest.Host(t), g, runtime.Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

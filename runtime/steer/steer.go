@@ -103,17 +103,8 @@ func (m *Model) patched(ctx context.Context, request func(*models.Layout, *model
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	s, err := open(ctx, m.host, g, m.options)
+	s, err := runtime.OpenGraph(ctx, m.host, g, m.options)
 	return s, inputs, l, err
-}
-
-// open hands a model in memory to a host; its weights stay where they lie.
-func open(ctx context.Context, host runtime.Host, g *graph.Model, o runtime.Options) (runtime.Session, error) {
-	data, dir, err := graph.Marshal(g)
-	if err != nil {
-		return nil, err
-	}
-	return host.Open(ctx, runtime.Model{Path: g.Path(), Bytes: data, Dir: dir}, o)
 }
 
 // Close frees the memory that running took. A method that is called later opens what it needs again.

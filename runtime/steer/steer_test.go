@@ -197,7 +197,7 @@ func all(l *models.Layout) rewrite.Request {
 func checkReference(t *testing.T, host runtime.Host, m *graph.Model, l *models.Layout, c fixture, ref reference) {
 	t.Helper()
 	ctx := context.Background()
-	s, err := open(ctx, host, m, runtime.Options{Threads: 1})
+	s, err := runtime.OpenGraph(ctx, host, m, runtime.Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

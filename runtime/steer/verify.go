@@ -130,10 +130,10 @@ func (v *verifier) prepare(p, g *graph.Model) error {
 	if v.plain, err = models.ReadInputs(g, plain); err != nil {
 		return err
 	}
-	if v.original, err = open(v.ctx, v.host, g, v.options); err != nil {
+	if v.original, err = runtime.OpenGraph(v.ctx, v.host, g, v.options); err != nil {
 		return err
 	}
-	if v.patched, err = open(v.ctx, v.host, p, v.options); err != nil {
+	if v.patched, err = runtime.OpenGraph(v.ctx, v.host, p, v.options); err != nil {
 		return err
 	}
 	v.outputs = g.Graph.Outputs()
