@@ -59,6 +59,15 @@ func Changes(at At) ([]PromptEffect, error) {
 	return out, nil
 }
 
+// Effect computes the statistics of the cells, with all intervals.
+func (at At) Effect() (Effect, error) {
+	t, s, err := at.sample()
+	if err != nil {
+		return Effect{}, err
+	}
+	return s.effect(newBootstrap(len(t.prompts)), true), nil
+}
+
 // Compare takes a against b, paired by prompt: what differs between prompts more than between memories cancels, so the
 // intervals are narrower than those of a and b suggest. Both runs must be of the same prompts.
 func Compare(a, b At) (*Difference, error) {
