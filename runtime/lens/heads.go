@@ -1,0 +1,207 @@
+package lens
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/rewrite"
+	"github.com/onnx-inject/onnx-inject/runtime"
+)
+
+// heads runs a model for the results of its heads.
+type heads struct {
+	session runtime.Session
+	inputs  *models.Inputs
+	layers  []int
+	last    int // the last layer of the model
+	heads   int
+	d       int
+	stream  bool // the residual stream behind the last layer comes too
+	silence bool // the session has the switch
+}
+
+// switchName is the input that silences the stream in front of every layer.
+const switchName = "lens.listen"
+
+// openHeads loads a model and has it give the results of the layers' heads. stream asks for the residual stream behind the last
+// layer, silence for the switch.
+func openHeads(ctx context.Context, host runtime.Host, f *models.Folder, layers []int, stream, silence bool, o runtime.Options) (*heads, error) {
+	g, err := graph.Load(f.Model)
+	if err != nil {
+		return nil, err
+	}
+	l, err := models.Locate(g, f.Config)
+	if err != nil {
+		return nil, err
+	}
+	man, err := models.ReadManifest(g)
+	if err != nil {
+		return nil, err
+	}
+	h := &heads{layers: layers, last: l.Layers - 1, heads: l.Heads, d: l.DModel, stream: stream, silence: silence}
+	var req rewrite.Request
+	add := func(port models.PortKind, layers ...int) {
+		kind, err := rewrite.KindByName(string(port))
+		if err != nil {
+			panic(err) // the kinds are this program's own
+		}
+		x := rewrite.Expose{Kind: kind}
+		for _, i := range layers {
+			if man == nil || man.Port(port, i) == nil { // a patched file may have it already
+				x.Layers = append(x.Layers, i)
+			}
+		}
+		req.Expose = append(req.Expose, x)
+	}
+	add(models.PortResult, layers...)
+	if stream {
+		add(models.PortResidPost, h.last)
+	}
+	if _, l, err = rewrite.Apply(g, l, req); err != nil {
+		return nil, err
+	}
+	if h.inputs, err = models.ReadInputs(g, l); err != nil { // before there is an input that it does not know
+		return nil, err
+	}
+	if err := h.trim(g, l); err != nil {
+		return nil, err
+	}
+	data, dir, err := graph.Marshal(g)
+	if err != nil {
+		return nil, err
+	}
+	h.session, err = host.Open(ctx, runtime.Model{Path: g.Path(), Bytes: data, Dir: dir}, o)
+	return h, err
+}
+
+// ports are the outputs that are kept.
+func (h *heads) ports() []string {
+	var out []string
+	for _, i := range h.layers {
+		out = append(out, models.PortResult.Name(i))
+	}
+	if h.stream {
+		out = append(out, models.PortResidPost.Name(h.last))
+	}
+	return out
+}
+
+// trim drops every other output, the logits among them, with what computes it, and adds the switch:
+//
+//	resid_pre → Where(listen, resid_pre, 0) → everything that reads it
+func (h *heads) trim(g *graph.Model, l *models.Layout) error {
+	keep := map[string]bool{}
+	for _, name := range h.ports() {
+		keep[name] = true
+	}
+	e := g.Edit()
+	if h.silence {
+		listen := e.Input(switchName, graph.TensorType(graph.Bool, 1))
+		for _, b := range l.Bodies {
+			for _, layer := range b.Layers {
+				silence(e, b.Graph, layer, listen)
+			}
+		}
+	}
+	for _, o := range g.Graph.Outputs() {
+		if !keep[o.Name()] {
+			e.RemoveOutput(g.Graph, o)
+		}
+	}
+	e.Prune()
+	return e.Commit()
+}
+
+// fusedNorms give the stream and its norm as two outputs; the value is the input that holds beta.
+var fusedNorms = map[string]int{
+	"com.microsoft.SkipLayerNormalization":           3,
+	"com.microsoft.SkipSimplifiedLayerNormalization": -1,
+	"com.microsoft.EmbedLayerNormalization":          6,
+}
+
+// silence puts the switch in front of everything that reads the stream before a layer.
+func silence(e *graph.Edit, g *graph.Graph, layer *models.Layer, listen *graph.Value) {
+	if why := layer.Missing[string(models.PortResidPre)]; why != "" {
+		e.Fail(graph.Hint(fmt.Errorf("layer %d: %s", layer.Index, why), "use --norm final or raw"))
+		return
+	}
+	for i, term := range layer.ResidPre {
+		name := fmt.Sprintf("lens.%d.%d%s", layer.Index, i, g.Attr())
+		var otherwise *graph.Value
+		if n := term.Producer(); n != nil && term.Index() > 0 {
+			if beta, fused := fusedNorms[n.FullOp()]; fused { // the norm does not read the sum: a norm of zeros is its beta
+				term, otherwise = n.Out(0), n.In(beta)
+			}
+		}
+		uses := term.Uses()
+		if otherwise == nil { // zeros of whatever type the graph computes in
+			otherwise = e.Node(g, graph.Spec{Op: "Sub", Name: name + "/zero", Inputs: []*graph.Value{term, term}})
+		}
+		heard := e.Node(g, graph.Spec{Op: "Where", Name: name + "/heard", Inputs: []*graph.Value{listen, term, otherwise}})
+		for _, u := range uses {
+			e.Redirect(u, heard)
+		}
+	}
+}
+
+// activations are what a prompt leaves at its last position.
+type activations struct {
+	results [][]float32 // [layer * head][d_model], layers as asked for
+	stream  []float32   // behind the last layer; nil when not asked for
+}
+
+// run computes the activations of a prompt; with listen false those of a model whose layers hear nothing.
+func (h *heads) run(ctx context.Context, ids []int64, listen bool) (*activations, error) {
+	feeds, err := h.inputs.Feeds([][]int64{ids})
+	if err != nil {
+		return nil, err
+	}
+	if h.silence {
+		t := graph.Zeros(graph.Bool, 1)
+		if listen {
+			t.Data[0] = 1
+		}
+		feeds[switchName] = t
+	}
+	out, err := h.session.Run(ctx, feeds, h.ports()...)
+	if err != nil {
+		return nil, err
+	}
+	a := &activations{}
+	for _, layer := range h.layers {
+		last, err := lastPosition(out[models.PortResult.Name(layer)], h.heads*h.d)
+		if err != nil {
+			return nil, fmt.Errorf("layer %d: %w", layer, err)
+		}
+		for k := range h.heads {
+			r := last[k*h.d : (k+1)*h.d]
+			for _, x := range r {
+				if f := float64(x); math.IsNaN(f) || math.IsInf(f, 0) {
+					return nil, fmt.Errorf("layer %d, head %d writes %v: the numbers left the range of the model's type", layer, k, x)
+				}
+			}
+			a.results = append(a.results, r)
+		}
+	}
+	if h.stream {
+		if a.stream, err = lastPosition(out[models.PortResidPost.Name(h.last)], h.d); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// lastPosition cuts the last position from [1, pos, …] with n numbers a position.
+func lastPosition(t *graph.Tensor, n int) ([]float32, error) {
+	x, err := t.Float32s()
+	if err != nil {
+		return nil, err
+	}
+	if len(x) == 0 || len(x)%n != 0 {
+		return nil, fmt.Errorf("a tensor of shape %v, want %d numbers a position", t.Dims, n)
+	}
+	return append([]float32(nil), x[len(x)-n:]...), nil
+}

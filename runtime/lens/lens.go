@@ -1,0 +1,190 @@
+package lens
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/steer"
+)
+
+// Options say how to look.
+type Options struct {
+	Norm    Norm
+	Layers  []int        // which layers, sorted; nil is all
+	Texts   models.Texts // how texts become tokens
+	Runtime runtime.Options
+}
+
+// Lens is a model whose heads can be looked at. It is not safe for several goroutines.
+type Lens struct {
+	Layout *models.Layout
+	Layers []int // those that are looked at
+
+	host      runtime.Host
+	options   Options
+	texts     *steer.Model // never loaded: it knows the tokenizer
+	heads     *heads
+	bias      []float32 // b_U, nil for none
+	at        *coordinates
+	constants [][]float32 // [layer * head][d_model] what heads write whatever they read; nil until needed
+}
+
+// Open loads a model file or folder on a host. A file without an unembedding is refused, and so is one whose unembedding or
+// final norm cannot be read.
+func Open(ctx context.Context, host runtime.Host, path string, o Options) (*Lens, error) {
+	m, err := steer.Open(host, path, o.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	m.Texts = o.Texts
+	l := &Lens{Layout: m.Layout, Layers: o.Layers, host: host, options: o, texts: m}
+	if l.Layers == nil {
+		for i := range m.Layout.Layers {
+			l.Layers = append(l.Layers, i)
+		}
+	}
+	if m.Layout.Unembed == nil {
+		return nil, graph.Hint(errors.New("the file ends in hidden states: it has no unembedding"), "use a file exported for text generation")
+	}
+	if l.bias, err = m.Layout.UnembedBias(); err != nil {
+		return nil, err
+	}
+	if l.at, err = newCoordinates(o.Norm, m.Layout, l.bias); err != nil {
+		return nil, fmt.Errorf("norm %q: %w", o.Norm, err)
+	}
+	l.heads, err = openHeads(ctx, host, m.Folder, l.Layers, o.Norm == NormFinal, o.Norm == NormTL, o.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Close frees the model.
+func (l *Lens) Close() error { return l.heads.session.Close() }
+
+// Query is one prompt to look at.
+type Query struct {
+	Prompt string
+	Entity *Entity // what is looked for; nil for nothing
+}
+
+// View is what the heads write for one prompt, at its last position.
+type View struct {
+	Prompt string  `json:"prompt"`
+	Tokens []int64 `json:"tokens"` // of the prompt, the beginning-of-text token included where it has one
+	Heads  []Head  `json:"heads"`  // by layer, then by head
+}
+
+// Head is what one head writes.
+type Head struct {
+	Layer  int     `json:"layer"`
+	Head   int     `json:"head"`
+	Size   float64 `json:"size"` // the length of the head's result, a vector [d_model], as the file has it
+	Top    []Token `json:"top"`  // likeliest first
+	Entity *Mark   `json:"entity,omitempty"`
+}
+
+// Token is a token under a head.
+type Token struct {
+	Token string  `json:"token"`
+	ID    int64   `json:"id"`
+	Logit float64 `json:"logit"`
+	LogP  float64 `json:"logp"` // natural logarithm of the softmax of the head's logits
+}
+
+// Look shows prompts head by head, with the top likeliest tokens of each head. Where one query has an entity all must.
+func (l *Lens) Look(ctx context.Context, queries []Query, top int) ([]View, error) {
+	asked := 0
+	for i, q := range queries {
+		if (q.Entity != nil) != (queries[0].Entity != nil) {
+			return nil, fmt.Errorf("query %d: an entity for some queries and not for others", i)
+		}
+		if q.Entity != nil {
+			asked = slots
+		}
+	}
+	p, err := openProduct(ctx, l.host, l.Layout, l.bias, top, asked, l.options.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	defer p.session.Close()
+	return l.look(ctx, p, queries)
+}
+
+func (l *Lens) look(ctx context.Context, p *product, queries []Query) ([]View, error) {
+	var rows []*row
+	views := make([]View, len(queries))
+	for i, q := range queries {
+		v := &views[i]
+		v.Prompt = q.Prompt
+		var err error
+		if v.Tokens, err = l.texts.Prompt(q.Prompt); err != nil {
+			return nil, err
+		}
+		some, sizes, err := l.rows(ctx, v.Tokens)
+		if err != nil {
+			return nil, err
+		}
+		for k, r := range some {
+			if q.Entity != nil {
+				r.asked = q.Entity.asked()
+			}
+			v.Heads = append(v.Heads, Head{Layer: l.Layers[k/l.Layout.Heads], Head: k % l.Layout.Heads, Size: sizes[k]})
+		}
+		rows = append(rows, some...)
+	}
+	if err := p.run(ctx, rows); err != nil {
+		return nil, err
+	}
+	for i, q := range queries {
+		for k := range views[i].Heads {
+			h, r := &views[i].Heads[k], rows[i*len(rows)/len(queries)+k]
+			for _, t := range r.top {
+				h.Top = append(h.Top, Token{l.texts.Token(t.id), t.id, t.logit, t.logit - r.logZ})
+			}
+			if q.Entity != nil {
+				h.Entity = q.Entity.mark(r)
+			}
+		}
+	}
+	return views, nil
+}
+
+// rows runs a prompt and gives a row for every head, with the lengths of the heads' results.
+func (l *Lens) rows(ctx context.Context, ids []int64) ([]*row, []float64, error) {
+	if l.options.Norm == NormTL && l.constants == nil {
+		a, err := l.heads.run(ctx, ids, false)
+		if err != nil {
+			return nil, nil, err
+		}
+		l.constants = a.results
+	}
+	a, err := l.heads.run(ctx, ids, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	sigma := 1.0
+	if a.stream != nil {
+		sigma = l.at.scale(a.stream)
+	}
+	rows, sizes := make([]*row, len(a.results)), make([]float64, len(a.results))
+	for k, r := range a.results {
+		var constant []float32
+		if l.constants != nil {
+			constant = l.constants[k]
+		}
+		x := &row{x: make([]float32, len(r))}
+		x.shift = l.at.vector(r, constant, sigma, x.x)
+		rows[k] = x
+		for _, v := range r {
+			sizes[k] += float64(v) * float64(v)
+		}
+		sizes[k] = math.Sqrt(sizes[k])
+	}
+	return rows, sizes, nil
+}

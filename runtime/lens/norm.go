@@ -1,0 +1,132 @@
+package lens
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+)
+
+// Norm says what stands between a head's result and the unembedding; the package comment has the formulas.
+type Norm string
+
+// The norms.
+const (
+	NormTL    Norm = "tl"
+	NormFinal Norm = "final"
+	NormRaw   Norm = "raw"
+)
+
+// Norms lists the choices, the paper's own first.
+var Norms = []Norm{NormTL, NormFinal, NormRaw}
+
+// Doc says in a few words what a norm does.
+func (n Norm) Doc() string {
+	switch n {
+	case NormTL:
+		return "head outputs in TransformerLens' folded coordinates, no norm in between, as in the paper"
+	case NormFinal:
+		return "divided by the final norm's scale at the last position: what the head adds to the logits"
+	}
+	return "the file's own numbers, no norm in between"
+}
+
+// coordinates turn results into the vectors that meet the unembedding's columns.
+type coordinates struct {
+	norm        Norm
+	d           int
+	gamma, beta []float32 // nil: 1 and 0
+	eps         float64
+	mean        []float64 // of the unembedding's columns over the vocabulary; nil: nothing is taken away
+	meanBias    float64
+}
+
+// coordinates reads the parameters that the norm needs; bias is b_U, nil for none.
+func newCoordinates(norm Norm, l *models.Layout, bias []float32) (*coordinates, error) {
+	c := &coordinates{norm: norm, d: l.DModel}
+	if norm == NormRaw {
+		return c, nil
+	}
+	ln := l.Bodies[0].Norm
+	if ln == nil || ln.Gamma == nil {
+		return nil, graph.Hint(errors.New("the weight of the final norm was not found"), "use --norm raw")
+	}
+	c.eps = ln.Eps
+	var err error
+	if c.gamma, err = parameter("weight", ln.Gamma, c.d); err != nil || norm == NormFinal {
+		return c, err
+	}
+	if ln.Beta != nil {
+		if c.beta, err = parameter("bias", ln.Beta, c.d); err != nil {
+			return nil, err
+		}
+	}
+	for _, b := range bias {
+		c.meanBias += float64(b) / float64(len(bias))
+	}
+	c.mean, err = l.Unembed.MeanCol()
+	return c, err
+}
+
+func parameter(what string, v *graph.Value, d int) ([]float32, error) {
+	x, err := models.Vector(v)
+	if err == nil && len(x) != d {
+		err = fmt.Errorf("the %s of the final norm has %d numbers, d_model is %d", what, len(x), d)
+	}
+	return x, err
+}
+
+// scale is what the final norm divides the stream by: the root of its variance plus eps.
+func (c *coordinates) scale(stream []float32) float64 {
+	mean, sum := meanOf(stream), 0.0
+	for _, x := range stream {
+		sum += (float64(x) - mean) * (float64(x) - mean)
+	}
+	return math.Sqrt(sum/float64(len(stream)) + c.eps)
+}
+
+// vector turns a head's result into what meets the unembedding, and gives what is taken from every logit. constant is what
+// the head writes whatever it reads; sigma the scale of the final norm.
+func (c *coordinates) vector(result, constant []float32, sigma float64, out []float32) (shift float64) {
+	if c.norm == NormRaw {
+		copy(out, result)
+		return 0
+	}
+	x := make([]float64, len(result))
+	for i, r := range result {
+		x[i] = float64(r)
+		if constant != nil {
+			x[i] -= float64(constant[i])
+		}
+	}
+	mean := 0.0
+	for _, v := range x {
+		mean += v / float64(len(x))
+	}
+	for i := range x {
+		x[i] = (x[i] - mean) * float64(c.gamma[i])
+		if c.norm == NormFinal {
+			x[i] /= sigma
+		} else if c.beta != nil {
+			x[i] += float64(c.beta[i])
+		}
+		out[i] = float32(x[i])
+		if c.mean != nil {
+			shift += x[i] * c.mean[i]
+		}
+	}
+	if c.norm == NormTL {
+		shift += c.meanBias
+	}
+	return shift
+}
+
+func meanOf(x []float32) float64 {
+	sum := 0.0
+	for _, v := range x {
+		sum += float64(v)
+	}
+	return sum / float64(len(x))
+}

@@ -1,0 +1,112 @@
+package lens
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+)
+
+// Pair is one question asked twice: with the missing hop spelled out, and with it left to be found.
+type Pair struct {
+	OneHop, TwoHop string
+	Entity         string // the missing hop
+}
+
+// Survey tells for every head how often it names the missing hop, over many pairs of prompts.
+type Survey struct {
+	Pairs    int         `json:"pairs"`
+	Among    int         `json:"among"` // a head names an entity whose token is among its so many likeliest
+	Heads    []Count     `json:"heads"` // by layer, then by head
+	Outcomes [][]Outcome `json:"-"`     // [pair][head], in the order of Heads
+}
+
+// Count is one head of a survey.
+type Count struct {
+	Layer      int     `json:"layer"`
+	Head       int     `json:"head"`
+	OneHop     int     `json:"one_hop"`    // pairs for whose one-hop prompt the head names the entity
+	TwoHop     int     `json:"two_hop"`    // … for whose two-hop prompt
+	OnlyOneHop int     `json:"only_one"`   // … for the one-hop and not for the two-hop prompt
+	OnlyTwoHop int     `json:"only_two"`   // … for the two-hop and not for the one-hop prompt
+	Difference int     `json:"difference"` // OneHop - TwoHop
+	LogP       float64 `json:"logp"`       // mean over the pairs of the entity's log-probability, one hop minus two hops
+}
+
+// Outcome is one head for one pair.
+type Outcome struct {
+	RankOneHop, RankTwoHop int
+	LogPOneHop, LogPTwoHop float64
+}
+
+// rowsAtOnce bounds how many heads of how many prompts go through the unembedding together: enough that reading the
+// weights is a small part of the work, few enough that nothing grows with the data.
+const rowsAtOnce = 4096
+
+// Survey looks at every pair. step is called after each batch of pairs with how many are done.
+func (l *Lens) Survey(ctx context.Context, pairs []Pair, among int, step func(done, all int)) (*Survey, error) {
+	if len(pairs) == 0 {
+		return nil, errors.New("no pairs of prompts")
+	}
+	p, err := openProduct(ctx, l.host, l.Layout, l.bias, 0, slots, l.options.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	defer p.session.Close()
+	s := &Survey{Pairs: len(pairs), Among: among}
+	for _, layer := range l.Layers {
+		for h := range l.Layout.Heads {
+			s.Heads = append(s.Heads, Count{Layer: layer, Head: h})
+		}
+	}
+	batch := max(1, rowsAtOnce/(2*len(s.Heads)))
+	for from := 0; from < len(pairs); from += batch {
+		to := min(from+batch, len(pairs))
+		var queries []Query
+		for i, x := range pairs[from:to] {
+			if x.OneHop == "" || x.TwoHop == "" || x.Entity == "" {
+				return nil, graph.Hint(fmt.Errorf("prompt %d: want a one-hop prompt, a two-hop prompt and an entity", from+i),
+					"the columns are explicit_sentence, obscure_sentence and explicit_entity")
+			}
+			e, err := l.Entity(x.Entity)
+			if err != nil {
+				return nil, fmt.Errorf("prompt %d: %w", from+i, err)
+			}
+			queries = append(queries, Query{x.OneHop, e}, Query{x.TwoHop, e})
+		}
+		views, err := l.look(ctx, p, queries)
+		if err != nil {
+			return nil, fmt.Errorf("prompts %d to %d: %w", from, to-1, err)
+		}
+		for i := 0; i < len(views); i += 2 {
+			s.add(views[i], views[i+1])
+		}
+		step(to, len(pairs))
+	}
+	return s, nil
+}
+
+func (s *Survey) add(one, two View) {
+	outcomes := make([]Outcome, len(s.Heads))
+	for k := range s.Heads {
+		a, b, c := one.Heads[k].Entity, two.Heads[k].Entity, &s.Heads[k]
+		outcomes[k] = Outcome{a.Rank, b.Rank, a.LogP, b.LogP}
+		c.LogP += (a.LogP - b.LogP) / float64(s.Pairs)
+		inOne, inTwo := a.Rank < s.Among, b.Rank < s.Among
+		if inOne {
+			c.OneHop++
+		}
+		if inTwo {
+			c.TwoHop++
+		}
+		switch {
+		case inOne && !inTwo:
+			c.OnlyOneHop++
+		case inTwo && !inOne:
+			c.OnlyTwoHop++
+		}
+		c.Difference = c.OneHop - c.TwoHop
+	}
+	s.Outcomes = append(s.Outcomes, outcomes)
+}
