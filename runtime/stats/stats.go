@@ -26,7 +26,7 @@ type Series struct {
 	Memories  int `json:"memories"`   // of one prompt at one layer and tau; the most, where they differ
 	Cells     int `json:"cells"`      // with a number or without
 	NonFinite int `json:"non_finite"` // cells without a number
-	NoClean   int `json:"no_clean"`   // prompts whose two-hop prompt has no number: they count nowhere else
+	NoClean   int `json:"no_clean"`   // prompts whose two-hop prompt has no number above 0 (in float32): they count nowhere else
 
 	TwoHop  Level   `json:"two_hop"`           // without a memory
 	OneHop  *Level  `json:"one_hop,omitempty"` // the ceiling; nil where the data has no one-hop prompts

@@ -114,9 +114,9 @@ func sources(run *results.Run, cells map[string][]*results.Cell) []string {
 	return append(out, rest...)
 }
 
-// clean says whether changes of a prompt can be told: its probability without a memory is a number above 0.
+// clean says whether changes of a prompt can be told: its probability without a memory is a number above 0, in float32.
 func clean(p *results.Prompt) bool {
-	return p.Clean.OK() && usable(p.Clean.LogP) && !math.IsInf(p.Clean.LogP, -1)
+	return p.Clean.OK() && usable(p.Clean.LogP) && p.Clean.LogP >= leastLogP
 }
 
 // usable says whether a log-probability is a number; minus infinity is that of probability 0.
