@@ -19,7 +19,7 @@ type Spec struct {
 
 // Node adds a node to g and returns its first output. Its place in the file follows its inputs.
 func (e *Edit) Node(g *Graph, s Spec) *Value {
-	n := &Node{Op: s.Op, Domain: s.Domain, graph: g, ins: slices.Clone(s.Inputs)}
+	n := &Node{id: e.model.nodeID(), Op: s.Op, Domain: s.Domain, graph: g, ins: slices.Clone(s.Inputs)}
 	stem := s.Name
 	if stem == "" {
 		stem = s.Op
@@ -39,7 +39,7 @@ func (e *Edit) Node(g *Graph, s Spec) *Value {
 		default:
 			name = e.Fresh(fmt.Sprintf("%s_out%d", n.name, i))
 		}
-		n.outs = append(n.outs, &Value{name: name, graph: g, node: n, index: i})
+		n.outs = append(n.outs, &Value{id: e.model.valueID(), name: name, graph: g, node: n, index: i})
 	}
 	n.outs[0].Type = s.Type
 	names := make([]string, 0, len(s.Attrs))
@@ -95,7 +95,7 @@ func (e *Edit) importOpset(domain string, version int64) {
 // Const adds an initializer to g. Its name is made unique.
 func (e *Edit) Const(g *Graph, name string, t *Tensor) *Value {
 	c := constOf(t)
-	v := &Value{name: e.Fresh(name), graph: g, init: c, Type: constType(c)}
+	v := &Value{id: e.model.valueID(), name: e.Fresh(name), graph: g, init: c, Type: constType(c)}
 	e.do(func() func() {
 		g.inits = append(g.inits, v)
 		return func() { g.inits = g.inits[:len(g.inits)-1] }
@@ -109,7 +109,7 @@ func (e *Edit) NodeOutput(n *Node, name string, t Type) *Value {
 		e.fail("the name %q is taken", name)
 	}
 	e.taken[name] = true
-	v := &Value{name: name, graph: n.graph, node: n, Type: t}
+	v := &Value{id: e.model.valueID(), name: name, graph: n.graph, node: n, Type: t}
 	e.do(func() func() {
 		v.index = len(n.outs)
 		n.outs = append(n.outs, v)
@@ -121,7 +121,7 @@ func (e *Edit) NodeOutput(n *Node, name string, t Type) *Value {
 // SetOutput fills slot i of an existing node's outputs, omitted so far, with a new value; slots before it that do not
 // exist yet stay omitted.
 func (e *Edit) SetOutput(n *Node, i int, name string) *Value {
-	v := &Value{name: e.Fresh(name), graph: n.graph, node: n, index: i}
+	v := &Value{id: e.model.valueID(), name: e.Fresh(name), graph: n.graph, node: n, index: i}
 	e.do(func() func() {
 		old := slices.Clone(n.outs)
 		for len(n.outs) <= i {

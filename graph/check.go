@@ -15,23 +15,25 @@ import (
 //   - graph outputs are values of the graph (or, in a branch, of a scope around it)
 //   - every branch knows the node that holds it
 func Check(m *Model) error {
-	c := &checker{model: m}
 	if m.Graph == nil {
 		return errors.New("the model has no graph")
 	}
-	n := len(m.Graph.nodes)
-	c.uses, c.defined, c.nodes = make(map[*Value]int, 2*n), make(map[*Value]bool, 2*n), make(map[*Node]bool, n)
+	c := &checker{model: m, sorter: newSorter(m), reads: make([]int, m.values), values: make([]*Value, m.values), nodes: make([]*Node, m.nodes)}
 	c.collect(m.Graph)
 	c.graph(m.Graph)
 	return errors.Join(c.errs...)
 }
 
+// checker keeps what it finds out about nodes and values by their IDs.
 type checker struct {
-	model   *Model
-	errs    []error
-	uses    map[*Value]int // how often the nodes read it
-	defined map[*Value]bool
-	nodes   map[*Node]bool
+	model  *Model
+	sorter *sorter
+	errs   []error
+	reads  []int    // how often nodes read a value
+	values []*Value // those with a definition; an object of another model may bear the same ID
+	nodes  []*Node  // those in a graph
+
+	foreign bool // a node is not the model's own: its order cannot be told
 }
 
 func (c *checker) bad(format string, args ...any) {
@@ -40,11 +42,13 @@ func (c *checker) bad(format string, args ...any) {
 	}
 }
 
+func (c *checker) defined(v *Value) bool { return v.id < len(c.values) && c.values[v.id] == v }
+
 // collect notes every definition, outer scopes first, and every read.
 func (c *checker) collect(g *Graph) {
-	names := make(map[string]bool, len(g.nodes)+len(g.inits))
+	names := make(map[string]bool, len(g.inputs)+len(g.inits)+len(g.nodes))
 	define := func(v *Value) {
-		if v == nil || c.defined[v] {
+		if v == nil || c.defined(v) {
 			return
 		}
 		if v.name == "" {
@@ -57,7 +61,11 @@ func (c *checker) collect(g *Graph) {
 			c.bad("value %q does not know its graph", v.name)
 		}
 		names[v.name] = true
-		c.defined[v] = true
+		if v.id >= len(c.values) || c.values[v.id] != nil {
+			c.bad("value %q is of another model, or stands twice", v.name)
+			return
+		}
+		c.values[v.id] = v
 	}
 	for _, v := range g.inputs {
 		define(v)
@@ -84,10 +92,15 @@ func (c *checker) collect(g *Graph) {
 				c.bad("value %q does not know its producer", v.name)
 			}
 		}
-		c.nodes[n] = true
+		if n.id >= len(c.nodes) || c.nodes[n.id] != nil {
+			c.bad("%v is of another model, or stands twice", n)
+			c.foreign = true
+			continue
+		}
+		c.nodes[n.id] = n
 		for _, v := range n.ins {
-			if v != nil {
-				c.uses[v]++
+			if v != nil && v.id < len(c.reads) {
+				c.reads[v.id]++
 			}
 		}
 		for _, b := range n.Branches() {
@@ -100,16 +113,16 @@ func (c *checker) collect(g *Graph) {
 }
 
 func (c *checker) graph(g *Graph) {
-	for _, v := range g.values() {
-		if !c.sameUses(v) {
-			c.bad("value %q lists %d uses, the nodes read it %d times", v.name, len(v.uses), c.uses[v])
+	for v := range g.values {
+		if c.defined(v) && !c.sameUses(v) {
+			c.bad("value %q lists %d uses, the nodes read it %d times", v.name, len(v.uses), c.reads[v.id])
 		}
 	}
 	for _, n := range g.nodes {
 		for i, v := range n.ins {
 			switch {
 			case v == nil:
-			case !c.defined[v]:
+			case !c.defined(v):
 				c.bad("%v reads %q at input %d, which nothing produces", n, v.name, i)
 			case !v.graph.encloses(g):
 				c.bad("%v reads %q, which belongs to another scope", n, v.name)
@@ -121,13 +134,16 @@ func (c *checker) graph(g *Graph) {
 	}
 	for _, v := range g.outputs {
 		switch {
-		case v == nil || !c.defined[v]:
+		case v == nil || !c.defined(v):
 			c.bad("a graph output has no producer")
 		case !v.graph.encloses(g):
 			c.bad("graph output %q belongs to another scope", v.name)
 		}
 	}
-	if _, cycle := sorted(g); cycle != nil {
+	if c.foreign {
+		return
+	}
+	if _, cycle := c.sorter.sorted(g); cycle != nil {
 		c.bad("%v depends on itself", cycle)
 	}
 }
@@ -142,29 +158,31 @@ func (g *Graph) encloses(inner *Graph) bool {
 	return false
 }
 
-// values returns every value defined in the graph itself.
-func (g *Graph) values() []*Value {
-	var out []*Value
-	out = append(out, g.inputs...)
+// values yields every value defined in the graph itself.
+func (g *Graph) values(yield func(*Value) bool) {
+	for _, v := range g.inputs {
+		if !yield(v) {
+			return
+		}
+	}
 	for _, v := range g.inits {
-		if !v.input {
-			out = append(out, v)
+		if !v.input && !yield(v) {
+			return
 		}
 	}
 	for _, n := range g.nodes {
 		for _, v := range n.outs {
-			if v != nil {
-				out = append(out, v)
+			if v != nil && !yield(v) {
+				return
 			}
 		}
 	}
-	return out
 }
 
 // sameUses reports whether v lists each read of it by a node of the model once.
 func (c *checker) sameUses(v *Value) bool {
 	got := v.uses
-	if len(got) != c.uses[v] {
+	if len(got) != c.reads[v.id] {
 		return false
 	}
 	var seen map[Use]bool // short lists are searched instead
@@ -172,7 +190,7 @@ func (c *checker) sameUses(v *Value) bool {
 		seen = make(map[Use]bool, len(got))
 	}
 	for i, u := range got {
-		if !c.nodes[u.Node] || u.Slot < 0 || u.Slot >= len(u.Node.ins) || u.Node.ins[u.Slot] != v || seen[u] || seen == nil && slices.Contains(got[:i], u) {
+		if u.Node.id >= len(c.nodes) || c.nodes[u.Node.id] != u.Node || u.Slot < 0 || u.Slot >= len(u.Node.ins) || u.Node.ins[u.Slot] != v || seen[u] || seen == nil && slices.Contains(got[:i], u) {
 			return false
 		}
 		if seen != nil {

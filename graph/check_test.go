@@ -48,7 +48,7 @@ func TestCheckFinds(t *testing.T) {
 			m := parse(t, site)
 			values := map[string]*Value{}
 			for g := range m.Graphs() {
-				for _, v := range g.values() {
+				for v := range g.values {
 					values[v.name] = v
 				}
 			}

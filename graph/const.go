@@ -197,7 +197,10 @@ func (d *decoder) holeOf(unknown []byte) *hole {
 // encodeTensor returns the TensorProto of a constant under a name: as read where it comes from a file, so that its large
 // payload stays there.
 func encodeTensor(name string, c *Const) []byte {
-	if c.raw != nil {
+	switch {
+	case c.raw != nil && stringField(c.raw, 8) == name:
+		return c.raw
+	case c.raw != nil:
 		return rename(c.raw, 8, name)
 	}
 	b, _ := marshal.Marshal(tensorProto(name, c.small)) // a message of plain fields cannot fail

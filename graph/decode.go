@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"unsafe"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -147,6 +148,9 @@ func fields(b []byte, f func(num protowire.Number, raw, body []byte) error) erro
 	}
 	return nil
 }
+
+// text returns bytes of a skeleton as a string that shares their memory: nothing ever changes them.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // recordBody returns the body of a record: without its tag and, where it has one, its length.
 func recordBody(raw []byte) []byte {

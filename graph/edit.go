@@ -24,9 +24,9 @@ type step func() (undo func())
 
 // Edit starts an edit.
 func (m *Model) Edit() *Edit {
-	e := &Edit{model: m, taken: map[string]bool{}}
+	e := &Edit{model: m, taken: make(map[string]bool, m.nodes+m.values)}
 	for g := range m.Graphs() {
-		for _, v := range g.values() {
+		for v := range g.values {
 			e.taken[v.name] = true
 		}
 		for _, n := range g.nodes {
@@ -86,8 +86,9 @@ func (e *Edit) Commit() error {
 	}
 	err := e.err
 	if err == nil {
+		s := newSorter(e.model)
 		for g := range e.model.Graphs() {
-			place(g)
+			s.place(g)
 		}
 		err = Check(e.model)
 	}

@@ -25,12 +25,12 @@ func (e *Edit) InlineBranch(b *Graph) {
 
 		owner.eachRead(func(v *Value, u Use) { undo(v.dropUse(u)) })
 		taken := map[string]bool{}
-		for _, v := range g.values() {
+		for v := range g.values {
 			if v.node != owner {
 				taken[v.name] = true
 			}
 		}
-		for _, v := range b.values() {
+		for v := range b.values {
 			name := v.name
 			undo(func() { v.graph, v.name = b, name })
 			v.graph = g

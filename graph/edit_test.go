@@ -54,7 +54,7 @@ func state(m *Model) string {
 	var b strings.Builder
 	b.WriteString(Format(m))
 	for g := range m.Graphs() {
-		for _, v := range g.values() {
+		for v := range g.values {
 			fmt.Fprintln(&b, v.name, v.uses, v.retype)
 		}
 	}

@@ -13,12 +13,16 @@ import (
 func (m *Model) encode() []byte {
 	recs := m.records
 	last := lastOf(recs)
-	var out []byte
+	size := 0
+	for _, r := range recs {
+		size += len(r.raw)
+	}
+	out := make([]byte, 0, size+size/4+1024) // what edits add is a small part as a rule
 	opsets, metas := false, false
 	for i, r := range recs {
 		switch r.num {
 		case 7:
-			out = appendMessage(out, 7, m.Graph.encode())
+			out = newEncoder(m).graph(out, 7, m.Graph)
 		case 14:
 			key, _, _ := parseEntry(recordBody(r.raw))
 			if m.ownsMeta(r, key) {
@@ -88,151 +92,17 @@ func appendMessage(out []byte, num protowire.Number, body []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(out, num, protowire.BytesType), body)
 }
 
-// lastOf returns the index of the last record of each field number, -1 standing for none (the zero map value is not used).
-func lastOf(recs []record) map[int32]int {
-	last := map[int32]int{8: -1, 14: -1, 1: -1, 5: -1, 11: -1, 12: -1, 13: -1}
+// lastOf returns the index of the last record of each field number below 32, -1 standing for none.
+func lastOf(recs []record) (last [32]int) {
+	for num := range last {
+		last[num] = -1
+	}
 	for i, r := range recs {
-		last[r.num] = i
+		if int(r.num) < len(last) {
+			last[r.num] = i
+		}
 	}
 	return last
-}
-
-// encode returns the graph's GraphProto.
-func (g *Graph) encode() []byte {
-	recs := g.records
-	e := newGraphEncoder(g, recs)
-	last := lastOf(recs)
-	for i, r := range recs {
-		e.record(r)
-		if l := e.lanes[r.num]; l != nil && i == last[r.num] {
-			e.upTo(l, len(l.objs))
-		}
-		if r.num == 13 && i == last[13] {
-			e.newInfos(g)
-		}
-	}
-	for _, num := range laneOrder {
-		e.upTo(e.lanes[num], len(e.lanes[num].objs))
-	}
-	e.newInfos(g)
-	return e.out
-}
-
-// laneOrder are the fields of GraphProto whose elements an edit may add, drop or move.
-var laneOrder = []int32{1, 5, 11, 12} // node, initializer, input, output
-
-// lane is one repeated field on its way out. Its objects are written in the graph's order, each at the place of its
-// record in the file, new ones before the next old one.
-type lane struct {
-	num   int32
-	objs  []any
-	index map[any]int
-	recs  map[any]record
-	next  int // objects before this index are written
-}
-
-type graphEncoder struct {
-	out   []byte
-	lanes map[int32]*lane
-	live  map[*Value]bool // values that are still there: information about others goes
-	typed map[*Value]bool // values whose type has been written, or need not be
-}
-
-func newGraphEncoder(g *Graph, recs []record) *graphEncoder {
-	e := &graphEncoder{lanes: map[int32]*lane{}, live: map[*Value]bool{}, typed: map[*Value]bool{}}
-	for _, num := range laneOrder {
-		e.lanes[num] = &lane{num: num, index: map[any]int{}, recs: map[any]record{}}
-	}
-	add := func(num int32, obj any) {
-		l := e.lanes[num]
-		l.index[obj] = len(l.objs)
-		l.objs = append(l.objs, obj)
-	}
-	for _, n := range g.nodes {
-		add(1, n)
-	}
-	for num, vs := range map[int32][]*Value{5: g.inits, 11: g.inputs, 12: g.outputs} {
-		for _, v := range vs {
-			add(num, v)
-		}
-	}
-	for _, r := range recs {
-		if l := e.lanes[r.num]; l != nil {
-			l.recs[r.obj] = r
-		} else if v, ok := r.obj.(*Value); ok {
-			e.typed[v] = true
-		}
-	}
-	for _, v := range g.outputs {
-		e.typed[v] = true
-	}
-	for _, v := range g.values() {
-		e.live[v] = true
-	}
-	return e
-}
-
-// record writes one field of the file, and with it what now stands before it.
-func (e *graphEncoder) record(r record) {
-	if l := e.lanes[r.num]; l != nil {
-		if i, ok := l.index[r.obj]; ok {
-			e.upTo(l, i+1)
-		}
-		return
-	}
-	v, ok := r.obj.(*Value)
-	switch {
-	case !ok:
-		e.out = append(e.out, r.raw...)
-	case e.live[v] && (!v.retype || v.Type.DType != 0):
-		e.value(r, v)
-	}
-}
-
-// newInfos writes value_info for the values that have a type but no record that says so: new ones, and former outputs.
-func (e *graphEncoder) newInfos(g *Graph) {
-	for _, n := range g.nodes {
-		for _, v := range n.outs {
-			if v != nil && v.Type.DType != Undefined && !e.typed[v] {
-				e.typed[v] = true
-				e.value(record{num: 13}, v)
-			}
-		}
-	}
-}
-
-func (e *graphEncoder) upTo(l *lane, end int) {
-	for ; l.next < end; l.next++ {
-		obj := l.objs[l.next]
-		switch x := obj.(type) {
-		case *Node:
-			e.out = appendMessage(e.out, 1, x.encode())
-		case *Value:
-			r := l.recs[obj]
-			r.num = l.num
-			e.value(r, x)
-		}
-	}
-}
-
-// value writes what a record says about a value: as it was read where that still holds, else anew.
-func (e *graphEncoder) value(r record, v *Value) {
-	num := protowire.Number(r.num)
-	isTensor := r.num == 5
-	switch {
-	case isTensor && r.raw == nil:
-		e.out = appendMessage(e.out, num, encodeTensor(v.name, v.init))
-	case isTensor && r.name != v.name:
-		e.out = appendMessage(e.out, num, rename(recordBody(r.raw), 8, v.name))
-	case isTensor:
-		e.out = append(e.out, r.raw...)
-	case r.raw == nil || v.retype:
-		e.out = appendMessage(e.out, num, encodeValueInfo(v.name, v.Type))
-	case r.name != v.name:
-		e.out = appendMessage(e.out, num, rename(recordBody(r.raw), 1, v.name))
-	default:
-		e.out = append(e.out, r.raw...)
-	}
 }
 
 // rename returns a message with its name, a string field, set anew and everything else as it was.

@@ -1,23 +1,41 @@
 package graph
 
 import (
-	"slices"
-
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// encode returns the node's NodeProto: as read but for the names of its edges and its branches.
-func (n *Node) encode() []byte {
-	ins, outs := edgeNames(n.ins), edgeNames(n.outs)
+// node appends a node as a field of GraphProto: as read but for the names of its edges and its branches.
+func (e *encoder) node(out []byte, n *Node) []byte {
 	if n.raw == nil {
-		return n.encodeNew(ins, outs)
+		return appendMessage(out, 1, e.newNode(n))
 	}
-	newIns, newOuts := !slices.Equal(ins, n.rawIn), !slices.Equal(outs, n.rawOut)
-	branches := len(n.Branches()) > 0
-	relabeled := n.name != n.label
-	if !newIns && !newOuts && !branches && !relabeled && !n.dirty {
-		return n.raw
+	ins, outs, label := n.changed()
+	if !ins && !outs && !label && !n.dirty && len(n.Branches()) == 0 {
+		return appendMessage(out, 1, n.raw)
 	}
+	return appendMessage(out, 1, e.changedNode(n, ins, outs, label))
+}
+
+// changed reports in what the node is not what was read.
+func (n *Node) changed() (ins, outs, label bool) {
+	i, o, name := 0, 0, ""
+	_ = fields(n.raw, func(num protowire.Number, _, body []byte) error {
+		switch num {
+		case 1:
+			ins = ins || i >= len(n.ins) || edgeName(n.ins[i]) != string(body)
+			i++
+		case 2:
+			outs = outs || o >= len(n.outs) || edgeName(n.outs[o]) != string(body)
+			o++
+		case 3:
+			name = text(body)
+		}
+		return nil
+	})
+	return ins || i != len(n.ins), outs || o != len(n.outs), name != n.name
+}
+
+func (e *encoder) changedNode(n *Node, newIns, newOuts, relabeled bool) []byte {
 	var out []byte
 	attr := 0
 	wroteIns, wroteOuts := !newIns, !newOuts
@@ -25,14 +43,14 @@ func (n *Node) encode() []byte {
 		switch {
 		case num == 1 && newIns:
 			if !wroteIns {
-				out, wroteIns = appendStrings(out, 1, ins), true
+				out, wroteIns = appendEdges(out, 1, n.ins), true
 			}
 		case num == 2 && newOuts:
 			if !wroteOuts {
-				out, wroteOuts = appendStrings(out, 2, outs), true
+				out, wroteOuts = appendEdges(out, 2, n.outs), true
 			}
 		case num == 5:
-			out = appendMessage(out, 5, n.attrs[attr].encode())
+			out = appendMessage(out, 5, e.attr(n.attrs[attr]))
 			attr++
 		default:
 			out = append(out, raw...)
@@ -40,13 +58,13 @@ func (n *Node) encode() []byte {
 		return nil
 	})
 	if !wroteIns {
-		out = appendStrings(out, 1, ins)
+		out = appendEdges(out, 1, n.ins)
 	}
 	if !wroteOuts {
-		out = appendStrings(out, 2, outs)
+		out = appendEdges(out, 2, n.outs)
 	}
 	for _, a := range n.attrs[attr:] {
-		out = appendMessage(out, 5, a.encode())
+		out = appendMessage(out, 5, e.attr(a))
 	}
 	if relabeled {
 		return rename(out, 3, n.name)
@@ -54,15 +72,15 @@ func (n *Node) encode() []byte {
 	return out
 }
 
-func (n *Node) encodeNew(ins, outs []string) []byte {
-	out := appendStrings(nil, 1, ins)
-	out = appendStrings(out, 2, outs)
+func (e *encoder) newNode(n *Node) []byte {
+	out := appendEdges(nil, 1, n.ins)
+	out = appendEdges(out, 2, n.outs)
 	if n.name != "" {
 		out = appendStrings(out, 3, []string{n.name})
 	}
 	out = appendStrings(out, 4, []string{n.Op})
 	for _, a := range n.attrs {
-		out = appendMessage(out, 5, a.encode())
+		out = appendMessage(out, 5, e.attr(a))
 	}
 	if n.Domain != "" {
 		out = appendStrings(out, 7, []string{n.Domain})
@@ -70,8 +88,8 @@ func (n *Node) encodeNew(ins, outs []string) []byte {
 	return out
 }
 
-// encode returns the AttributeProto, its graphs encoded anew.
-func (a *Attr) encode() []byte {
+// attr returns the AttributeProto, its graphs encoded anew.
+func (e *encoder) attr(a *Attr) []byte {
 	if len(a.graphs) == 0 {
 		return a.raw
 	}
@@ -79,7 +97,7 @@ func (a *Attr) encode() []byte {
 	i := 0
 	_ = fields(a.raw, func(num protowire.Number, raw, _ []byte) error {
 		if num == 6 || num == 11 {
-			out = appendMessage(out, num, a.graphs[i].encode())
+			out = e.graph(out, num, a.graphs[i])
 			i++
 		} else {
 			out = append(out, raw...)
@@ -89,14 +107,17 @@ func (a *Attr) encode() []byte {
 	return out
 }
 
-func edgeNames(vs []*Value) []string {
-	var out []string
+// edgeName is what a node says about an input or output: its value's name, "" where it is omitted.
+func edgeName(v *Value) string {
+	if v == nil {
+		return ""
+	}
+	return v.name
+}
+
+func appendEdges(out []byte, num protowire.Number, vs []*Value) []byte {
 	for _, v := range vs {
-		if v == nil {
-			out = append(out, "")
-		} else {
-			out = append(out, v.name)
-		}
+		out = appendStrings(out, num, []string{edgeName(v)})
 	}
 	return out
 }

@@ -56,9 +56,8 @@ func extract(m *Model, inputs, outputs []*Value) (*Model, error) {
 		}
 	}
 	for _, r := range g.records {
-		v, _ := r.obj.(*Value)
-		info := r.num == 13 && (slices.Contains(inputs, v) || slices.Contains(outputs, v)) // declared as input or output now
-		if !info && r.num != 14 && r.num != 15 {                                           // quantization notes and sparse initializers
+		info := r.num == 13 && (slices.Contains(inputs, r.value) || slices.Contains(outputs, r.value)) // declared as input or output now
+		if !info && r.num != 14 && r.num != 15 {                                                       // quantization notes and sparse initializers
 			part.records = append(part.records, r)
 		}
 	}
@@ -85,7 +84,7 @@ func withoutOutputs(n *Node, inputs []*Value, names *Edit) *Node {
 			c := *n
 			out, c.outs = &c, slices.Clone(n.outs)
 		}
-		out.outs[i] = &Value{name: names.Fresh(v.name + "_before"), graph: v.graph, node: out, index: i}
+		out.outs[i] = &Value{id: names.model.valueID(), name: names.Fresh(v.name + "_before"), graph: v.graph, node: out, index: i}
 	}
 	return out
 }

@@ -83,7 +83,7 @@ func stringField(body []byte, field protowire.Number) string {
 	s := ""
 	_ = fields(body, func(num protowire.Number, _, body []byte) error {
 		if num == field {
-			s = string(body)
+			s = text(body)
 		}
 		return nil
 	})

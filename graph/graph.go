@@ -22,8 +22,10 @@ type Graph struct {
 type record struct {
 	num  int32
 	raw  []byte // tag included
-	obj  any
 	name string // what the object was called in the file
+
+	node  *Node  // the object
+	value *Value // likewise
 }
 
 // Node is one operation. Its edges are pointers; names are labels.
@@ -38,10 +40,8 @@ type Node struct {
 	outs     []*Value // nil: an omitted optional output
 	attrs    []*Attr
 	raw      []byte // NodeProto as read, nil for a new node
-	rawIn    []string
-	rawOut   []string
-	label    string // name as read
 	dirty    bool   // an attribute was set by an edit
+	id       int
 }
 
 // Value is an edge: what a node computes, a graph input, or a constant of the file. Values are compared by identity.
@@ -55,6 +55,7 @@ type Value struct {
 	init   *Const // initializer
 	uses   []Use
 	retype bool // Type was changed by an edit
+	id     int
 }
 
 // Use is one place that reads a value: input slot Slot of Node. Reads by nested graphs are uses too.
@@ -126,6 +127,10 @@ func (g *Graph) Lookup(name string) *Value {
 	return nil
 }
 
+// ID returns a small number that no other node of the model has, below [Model.NodeIDs]. What a pass over the graph finds
+// out about nodes can so lie in a slice.
+func (n *Node) ID() int { return n.id }
+
 // Name returns the node's label, often "".
 func (n *Node) Name() string { return n.name }
 
@@ -188,6 +193,9 @@ func (n *Node) Branches() []*Graph {
 	}
 	return out
 }
+
+// ID returns a small number that no other value of the model has, below [Model.ValueIDs].
+func (v *Value) ID() int { return v.id }
 
 // Name returns the value's label. Nothing matches on it.
 func (v *Value) Name() string { return v.name }

@@ -15,7 +15,7 @@ func randomEdit(t *rapid.T, m *Model, e *Edit) {
 	var values []*Value
 	var nodes []*Node
 	for _, g := range graphs {
-		values = append(values, g.values()...)
+		values = slices.AppendSeq(values, g.values)
 		nodes = append(nodes, g.nodes...)
 	}
 	value := func(what string) *Value { return rapid.SampledFrom(values).Draw(t, what) }

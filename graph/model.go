@@ -20,6 +20,8 @@ type Model struct {
 	whole   bool // nothing was edited or inlined since it was read: every hole is still there
 	newOps  []string
 	warn    []string
+	nodes   int // made so far: the ID of the next one
+	values  int // likewise
 }
 
 type metaEntry struct{ key, value string }
@@ -52,6 +54,22 @@ func (m *Model) Inlined() bool { return m.inlined }
 
 // Warnings returns what is odd about the file but no reason to refuse it, a line each.
 func (m *Model) Warnings() []string { return slices.Clone(m.warn) }
+
+// NodeIDs returns a number above the ID of every node.
+func (m *Model) NodeIDs() int { return m.nodes }
+
+// ValueIDs returns a number above the ID of every value.
+func (m *Model) ValueIDs() int { return m.values }
+
+func (m *Model) nodeID() int {
+	m.nodes++
+	return m.nodes - 1
+}
+
+func (m *Model) valueID() int {
+	m.values++
+	return m.values - 1
+}
 
 // Meta returns the value of a metadata_props key and whether it is there.
 func (m *Model) Meta(key string) (string, bool) {

@@ -45,7 +45,7 @@ func TestSameTensorsAsOnnxGo(t *testing.T) {
 		}
 		inline := &filler{m.holes, func(hole) (string, int64, bool, error) { return "", 0, false, nil }}
 		for g := range m.Graphs() {
-			for _, v := range g.values() {
+			for v := range g.values {
 				c := v.Const()
 				if c == nil || c.raw == nil || c.DType != Float32 && c.DType != Int64 || c.Len() == 0 {
 					continue

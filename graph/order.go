@@ -2,45 +2,77 @@ package graph
 
 import "slices"
 
-// sorted returns the nodes of g in an order in which every value is produced before it is read, or a node on a cycle.
-// A graph that is in order keeps its order: a node is moved only before the first one that needs it.
-func sorted(g *Graph) ([]*Node, *Node) {
-	const (
-		open = 1
-		done = 2
-	)
-	state := make(map[*Node]int, len(g.nodes))
+// sorter puts nodes in an order in which every value is produced before it is read. One serves for all graphs of a model.
+type sorter struct {
+	state []uint8 // of each node, by its ID
+	spot  []int   // the index of the old node that it stands at, or behind, by ID
+}
+
+// The states of a node.
+const (
+	unseen uint8 = iota
+	open         // on the way: what it needs is being looked at
+	done         // put out
+)
+
+func newSorter(m *Model) *sorter { return &sorter{make([]uint8, m.nodes), make([]int, m.nodes)} }
+
+// sorted returns the nodes of g in order, or a node on a cycle. A graph that is in order keeps its order: a node is moved
+// only before the first one that needs it.
+func (s *sorter) sorted(g *Graph) ([]*Node, *Node) {
+	for _, n := range g.nodes {
+		s.state[n.id] = unseen
+	}
 	out := make([]*Node, 0, len(g.nodes))
 	type frame struct {
 		node *Node
 		deps []*Node
 	}
+	var stack []frame // own stack: a chain may be 50,000 nodes long
 	for _, root := range g.nodes {
-		if state[root] != 0 {
+		switch {
+		case s.state[root.id] != unseen:
+			continue
+		case s.ready(root):
+			s.state[root.id] = done
+			out = append(out, root)
 			continue
 		}
-		state[root] = open
-		stack := []frame{{root, producers(root)}} // own stack: a chain may be 50,000 nodes long
+		s.state[root.id] = open
+		stack = append(stack[:0], frame{root, producers(root)})
 		for len(stack) > 0 {
 			top := &stack[len(stack)-1]
 			if len(top.deps) == 0 {
-				state[top.node] = done
+				s.state[top.node.id] = done
 				out = append(out, top.node)
 				stack = stack[:len(stack)-1]
 				continue
 			}
 			next := top.deps[0]
 			top.deps = top.deps[1:]
-			switch state[next] {
+			switch s.state[next.id] {
 			case open:
 				return nil, next
-			case 0:
-				state[next] = open
+			case unseen:
+				s.state[next.id] = open
 				stack = append(stack, frame{next, producers(next)})
 			}
 		}
 	}
 	return out, nil
+}
+
+// ready reports whether all that n needs is put out; false for a node with branches, which must be looked into.
+func (s *sorter) ready(n *Node) bool {
+	if len(n.Branches()) > 0 {
+		return false
+	}
+	for _, v := range n.ins {
+		if v != nil && v.node != nil && v.node.graph == n.graph && s.state[v.node.id] != done {
+			return false
+		}
+	}
+	return true
 }
 
 // producers returns the nodes of n's own graph whose values n needs, those read inside its branches included.
@@ -86,35 +118,36 @@ func producers(n *Node) []*Node {
 
 // place moves each new node behind the last node it needs, so that the file reads like the computation; a graph that was
 // out of order in the file is sorted.
-func place(g *Graph) {
-	type slot struct{ after, isNew, seq int }
-	at := map[*Node]slot{}
+func (s *sorter) place(g *Graph) {
+	var made []*Node
 	for i, n := range g.nodes {
-		if n.raw != nil {
-			at[n] = slot{i, 0, i}
+		if n.raw == nil {
+			made, i = append(made, n), 0
 		}
+		s.spot[n.id] = i
 	}
-	for i, n := range g.nodes {
-		if n.raw != nil {
-			continue
-		}
-		after := -1
+	for _, n := range made {
+		spot := -1
 		for _, p := range producers(n) {
-			after = max(after, at[p].after)
+			spot = max(spot, s.spot[p.id])
 		}
-		at[n] = slot{after, 1, i}
+		s.spot[n.id] = spot
 	}
-	slices.SortStableFunc(g.nodes, func(a, b *Node) int {
-		x, y := at[a], at[b]
-		if x.after != y.after {
-			return x.after - y.after
+	if len(made) > 0 {
+		slices.SortStableFunc(made, func(a, b *Node) int { return s.spot[a.id] - s.spot[b.id] })
+		nodes := make([]*Node, 0, len(g.nodes))
+		for i, n := range g.nodes {
+			if n.raw == nil {
+				continue
+			}
+			for len(made) > 0 && s.spot[made[0].id] < i {
+				nodes, made = append(nodes, made[0]), made[1:]
+			}
+			nodes = append(nodes, n)
 		}
-		if x.isNew != y.isNew {
-			return x.isNew - y.isNew
-		}
-		return x.seq - y.seq
-	})
-	if order, cycle := sorted(g); cycle == nil {
+		g.nodes = append(nodes, made...)
+	}
+	if order, cycle := s.sorted(g); cycle == nil {
 		g.nodes = order
 	}
 }

@@ -31,7 +31,7 @@ func weightSums(t *testing.T, m *Model) map[string]string {
 	scope := 0
 	for g := range m.Graphs() {
 		scope++
-		for _, v := range g.values() {
+		for v := range g.values {
 			add(fmt.Sprintf("%d %s", scope, v.name), v.Const())
 		}
 	}

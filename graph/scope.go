@@ -66,18 +66,18 @@ func (s *scopeDecoder) define(num protowire.Number, raw, body []byte) error {
 	var err error
 	switch num {
 	case 1:
-		r.obj, err = s.node(body)
+		r.node, err = s.node(body)
 	case 2:
 		s.g.name = string(body)
 	case 5:
 		var v *Value
 		if v, err = s.initializer(body); err == nil {
-			r.obj, r.name = v, v.name
+			r.value, r.name = v, v.name
 		}
 	case 11:
 		var v *Value
 		if v, err = s.input(body); err == nil {
-			r.obj, r.name = v, v.name
+			r.value, r.name = v, v.name
 		}
 	case 15:
 		s.sparse[sparseName(body)] = true
@@ -91,7 +91,7 @@ func (s *scopeDecoder) define(num protowire.Number, raw, body []byte) error {
 func (s *scopeDecoder) value(name string, taken func(*Value) bool) (*Value, error) {
 	v := s.names.values[name]
 	if v == nil {
-		v = &Value{name: name, graph: s.g}
+		v = &Value{id: s.model.valueID(), name: name, graph: s.g}
 		s.names.values[name] = v
 	} else if taken(v) {
 		return nil, fmt.Errorf("value %q is defined twice", name)
@@ -104,7 +104,7 @@ func (s *scopeDecoder) node(body []byte) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{graph: s.g, raw: body, Op: p.id.name, Domain: p.id.domain, overload: p.id.overload, name: p.label, label: p.label, rawIn: p.ins, rawOut: p.outs}
+	n := &Node{id: s.model.nodeID(), graph: s.g, raw: body, Op: p.id.name, Domain: p.id.domain, overload: p.id.overload, name: p.label}
 	for i, name := range p.outs {
 		if name == "" {
 			n.outs = append(n.outs, nil)
@@ -181,7 +181,7 @@ func (s *scopeDecoder) declare(r *record) error {
 	if t.DType != Undefined && (v.Type.DType == Undefined || r.num == 12 && v.node != nil && v.graph == s.g) {
 		v.Type = t
 	}
-	r.obj, r.name = v, name
+	r.value, r.name = v, name
 	return nil
 }
 

@@ -11,7 +11,7 @@ func (e *Edit) Input(name string, t Type) *Value {
 		e.fail("the name %q is taken", name)
 	}
 	e.taken[name] = true
-	v := &Value{name: name, graph: g, input: true, Type: t}
+	v := &Value{id: e.model.valueID(), name: name, graph: g, input: true, Type: t}
 	e.do(func() func() {
 		g.inputs = append(g.inputs, v)
 		return func() { g.inputs = g.inputs[:len(g.inputs)-1] }
