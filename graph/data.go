@@ -15,7 +15,7 @@ type dataWriter struct {
 	path  string
 	old   []string // data files of a replaced model, removed at the end
 	spans []placed
-	at    map[string]int64
+	at    map[placeID]int64
 	end   int64
 	out   *atomicfile.File
 }
@@ -25,11 +25,17 @@ type placed struct {
 	offset int64
 }
 
+// placeID tells ranges of bytes apart, whatever names their file was found by.
+type placeID struct {
+	real           string
+	offset, length int64
+}
+
 // newDataWriter picks the first free name of OUT.data, OUT.1.data, and so on: a model that is being replaced keeps its own
 // data until it is gone itself. Then all others of these names go, those that killed runs left behind included. Data files
 // that the model reads from are never touched.
 func (m *Model) newDataWriter(path string, force bool) (*dataWriter, error) {
-	d := &dataWriter{at: map[string]int64{}}
+	d := &dataWriter{at: map[placeID]int64{}}
 	for i := 0; d.path == ""; i++ {
 		name := path + ".data"
 		if i > 0 {
@@ -59,7 +65,7 @@ func (m *Model) newDataWriter(path string, force bool) (*dataWriter, error) {
 
 // place gives each distinct range its offset; tied weights share one.
 func (d *dataWriter) place(h hole) (string, int64, bool, error) {
-	id := fmt.Sprint(h.span.File.Real, " ", h.span.Offset, " ", h.span.Length)
+	id := placeID{h.span.File.Real, h.span.Offset, h.span.Length}
 	off, ok := d.at[id]
 	if !ok {
 		off = (d.end + align - 1) / align * align

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -15,44 +16,37 @@ type plan struct {
 	size  int64
 }
 
+// part is literal bytes, which lie in the skeleton, or a span.
 type part struct {
 	lit  []byte
 	span *Span
 }
 
 func (p *plan) literal(b []byte) {
-	if len(b) == 0 {
-		return
+	if len(b) > 0 {
+		p.parts, p.size = append(p.parts, part{lit: b}), p.size+int64(len(b))
 	}
-	p.size += int64(len(b))
-	if n := len(p.parts); n > 0 && p.parts[n-1].span == nil {
-		p.parts[n-1].lit = append(p.parts[n-1].lit, b...)
-		return
-	}
-	p.parts = append(p.parts, part{lit: append([]byte(nil), b...)})
 }
 
 func (p *plan) append(q *plan) {
-	for _, x := range q.parts {
-		if x.span != nil {
-			p.parts, p.size = append(p.parts, x), p.size+x.span.Length
-		} else {
-			p.literal(x.lit)
-		}
-	}
+	p.parts, p.size = append(p.parts, q.parts...), p.size+q.size
 }
 
 func (p *plan) writeTo(w io.Writer) error {
+	lits := bufio.NewWriterSize(w, 64<<10)
 	for _, x := range p.parts {
-		if x.span != nil {
-			if err := x.span.copyTo(w); err != nil {
-				return err
-			}
-		} else if _, err := w.Write(x.lit); err != nil {
+		if x.span == nil {
+			lits.Write(x.lit) // an error stays until Flush
+			continue
+		}
+		if err := lits.Flush(); err != nil {
+			return err
+		}
+		if err := x.span.copyTo(w); err != nil {
 			return err
 		}
 	}
-	return nil
+	return lits.Flush()
 }
 
 // filler closes the holes of a skeleton.

@@ -214,13 +214,18 @@ func (m *Model) autoWeights(dir string) Weights {
 
 // refTo places payloads where they lie already, named from dir.
 func refTo(dir string) func(hole) (string, int64, bool, error) {
+	names := map[*DataFile]string{}
 	return func(h hole) (string, int64, bool, error) {
-		rel, err := filepath.Rel(dir, h.span.File.Real)
-		if err != nil || !filepath.IsLocal(rel) {
-			return "", 0, false, Hint(fmt.Errorf("weights lie in %s, outside %s: a reference cannot leave the folder", h.span.File.Real, dir),
-				"write into the weights' folder, or use --weights copy or embed")
+		f := h.span.File
+		if names[f] == "" {
+			rel, err := filepath.Rel(dir, f.Real)
+			if err != nil || !filepath.IsLocal(rel) {
+				return "", 0, false, Hint(fmt.Errorf("weights lie in %s, outside %s: a reference cannot leave the folder", f.Real, dir),
+					"write into the weights' folder, or use --weights copy or embed")
+			}
+			names[f] = rel
 		}
-		return rel, h.span.Offset, true, nil
+		return names[f], h.span.Offset, true, nil
 	}
 }
 
