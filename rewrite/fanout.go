@@ -18,7 +18,7 @@ const (
 	FanOutTopP   = "fanout.top_logp" // out, float32 [rows, N]: their log-probabilities
 )
 
-// FanOutMemory and FanOutTau name the inputs of one layer: float32 [K, 1, d_model] and [K, 1, 1]. K may be 0.
+// FanOutMemory and FanOutTau name the inputs of one layer: float32 [K, 1, d_model] and [K, 1 or pos, 1]. K may be 0.
 func FanOutMemory(layer int) string { return fmt.Sprintf("fanout.%d.memory", layer) }
 func FanOutTau(layer int) string    { return fmt.Sprintf("fanout.%d.tau", layer) }
 
@@ -83,7 +83,7 @@ func (p *patch) grow(l *models.Layer) {
 	name := fmt.Sprintf("fanout.%d", l.Index)
 	dim := func(axis string) string { return fmt.Sprintf("fanout_%d_%s", l.Index, axis) }
 	memory := p.edit.Input(FanOutMemory(l.Index), graph.TensorType(graph.Float32, dim("cells"), 1, p.layout.DModel))
-	tau := p.edit.Input(FanOutTau(l.Index), graph.TensorType(graph.Float32, dim("cells"), 1, 1))
+	tau := p.edit.Input(FanOutTau(l.Index), graph.TensorType(graph.Float32, dim("cells"), dim("pos"), 1))
 	attn := l.Join.Node.In(l.Join.Slot)
 	row0 := func(what string, v *graph.Value) *graph.Value {
 		return p.node("Slice", name+"/"+what+"_row0", v, p.ints("fanout_from", 0), p.ints("fanout_to", 1), p.ints("fanout_axis", 0))

@@ -19,6 +19,7 @@ const (
 	exitRefused   = 3
 	exitFailed    = 4
 	exitWrite     = 5
+	exitLocked    = 6
 	exitMemory    = 7
 	exitNotFinite = 8
 )

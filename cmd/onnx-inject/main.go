@@ -27,7 +27,7 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 	if ferr := out.Flush(); ferr != nil && err == nil {
 		err = coded{fmt.Errorf("write standard output: %w", cause(ferr)), exitWrite}
 	}
-	if err != nil && ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil && !errors.As(err, new(interrupted)) {
 		err = context.Cause(ctx) // whatever failed then, failed for this reason
 	}
 	report(stderr, err)

@@ -8,6 +8,7 @@ func verbs() []*verb {
 		inspectVerb(),    // what a file is, and what can be reached in it
 		rewriteVerb(),    // write a patched copy
 		runVerb(),        // one prompt before and after a memory
+		evalVerb(),       // every cell of prompts x layers x taus
 		verifyVerb(),     // is the patched copy the original, when tau is 0?
 		encodeVerb(),     // a memory as a file
 		ortVerb(),        // the ONNX Runtime library

@@ -6,7 +6,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
+	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
 )
 
@@ -34,4 +37,42 @@ func hash(paths ...string) (string, error) {
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// hashModel is hash of a model file and of the files that its weights lie in, these in the order of their names.
+func hashModel(path string) (string, error) {
+	g, err := graph.Load(path)
+	if err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	if real, err = filepath.Abs(real); err != nil {
+		return "", err
+	}
+	var data []string
+	for _, f := range g.Files() {
+		if f.Real != real {
+			data = append(data, f.Real)
+		}
+	}
+	slices.SortFunc(data, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
+	return hash(append([]string{path}, data...)...)
+}
+
+// hashDir is hash of those of the named files that a folder has; "" for none.
+func hashDir(dir string, names ...string) (string, error) {
+	var paths []string
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); err == nil && dir != "" {
+			paths = append(paths, path)
+		}
+	}
+	if paths == nil {
+		return "", nil
+	}
+	return hash(paths...)
 }

@@ -41,7 +41,7 @@ func (t *twister) uint32() uint32 {
 	if t.next == 624 {
 		for i := range s {
 			y := s[i]&(1<<31) | s[(i+1)%624]&(1<<31-1)
-			s[i] = s[(i+397)%624] ^ y>>1 ^ -(y & 1)&0x9908b0df
+			s[i] = s[(i+397)%624] ^ y>>1 ^ -(y&1)&0x9908b0df
 		}
 		t.next = 0
 	}

@@ -26,6 +26,7 @@ type Manifest struct {
 	Positions  string       `json:"positions"`  // all, last, A-B
 	Texts      models.Texts `json:"texts"`
 	Top        int          `json:"top"`
+	First      int          `json:"first,omitempty"` // memories of a file that are taken; 0: all
 	Shard      Shard        `json:"shard"`
 	Plan       Plan         `json:"plan"`
 	Host       Host         `json:"host"`

@@ -48,8 +48,8 @@ func (p Positions) String() string {
 	return fmt.Sprintf("%d-%d", p.from, p.to)
 }
 
-// within returns the half-open range of positions in a prompt of n tokens.
-func (p Positions) within(n int) (from, to int, err error) {
+// Within returns the half-open range of positions in a prompt of n tokens.
+func (p Positions) Within(n int) (from, to int, err error) {
 	switch p.kind {
 	case 0:
 		return 0, n, nil

@@ -212,7 +212,7 @@ func (m *Model) Rows(ctx context.Context, ids []int64, layer int, at Positions, 
 	if err != nil {
 		return nil, err
 	}
-	from, to, err := at.within(len(ids))
+	from, to, err := at.Within(len(ids))
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/runtime/eval"
+	"github.com/onnx-inject/onnx-inject/runtime/ort"
+	"github.com/onnx-inject/onnx-inject/runtime/results"
+	"github.com/onnx-inject/onnx-inject/runtime/stats"
+	"github.com/onnx-inject/onnx-inject/runtime/steer"
+)
+
+func evalVerb() *verb {
+	return &verb{
+		name: "eval", args: "MODEL", usage: "every cell of prompts x layers x taus, as files",
+		doc: `Runs every prompt of FILE clean and with a memory at every layer and tau, and writes DIR: cells.csv (a row a cell),
+prompts.csv (a row a prompt), manifest.json (what was evaluated) and summary.json (statistics). FILE is .csv or .jsonl with
+the paper's columns (explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer) or prompt, memory, answer.
+"onnx-inject report DIR" makes pictures of it.
+
+The same command goes on where it was stopped; Ctrl-C finishes the prompt first. --shard i/N does a part of the prompts in
+a folder of its own, and report takes all of these folders together.
+
+--memory may stand several times, and is one of
+` + listing(eval.SourceDoc()) + `
+LIST and PATH are a .txt file with one text a line, or FILE.csv#COLUMN; PATH may hold vectors (.npy, .safetensors, .gguf).
+
+--plan is how the cells are computed; all plans give the same numbers:
+` + listing(eval.Plans()) + `
+The conventions are those of the paper's code: the beginning-of-text token stands before prompts and not before
+memories, and an answer counts by the first token of " " + answer.`,
+		example: "onnx-inject eval onnx-inject-demo --data onnx-inject-demo/prompts.csv --taus 0.5,1,2,4 -o demo-results",
+		flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "data", Usage: "prompts to evaluate: `FILE`", TakesFile: true},
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the results to `DIR`", TakesFile: true},
+			&cli.StringFlag{Name: "layers", Usage: "`LAYERS` that get the memory, one at a time", Value: "all"},
+			&cli.StringFlag{Name: "taus", Usage: "`TAUS`: 1:15, 0.5:2:0.25, or 1,2.5,4", Value: "1:15"},
+			&cli.GenericFlag{Name: "memory", Usage: "where memories come from: `SOURCE`", Value: &texts{}, DefaultText: "curated"},
+			&cli.IntFlag{Name: "memories", Usage: "take the first `N` memories of a file; 0 takes all"},
+			oneOf("encoding", "`ENCODING` of texts", models.Encodings),
+			oneOf("convention", "`CONVENTION` that vectors are in", models.Conventions),
+			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, last, or tokens A-B counted from 0", Value: "all"},
+			oneOf("plan", "`PLAN`", firsts(eval.Plans())),
+			&cli.StringFlag{Name: "shard", Usage: "do part `I/N` of the prompts; auto asks Slurm or Kubernetes"},
+			&cli.IntFlag{Name: "limit", Usage: "evaluate the first `N` prompts; 0 is all"},
+			&cli.IntFlag{Name: "top", Usage: "list the `N` likeliest tokens in each row"},
+			switchFlag("prompt-bos", "the beginning-of-text token stands before prompts", models.PaperTexts.PromptBOS),
+			switchFlag("memory-bos", "… and before memories", models.PaperTexts.MemoryBOS),
+			switchFlag("memory-space", "a space stands before memories", models.PaperTexts.MemorySpace),
+			switchFlag("answer-space", `an answer counts by the first token of " " + answer, not of answer`, models.PaperTexts.AnswerSpace),
+			jsonFlag(),
+		}, hostFlags()...),
+		run: runEval,
+	}
+}
+
+// listing writes names and meanings in two columns.
+func listing(rows [][2]string) string {
+	var b strings.Builder
+	for _, r := range rows {
+		fmt.Fprintf(&b, "  %-12s %s\n", r[0], r[1])
+	}
+	return b.String()
+}
+
+func firsts(rows [][2]string) []string {
+	var out []string
+	for _, r := range rows {
+		out = append(out, r[0])
+	}
+	return out
+}
+
+// switchFlag makes a flag that is true or false: --name, --name=false.
+func switchFlag(name, usage string, value bool) cli.Flag {
+	return &cli.BoolFlag{Name: name, Usage: usage, Value: value, DefaultText: fmt.Sprint(value)}
+}
+
+func runEval(c *call) error {
+	cfg, err := evalConfig(c)
+	if err != nil {
+		return err
+	}
+	o, err := open(c.args[0])
+	if err != nil {
+		return err
+	}
+	l, err := o.locate()
+	if err != nil {
+		return err
+	}
+	if cfg.Layers, err = models.ParseLayers(c.String("layers"), l.Layers); err != nil {
+		return usagef("flag --layers: %w", err)
+	}
+	host, options, err := hostOf(c)
+	if err != nil {
+		return err
+	}
+	cfg.Options, cfg.Host = options, results.Host{Name: host.Name(), Device: options.Device.String()}
+	if h, ok := host.(ort.Host); ok {
+		if cfg.Host.Version, err = ort.Load(h.Lib); err != nil {
+			return refused(err)
+		}
+	}
+	bar := evalProgress(c.err)
+	cfg.Progress = bar.tell
+	r, err := eval.Run(c.ctx, host, *cfg)
+	bar.end()
+	if err != nil {
+		return evalError(c, cfg, r, err)
+	}
+	if c.Bool("json") {
+		err = c.out.json(evalJSON(cfg, r))
+	} else {
+		printEval(c.out, cfg, r)
+	}
+	if err == nil && r.NotFinite > 0 {
+		err = hintf(coded{fmt.Errorf("%d cells have no number: the model's values left the range of their type", r.NotFinite), exitNotFinite}, "they have a status in cells.csv; smaller taus may help")
+	}
+	return err
+}
+
+// evalConfig reads the flags that need no model.
+func evalConfig(c *call) (*eval.Config, error) {
+	for _, name := range []string{"data", "out"} {
+		if c.String(name) == "" {
+			return nil, usagef("eval: want --data FILE and -o DIR")
+		}
+	}
+	for _, name := range []string{"memories", "limit", "top"} {
+		if n := c.Int(name); n < 0 {
+			return nil, usagef("flag --%s: want 0 or more, got %d", name, n)
+		}
+	}
+	cfg := &eval.Config{
+		Model: c.args[0], Data: c.String("data"), Dir: c.String("out"), Memories: *c.Generic("memory").(*texts),
+		Encoding: chosen[models.Encoding](c, "encoding"), Convention: chosen[models.Convention](c, "convention"), Plan: chosen[string](c, "plan"),
+		Texts: models.Texts{PromptBOS: c.Bool("prompt-bos"), MemoryBOS: c.Bool("memory-bos"), MemorySpace: c.Bool("memory-space"), AnswerSpace: c.Bool("answer-space")},
+		Limit: c.Int("limit"), Top: c.Int("top"), First: c.Int("memories"), Tool: "onnx-inject " + version(),
+	}
+	if len(cfg.Memories) == 0 {
+		cfg.Memories = []string{"curated"}
+	}
+	var err error
+	if cfg.Taus, err = eval.ParseTaus(c.String("taus")); err != nil {
+		return nil, usagef("flag --taus: %w", err)
+	}
+	if cfg.Positions, err = steer.ParsePositions(c.String("positions")); err != nil {
+		return nil, usagef("flag --positions: %w", err)
+	}
+	if s := c.String("shard"); s != "" {
+		if cfg.Shard, err = eval.ParseShard(s, os.Getenv); err != nil {
+			return nil, usagef("flag --shard: %w", err)
+		}
+	}
+	return cfg, nil
+}
+
+// evalError gives an error its exit code, and tells after an interruption how to go on.
+func evalError(c *call, cfg *eval.Config, r *eval.Report, err error) error {
+	var stopped interrupted
+	switch {
+	case errors.As(err, &stopped):
+		done := 0
+		if r != nil {
+			done = r.Resumed + r.Done
+		}
+		if done == 0 {
+			return stopped
+		}
+		return hintf(fmt.Errorf("%w: %d of %d prompts are in %s", stopped, done, r.Prompts, cfg.Dir), "the same command goes on from there")
+	case errors.Is(err, results.ErrLocked):
+		return coded{err, exitLocked}
+	}
+	return refused(err)
+}
+
+type evalResult struct {
+	Dir       string         `json:"dir"`
+	Plan      results.Plan   `json:"plan"`
+	Prompts   int            `json:"prompts"` // in the folder
+	Resumed   int            `json:"resumed"` // of these, from an earlier run
+	Cells     int            `json:"cells"`   // computed now
+	NotFinite int            `json:"not_finite"`
+	Seconds   eval.Seconds   `json:"seconds"`
+	Summary   *stats.Summary `json:"summary"`
+}
+
+func evalJSON(cfg *eval.Config, r *eval.Report) evalResult {
+	return evalResult{cfg.Dir, r.Plan, r.Prompts, r.Resumed, r.Cells, r.NotFinite, r.Seconds, r.Summary}
+}
+
+// printEval shows the best cells, and what to do next.
+func printEval(p *printer, cfg *eval.Config, r *eval.Report) {
+	facts := [][]span{
+		{text("results"), styled(bold, "%s", cfg.Dir)},
+		{text("prompts"), text("%d", r.Prompts)},
+		{text("plan"), text("%s", r.Plan.Used), styled(dim, "%s", r.Plan.Reason)},
+	}
+	if r.Resumed > 0 {
+		facts[1] = append(facts[1], styled(dim, "%d of them from an earlier run", r.Resumed))
+	}
+	if r.Cells > 0 {
+		facts = append(facts, []span{text("cells"), text("%d", r.Cells), styled(dim, "%.3g s, %.3g ms a cell", r.Seconds.Total, 1e3*r.Seconds.Run/float64(r.Cells))})
+	}
+	p.table(facts)
+	p.line()
+	printBest(p, r.Summary)
+	p.line()
+	p.line(text("  onnx-inject report %s", cfg.Dir))
+}

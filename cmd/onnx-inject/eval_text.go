@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/onnx-inject/onnx-inject/runtime/stats"
+)
+
+// printBest shows what memories do at the best cell of each series, by the measure to trust and by the paper's.
+func printBest(p *printer, s *stats.Summary) {
+	rows := [][]span{{
+		styled(dim, "memory"), styled(dim, "p clean"), styled(dim, "one hop"), styled(dim, "best by"), styled(dim, "layer"), styled(dim, "tau"), styled(dim, "p"),
+		styled(dim, "improved"), styled(dim, "median"), styled(dim, "mean<p99"), styled(dim, "log-odds"), styled(dim, "other half"),
+	}}
+	for _, series := range s.Series {
+		name := series.Source
+		if len(s.Series) > 1 && series.Encoding != s.Series[0].Encoding {
+			name += " " + series.Encoding
+		}
+		for i, b := range series.Best {
+			row := []span{text(""), text(""), text("")}
+			if i == 0 {
+				row = []span{styled(bold, "%s", name), text("%s", probabilityOf(series.TwoHop.MeanP)), text("")}
+				if series.OneHop != nil {
+					row[2] = text("%s", probabilityOf(series.OneHop.MeanP))
+				}
+			}
+			e := b.Effect
+			held := text("")
+			if b.Held != nil {
+				held = text("%s", signed(b.Held.Other, b.Measure))
+			}
+			rows = append(rows, append(row,
+				styled(dim, "%s", measureName(b.Measure)), text("%d", e.Layer), text("%v", e.Tau), text("%s", probabilityOf(e.MeanP)),
+				text("%d of %d", e.Improved, e.N), text("%s", percent(e.MedianChange)), text("%s", percent(e.Rejected)), text("%s", odds(e.LogOdds)), held))
+		}
+	}
+	p.table(rows, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11)
+}
+
+func measureName(m stats.Measure) string { return strings.ReplaceAll(string(m), "_", "-") }
+
+func signed(e stats.Effect, m stats.Measure) string {
+	if m == stats.ByLogOdds {
+		return odds(e.LogOdds)
+	}
+	return percent(e.Rejected)
+}
+
+func probabilityOf(n stats.Number) string {
+	if !n.OK() {
+		return "–"
+	}
+	return probability(float64(n))
+}
+
+// percent writes a fraction as a change: "+53.0 %".
+func percent(n stats.Number) string {
+	if !n.OK() {
+		return "–"
+	}
+	return fmt.Sprintf("%+.1f %%", 100*float64(n))
+}
+
+func odds(n stats.Number) string {
+	if !n.OK() {
+		return "–"
+	}
+	return fmt.Sprintf("%+.2f", float64(n))
+}

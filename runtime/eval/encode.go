@@ -1,0 +1,80 @@
+package eval
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/runtime/steer"
+)
+
+// encoder turns memories into vectors, each text once.
+type encoder struct {
+	model      *steer.Model
+	encoding   models.Encoding
+	convention models.Convention
+	layers     []int // that are injected
+	tokens     *models.Encoder
+	vectors    map[string][]float32         // unembed, embed
+	byLayer    map[string]map[int][]float32 // layer
+}
+
+func newEncoder(m *steer.Model, enc models.Encoding, conv models.Convention, layers []int) *encoder {
+	return &encoder{model: m, encoding: enc, convention: conv, layers: layers, vectors: map[string][]float32{}, byLayer: map[string]map[int][]float32{}}
+}
+
+// add encodes a memory if that has not been done.
+func (e *encoder) add(ctx context.Context, m Memory) error {
+	switch {
+	case m.Vector != nil:
+		if got, want := len(m.Vector), e.model.Layout.DModel; got != want {
+			return fmt.Errorf("memory %q: %d numbers, d_model is %d", m.Text, got, want)
+		}
+		return nil
+	case m.Text == "" || e.vectors[m.Text] != nil || e.byLayer[m.Text] != nil:
+		return nil
+	}
+	if err := e.encode(ctx, m.Text); err != nil {
+		return fmt.Errorf("memory %q: %w", m.Text, err)
+	}
+	return nil
+}
+
+func (e *encoder) encode(ctx context.Context, text string) (err error) {
+	if e.encoding == models.EncodingLayer {
+		vectors, err := e.model.EncodeLayers(ctx, text, e.convention, e.layers...)
+		if err != nil {
+			return err
+		}
+		at := map[int][]float32{}
+		for i, l := range e.layers {
+			at[l] = vectors[i]
+		}
+		e.byLayer[text] = at
+		return nil
+	}
+	if e.tokens == nil {
+		if e.tokens, err = e.model.Layout.Encoder(e.encoding, e.convention); err != nil {
+			return err
+		}
+	}
+	ids, err := e.model.Memory(text)
+	if err != nil {
+		return err
+	}
+	e.vectors[text], err = e.tokens.Vector(ids)
+	return err
+}
+
+// vector returns the vector of a memory that was added, nil for no memory.
+func (e *encoder) vector(m Memory, layer int) []float32 {
+	switch {
+	case m.Vector != nil:
+		return m.Vector
+	case m.Text == "":
+		return nil
+	case e.encoding == models.EncodingLayer:
+		return e.byLayer[m.Text][layer]
+	}
+	return e.vectors[m.Text]
+}
