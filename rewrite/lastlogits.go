@@ -36,8 +36,10 @@ func (p *patch) atLast() *graph.Value {
 	return last(p.body.Logits)
 }
 
-// direct reports whether logits are the output of n, moved at most by operations that do not name the positions.
+// direct reports whether logits [batch, pos, vocab] are the output of n, moved at most by operations that do not name the
+// positions. A Reshape in front of n may flatten batch and positions where nothing says that the logits have three axes.
 func direct(v *graph.Value, n *graph.Node) bool {
+	axes := len(v.Type.Dims)
 	for v != nil && v.Producer() != n {
 		q := v.Producer()
 		if !q.Is("Identity", "Cast", "Add") {
@@ -45,5 +47,5 @@ func direct(v *graph.Value, n *graph.Node) bool {
 		}
 		v = q.In(0)
 	}
-	return v != nil && !n.In(0).Producer().Is("Reshape")
+	return v != nil && (axes == 3 || !n.In(0).Producer().Is("Reshape"))
 }
