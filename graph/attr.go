@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -13,7 +14,6 @@ import (
 type Attr struct {
 	Name   string
 	raw    []byte // AttributeProto as read or made; for one with graphs the graphs are encoded anew
-	pb     *onnxpb.AttributeProto
 	graphs []*Graph
 	tensor *Const
 }
@@ -43,37 +43,42 @@ func (n *Node) AttrNames() []string {
 	return out
 }
 
+// value decodes the attribute: few of them are ever asked for. One that is not there, or holds a tensor or graphs, gives an
+// empty message.
+func (a *Attr) value() *onnxpb.AttributeProto {
+	pb := &onnxpb.AttributeProto{}
+	if a != nil && a.tensor == nil && len(a.graphs) == 0 {
+		_ = unmarshal.Unmarshal(a.raw, pb) // cannot fail: decodeAttr has seen to that
+	}
+	return pb
+}
+
 // Int returns an integer attribute, def when it is absent.
 func (n *Node) Int(name string, def int64) int64 {
-	if a := n.attr(name); a != nil && a.pb != nil && a.pb.I != nil {
-		return a.pb.GetI()
+	if pb := n.attr(name).value(); pb.I != nil {
+		return pb.GetI()
 	}
 	return def
 }
 
 // Float returns a float attribute, def when it is absent.
 func (n *Node) Float(name string, def float64) float64 {
-	if a := n.attr(name); a != nil && a.pb != nil && a.pb.F != nil {
-		return float64(a.pb.GetF())
+	if pb := n.attr(name).value(); pb.F != nil {
+		return float64(pb.GetF())
 	}
 	return def
 }
 
 // Str returns a string attribute, def when it is absent.
 func (n *Node) Str(name, def string) string {
-	if a := n.attr(name); a != nil && a.pb != nil && a.pb.S != nil {
-		return string(a.pb.GetS())
+	if pb := n.attr(name).value(); pb.S != nil {
+		return string(pb.GetS())
 	}
 	return def
 }
 
 // Ints returns an integer-list attribute, nil when it is absent.
-func (n *Node) Ints(name string) []int64 {
-	if a := n.attr(name); a != nil && a.pb != nil {
-		return a.pb.GetInts()
-	}
-	return nil
-}
+func (n *Node) Ints(name string) []int64 { return n.attr(name).value().GetInts() }
 
 // Tensor returns a tensor attribute, nil when it is absent.
 func (n *Node) Tensor(name string) *Const {
@@ -86,18 +91,19 @@ func (n *Node) Tensor(name string) *Const {
 // constant returns the tensor of a Constant node, whichever of its attributes holds it.
 func (n *Node) constant() *Const {
 	for _, a := range n.attrs {
-		switch {
-		case a.Name == "value":
+		switch a.Name {
+		case "value":
 			return a.tensor
-		case a.pb == nil:
-		case a.Name == "value_int":
-			return constOf(NewInt64([]int64{a.pb.GetI()}))
-		case a.Name == "value_ints":
-			return constOf(NewInt64(a.pb.GetInts(), int64(len(a.pb.GetInts()))))
-		case a.Name == "value_float":
-			return constOf(NewFloat32([]float32{a.pb.GetF()}))
-		case a.Name == "value_floats":
-			return constOf(NewFloat32(a.pb.GetFloats(), int64(len(a.pb.GetFloats()))))
+		case "value_int":
+			return constOf(NewInt64([]int64{a.value().GetI()}))
+		case "value_ints":
+			is := a.value().GetInts()
+			return constOf(NewInt64(is, int64(len(is))))
+		case "value_float":
+			return constOf(NewFloat32([]float32{a.value().GetF()}))
+		case "value_floats":
+			fs := a.value().GetFloats()
+			return constOf(NewFloat32(fs, int64(len(fs))))
 		}
 	}
 	return nil
@@ -105,42 +111,46 @@ func (n *Node) constant() *Const {
 
 // decodeAttr reads an AttributeProto body. Graphs in it are decoded by the caller, who knows the scope.
 func (d *decoder) decodeAttr(body []byte) (*Attr, [][]byte, error) {
-	a := &Attr{raw: body}
+	a := d.attrs.new()
+	a.raw = body
 	var graphs [][]byte
 	var tensor []byte
+	plain := true // nothing but a name, a number, a text
 	for b := body; len(b) > 0; {
 		num, typ, n := protowire.ConsumeTag(b)
 		m := protowire.ConsumeFieldValue(num, typ, b[n:])
 		if n < 0 || m < 0 {
-			return nil, nil, fmt.Errorf("broken attribute")
+			return nil, nil, errors.New("broken attribute")
 		}
 		if typ == protowire.BytesType {
 			v, _ := protowire.ConsumeBytes(b[n:])
 			switch num {
 			case 1:
-				a.Name = string(v)
+				a.Name = text(v)
+			case 4:
 			case 5:
 				tensor = v
 			case 6, 11:
 				graphs = append(graphs, v)
+			default:
+				plain = false
 			}
 		}
 		b = b[n+m:]
 	}
-	if len(graphs) > 0 {
+	switch {
+	case len(graphs) > 0:
 		return a, graphs, nil
-	}
-	if tensor != nil {
+	case tensor != nil:
 		c, _, err := d.decodeTensor(tensor)
 		if err != nil {
 			return nil, nil, fmt.Errorf("attribute %q: %w", a.Name, err)
 		}
 		a.tensor = c
-		return a, nil, nil
-	}
-	a.pb = &onnxpb.AttributeProto{}
-	if err := unmarshal.Unmarshal(body, a.pb); err != nil {
-		return nil, nil, fmt.Errorf("attribute %q: %w", a.Name, err)
+	case !plain:
+		if err := unmarshal.Unmarshal(body, &onnxpb.AttributeProto{}); err != nil {
+			return nil, nil, fmt.Errorf("attribute %q: %w", a.Name, err)
+		}
 	}
 	return a, nil, nil
 }
@@ -151,7 +161,7 @@ var unmarshal = proto.UnmarshalOptions{RecursionLimit: maxDepth}
 func newAttr(name string, v any) (*Attr, error) {
 	pb := &onnxpb.AttributeProto{Name: &name}
 	set := func(t onnxpb.AttributeProto_AttributeType) { pb.Type = &t }
-	a := &Attr{Name: name, pb: pb}
+	a := &Attr{Name: name}
 	switch v := v.(type) {
 	case int:
 		set(onnxpb.AttributeProto_INT)

@@ -78,7 +78,8 @@ func (c *Const) Same(o *Const) bool {
 	return c.small != nil && o.small != nil && string(c.small.Data) == string(o.small.Data)
 }
 
-// Load reads the whole tensor into memory. String tensors are refused.
+// Load reads the whole tensor into memory. The bytes of a small one are the model's own: do not write to them. String
+// tensors are refused.
 func (c *Const) Load() (*Tensor, error) {
 	if c.small != nil {
 		return c.small, nil
@@ -122,74 +123,121 @@ func (c *Const) Rows(from, n int64) (*Tensor, error) {
 
 // decodeTensor reads the skeleton of a TensorProto and returns its name too.
 func (d *decoder) decodeTensor(body []byte) (*Const, string, error) {
-	pb := &onnxpb.TensorProto{}
-	if err := unmarshal.Unmarshal(body, pb); err != nil {
-		return nil, "", err
+	c := d.consts.new()
+	c.raw = body
+	var name string
+	values, h, err := d.tensorFields(c, &name)
+	if err == nil {
+		err = d.fill(c, values, h)
 	}
-	c, err := d.constant(pb, body)
 	if err != nil {
-		return nil, "", fmt.Errorf("tensor %q: %w", pb.GetName(), err)
+		return nil, "", fmt.Errorf("tensor %q: %w", name, err)
 	}
-	return c, pb.GetName(), nil
+	return c, name, nil
 }
 
-func (d *decoder) constant(pb *onnxpb.TensorProto, body []byte) (*Const, error) {
-	c := &Const{DType: DType(pb.GetDataType()), Dims: pb.GetDims(), raw: body}
+// tensorFields reads the fields of c.raw: type, shape and strings go into c, and the number of the value field. It returns
+// the bytes of that field, as if it were packed, or the hole in its place.
+func (d *decoder) tensorFields(c *Const, name *string) (values []byte, h *hole, err error) {
+	for b := c.raw; len(b) > 0; {
+		num, typ, n := protowire.ConsumeTag(b)
+		m := protowire.ConsumeFieldValue(num, typ, b[n:])
+		if n < 0 || m < 0 {
+			return nil, nil, errors.New("broken tensor")
+		}
+		v := b[n : n+m]
+		if typ == protowire.BytesType {
+			v, _ = protowire.ConsumeBytes(v)
+		}
+		b = b[n+m:]
+		switch {
+		case num == 1 && (typ == protowire.VarintType || typ == protowire.BytesType):
+			for len(v) > 0 {
+				dim, n := protowire.ConsumeVarint(v)
+				if n < 0 {
+					return nil, nil, errors.New("a broken dimension")
+				}
+				c.Dims, v = append(c.Dims, int64(dim)), v[n:]
+			}
+		case num == 2 && typ == protowire.VarintType:
+			t, _ := protowire.ConsumeVarint(v)
+			c.DType = DType(t)
+		case num == 6 && typ == protowire.BytesType:
+			c.strings = append(c.strings, v)
+		case num == 8 && typ == protowire.BytesType:
+			*name = text(v)
+		case num == holeField:
+			i, _ := protowire.ConsumeVarint(v)
+			if at := &d.model.holes[i]; at.field != 14 { // a data_location that was set aside holds no payload
+				h = at
+			}
+		case payload(num) != "" && (typ == protowire.BytesType || typ == elementType(num)):
+			if c.field = num; values == nil {
+				values = v[:len(v):len(v)] // where it lies; appending copies it
+			} else {
+				values = append(values, v...)
+			}
+		}
+	}
+	return values, h, nil
+}
+
+// elementType returns the wire type of a single element of a value field.
+func elementType(field protowire.Number) protowire.Type {
+	switch field {
+	case 4:
+		return protowire.Fixed32Type
+	case 5, 7, 11:
+		return protowire.VarintType
+	case 10:
+		return protowire.Fixed64Type
+	}
+	return protowire.BytesType
+}
+
+// fill gives a constant its elements, in memory or on disk, once its type and shape are known.
+func (d *decoder) fill(c *Const, values []byte, h *hole) error {
 	if _, known := dtypes[c.DType]; !known {
-		return nil, fmt.Errorf("element type %d, which ONNX does not define", pb.GetDataType())
+		return fmt.Errorf("element type %d, which ONNX does not define", int32(c.DType))
 	}
-	if _, err := numElements(c.Dims); err != nil {
-		return nil, err
+	n, err := numElements(c.Dims)
+	if err != nil {
+		return err
 	}
-	h := d.holeOf(pb.ProtoReflect().GetUnknown())
 	if c.DType == String {
-		if pb.RawData != nil || h != nil {
-			return nil, errors.New("strings cannot lie in raw_data")
+		if c.field == 9 || h != nil {
+			return errors.New("strings cannot lie in raw_data")
 		}
-		if n, _ := numElements(c.Dims); n != int64(len(pb.StringData)) {
-			return nil, fmt.Errorf("shape %v has %d elements, the file has %d strings", c.Dims, n, len(pb.StringData))
+		if n != int64(len(c.strings)) {
+			return fmt.Errorf("shape %v has %d elements, the file has %d strings", c.Dims, n, len(c.strings))
 		}
-		c.strings = pb.StringData
-		return c, nil
+		return nil
 	}
 	want, err := ByteSize(c.DType, c.Dims)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if h != nil {
-		if !holds(h.field, c.DType) {
-			return nil, fmt.Errorf("%s in a tensor of %v", payload(h.field), c.DType)
-		}
-		s := h.span
-		c.span, c.field, c.ext = &s, h.field, h.location
-		if c.dense() && s.Length != want {
-			return nil, fmt.Errorf("shape %v of %v takes %d bytes, the file has %d", c.Dims, c.DType, want, s.Length)
-		}
-		return c, nil
+		c.span, c.field, c.ext = &h.span, h.field, h.location
 	}
-	t, err := smallTensor(pb, c.DType, c.Dims)
-	if err != nil {
-		return nil, err
+	if (h != nil || len(values) > 0) && !holds(c.field, c.DType) {
+		return fmt.Errorf("%s in a tensor of %v", payload(c.field), c.DType)
 	}
-	if int64(len(t.Data)) != want {
-		return nil, fmt.Errorf("shape %v of %v takes %d bytes, the file has %d", c.Dims, c.DType, want, len(t.Data))
+	have := int64(len(values))
+	switch {
+	case h != nil && !c.dense():
+		return nil // packed varints: only reading them would tell
+	case h != nil:
+		have = h.span.Length
+	case len(values) > 0 && !c.dense():
+		c.small, err = unpackTyped(c.DType, c.Dims, c.field, values)
+		return err
+	default:
+		c.small = d.tensors.new()
+		*c.small = Tensor{DType: c.DType, Dims: c.Dims, Data: values}
 	}
-	c.small = t
-	return c, nil
-}
-
-// holeOf finds the hole among a tensor's unknown fields, nil if it has none.
-func (d *decoder) holeOf(unknown []byte) *hole {
-	for len(unknown) > 0 {
-		num, typ, n := protowire.ConsumeTag(unknown)
-		m := protowire.ConsumeFieldValue(num, typ, unknown[n:])
-		if num == holeField {
-			i, _ := protowire.ConsumeVarint(unknown[n:])
-			if h := &d.model.holes[i]; h.field != 14 { // a data_location that was set aside holds no payload
-				return h
-			}
-		}
-		unknown = unknown[n+m:]
+	if have != want {
+		return fmt.Errorf("shape %v of %v takes %d bytes, the file has %d", c.Dims, c.DType, want, have)
 	}
 	return nil
 }

@@ -71,9 +71,18 @@ func (m *Model) warnings() {
 	}
 }
 
-// decoder turns a skeleton into a Model.
+// decoder turns a skeleton into a Model. Names, and the elements of small tensors, stay where they lie in the skeleton.
 type decoder struct {
-	model *Model
+	model   *Model
+	nodes   slab[Node]
+	values  slab[Value]
+	edges   slab[*Value]
+	uses    slab[Use]
+	attrs   slab[Attr]
+	lists   slab[*Attr]
+	consts  slab[Const]
+	tensors slab[Tensor]
+	dims    slab[Dim]
 }
 
 func decodeModel(sk *skeleton) (*Model, error) {

@@ -27,21 +27,23 @@ type scopeDecoder struct {
 	*decoder
 	g      *Graph
 	names  *scope
-	nodes  []*nodeProto    // in step with g.nodes
 	sparse map[string]bool // names of sparse initializers
 }
 
 // graph reads a GraphProto: the main graph when owner is nil, else a branch in an attribute of owner.
 func (d *decoder) graph(body []byte, owner *Node, attr string, outer *scope) (*Graph, error) {
-	n := 0
-	_ = fields(body, func(protowire.Number, []byte, []byte) error {
-		n++
+	records, names := 0, 0
+	_ = fields(body, func(num protowire.Number, _, _ []byte) error {
+		records++
+		if num == 1 || num == 5 || num == 11 {
+			names++
+		}
 		return nil
 	})
 	s := &scopeDecoder{
 		decoder: d,
-		g:       &Graph{model: d.model, owner: owner, attr: attr, records: make([]record, 0, n)},
-		names:   &scope{values: make(map[string]*Value, n), outer: outer},
+		g:       &Graph{model: d.model, owner: owner, attr: attr, records: make([]record, 0, records)},
+		names:   &scope{values: make(map[string]*Value, names), outer: outer},
 		sparse:  map[string]bool{},
 	}
 	if err := fields(body, s.define); err != nil {
@@ -52,8 +54,8 @@ func (d *decoder) graph(body []byte, owner *Node, attr string, outer *scope) (*G
 			return nil, err
 		}
 	}
-	for i, n := range s.g.nodes {
-		if err := s.connect(n, s.nodes[i]); err != nil {
+	for _, n := range s.g.nodes {
+		if err := s.connect(n); err != nil {
 			return nil, err
 		}
 	}
@@ -68,7 +70,7 @@ func (s *scopeDecoder) define(num protowire.Number, raw, body []byte) error {
 	case 1:
 		r.node, err = s.node(body)
 	case 2:
-		s.g.name = string(body)
+		s.g.name = text(body)
 	case 5:
 		var v *Value
 		if v, err = s.initializer(body); err == nil {
@@ -91,7 +93,8 @@ func (s *scopeDecoder) define(num protowire.Number, raw, body []byte) error {
 func (s *scopeDecoder) value(name string, taken func(*Value) bool) (*Value, error) {
 	v := s.names.values[name]
 	if v == nil {
-		v = &Value{id: s.model.valueID(), name: name, graph: s.g}
+		v = s.values.new()
+		v.id, v.name, v.graph = s.model.valueID(), name, s.g
 		s.names.values[name] = v
 	} else if taken(v) {
 		return nil, fmt.Errorf("value %q is defined twice", name)
@@ -99,27 +102,51 @@ func (s *scopeDecoder) value(name string, taken func(*Value) bool) (*Value, erro
 	return v, nil
 }
 
+// node reads a NodeProto but for what it reads and its attributes: see connect.
 func (s *scopeDecoder) node(body []byte) (*Node, error) {
-	p, err := readNode(body)
+	n := s.nodes.new()
+	n.id, n.graph, n.raw = s.model.nodeID(), s.g, body
+	ins, outs, attrs := 0, 0, 0
+	err := fields(body, func(num protowire.Number, _, body []byte) error {
+		switch num {
+		case 1:
+			ins++
+		case 2:
+			outs++
+		case 3:
+			n.name = text(body)
+		case 4:
+			n.Op = text(body)
+		case 5:
+			attrs++
+		case 7:
+			n.Domain = ownDomain(text(body))
+		case 8:
+			n.overload = text(body)
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("node %q: %w", n.name, err)
 	}
-	n := &Node{id: s.model.nodeID(), graph: s.g, raw: body, Op: p.id.name, Domain: p.id.domain, overload: p.id.overload, name: p.label}
-	for i, name := range p.outs {
-		if name == "" {
-			n.outs = append(n.outs, nil)
-			continue
-		}
-		v, err := s.value(name, func(*Value) bool { return true })
-		if err != nil {
-			return nil, err
-		}
-		v.node, v.index = n, i
-		n.outs = append(n.outs, v)
-	}
+	n.ins, n.outs, n.attrs = s.edges.list(ins), s.edges.list(outs), s.lists.list(attrs)
 	s.g.nodes = append(s.g.nodes, n)
-	s.nodes = append(s.nodes, p)
-	return n, nil
+	i := -1
+	return n, fields(body, func(num protowire.Number, _, name []byte) error {
+		if num != 2 {
+			return nil
+		}
+		i++
+		if len(name) == 0 {
+			return nil
+		}
+		v, err := s.value(text(name), func(*Value) bool { return true })
+		if err != nil {
+			return err
+		}
+		n.outs[i], v.node, v.index = v, n, i
+		return nil
+	})
 }
 
 func (s *scopeDecoder) initializer(body []byte) (*Value, error) {
@@ -143,7 +170,7 @@ func (s *scopeDecoder) initializer(body []byte) (*Value, error) {
 }
 
 func (s *scopeDecoder) input(body []byte) (*Value, error) {
-	name, t, err := decodeValueInfo(body)
+	name, t, err := s.valueInfo(body)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +189,7 @@ func (s *scopeDecoder) declare(r *record) error {
 	if r.num != 12 && r.num != 13 {
 		return nil
 	}
-	name, t, err := decodeValueInfo(recordBody(r.raw))
+	name, t, err := s.valueInfo(recordBody(r.raw))
 	if err != nil {
 		return err
 	}
@@ -186,36 +213,47 @@ func (s *scopeDecoder) declare(r *record) error {
 }
 
 // connect resolves what a node reads, and reads its attributes with the graphs in them.
-func (s *scopeDecoder) connect(n *Node, p *nodeProto) error {
-	for slot, name := range p.ins {
-		if name == "" {
-			n.ins = append(n.ins, nil)
-			continue
-		}
-		v := s.names.find(name)
-		switch {
-		case v == nil && s.sparse[name]:
-			return fmt.Errorf("%v reads %q, a sparse initializer: these are not supported", n, name)
-		case v == nil:
-			return fmt.Errorf("%v reads %q, which nothing produces", n, name)
-		}
-		n.ins = append(n.ins, v)
-		v.addUse(Use{n, slot})
-	}
-	for _, body := range p.attrs {
-		a, graphs, err := s.decodeAttr(body)
-		if err != nil {
-			return fmt.Errorf("%v: %w", n, err)
-		}
-		for _, body := range graphs {
-			g, err := s.graph(body, n, a.Name, s.names)
-			if err != nil {
-				return err
+func (s *scopeDecoder) connect(n *Node) error {
+	slot, attr := -1, -1
+	return fields(n.raw, func(num protowire.Number, _, body []byte) error {
+		switch num {
+		case 1:
+			if slot++; len(body) > 0 {
+				return s.edge(Use{n, slot}, text(body))
 			}
-			a.graphs = append(a.graphs, g)
+		case 5:
+			attr++
+			a, graphs, err := s.decodeAttr(body)
+			if err != nil {
+				return fmt.Errorf("%v: %w", n, err)
+			}
+			for _, body := range graphs {
+				g, err := s.graph(body, n, a.Name, s.names)
+				if err != nil {
+					return err
+				}
+				a.graphs = append(a.graphs, g)
+			}
+			n.attrs[attr] = a
 		}
-		n.attrs = append(n.attrs, a)
+		return nil
+	})
+}
+
+// edge makes a slot read the value of a name.
+func (s *scopeDecoder) edge(u Use, name string) error {
+	v := s.names.find(name)
+	switch {
+	case v == nil && s.sparse[name]:
+		return fmt.Errorf("%v reads %q, a sparse initializer: these are not supported", u.Node, name)
+	case v == nil:
+		return fmt.Errorf("%v reads %q, which nothing produces", u.Node, name)
 	}
+	u.Node.ins[u.Slot] = v
+	if v.uses == nil {
+		v.uses = s.uses.list(1)[:0]
+	}
+	v.addUse(u)
 	return nil
 }
 

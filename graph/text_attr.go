@@ -55,7 +55,7 @@ func (p *printer) attr(a *Attr) {
 	case a.tensor != nil:
 		p.tensor(a.tensor)
 	default:
-		if s, ok := plainAttr(a.pb); ok {
+		if s, ok := plainAttr(a.value()); ok {
 			p.buf.WriteString(s)
 			return
 		}
@@ -85,7 +85,7 @@ func (a *Attr) isGraphList() bool {
 
 // plainAttr writes a number, text or list attribute. ok is false for all others.
 func plainAttr(pb *onnxpb.AttributeProto) (s string, ok bool) {
-	if pb == nil || pb.RefAttrName != nil {
+	if pb.RefAttrName != nil {
 		return "", false
 	}
 	t := pb.GetType()

@@ -19,19 +19,19 @@ func constType(c *Const) Type {
 	return t
 }
 
-// decodeValueInfo reads the name and the type of a ValueInfoProto. A type other than a tensor's gives a zero Type. Written
-// by hand: a file holds one for each value, and they were a third of the time to load it.
-func decodeValueInfo(body []byte) (name string, t Type, err error) {
+// valueInfo reads the name and the type of a ValueInfoProto. A type other than a tensor's gives a zero Type. Written by hand:
+// a file holds one for each value.
+func (d *decoder) valueInfo(body []byte) (name string, t Type, err error) {
 	err = fields(body, func(num protowire.Number, _, body []byte) error {
 		switch num {
 		case 1:
-			name = string(body)
+			name = text(body)
 		case 2: // TypeProto
 			return fields(body, func(num protowire.Number, _, body []byte) error {
 				if num != 1 {
 					return nil
 				}
-				return t.decode(body)
+				return d.tensorType(&t, body)
 			})
 		}
 		return nil
@@ -45,8 +45,8 @@ func decodeValueInfo(body []byte) (name string, t Type, err error) {
 	return name, t, nil
 }
 
-// decode reads a TypeProto.Tensor: elem_type 1, shape 2.
-func (t *Type) decode(body []byte) error {
+// tensorType reads a TypeProto.Tensor: elem_type 1, shape 2.
+func (d *decoder) tensorType(t *Type, body []byte) error {
 	return fields(body, func(num protowire.Number, _, body []byte) error {
 		switch num {
 		case 1:
@@ -54,17 +54,32 @@ func (t *Type) decode(body []byte) error {
 			t.DType = DType(v)
 		case 2:
 			t.Ranked = true
-			return fields(body, func(num protowire.Number, _, body []byte) error {
-				if num != 1 {
-					return nil
-				}
-				d, err := decodeDim(body)
-				t.Dims = append(t.Dims, d)
-				return err
-			})
+			return d.shape(t, body)
 		}
 		return nil
 	})
+}
+
+// shape reads a TensorShapeProto: dim 1. What an earlier one gave stays in front, as protobuf merges messages.
+func (d *decoder) shape(t *Type, body []byte) error {
+	rank := len(t.Dims)
+	_ = fields(body, func(num protowire.Number, _, _ []byte) error {
+		if num == 1 {
+			rank++
+		}
+		return nil
+	})
+	dims := append(d.dims.list(rank)[:0], t.Dims...)
+	err := fields(body, func(num protowire.Number, _, body []byte) error {
+		if num != 1 {
+			return nil
+		}
+		dim, err := decodeDim(body)
+		dims = append(dims, dim)
+		return err
+	})
+	t.Dims = dims
+	return err
 }
 
 // decodeDim reads a TensorShapeProto.Dimension: dim_value 1, dim_param 2; the last one counts.
@@ -76,7 +91,7 @@ func decodeDim(body []byte) (Dim, error) {
 			v, _ := protowire.ConsumeVarint(body)
 			d = Dim{Size: int64(v)}
 		case 2:
-			d = Dim{Size: -1, Name: string(body)}
+			d = Dim{Size: -1, Name: text(body)}
 		}
 		return nil
 	})

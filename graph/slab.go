@@ -1,0 +1,21 @@
+package graph
+
+// slab hands out zero objects from blocks. A model has tens of thousands of nodes, values and lists of them: one allocation
+// each would take longer than reading the file. A block stays in memory as long as one of its objects.
+type slab[T any] struct {
+	free []T
+	size int // of the last block
+}
+
+func (s *slab[T]) new() *T { return &s.list(1)[0] }
+
+// list returns n objects, side by side, whose slice cannot grow into the next one's.
+func (s *slab[T]) list(n int) []T {
+	if n > len(s.free) {
+		s.size = max(n, min(2*s.size, 1024), 16)
+		s.free = make([]T, s.size)
+	}
+	out := s.free[:n:n]
+	s.free = s.free[n:]
+	return out
+}
