@@ -17,9 +17,10 @@ import (
 // Set is the files that make up one run.
 type Set struct {
 	Dir      string
-	Model    string // as TransformerLens names it: gpt2-small
-	Data     string // hand or 2wmh; another folder's name where it is neither
-	Encoding string // unembed, embed, layer
+	Model    string   // as TransformerLens names it: gpt2-small
+	Data     string   // hand or 2wmh; another folder's name where it is neither
+	Encoding string   // unembed, embed, layer
+	Sources  []string // of its memories, as results.Cell.Source has them: curated, file:verbs, random:nouns
 
 	kind  kind
 	files []file // by tau, then by name
@@ -30,7 +31,7 @@ type file struct {
 	path   string
 	tau    float64
 	layer  int    // of a file with a column a word
-	source string // of its memories, as results.Cell.Source has it
+	source string // of its memories
 }
 
 // kind is a form of file.
@@ -125,8 +126,14 @@ func Find(dir string) ([]Set, error) {
 				"MODEL_DATA_fake_inject_layerL_tweakTAU_LIST.csv or MODEL_DATA_pos_inject_tweakFactor_TAU.csv", dir, strings.Join(hookNames(), ", ")),
 			"scripts/paper.sh fetches the files")
 	}
-	for _, s := range sets {
+	for i := range sets {
+		s := &sets[i]
 		slices.SortFunc(s.files, func(a, b file) int { return cmp.Or(cmp.Compare(a.tau, b.tau), cmp.Compare(a.path, b.path)) })
+		for _, f := range s.files {
+			if !slices.Contains(s.Sources, f.source) {
+				s.Sources = append(s.Sources, f.source)
+			}
+		}
 	}
 	return sets, nil
 }
@@ -140,29 +147,35 @@ func hookNames() []string {
 	return out
 }
 
-// curatedSet is tweak_TAU.csv: model and data are in the names of the folders above the hook's, MODEL-DATA/HOOK or, in the
-// authors' repository, DATA/MODEL/HOOK, where "data" stands for hand and "multi_1000" for 2wmh.
+// dataFolders are the folders of the authors' repository that stand for a data file.
+var dataFolders = map[string]string{"data": "hand", "multi_1000": "2wmh"}
+
+// curatedSet is tweak_TAU.csv: model and data are in the names of the folders above the hook's. These are MODEL-DATA/HOOK or, in
+// the authors' repository, DATA/MODEL/HOOK and DATA/OWNER/MODEL/HOOK.
 func curatedSet(dir string, m []string) (Set, file, bool) {
 	encoding, ok := hooks[filepath.Base(dir)]
-	if !ok {
-		return Set{}, file{}, false
+	set := Set{Dir: dir, Encoding: encoding}
+	f := file{tau: number(m[1]), layer: -1, source: "curated"}
+	up := func(n int) string {
+		for dir := filepath.Dir(dir); ; dir, n = filepath.Dir(dir), n-1 {
+			if n == 0 {
+				return filepath.Base(dir)
+			}
+		}
 	}
-	above := filepath.Dir(dir)
-	model, data := filepath.Base(above), ""
 	for name := range dataFiles {
-		if before, ok := strings.CutSuffix(model, "-"+name); ok {
-			model, data = before, name
+		if before, cut := strings.CutSuffix(up(0), "-"+name); cut {
+			set.Model, set.Data = before, name
+			return set, f, ok
 		}
 	}
-	if data == "" {
-		switch data = filepath.Base(filepath.Dir(above)); data {
-		case "data":
-			data = "hand"
-		case "multi_1000":
-			data = "2wmh"
-		}
+	set.Model, set.Data = up(0), up(1)
+	if data, known := dataFolders[up(1)]; known {
+		set.Data = data
+	} else if data, known := dataFolders[up(2)]; known {
+		set.Model, set.Data = up(1)+"/"+up(0), data
 	}
-	return Set{Dir: dir, Model: model, Data: data, Encoding: encoding}, file{tau: number(m[1]), layer: -1, source: "curated"}, true
+	return set, f, ok
 }
 
 // listSet is a file with a column a word. The script has a hook of its own, which is the unembed one.

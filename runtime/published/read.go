@@ -45,9 +45,6 @@ func (s Set) Read() (*results.Run, error) {
 		}
 		m.Layers, m.Taus = append(m.Layers, c.Layer), append(m.Taus, c.Tau)
 		m.Top = max(m.Top, len(c.Top))
-		if !slices.ContainsFunc(m.Memories, func(have results.Source) bool { return have.Name == c.Source }) {
-			m.Memories = append(m.Memories, results.Source{Name: c.Source})
-		}
 	}
 	slices.Sort(m.Layers)
 	slices.Sort(m.Taus)
@@ -61,12 +58,16 @@ func (s Set) manifest() *results.Manifest {
 	if name, ok := dataFiles[s.Data]; ok {
 		data = name
 	}
-	return &results.Manifest{
+	m := &results.Manifest{
 		Version: 1, Tool: "published with arXiv 2309.05605",
 		Model: results.Model{Name: s.Model}, Data: results.File{Name: data},
 		Encoding: s.Encoding, Convention: "tl-folded", Positions: "all", Texts: models.PaperTexts,
 		Shard: results.Shard{Of: 1}, Plan: results.Plan{Used: "points"}, Host: results.Host{Name: "TransformerLens"},
 	}
+	for _, source := range s.Sources {
+		m.Memories = append(m.Memories, results.Source{Name: source})
+	}
+	return m
 }
 
 // sheet is a file being read.

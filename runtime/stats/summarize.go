@@ -58,39 +58,41 @@ func (t *table) series(boot func(int) *bootstrap) Series {
 		}
 		s.Grid = append(s.Grid, line)
 	}
+	half := make([]Effect, len(t.points))
+	for i := range half {
+		half[i] = t.sample(i, first).effect(nil, false)
+	}
 	for _, m := range Measures {
 		s.Peaks = append(s.Peaks, peaks(m, s.Grid)...)
 		if point := choose(m, slices.Concat(s.Grid...)); point >= 0 {
-			s.Best = append(s.Best, Best{
-				Measure: m,
-				Effect:  t.sample(point, whole).effect(boot(len(t.prompts)), true),
-				Held:    t.held(m, boot),
-			})
+			s.Best = append(s.Best, Best{Measure: m, Effect: t.full(point, whole, boot), Held: t.held(choose(m, half), boot)})
 		}
 	}
 	return s
 }
 
-// held chooses a cell on the first half of the prompts and reports it on the second.
-func (t *table) held(m Measure, boot func(int) *bootstrap) *Held {
-	grid := make([]Effect, len(t.points))
-	for i := range grid {
-		grid[i] = t.sample(i, first).effect(nil, false)
-	}
-	point := choose(m, grid)
+// held reports on the second half of the prompts the point that was chosen on the first, -1 for none.
+func (t *table) held(point int, boot func(int) *bootstrap) *Held {
 	if point < 0 {
 		return nil
 	}
-	chosen, other := t.sample(point, first), t.sample(point, second)
-	h := &Held{
-		Layer: chosen.layer, Tau: chosen.tau,
-		Chosen: chosen.effect(boot(first.size(len(t.prompts))), true),
-		Other:  other.effect(boot(second.size(len(t.prompts))), true),
-	}
+	h := &Held{Chosen: t.full(point, first, boot), Other: t.full(point, second, boot)}
+	h.Layer, h.Tau = h.Chosen.Layer, h.Chosen.Tau
 	if h.Other.N == 0 {
 		return nil
 	}
 	return h
+}
+
+// full computes an effect with all its intervals, and once: measures often choose the same point.
+func (t *table) full(point int, h half, boot func(int) *bootstrap) Effect {
+	key := [2]int{point, int(h)}
+	if e, ok := t.done[key]; ok {
+		return e
+	}
+	e := t.sample(point, h).effect(boot(h.size(len(t.prompts))), true)
+	t.done[key] = e
+	return e
 }
 
 // choose gives the position of the best effect, -1 where none has a value. Effects of fewer prompts than the fullest do not

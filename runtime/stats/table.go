@@ -21,7 +21,8 @@ type table struct {
 	taus    []float64
 	points  [][]*results.Cell // [layer position x tau position], in the run's order
 
-	place map[int]int // of a prompt in prompts, by its index
+	place map[int]int       // of a prompt in prompts, by its index
+	done  map[[2]int]Effect // effects with all intervals, by point and half
 }
 
 // newTables splits a run, or the cells of it that are wanted, by source: those of the manifest in its order, then others by
@@ -57,7 +58,7 @@ func newTables(run *results.Run, want func(*results.Cell) bool) ([]*table, error
 }
 
 func newTable(source string, prompts map[int]*results.Prompt, cells []*results.Cell) *table {
-	t := &table{source: source, place: map[int]int{}}
+	t := &table{source: source, place: map[int]int{}, done: map[[2]int]Effect{}}
 	seen := map[int]bool{}
 	layers, taus := map[int]int{}, map[float64]int{}
 	for _, c := range cells {

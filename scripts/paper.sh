@@ -1,0 +1,25 @@
+#!/bin/sh
+# Fetches the files that the authors of "Memory Injections" (arXiv 2309.05605) published: prompts, word lists and
+# results, about 0.8 GB. They are theirs (MIT licence) and not part of this repository.
+#
+#   scripts/paper.sh DIR
+#
+# Afterwards DIR/data holds the prompts and word lists, DIR/experiments the results: name that folder to
+# "report --published", or to the tests in ONNX_INJECT_PUBLISHED.
+set -eu
+
+if [ $# -ne 1 ]; then
+	echo "usage: scripts/paper.sh DIR" >&2
+	exit 2
+fi
+if [ -e "$1" ]; then
+	echo "paper: \"$1\" is there already" >&2
+	exit 1
+fi
+repository=${PAPER_REPOSITORY:-https://github.com/msakarvadia/memory_injections}
+commit=${PAPER_COMMIT:-ce79ef6c98a58d5b67ca1b017758622327b484bd}
+
+git init -q "$1"
+git -C "$1" fetch -q --depth 1 "$repository" "$commit"
+git -C "$1" -c advice.detachedHead=false checkout -q FETCH_HEAD
+echo "paper: \"$1\" holds $repository at $commit"
