@@ -146,4 +146,3 @@ func (s *sheet) cell(f file, layer int, memory, prob, top string) error {
 	})
 	return nil
 }
-
