@@ -59,16 +59,16 @@ func FanOut(m *graph.Model, l *models.Layout, top int) (*models.Inputs, error) {
 	}
 	e := m.Edit()
 	p := newPatch(e, m, l, l.Bodies[0])
-	grown := map[*graph.Value]bool{} // values with more rows than the tokens
+	var joins []*graph.Node
 	for _, layer := range p.body.Layers {
-		p.grow(layer)
-		for _, v := range layer.Join.Node.Outputs() {
-			if v != nil {
-				grown[v] = true
-			}
-		}
+		joins = append(joins, layer.Join.Node)
 	}
-	p.freeBatch(grown)
+	grown := p.behind(joins...)
+	last := p.lastBlock(grown)
+	for i, layer := range p.body.Layers {
+		p.grow(layer, last != nil && i == len(p.body.Layers)-1)
+	}
+	p.freeBatch(grown, last)
 	p.score(top)
 	e.ForgetTypes(m.Graph)
 	e.Prune()
@@ -78,8 +78,8 @@ func FanOut(m *graph.Model, l *models.Layout, top int) (*models.Inputs, error) {
 	return in, nil
 }
 
-// grow appends the cells of one layer to both operands of its join.
-func (p *patch) grow(l *models.Layer) {
+// grow appends the cells of one layer to both operands of its join. last cuts these down to the last position.
+func (p *patch) grow(l *models.Layer, last bool) {
 	name := fmt.Sprintf("fanout.%d", l.Index)
 	dim := func(axis string) string { return fmt.Sprintf("fanout_%d_%s", l.Index, axis) }
 	memory := p.edit.Input(FanOutMemory(l.Index), graph.TensorType(graph.Float32, dim("cells"), 1, p.layout.DModel))
@@ -96,7 +96,11 @@ func (p *patch) grow(l *models.Layer) {
 		if rows == nil {
 			rows = p.node("Expand", name+"/"+what+"_copies", row0(what, now), shape)
 		}
-		p.edit.Redirect(u, p.nodeAttrs("Concat", name+"/"+what, graph.Attrs{"axis": 0}, now, rows))
+		all := p.nodeAttrs("Concat", name+"/"+what, graph.Attrs{"axis": 0}, now, rows)
+		if last {
+			all = p.node("Slice", name+"/"+what+"_last", all, p.ints("fanout_last", -1), p.ints("fanout_end", 1<<31-1), p.ints("fanout_positions", 1))
+		}
+		p.edit.Redirect(u, all)
 	}
 	grow(l.Join, "attn", cells)
 	grow(graph.Use{Node: l.Join.Node, Slot: 1 - l.Join.Slot}, "other", nil)
@@ -106,19 +110,13 @@ func (p *patch) grow(l *models.Layer) {
 	}
 }
 
-// freeBatch makes everything behind the joins work for any number of rows.
-func (p *patch) freeBatch(grown map[*graph.Value]bool) {
-	for _, n := range p.body.Graph.Ordered() {
-		if n.Is("Shape", "Size") || !slices.ContainsFunc(n.Inputs(), func(v *graph.Value) bool { return v != nil && grown[v] }) {
-			continue
-		}
-		for _, v := range n.Outputs() {
-			if v != nil {
-				grown[v] = true
-			}
-		}
+// freeBatch makes everything behind the joins work for any number of rows; last is what computes the last position alone.
+func (p *patch) freeBatch(grown []*graph.Node, last map[*graph.Node]bool) {
+	for _, n := range grown {
 		switch {
-		case n.Is("Reshape") && grown[n.In(0)]:
+		case last[n] && n.Is("Reshape"):
+			p.freeLast(n)
+		case n.Is("Reshape") && slices.Contains(grown, n.In(0).Producer()):
 			p.freeReshape(n)
 		case n.Is("com.microsoft.Attention"):
 			for _, slot := range []int{3, 4} { // mask and past have one row each; unidirectional needs neither
@@ -128,6 +126,70 @@ func (p *patch) freeBatch(grown map[*graph.Value]bool) {
 			}
 		}
 	}
+}
+
+// behind returns the nodes that some nodes feed, and these nodes, in order. What reads a shape is not fed.
+func (p *patch) behind(from ...*graph.Node) []*graph.Node {
+	var out []*graph.Node
+	fed := map[*graph.Node]bool{}
+	for _, n := range p.body.Graph.Ordered() {
+		reads := func(v *graph.Value) bool { return v != nil && fed[v.Producer()] }
+		if slices.Contains(from, n) || !n.Is("Shape", "Size") && slices.ContainsFunc(n.Inputs(), reads) {
+			out, fed[n] = append(out, n), true
+		}
+	}
+	return out
+}
+
+// positionwise are the operations that may stand behind the last join for its positions to be computed one without the others.
+var positionwise = []string{
+	"Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Reciprocal", "Tanh", "Erf", "Sigmoid", "Relu", "Gelu", "Softplus", "IsNaN", "Where",
+	"Cast", "Identity", "Dropout", "ReduceMean", "LayerNormalization", "MatMul", "Gemm", "Reshape",
+	"com.microsoft.FusedMatMul", "com.microsoft.Gelu", "com.microsoft.FastGelu", "com.microsoft.BiasGelu", "com.microsoft.QuickGelu",
+	"com.microsoft.SkipLayerNormalization", "com.microsoft.SkipSimplifiedLayerNormalization",
+}
+
+// lastBlock returns the nodes behind the last join if they can do with the last position alone: nothing but the logits there
+// is wanted, and the MLP of the last layer, which has the most rows, is a tenth of a grid's work. It returns nil where
+// something among them looks at several positions, or has a shape that does not tell which axis they are.
+func (p *patch) lastBlock(grown []*graph.Node) map[*graph.Node]bool {
+	layer := p.body.Layers[len(p.body.Layers)-1]
+	if len(layer.ResidMid) == 0 {
+		return nil
+	}
+	block := map[*graph.Node]bool{}
+	for _, n := range p.behind(layer.Join.Node) {
+		block[n] = true
+	}
+	for n := range block {
+		if !n.Is(positionwise...) {
+			return nil
+		}
+		if n.Is("Reshape") {
+			shape, complete := models.ConstInts(n.In(1))
+			if k := len(shape); !complete || k != 2 && k != 3 || shape[k-1] < 1 {
+				return nil
+			}
+			continue
+		}
+		for slot, v := range n.Inputs() {
+			own := n == layer.Join.Node && (slot == layer.Join.Slot || slot == 1-layer.Join.Slot)
+			if v != nil && !own && !block[v.Producer()] && slices.Contains(grown, v.Producer()) {
+				return nil
+			}
+		}
+	}
+	return block
+}
+
+// freeLast makes the target of a Reshape behind the last join [-1, 1, n] or [-1, n], for any number of rows of one position.
+func (p *patch) freeLast(n *graph.Node) {
+	shape, _ := models.ConstInts(n.In(1))
+	target := []int64{-1, 1, shape[len(shape)-1]}
+	if len(shape) == 2 {
+		target = []int64{-1, shape[1]}
+	}
+	p.edit.Redirect(graph.Use{Node: n, Slot: 1}, p.ints(fmt.Sprintf("fanout_last_%d_%d", len(shape), shape[len(shape)-1]), target...))
 }
 
 // freeReshape replaces the first element of a Reshape's target, the batch, unless it is -1 already.
