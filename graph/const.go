@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -97,28 +98,34 @@ func (c *Const) Load() (*Tensor, error) {
 	return unpackTyped(c.DType, c.Dims, c.field, data)
 }
 
+// ReadAt fills p with bytes of the tensor, starting at byte off of its dense form: from disk only those.
+func (c *Const) ReadAt(p []byte, off int64) (int, error) {
+	if s, ok := c.Span(); ok {
+		n, err := s.ReadAt(p, off)
+		if err != nil {
+			err = fmt.Errorf("read %v: %w", s, err)
+		}
+		return n, err
+	}
+	t, err := c.Load()
+	if err != nil {
+		return 0, err
+	}
+	return bytes.NewReader(t.Data).ReadAt(p, off)
+}
+
 // Rows reads rows [from, from+n) along the first axis as a tensor [n, dims[1:]...], from disk only those bytes.
 func (c *Const) Rows(from, n int64) (*Tensor, error) {
 	if len(c.Dims) == 0 || from < 0 || n < 0 || from > c.Dims[0]-n {
 		return nil, fmt.Errorf("rows %d to %d of shape %v", from, from+n, c.Dims)
 	}
-	dims := append([]int64{n}, c.Dims[1:]...)
 	size, err := ByteSize(c.DType, c.Dims[1:])
 	if err != nil || c.DType.Bits() < 8 {
 		return nil, fmt.Errorf("rows of %v%v cannot be addressed", c.DType, c.Dims)
 	}
-	if _, ok := c.Span(); !ok {
-		t, err := c.Load()
-		if err != nil {
-			return nil, err
-		}
-		return &Tensor{DType: c.DType, Dims: dims, Data: t.Data[from*size : (from+n)*size]}, nil
-	}
-	data := make([]byte, n*size)
-	if _, err := c.span.ReadAt(data, from*size); err != nil {
-		return nil, fmt.Errorf("read %v: %w", *c.span, err)
-	}
-	return &Tensor{DType: c.DType, Dims: dims, Data: data}, nil
+	t := &Tensor{DType: c.DType, Dims: append([]int64{n}, c.Dims[1:]...), Data: make([]byte, n*size)}
+	_, err = c.ReadAt(t.Data, from*size)
+	return t, err
 }
 
 // decodeTensor reads the skeleton of a TensorProto and returns its name too.

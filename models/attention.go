@@ -306,8 +306,12 @@ func (a *analysis) causalMask(score *graph.Value, skip *graph.Node) string {
 		if n == nil || n == skip {
 			continue
 		}
-		if n.Is("Trilu", "LessOrEqual", "GreaterOrEqual", "Less", "Greater") {
+		switch {
+		case n.Is("Trilu", "LessOrEqual", "GreaterOrEqual", "Less", "Greater"):
 			return n.Op
+		case n.Is("Shape", "Size"): // how large something is: all of the model may lie behind it, so it is looked at last
+			todo = slices.Insert(todo, 0, n.In(0))
+			continue
 		}
 		if n.Is("Gather") && a.is(n.In(0)) && n.In(0).Const() != nil && n.In(0).Const().DType.IsFloat() {
 			continue // a learned position bias (T5), not a mask
@@ -344,29 +348,31 @@ func (a *analysis) triangular(k *graph.Const) bool {
 
 // lowerTriangular reports whether a stored tensor is a causal mask: its last two axes are square, everything above the diagonal
 // is one value, and the diagonal and what is right below it another. Further down anything may stand: a local layer of
-// GPT-Neo hides what is long past.
+// GPT-Neo hides what is long past. Each layer may have a mask of a megabyte: the first rows and some of the others tell.
 func lowerTriangular(k *graph.Const) bool {
 	r := len(k.Dims)
-	if r < 2 || k.Dims[r-1] != k.Dims[r-2] || k.Dims[r-1] < 2 || k.Len() > 1<<24 {
+	if r < 2 || k.Dims[r-1] != k.Dims[r-2] || k.Dims[r-1] < 2 || k.Len() > 1<<24 || k.Len() == 0 || k.DType.Bits() < 8 {
 		return false
 	}
-	t, err := k.Load()
-	if err != nil || len(t.Data) == 0 {
-		return false
-	}
-	size := len(t.Data) / int(k.Len())
-	n := int(k.Dims[r-1])
-	cell := func(i, j int) string { return string(t.Data[(i*n+j)*size : (i*n+j+1)*size]) }
-	seen, hidden := cell(0, 0), cell(0, 1)
-	if seen == hidden {
-		return false
-	}
-	for i := range n { // the whole triangle of a mask of thousands is not needed to know it
-		if cell(i, i) != seen || i > 0 && cell(i, i-1) != seen {
+	n, size := int(k.Dims[r-1]), int(k.DType.Bits()/8)
+	row := make([]byte, n*size)
+	cell := func(j int) string { return string(row[j*size : (j+1)*size]) }
+	var seen, hidden string
+	for i := range n {
+		if i >= 16 && i%64 > 0 && i < n-1 {
+			continue
+		}
+		if _, err := k.ReadAt(row, int64(i*n*size)); err != nil {
+			return false
+		}
+		if i == 0 {
+			seen, hidden = cell(0), cell(1)
+		}
+		if seen == hidden || cell(i) != seen || i > 0 && cell(i-1) != seen {
 			return false
 		}
 		for _, j := range []int{i + 1, (i + n) / 2, n - 1} {
-			if j > i && j < n && cell(i, j) != hidden {
+			if j > i && j < n && cell(j) != hidden {
 				return false
 			}
 		}

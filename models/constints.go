@@ -6,7 +6,7 @@ import "github.com/onnx-inject/onnx-inject/graph"
 // that a run decides are [Open]. complete is false when even the number of elements is not certain: then only those behind
 // the last uncertain part are returned.
 func ConstInts(v *graph.Value) (elems []int64, complete bool) {
-	return (&consts{memo: map[*graph.Value]bool{}}).ints(v)
+	return (&consts{}).ints(v)
 }
 
 // Open stands for an element that only a run can tell.

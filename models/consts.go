@@ -8,18 +8,29 @@ import (
 
 // consts answers what is known about values before the model runs.
 type consts struct {
-	memo map[*graph.Value]bool
+	memo []constness // of each value, by its ID
 }
+
+// constness is whether a value is known to be a constant.
+type constness uint8
+
+const (
+	untold constness = iota
+	constant
+	variable
+)
+
+func newConsts(m *graph.Model) *consts { return &consts{make([]constness, m.ValueIDs())} }
 
 // is reports whether v is a constant of the file: an initializer, a Constant node, or anything computed from such alone.
 func (c *consts) is(v *graph.Value) bool {
 	if v == nil {
 		return false
 	}
-	if known, ok := c.memo[v]; ok {
-		return known
+	if known := c.memo[v.ID()]; known != untold {
+		return known == constant
 	}
-	c.memo[v] = false // while it is being found out: the graph has no cycles, so this is never read back
+	c.memo[v.ID()] = variable
 	n := v.Producer()
 	out := v.Initializer() != nil
 	if !out && n != nil && len(n.Branches()) == 0 {
@@ -31,7 +42,9 @@ func (c *consts) is(v *graph.Value) bool {
 			}
 		}
 	}
-	c.memo[v] = out
+	if out {
+		c.memo[v.ID()] = constant
+	}
 	return out
 }
 

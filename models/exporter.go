@@ -39,7 +39,9 @@ func exporterOf(m *graph.Model, l *Layout) string {
 	ops := map[string]bool{}
 	for g := range m.Graphs() {
 		for _, n := range g.Nodes() {
-			ops[n.FullOp()] = true
+			if op := n.FullOp(); !ops[op] { // looking up is cheaper than setting
+				ops[op] = true
+			}
 		}
 	}
 	has := func(want ...string) bool {

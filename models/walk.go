@@ -13,11 +13,12 @@ type analysis struct {
 	g         *graph.Graph
 	cores     []*core
 	triangles map[*graph.Const]bool
-	up        map[*graph.Node][]uint64 // for each node the set of cores it depends on, itself included
+	words     int      // of a set of cores
+	up        []uint64 // for each node, by its ID, the set of cores it depends on, itself included
 }
 
 func newAnalysis(g *graph.Graph) *analysis {
-	return &analysis{consts: &consts{memo: map[*graph.Value]bool{}}, g: g, triangles: map[*graph.Const]bool{}}
+	return &analysis{consts: newConsts(g.Model()), g: g, triangles: map[*graph.Const]bool{}}
 }
 
 // back returns the nodes that accept holds for, reached from v against the data flow through nodes of the given ops only.
@@ -143,27 +144,25 @@ func (a *analysis) fromInputs(v *graph.Value) bool {
 
 // trace computes for every node which cores it depends on.
 func (a *analysis) trace() {
-	words := (len(a.cores) + 63) / 64
-	index := map[*graph.Node]int{}
+	a.words = (len(a.cores) + 63) / 64
+	a.up = make([]uint64, a.words*a.g.Model().NodeIDs())
 	for i, c := range a.cores {
-		index[c.node] = i
+		a.above(c.node)[i/64] |= 1 << (i % 64)
 	}
-	a.up = map[*graph.Node][]uint64{}
 	for _, n := range a.g.Ordered() {
-		set := make([]uint64, words)
+		set := a.above(n)
 		for _, in := range n.Inputs() {
-			if in != nil && in.Producer() != nil {
-				for w, x := range a.up[in.Producer()] {
+			if in != nil && in.Producer() != nil && in.Graph() == a.g {
+				for w, x := range a.above(in.Producer()) {
 					set[w] |= x
 				}
 			}
 		}
-		if i, ok := index[n]; ok {
-			set[i/64] |= 1 << (i % 64)
-		}
-		a.up[n] = set
 	}
 }
+
+// above returns the set of cores that a node depends on, a bit for each.
+func (a *analysis) above(n *graph.Node) []uint64 { return a.up[n.ID()*a.words:][:a.words] }
 
 // depth counts the cores that v depends on.
 func (a *analysis) depth(v *graph.Value) int {
@@ -171,7 +170,7 @@ func (a *analysis) depth(v *graph.Value) int {
 		return 0
 	}
 	d := 0
-	for _, x := range a.up[v.Producer()] {
+	for _, x := range a.above(v.Producer()) {
 		d += bits.OnesCount64(x)
 	}
 	return d
