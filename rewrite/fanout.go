@@ -166,8 +166,7 @@ func (p *patch) lastBlock(grown []*graph.Node) map[*graph.Node]bool {
 			return nil
 		}
 		if n.Is("Reshape") {
-			shape, complete := models.ConstInts(n.In(1))
-			if k := len(shape); !complete || k != 2 && k != 3 || shape[k-1] < 1 {
+			if shape, complete := models.ConstInts(n.In(1)); complete && len(shape) != 2 && len(shape) != 3 {
 				return nil
 			}
 			continue
@@ -182,14 +181,22 @@ func (p *patch) lastBlock(grown []*graph.Node) map[*graph.Node]bool {
 	return block
 }
 
-// freeLast makes the target of a Reshape behind the last join [-1, 1, n] or [-1, n], for any number of rows of one position.
+// freeLast makes the target of a Reshape behind the last join [-1, 1, n] or [-1, n], for any number of rows of one position. These
+// fold batch and positions into one axis for a Gemm and unfold them again; n stays what it is.
 func (p *patch) freeLast(n *graph.Node) {
-	shape, _ := models.ConstInts(n.In(1))
-	target := []int64{-1, 1, shape[len(shape)-1]}
-	if len(shape) == 2 {
-		target = []int64{-1, shape[1]}
+	shape, complete := models.ConstInts(n.In(1))
+	folds := complete && len(shape) == 2 || !complete && feeds(n, "Gemm")
+	lead := p.ints("fanout_unfold", -1, 1)
+	if folds {
+		lead = p.ints("fanout_fold", -1)
 	}
-	p.edit.Redirect(graph.Use{Node: n, Slot: 1}, p.ints(fmt.Sprintf("fanout_last_%d_%d", len(shape), shape[len(shape)-1]), target...))
+	width := p.node("Slice", n.Name()+"/width", p.node("Shape", n.Name()+"/shape", n.In(0)), p.ints("fanout_last", -1), p.ints("fanout_end", 1<<31-1), p.ints("fanout_axis", 0))
+	p.edit.Redirect(graph.Use{Node: n, Slot: 1}, p.nodeAttrs("Concat", n.Name()+"/free", graph.Attrs{"axis": 0}, lead, width))
+}
+
+// feeds reports whether an operation reads the output of a node.
+func feeds(n *graph.Node, op string) bool {
+	return slices.ContainsFunc(n.Out(0).Uses(), func(u graph.Use) bool { return u.Node.Is(op) })
 }
 
 // freeReshape replaces the first element of a Reshape's target, the batch, unless it is -1 already.
