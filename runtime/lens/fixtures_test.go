@@ -85,6 +85,7 @@ func checkFixture(t *testing.T, l *Lens, ref *reference, tolerance float64) {
 		t.Fatal(err)
 	}
 	defer p.session.Close()
+	p.atOnce = 50 * (p.d + 3*int64(len(rows))) // several ranges, the last of them short
 	if l.options.Norm == NormRaw {
 		for layer := range l.Layout.Layers {
 			want := ref.last(models.PortResult.Name(layer), ref.Heads*d)
@@ -205,5 +206,13 @@ func TestOpenRefused(t *testing.T) {
 		t.Error("a folder without a model was opened")
 	} else if !strings.Contains(err.Error(), "open model") {
 		t.Error(err)
+	}
+}
+
+// The scale is the root of the variance plus eps, of the centred stream.
+func TestScale(t *testing.T) {
+	c := &coordinates{eps: 5}
+	if got := c.scale([]float32{7, 9, 11, 13}); math.Abs(got-math.Sqrt(10)) > 1e-12 {
+		t.Errorf("scale %g, want the root of 10", got)
 	}
 }

@@ -69,11 +69,7 @@ func openHeads(ctx context.Context, host runtime.Host, f *models.Folder, layers 
 	if err := h.trim(g, l); err != nil {
 		return nil, err
 	}
-	data, dir, err := graph.Marshal(g)
-	if err != nil {
-		return nil, err
-	}
-	h.session, err = host.Open(ctx, runtime.Model{Path: g.Path(), Bytes: data, Dir: dir}, o)
+	h.session, err = runtime.OpenGraph(ctx, host, g, o)
 	return h, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
@@ -25,6 +26,7 @@ type Lens struct {
 	Layout *models.Layout
 	Layers []int // those that are looked at
 
+	name      string
 	host      runtime.Host
 	options   Options
 	texts     *steer.Model // never loaded: it knows the tokenizer
@@ -42,7 +44,11 @@ func Open(ctx context.Context, host runtime.Host, path string, o Options) (*Lens
 		return nil, err
 	}
 	m.Texts = o.Texts
-	l := &Lens{Layout: m.Layout, Layers: o.Layers, host: host, options: o, texts: m}
+	abs, err := filepath.Abs(path) // "." has a name too
+	if err != nil {
+		return nil, err
+	}
+	l := &Lens{name: filepath.Base(abs), Layout: m.Layout, Layers: o.Layers, host: host, options: o, texts: m}
 	if l.Layers == nil {
 		for i := range m.Layout.Layers {
 			l.Layers = append(l.Layers, i)
@@ -66,6 +72,9 @@ func Open(ctx context.Context, host runtime.Host, path string, o Options) (*Lens
 
 // Close frees the model.
 func (l *Lens) Close() error { return l.heads.session.Close() }
+
+// Name is the last element of the path that the model was opened by.
+func (l *Lens) Name() string { return l.name }
 
 // Query is one prompt to look at.
 type Query struct {

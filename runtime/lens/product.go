@@ -43,11 +43,12 @@ type product struct {
 	asked    int
 	tokens   map[int64][]float32 // columns of tokens that were asked for
 	d, vocab int64
+	atOnce   int64 // numbers of weights and logits that a range of tokens may take
 }
 
 // openProduct makes the session: the top likeliest tokens are kept, and asked tokens of every row looked for.
 func openProduct(ctx context.Context, host runtime.Host, l *models.Layout, bias []float32, top, asked int, o runtime.Options) (*product, error) {
-	p := &product{bias: bias, top: min(top, l.Vocab), asked: asked, tokens: map[int64][]float32{}, d: l.Unembed.In, vocab: l.Unembed.Out}
+	p := &product{bias: bias, top: min(top, l.Vocab), asked: asked, tokens: map[int64][]float32{}, d: l.Unembed.In, vocab: l.Unembed.Out, atOnce: 4 << 20}
 	var err error
 	if p.columns, err = l.Unembed.Columns(); err != nil {
 		return nil, err
@@ -96,12 +97,6 @@ func (p *product) text() string {
 	return b.String()
 }
 
-// tokensAtOnce keeps what a range of tokens takes, weights and logits, near 32 MB.
-func (p *product) tokensAtOnce(rows int) int64 {
-	const numbers = 8 << 20
-	return min(p.vocab, max(256, numbers/(p.d+3*int64(rows))))
-}
-
 // run fills in what comes of the rows.
 func (p *product) run(ctx context.Context, rows []*row) error {
 	x := make([]float32, 0, len(rows)*int(p.d))
@@ -116,7 +111,7 @@ func (p *product) run(ctx context.Context, rows []*row) error {
 		}
 	}
 	n := int64(len(rows))
-	step := p.tokensAtOnce(len(rows))
+	step := min(p.vocab, max(32, p.atOnce/(p.d+3*n))) // the logits, what is above, and its count
 	for from := int64(0); from < p.vocab; from += step {
 		width := min(step, p.vocab-from)
 		feeds, err := p.feeds(rows, graph.NewFloat32(x, n, p.d), from, width)

@@ -1,9 +1,12 @@
 package lens
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 )
@@ -16,6 +19,9 @@ type Pair struct {
 
 // Survey tells for every head how often it names the missing hop, over many pairs of prompts.
 type Survey struct {
+	Model    string      `json:"model"` // its name
+	Norm     Norm        `json:"norm"`
+	BOS      bool        `json:"bos"` // the beginning-of-text token stands before the prompts
 	Pairs    int         `json:"pairs"`
 	Among    int         `json:"among"` // a head names an entity whose token is among its so many likeliest
 	Heads    []Count     `json:"heads"` // by layer, then by head
@@ -40,21 +46,35 @@ type Outcome struct {
 	LogPOneHop, LogPTwoHop float64
 }
 
+// CheckPairs refuses pairs that lack a text.
+func CheckPairs(pairs []Pair) error {
+	if len(pairs) == 0 {
+		return errors.New("no pairs of prompts")
+	}
+	for i, x := range pairs {
+		if x.OneHop == "" || x.TwoHop == "" || strings.TrimLeft(x.Entity, " ") == "" {
+			return graph.Hint(fmt.Errorf("prompt %d: want a one-hop prompt, a two-hop prompt and an entity", i),
+				"they are the columns explicit_sentence, obscure_sentence and explicit_entity")
+		}
+	}
+	return nil
+}
+
 // rowsAtOnce bounds how many heads of how many prompts go through the unembedding together: enough that reading the
 // weights is a small part of the work, few enough that nothing grows with the data.
 const rowsAtOnce = 4096
 
 // Survey looks at every pair. step is called after each batch of pairs with how many are done.
 func (l *Lens) Survey(ctx context.Context, pairs []Pair, among int, step func(done, all int)) (*Survey, error) {
-	if len(pairs) == 0 {
-		return nil, errors.New("no pairs of prompts")
+	if err := CheckPairs(pairs); err != nil {
+		return nil, err
 	}
 	p, err := openProduct(ctx, l.host, l.Layout, l.bias, 0, slots, l.options.Runtime)
 	if err != nil {
 		return nil, err
 	}
 	defer p.session.Close()
-	s := &Survey{Pairs: len(pairs), Among: among}
+	s := &Survey{Model: l.Name(), Norm: l.options.Norm, BOS: l.options.Texts.PromptBOS, Pairs: len(pairs), Among: among}
 	for _, layer := range l.Layers {
 		for h := range l.Layout.Heads {
 			s.Heads = append(s.Heads, Count{Layer: layer, Head: h})
@@ -65,10 +85,6 @@ func (l *Lens) Survey(ctx context.Context, pairs []Pair, among int, step func(do
 		to := min(from+batch, len(pairs))
 		var queries []Query
 		for i, x := range pairs[from:to] {
-			if x.OneHop == "" || x.TwoHop == "" || x.Entity == "" {
-				return nil, graph.Hint(fmt.Errorf("prompt %d: want a one-hop prompt, a two-hop prompt and an entity", from+i),
-					"the columns are explicit_sentence, obscure_sentence and explicit_entity")
-			}
 			e, err := l.Entity(x.Entity)
 			if err != nil {
 				return nil, fmt.Errorf("prompt %d: %w", from+i, err)
@@ -109,4 +125,23 @@ func (s *Survey) add(one, two View) {
 		c.Difference = c.OneHop - c.TwoHop
 	}
 	s.Outcomes = append(s.Outcomes, outcomes)
+}
+
+// Ranked returns the heads, those first that name the entity most often for the one-hop prompt alone.
+func (s *Survey) Ranked() []Count {
+	out := slices.Clone(s.Heads)
+	slices.SortStableFunc(out, func(a, b Count) int {
+		return cmp.Or(cmp.Compare(b.OnlyOneHop, a.OnlyOneHop), cmp.Compare(b.Difference, a.Difference), cmp.Compare(b.LogP, a.LogP))
+	})
+	return out
+}
+
+// shape is the layers of the heads and how many heads each has.
+func (s *Survey) shape() (layers []int, heads int) {
+	for _, c := range s.Heads {
+		if c.Head == 0 {
+			layers = append(layers, c.Layer)
+		}
+	}
+	return layers, len(s.Heads) / len(layers)
 }

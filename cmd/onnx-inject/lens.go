@@ -1,0 +1,136 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/runtime/lens"
+)
+
+func lensVerb() *verb {
+	return &verb{
+		name: "lens", args: "MODEL", usage: "what each attention head writes, as words",
+		doc: `Takes the output of every attention head at the last position of a prompt through the unembedding, and shows the likeliest
+tokens; with --against, those for a second prompt beside them. --layer shows one layer at length. Nothing is written to
+MODEL.
+
+--entity looks for a text, the missing hop: at which rank its first token is under each head, with a space in front or
+without one, whichever is better; a dot marks it where it is among the N tokens of --top. With two prompts the difference of its
+log-probability is shown for every head, the first prompt's minus the second's.
+
+--data goes through a file of prompt pairs instead, with the columns explicit_sentence, obscure_sentence and explicit_entity,
+and counts for every head for how many one-hop and two-hop prompts it names the entity among its N likeliest tokens.
+
+--norm says what lies between a head and the unembedding. final divides by the scale that the final norm has at the last
+position, and so tells what the head adds to the logits; tl is a head in the folded coordinates of TransformerLens with no
+norm in between; raw is the file's own numbers. The paper looked at heads with --norm tl --bos=false.
+A probability is the softmax of one head's logits: how sharply it points, not what the model says.`,
+		example: `onnx-inject lens onnx-inject-demo --prompt "People in Peru speak" --against "People in the land of Machu Picchu speak" --entity Peru`,
+		flags: slices.Concat([]cli.Flag{
+			&cli.StringFlag{Name: "prompt", Usage: "the text whose last position is looked at"},
+			&cli.StringFlag{Name: "against", Usage: "a second `TEXT` beside it"},
+			&cli.StringFlag{Name: "entity", Usage: "look for `TEXT`"},
+			&cli.StringFlag{Name: "layer", Usage: "show layer `L` at length; -1 is the last"},
+			&cli.StringFlag{Name: "data", Usage: "count over the prompt pairs of `FILE`, .csv or .jsonl", TakesFile: true},
+			&cli.IntFlag{Name: "limit", Usage: "take the first `N` pairs of the file; 0 is all"},
+			&cli.IntFlag{Name: "top", Usage: "take the `N` likeliest tokens of a head", Value: 10},
+			oneOf("norm", "`NORM` between head and unembedding", lens.Norms),
+			&cli.BoolFlag{Name: "bos", Usage: "put the beginning-of-text token in front; --bos=false leaves it out", Value: true},
+			&cli.StringFlag{Name: "csv", Usage: "write a table to `FILE`", TakesFile: true},
+			&cli.StringFlag{Name: "html", Usage: "write a page with heat-maps to `FILE`", TakesFile: true},
+			boolFlag("force", "replace the files of --csv and --html"),
+			jsonFlag(),
+		}, hostFlags()),
+		run: runLens,
+	}
+}
+
+func runLens(c *call) error {
+	if err := checkLens(c); err != nil {
+		return err
+	}
+	if c.IsSet("data") {
+		return runSurvey(c)
+	}
+	l, err := openLens(c)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	var entity *lens.Entity
+	if c.IsSet("entity") {
+		if entity, err = l.Entity(c.String("entity")); err != nil {
+			return refused(err)
+		}
+	}
+	r, err := l.Report(c.ctx, c.String("prompt"), c.String("against"), entity, c.Int("top"))
+	if err != nil {
+		return refused(err)
+	}
+	if err := c.writeTables(r.WriteCSV, r.WriteHTML); err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return c.out.json(r)
+	}
+	printLens(c, r)
+	return nil
+}
+
+// checkLens refuses flags that do not go together.
+func checkLens(c *call) error {
+	switch {
+	case c.IsSet("prompt") && c.IsSet("data"):
+		return usagef("--prompt and --data exclude each other: one prompt, or a file of pairs")
+	case !c.IsSet("prompt") && !c.IsSet("data"):
+		return usagef("lens: want --prompt TEXT or --data FILE")
+	case c.IsSet("against") && c.String("against") == "":
+		return usagef("flag --against: the text is empty")
+	case c.IsSet("entity") && c.String("entity") == "":
+		return usagef("flag --entity: the text is empty")
+	case c.Int("top") < 1:
+		return usagef("flag --top: want 1 or more, got %d", c.Int("top"))
+	case c.Int("limit") < 0:
+		return usagef("flag --limit: want 0 or more, got %d", c.Int("limit"))
+	case c.IsSet("limit") && !c.IsSet("data"):
+		return usagef("lens: --limit wants --data FILE beside it")
+	}
+	for _, name := range []string{"against", "entity"} {
+		if c.IsSet(name) && c.IsSet("data") {
+			return usagef("--%s and --data exclude each other: the file has the texts", name)
+		}
+	}
+	return nil
+}
+
+// openLens loads the model as the flags ask for.
+func openLens(c *call) (*lens.Lens, error) {
+	o, err := open(c.args[0])
+	if err != nil {
+		return nil, err
+	}
+	layout, err := o.locate()
+	if err != nil {
+		return nil, err
+	}
+	options := lens.Options{Norm: chosen[lens.Norm](c, "norm"), Texts: models.Texts{PromptBOS: c.Bool("bos")}}
+	if c.IsSet("layer") {
+		layer, err := oneLayer(c.String("layer"), layout)
+		if err != nil {
+			return nil, err
+		}
+		options.Layers = []int{layer}
+	}
+	if _, err := o.folder.Tokenizer(); err != nil { // before seconds go into loading the model
+		return nil, refused(err)
+	}
+	host, ro, err := hostOf(c)
+	if err != nil {
+		return nil, err
+	}
+	options.Runtime = ro
+	l, err := lens.Open(c.ctx, host, c.args[0], options)
+	return l, refused(err)
+}

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/onnx-inject/onnx-inject/runtime/lens"
+)
+
+// compactTokens is how many tokens of a head stand on its line when all layers are shown, unless --top says otherwise.
+const compactTokens = 3
+
+// printLens shows a look at all layers with a line for each head, or at one layer at length.
+func printLens(c *call, r *lens.Report) {
+	p := c.out
+	facts := [][]span{}
+	for i, v := range r.Views {
+		facts = append(facts, []span{text("%s", viewName(i)), text("%s", quote(v.Prompt)), styled(dim, "%s", countTokens(len(v.Tokens)))})
+	}
+	if r.Entity != nil {
+		for _, t := range r.Entity.Tokens {
+			facts = append(facts, []span{text("entity"), styled(green, "%s", quote(t.Token)), styled(dim, "%s", t.Doc())})
+		}
+	}
+	p.table(append(facts, []span{text("norm"), text("%s", r.Norm), styled(dim, "%s", r.Norm.Doc())}))
+	p.line()
+	if len(r.Layers) == 1 {
+		for k := range r.PerRow {
+			printHead(p, r, k)
+		}
+	} else {
+		n := min(compactTokens, r.Top)
+		if c.IsSet("top") {
+			n = r.Top
+		}
+		printHeads(p, r, n)
+	}
+	if r.Entity == nil {
+		return
+	}
+	if r.Difference != nil {
+		p.line(text("log-probability of %s under each head, prompt minus against:", quote(r.Entity.Text)))
+		largest := 0.0
+		for _, d := range r.Difference {
+			largest = max(largest, math.Abs(d))
+		}
+		p.table(grid(r.Layers, r.PerRow, func(k int) span {
+			d := r.Difference[k]
+			style := ""
+			switch {
+			case r.Names(r.Views[0].Heads[k]) && !r.Names(r.Views[1].Heads[k]):
+				style = green
+			case math.Abs(d) < largest/4:
+				style = dim
+			}
+			return styled(style, "%s", lens.Signed(d, largest))
+		}), columns(r.PerRow)...)
+		p.line()
+	}
+	printNamers(p, r)
+}
+
+// viewName is what a prompt is called.
+func viewName(i int) string { return []string{"prompt", "against"}[i] }
+
+func headName(layer, head int) string { return strconv.Itoa(layer) + "." + strconv.Itoa(head) }
+
+// lensToken shows a token; the entity's stands out, with colours and without.
+func lensToken(r *lens.Report, t lens.Token) span {
+	if r.Entity.Has(t.ID) {
+		return styled(green, "%s ●", quote(t.Token))
+	}
+	return text("%s", quote(t.Token))
+}
+
+// printHeads shows n tokens of every head on its line.
+func printHeads(p *printer, r *lens.Report, n int) {
+	head := []span{styled(dim, "head")}
+	right := []int{}
+	for i := range r.Views {
+		if r.Entity != nil {
+			right = append(right, len(head))
+			head = append(head, styled(dim, "rank"))
+		}
+		head = append(head, styled(bold, "%s", viewName(i)))
+		for range min(n, len(r.Views[0].Heads[0].Top)) - 1 {
+			head = append(head, text(""))
+		}
+	}
+	rows := [][]span{head}
+	for k, first := range r.Views[0].Heads {
+		if first.Head == 0 && k > 0 {
+			rows = append(rows, []span{text("")})
+		}
+		row := []span{styled(dim, "%s", headName(first.Layer, first.Head))}
+		for _, v := range r.Views {
+			h := v.Heads[k]
+			if h.Entity != nil {
+				row = append(row, styled(rankStyle(r, h), "%d", h.Entity.Rank))
+			}
+			for _, t := range h.Top[:min(n, len(h.Top))] {
+				row = append(row, lensToken(r, t))
+			}
+		}
+		rows = append(rows, row)
+	}
+	p.table(rows, right...)
+	p.line()
+}
+
+func rankStyle(r *lens.Report, h lens.Head) string {
+	if r.Names(h) {
+		return green
+	}
+	return dim
+}
+
+// printHead shows one head at length.
+func printHead(p *printer, r *lens.Report, k int) {
+	h := r.Views[0].Heads[k]
+	title := []span{styled(bold, "head %s", headName(h.Layer, h.Head))}
+	head, right := []span{styled(dim, "rank")}, []int{0}
+	rows := make([][]span, len(h.Top))
+	for j := range rows {
+		rows[j] = []span{styled(dim, "%d", j)}
+	}
+	for i, v := range r.Views {
+		x := v.Heads[k]
+		title = append(title, styled(dim, "   %s: size %s", viewName(i), fmt.Sprintf("%.3g", x.Size)))
+		if x.Entity != nil {
+			title = append(title, styled(dim, ", "), styled(rankStyle(r, x), "rank %d", x.Entity.Rank))
+		}
+		right = append(right, len(head)+1, len(head)+2)
+		head = append(head, styled(bold, "%s", viewName(i)), styled(dim, "logit"), styled(dim, "p"))
+		for j, t := range x.Top {
+			rows[j] = append(rows[j], lensToken(r, t), text("%s", fmt.Sprintf("%.3f", t.Logit)), text("%s", probability(math.Exp(t.LogP))))
+		}
+	}
+	p.line(title...)
+	p.table(append([][]span{head}, rows...), right...)
+	p.line()
+}
+
+// printNamers lists the heads that have the entity among their top tokens, the best first.
+func printNamers(p *printer, r *lens.Report) {
+	best := func(k int) int {
+		rank := math.MaxInt
+		for _, v := range r.Views {
+			rank = min(rank, v.Heads[k].Entity.Rank)
+		}
+		return rank
+	}
+	var named []int
+	for k := range r.Views[0].Heads {
+		if best(k) < r.Top {
+			named = append(named, k)
+		}
+	}
+	if len(named) == 0 {
+		p.line(text("no head has %s among its %d likeliest tokens", quote(r.Entity.Text), r.Top))
+		return
+	}
+	slices.SortStableFunc(named, func(a, b int) int { return best(a) - best(b) })
+	p.line(text("heads with %s among their %d likeliest tokens:", quote(r.Entity.Text), r.Top))
+	head, right := []span{styled(dim, "   head")}, []int{}
+	for i := range r.Views {
+		right = append(right, len(head))
+		head = append(head, styled(dim, "rank in %s", viewName(i)))
+	}
+	rows := [][]span{head}
+	for _, k := range named {
+		h := r.Views[0].Heads[k]
+		row := []span{text("   %s", headName(h.Layer, h.Head))}
+		for _, v := range r.Views {
+			row = append(row, styled(rankStyle(r, v.Heads[k]), "%d", v.Heads[k].Entity.Rank))
+		}
+		rows = append(rows, row)
+	}
+	p.table(rows, right...)
+}
+
+// grid is a table [layer][head].
+func grid(layers []int, heads int, cell func(k int) span) [][]span {
+	head := []span{styled(dim, "   layer")}
+	for h := range heads {
+		head = append(head, styled(dim, "%s", fmt.Sprintf(".%d", h)))
+	}
+	rows := [][]span{head}
+	for i, layer := range layers {
+		row := []span{text("   %d", layer)}
+		for h := range heads {
+			row = append(row, cell(i*heads+h))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// surveyHeads is how many heads the text of a survey lists.
+const surveyHeads = 20
+
+// printSurvey lists the heads that name the entity for the one-hop prompt alone most often.
+func printSurvey(p *printer, file string, s *lens.Survey) {
+	p.table([][]span{
+		{text("data"), text("%s", file), styled(dim, "%d pairs of prompts", s.Pairs)},
+		{text("norm"), text("%s", s.Norm), styled(dim, "%s", s.Norm.Doc())},
+	})
+	p.line()
+	p.line(text("how often a head has the entity among its %d likeliest tokens:", s.Among))
+	rows := [][]span{{styled(dim, "   head"), styled(dim, "one hop"), styled(dim, "two hops"), styled(dim, "difference"), styled(bold, "one hop alone"),
+		styled(dim, "two hops alone"), styled(dim, "mean log p, one hop minus two")}}
+	silent := 0
+	for _, c := range s.Ranked() {
+		if c.OneHop+c.TwoHop == 0 || len(rows) > surveyHeads {
+			silent++
+			continue
+		}
+		rows = append(rows, []span{text("   %s", headName(c.Layer, c.Head)), text("%d", c.OneHop), text("%d", c.TwoHop), text("%s", fmt.Sprintf("%+d", c.Difference)),
+			styled(green, "%d", c.OnlyOneHop), text("%d", c.OnlyTwoHop), text("%s", fmt.Sprintf("%+.2f", c.LogP))})
+	}
+	p.table(rows, 1, 2, 3, 4, 5, 6)
+	if silent > 0 {
+		p.line(styled(dim, "   and %d heads that name it less often or never; --json, --csv and --html have them all", silent))
+	}
+}

@@ -1,0 +1,231 @@
+package lens
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"math"
+)
+
+// The page is one file that works offline: no script, no font, no picture from anywhere. html/template escapes every text.
+//
+//go:embed page.html
+var pageText string
+
+var page = template.Must(template.New("page").Parse(pageText))
+
+// pageData is what page.html shows.
+type pageData struct {
+	Title  string
+	Facts  []fact
+	Maps   []heatMap
+	Counts []Count
+	Among  int
+	Layers []layerTables
+}
+
+type fact struct{ Name, Value, Note string }
+
+// heatMap is a table [layer][head] of numbers. Colours go from Low over nothing to High.
+type heatMap struct {
+	Title, Note string
+	Heads       []int
+	Rows        []heatRow
+	Low, High   string // what the ends of the scale mean; Low is empty where there is no negative side
+}
+
+type heatRow struct {
+	Layer int
+	Cells []heatCell
+}
+
+// heatCell has a colour: side is "hi" or "lo", strength 0 to 100.
+type heatCell struct {
+	Text, Tip, Side string
+	Strength        int
+}
+
+type layerTables struct {
+	Layer int
+	Heads []headTables
+}
+
+type headTables struct {
+	Name  string
+	Notes []string
+	Names []string // of the prompts
+	Rows  [][]tokenCell
+}
+
+type tokenCell struct {
+	Token, P string
+	Hit      bool
+}
+
+// WriteHTML writes a page with heat-maps of the entity and the top tokens of every head.
+func (r *Report) WriteHTML(w io.Writer) error {
+	d := pageData{Title: "What attention heads write: " + r.Model, Facts: r.facts()}
+	if r.Entity != nil {
+		for i, v := range r.Views {
+			d.Maps = append(d.Maps, r.rankMap(viewNames[i], v))
+		}
+		if r.Difference != nil {
+			d.Maps = append(d.Maps, r.differenceMap())
+		}
+	}
+	for i, layer := range r.Layers {
+		t := layerTables{Layer: layer}
+		for k := i * r.PerRow; k < (i+1)*r.PerRow; k++ {
+			t.Heads = append(t.Heads, r.headTables(k))
+		}
+		d.Layers = append(d.Layers, t)
+	}
+	return page.Execute(w, d)
+}
+
+// viewNames are what the prompts are called, as on the command line.
+var viewNames = []string{"prompt", "against"}
+
+func (r *Report) facts() []fact {
+	bos := "the beginning-of-text token in front"
+	if !r.BOS {
+		bos = "no beginning-of-text token in front"
+	}
+	var out []fact
+	for i, v := range r.Views {
+		out = append(out, fact{viewNames[i], fmt.Sprintf("%q", v.Prompt), fmt.Sprintf("%d tokens, %s", len(v.Tokens), bos)})
+	}
+	out = append(out, fact{"norm", string(r.Norm), r.Norm.Doc()})
+	if r.Entity != nil {
+		for _, t := range r.Entity.Tokens {
+			out = append(out, fact{"entity", fmt.Sprintf("%q", t.Token), t.Doc()})
+		}
+	}
+	return out
+}
+
+// Doc says how the entity has the token.
+func (t EntityToken) Doc() string {
+	form := "without a space in front"
+	if t.Space {
+		form = "with a space in front"
+	}
+	if t.Of > 1 {
+		form = fmt.Sprintf("the first of %d tokens, %s", t.Of, form)
+	}
+	return form
+}
+
+// grid makes a heat-map; cell gives the number at an index of a view's heads, its text and its tip.
+func grid(layers []int, heads int, cell func(k int) (x float64, text, tip string)) []heatRow {
+	largest := 0.0
+	for k := range len(layers) * heads {
+		x, _, _ := cell(k)
+		largest = max(largest, math.Abs(x))
+	}
+	var rows []heatRow
+	for i, layer := range layers {
+		row := heatRow{Layer: layer}
+		for h := range heads {
+			x, text, tip := cell(i*heads + h)
+			c := heatCell{Text: text, Tip: fmt.Sprintf("layer %d, head %d: %s", layer, h, tip), Side: "hi"}
+			if x < 0 {
+				c.Side = "lo"
+			}
+			if largest > 0 {
+				c.Strength = int(math.Round(100 * math.Abs(x) / largest))
+			}
+			row.Cells = append(row.Cells, c)
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func numbers(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+func (r *Report) rankMap(name string, v View) heatMap {
+	return heatMap{
+		Title: "Rank of the entity: " + name,
+		Note:  fmt.Sprintf("0 is the head's likeliest token of all; strong colour: near the top, on a scale of logarithms. %q", v.Prompt),
+		Heads: numbers(r.PerRow), High: "rank 0",
+		Rows: grid(r.Layers, r.PerRow, func(k int) (float64, string, string) {
+			m := v.Heads[k].Entity
+			return 1 / (1 + math.Log1p(float64(m.Rank))), fmt.Sprint(m.Rank), fmt.Sprintf("rank %d, log p %.2f", m.Rank, m.LogP)
+		}),
+	}
+}
+
+func (r *Report) differenceMap() heatMap {
+	largest := 0.0
+	for _, d := range r.Difference {
+		largest = max(largest, math.Abs(d))
+	}
+	return heatMap{
+		Title: "Difference: prompt minus against",
+		Note:  "Log-probability of the entity under each head, in nats. The scale is symmetric.",
+		Heads: numbers(r.PerRow), Low: "likelier in against", High: "likelier in prompt",
+		Rows: grid(r.Layers, r.PerRow, func(k int) (float64, string, string) {
+			a, b := r.Views[0].Heads[k].Entity, r.Views[1].Heads[k].Entity
+			return r.Difference[k], Signed(r.Difference[k], largest),
+				fmt.Sprintf("log p %.2f and %.2f, rank %d and %d", a.LogP, b.LogP, a.Rank, b.Rank)
+		}),
+	}
+}
+
+// headTables puts the top tokens of a head for all prompts side by side.
+func (r *Report) headTables(k int) headTables {
+	first := r.Views[0].Heads[k]
+	t := headTables{Name: fmt.Sprintf("%d.%d", first.Layer, first.Head)}
+	for i, v := range r.Views {
+		h := v.Heads[k]
+		note := fmt.Sprintf("%s: size %.3g", viewNames[i], h.Size)
+		if h.Entity != nil {
+			note += fmt.Sprintf(", entity at rank %d", h.Entity.Rank)
+		}
+		t.Notes = append(t.Notes, note)
+		t.Names = append(t.Names, viewNames[i])
+		for j, tok := range h.Top {
+			if i == 0 {
+				t.Rows = append(t.Rows, nil)
+			}
+			t.Rows[j] = append(t.Rows[j], tokenCell{fmt.Sprintf("%q", tok.Token), fmt.Sprintf("%.3g", math.Exp(tok.LogP)), r.Entity.Has(tok.ID)})
+		}
+	}
+	return t
+}
+
+// WriteHTML writes a page with heat-maps of the counts and a table of the heads, those first that name the entity most
+// often for one-hop prompts alone. data names the file of the prompts.
+func (s *Survey) WriteHTML(w io.Writer, data string) error {
+	d := pageData{Title: "Heads that name the missing hop: " + s.Model, Among: s.Among, Counts: s.Ranked()}
+	d.Facts = []fact{
+		{"data", data, fmt.Sprintf("%d pairs of prompts", s.Pairs)},
+		{"norm", string(s.Norm), s.Norm.Doc()},
+		{"named", fmt.Sprintf("among the %d likeliest tokens of a head", s.Among), "the entity's first token, with or without a space in front"},
+	}
+	layers, heads := s.shape()
+	count := func(c Count) string {
+		return fmt.Sprintf("named for %d one-hop and %d two-hop prompts", c.OneHop, c.TwoHop)
+	}
+	counts := func(title string, n func(Count) int) heatMap {
+		return heatMap{Title: title, Heads: numbers(heads), High: "most often", Rows: grid(layers, heads, func(k int) (float64, string, string) {
+			return float64(n(s.Heads[k])), fmt.Sprint(n(s.Heads[k])), count(s.Heads[k])
+		})}
+	}
+	difference := counts("Difference: one-hop minus two-hop", func(c Count) int { return c.Difference })
+	difference.Low, difference.High, difference.Note = "more two-hop prompts", "more one-hop prompts", "The scale is symmetric."
+	d.Maps = []heatMap{
+		counts("One-hop prompts whose entity the head names", func(c Count) int { return c.OneHop }),
+		counts("Two-hop prompts whose entity the head names", func(c Count) int { return c.TwoHop }),
+		difference,
+	}
+	return page.Execute(w, d)
+}
