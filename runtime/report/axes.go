@@ -1,0 +1,110 @@
+package report
+
+import (
+	"math"
+	"strconv"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+)
+
+// sans is the font of all texts.
+var sans = font.Font{Typeface: "Liberation", Variant: "Sans"}
+
+// newPlot is an empty plot in the style of the report. x and y name the axes.
+func newPlot(title, x, y string) *plot.Plot {
+	p := plot.New()
+	p.BackgroundColor = nil
+	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
+	p.Title.TextStyle.Font, p.Title.Padding = font.From(sans, 11), 6
+	for _, a := range []*plot.Axis{&p.X, &p.Y} {
+		a.Label.TextStyle.Font, a.Tick.Label.Font = font.From(sans, 10), font.From(sans, 9)
+		a.Label.Padding, a.Tick.Length = 4, 4
+	}
+	p.Legend.TextStyle.Font, p.Legend.Top, p.Legend.ThumbnailWidth, p.Legend.Padding = font.From(sans, 9), true, 14, 2
+	return p
+}
+
+// places labels positions 0, 1, 2, …, as many of them as there is room for at least apart from each other.
+func places(labels []string, room, apart vg.Length) plot.ConstantTicks {
+	every := 1
+	if n := len(labels); n > 0 {
+		every = max(1, int(math.Ceil(float64(apart)*float64(n)/float64(room))))
+	}
+	var out plot.ConstantTicks
+	for i, l := range labels {
+		if i%every != 0 {
+			l = ""
+		}
+		out = append(out, plot.Tick{Value: float64(i), Label: l})
+	}
+	return out
+}
+
+// formatted writes the numbers of an axis in one way.
+type formatted struct{ format func(float64) string }
+
+func (f formatted) Ticks(low, high float64) []plot.Tick {
+	ticks := plot.DefaultTicks{}.Ticks(low, high)
+	for i := range ticks {
+		if ticks[i].Label != "" {
+			ticks[i].Label = f.format(ticks[i].Value)
+		}
+	}
+	return ticks
+}
+
+// widen gives an axis room on both sides, and some where all values are one.
+func widen(a *plot.Axis) {
+	if math.IsInf(a.Min, 0) || math.IsInf(a.Max, 0) {
+		a.Min, a.Max = -1, 1
+	}
+	room := (a.Max - a.Min) / 20
+	if room == 0 {
+		room = math.Max(math.Abs(a.Max)/20, 1e-3)
+	}
+	a.Min, a.Max = a.Min-room, a.Max+room
+}
+
+// line is a line from point to point.
+func line(c role, width vg.Length, points ...plotter.XY) *plotter.Line {
+	return &plotter.Line{XYs: points, LineStyle: draw.LineStyle{Color: c.light, Width: width}}
+}
+
+// dashed makes a line dashed.
+func dashed(l *plotter.Line) *plotter.Line {
+	l.Dashes = []vg.Length{3, 2}
+	return l
+}
+
+// dots draws a mark at each point.
+func dots(c role, shape draw.GlyphDrawer, radius vg.Length, points ...plotter.XY) *plotter.Scatter {
+	return &plotter.Scatter{XYs: points, GlyphStyle: draw.GlyphStyle{Color: c.light, Radius: radius, Shape: shape}}
+}
+
+// at is the place of a point on the canvas that a plot was drawn on, and some room around it.
+func at(p *plot.Plot, c draw.Canvas, point plotter.XY, radius vg.Length) vg.Rectangle {
+	data := p.DataCanvas(c)
+	x, y := p.Transforms(&data)
+	center := vg.Point{X: x(point.X), Y: y(point.Y)}
+	return vg.Rectangle{Min: vg.Point{X: center.X - radius, Y: center.Y - radius}, Max: vg.Point{X: center.X + radius, Y: center.Y + radius}}
+}
+
+func layerLabels(layers []int) []string {
+	var out []string
+	for _, l := range layers {
+		out = append(out, strconv.Itoa(l))
+	}
+	return out
+}
+
+func tauLabels(taus []float64) []string {
+	var out []string
+	for _, t := range taus {
+		out = append(out, short(t))
+	}
+	return out
+}

@@ -1,0 +1,135 @@
+package report
+
+import (
+	"bytes"
+	"fmt"
+	"html"
+	"html/template"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// Picture is one drawing of a report as files.
+type Picture struct {
+	Name  string // of its files, without folder and extension: "2-curated-map-log-odds"
+	Title string
+	PNG   []byte // 192 dots per inch, white ground
+	SVG   []byte // white ground; fonts by name
+}
+
+// drawing is a picture that can be drawn on anything.
+type drawing struct {
+	name          string
+	title         string
+	read          []string // sentences below it: how to read it, and its traps
+	width, height vg.Length
+	draw          func(draw.Canvas) []spot
+	table         *numbers // what it shows; nil where another table has it
+}
+
+// spot is a place of a drawing that says something when the pointer rests there.
+type spot struct {
+	vg.Rectangle
+	text string
+}
+
+// numbers is a table of texts.
+type numbers struct {
+	Head []string
+	Rows [][]string
+}
+
+// dpi of the PNGs: sharp on a page and on a dense screen.
+const dpi = 192
+
+// picture draws the files.
+func (d *drawing) picture() (Picture, error) {
+	p := Picture{Name: d.name, Title: strings.ReplaceAll(d.title, "\n", ", ")}
+	img := vgimg.NewWith(vgimg.UseWH(d.width, d.height), vgimg.UseDPI(dpi))
+	d.paint(draw.New(img))
+	var b bytes.Buffer
+	if _, err := (vgimg.PngCanvas{Canvas: img}).WriteTo(&b); err != nil {
+		return p, fmt.Errorf("draw %s: %w", d.name, err)
+	}
+	p.PNG = b.Bytes()
+	svg, _, err := d.vector()
+	p.SVG = []byte(svg)
+	return p, err
+}
+
+// paint draws on white ground, with a margin.
+func (d *drawing) paint(c draw.Canvas) []spot {
+	c.SetColor(paper.light)
+	c.Fill(c.Rectangle.Path())
+	return d.draw(draw.Crop(c, margin, -margin, margin, -margin))
+}
+
+const margin vg.Length = 6
+
+// headline is the title of a plot: a second line is cut to what fits.
+func (d *drawing) headline() string {
+	first, second, two := strings.Cut(d.title, "\n")
+	if !two {
+		return first
+	}
+	return first + "\n" + cut(second, int(d.width/5.6))
+}
+
+// vector draws the SVG as gonum writes it.
+func (d *drawing) vector() (string, []spot, error) {
+	c := vgsvg.New(d.width, d.height)
+	spots := d.paint(draw.New(c))
+	var b strings.Builder
+	if _, err := c.WriteTo(&b); err != nil {
+		return "", nil, fmt.Errorf("draw %s: %w", d.name, err)
+	}
+	return text.ReplaceAllStringFunc(b.String(), fitted), spots, nil
+}
+
+// text is one text of an SVG by gonum.
+var text = regexp.MustCompile(`(?s)<text ([^>]*)font-family:Liberation Sans;([^>]*)font-size:([0-9.]+)px([^>]*)>([^<]*)</text>`)
+
+// fitted gives a text the width that gonum placed it by, that of Liberation Sans, whatever font a viewer has for it. Arial and
+// Helvetica have the same widths.
+func fitted(svg string) string {
+	m := text.FindStringSubmatch(svg)
+	size, err := strconv.ParseFloat(m[3], 64)
+	if err != nil || m[5] == "" {
+		return svg
+	}
+	face := font.DefaultCache.Lookup(sans, font.Length(size))
+	width := face.Width(html.UnescapeString(m[5]))
+	return fmt.Sprintf(`<text textLength="%.1f" lengthAdjust="spacingAndGlyphs" %sfont-family:Liberation Sans,Arial,Helvetica,sans-serif;%sfont-size:%spx%s>%s</text>`,
+		width.Points(), m[1], m[2], m[3], m[4], m[5])
+}
+
+// inline is the SVG for a page: colours by role, spots with titles, nothing that names another place.
+func (d *drawing) inline() (template.HTML, error) {
+	svg, spots, err := d.vector()
+	if err != nil {
+		return "", err
+	}
+	_, body, ok := strings.Cut(svg, "xlink\">\n")
+	body, ok2 := strings.CutSuffix(strings.TrimSpace(body), "</svg>")
+	if !ok || !ok2 {
+		return "", fmt.Errorf("draw %s: the SVG has another form than gonum gives it", d.name)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg width="%gpt" viewBox="0 0 %[1]g %[2]g" role="img" aria-label="%[3]s">`+"\n", d.width.Points(), d.height.Points(),
+		template.HTMLEscapeString(strings.ReplaceAll(d.title, "\n", ", ")))
+	b.WriteString(themed.Replace(body))
+	for _, s := range spots {
+		size := s.Size()
+		fmt.Fprintf(&b, `<rect class="spot" x="%.1f" y="%.1f" width="%.1f" height="%.1f"><title>%s</title></rect>`+"\n",
+			s.Min.X.Points(), (d.height - s.Max.Y).Points(), size.X.Points(), size.Y.Points(), template.HTMLEscapeString(s.text))
+	}
+	b.WriteString("</svg>")
+	return template.HTML(b.String()), nil // gonum escapes the texts it draws, and the titles are escaped above
+}

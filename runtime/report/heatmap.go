@@ -1,0 +1,169 @@
+package report
+
+import (
+	"fmt"
+	"math"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/onnx-inject/onnx-inject/runtime/stats"
+)
+
+// grid is numbers on places 0, 1, 2, …: the taus that were tried need not be equally far apart, their columns are.
+type grid struct {
+	rows [][]float64
+	y    func(int) float64 // nil: the number of the row
+}
+
+func (g grid) Dims() (c, r int)   { return len(g.rows[0]), len(g.rows) }
+func (g grid) Z(c, r int) float64 { return g.rows[r][c] }
+func (g grid) X(c int) float64    { return float64(c) }
+func (g grid) Y(r int) float64 {
+	if g.y != nil {
+		return g.y(r)
+	}
+	return float64(r)
+}
+
+// heatmap draws layer × tau. There must be a layer and a tau.
+func heatmap(s *series, m measure, sc *scale) *drawing {
+	d := &drawing{
+		name: s.file("map-" + m.name), title: m.title + "\n" + s.Label,
+		width:  bounded(120+15*vg.Length(len(s.Taus)), 300, 640),
+		height: bounded(100+16*vg.Length(len(s.Layers)), 190, 560),
+		read:   []string{m.read},
+		table:  &numbers{Head: []string{"layer"}},
+	}
+	values := grid{}
+	for _, t := range s.Taus {
+		d.table.Head = append(d.table.Head, "tau "+short(t))
+	}
+	for l, row := range s.Grid {
+		var numbers []float64
+		texts := []string{fmt.Sprint(s.Layers[l])}
+		for _, e := range row {
+			v := m.of(e)
+			numbers = append(numbers, float64(v))
+			texts = append(texts, ofNumber(m.format)(v))
+		}
+		values.rows, d.table.Rows = append(values.rows, numbers), append(d.table.Rows, texts)
+	}
+	best, marked := s.best(m.best)
+	if marked {
+		d.read = append(d.read, fmt.Sprintf("The frame is at layer %d, tau %s.", best.Effect.Layer, short(best.Effect.Tau)))
+	}
+	if beyond := s.beyond(m, sc.limit); beyond > 0 {
+		d.read = append(d.read, fmt.Sprintf("The scale ends at %s; %s beyond it, in the last colour.", m.format(sc.limit), count(beyond, "cell lies", "cells lie")))
+	}
+	d.draw = func(c draw.Canvas) []spot {
+		const bar = 66 // room of the colour scale
+		p := mapPlot(d.headline(), s, values, sc)
+		left := draw.Crop(c, 0, -bar, 0, 0)
+		p.X.Tick.Marker = places(tauLabels(s.Taus), left.Size().X-50, 16)
+		p.Y.Tick.Marker = places(layerLabels(s.Layers), left.Size().Y-80, 11)
+		if marked {
+			frame(p, s, best.Effect)
+		}
+		p.Draw(left)
+		bottom := p.DataCanvas(left).Min.Y - c.Min.Y
+		colorScale(draw.Crop(c, c.Size().X-bar+8, 0, bottom-5, -34), sc, m.tick)
+		return s.mapSpots(p, left, m)
+	}
+	return d
+}
+
+func mapPlot(title string, s *series, values grid, sc *scale) *plot.Plot {
+	p := newPlot(title, "tau", "layer")
+	h := plotter.NewHeatMap(values, scaleColors{})
+	h.Min, h.Max = -sc.limit, sc.limit
+	h.Underflow, h.Overflow, h.NaN = steps[0].light, steps[len(steps)-1].light, missing.light
+	p.Add(h)
+	p.X.Padding, p.Y.Padding, p.X.Tick.Length, p.Y.Tick.Length = 0, 0, 0, 0
+	p.X.Width, p.Y.Width = 0, 0
+	// A cell whose edge is, by rounding, outside the axis would not be drawn.
+	const edge = 1e-6
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -0.5-edge, float64(len(s.Taus))-0.5+edge, -0.5-edge, float64(len(s.Layers))-0.5+edge
+	return p
+}
+
+// frame marks a cell, visible on any colour.
+func frame(p *plot.Plot, s *series, e stats.Effect) {
+	x, y := s.column(e.Tau), s.row(e.Layer)
+	around := []plotter.XY{{X: x - .46, Y: y - .46}, {X: x + .46, Y: y - .46}, {X: x + .46, Y: y + .46}, {X: x - .46, Y: y + .46}, {X: x - .46, Y: y - .46}}
+	p.Add(line(paper, 3.5, around...), line(ink, 1.75, around...))
+}
+
+// colorScale draws the steps of a scale with their numbers.
+func colorScale(c draw.Canvas, sc *scale, tick func(float64) string) {
+	n := len(steps)
+	value := func(i int) float64 { return sc.limit * float64(2*i-(n-1)) / float64(n-1) }
+	g := grid{}
+	var labels plot.ConstantTicks
+	for i := range n {
+		g.rows = append(g.rows, []float64{value(i)})
+		label := tick(value(i))
+		switch {
+		case i == 0 && sc.low:
+			label = "≤ " + label
+		case i == n-1 && sc.high:
+			label = "≥ " + label
+		}
+		labels = append(labels, plot.Tick{Value: float64(i), Label: label})
+	}
+	p := newPlot("", "", "")
+	h := plotter.NewHeatMap(g, scaleColors{})
+	h.Min, h.Max = -sc.limit, sc.limit
+	p.Add(h)
+	const edge = 1e-6
+	p.Y.Min, p.Y.Max, p.X.Min, p.X.Max = -0.5-edge, float64(n)-0.5+edge, -0.5-edge, 0.5+edge
+	p.HideX()
+	p.Y.Tick.Marker = labels
+	p.Y.Width, p.Y.Padding, p.Y.Tick.Length = 0, 0, 0
+	p.Y.Tick.Label.Font.Size = 8
+	p.Draw(c)
+}
+
+// mapSpots is what the cells of a map say.
+func (s *series) mapSpots(p *plot.Plot, c draw.Canvas, m measure) []spot {
+	data := p.DataCanvas(c)
+	x, y := p.Transforms(&data)
+	var out []spot
+	for l, row := range s.Grid {
+		for k, e := range row {
+			text := fmt.Sprintf("layer %d, tau %s: %s\npaper's mean %s, median %s, log-odds %s\n%d of %d prompts gain",
+				e.Layer, short(e.Tau), ofNumber(m.format)(m.of(e)), ofNumber(percent)(e.Rejected), ofNumber(percent)(e.MedianChange), ofNumber(logOdds)(e.LogOdds), e.Improved, e.N)
+			if e.NonFinite > 0 {
+				text += fmt.Sprintf("\n%s without a number", count(e.NonFinite, "cell", "cells"))
+			}
+			out = append(out, spot{vg.Rectangle{
+				Min: vg.Point{X: x(float64(k) - .5), Y: y(float64(l) - .5)}, Max: vg.Point{X: x(float64(k) + .5), Y: y(float64(l) + .5)},
+			}, text})
+		}
+	}
+	return out
+}
+
+// beyond counts the cells whose colour is the last one though their number is larger.
+func (s *series) beyond(m measure, limit float64) int {
+	n := 0
+	for _, row := range s.Grid {
+		for _, e := range row {
+			if v := m.of(e); v.OK() && math.Abs(float64(v)) > limit {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func bounded(x, low, high vg.Length) vg.Length { return max(low, min(x, high)) }
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

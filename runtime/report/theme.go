@@ -1,0 +1,102 @@
+package report
+
+import (
+	"fmt"
+	"html/template"
+	"image/color"
+	"slices"
+	"strings"
+
+	"gonum.org/v1/plot/palette/brewer"
+)
+
+// role is a colour by what it says. A drawing uses colours of roles only, so that the HTML can exchange them.
+type role struct {
+	name  string // of the CSS variable
+	light color.NRGBA
+	dark  color.NRGBA
+}
+
+// The pairs are told apart by people who see fewer colours: Okabe and Ito's blue and vermilion, lighter on dark ground.
+var (
+	ink     = role{"ink", rgb(0x000000), rgb(0xe8e6e3)}
+	paper   = role{"paper", rgb(0xffffff), rgb(0x16181b)}
+	rule    = role{"rule", rgb(0xd0d0d0), rgb(0x45494f)}
+	first   = role{"first", rgb(0x0072b2), rgb(0x56b4e9)}
+	second  = role{"second", rgb(0xd55e00), rgb(0xff9d5c)}
+	missing = role{"missing", rgb(0xa8a8a8), rgb(0x6b6f76)}
+)
+
+// steps is the diverging scale: blue for less, red for more, no colour for zero. On light ground it is ColorBrewer's RdBu of
+// eleven steps, which is safe for readers who do not see red or green; on dark ground zero is dark and the ends are light.
+var steps = divergingSteps()
+
+var roles = append([]role{ink, paper, rule, first, second, missing}, steps...)
+
+func divergingSteps() []role {
+	p, err := brewer.GetPalette(brewer.TypeDiverging, "RdBu", 11)
+	if err != nil {
+		panic(err) // a name and a size that the library has
+	}
+	light := slices.Clone(p.Colors())
+	slices.Reverse(light)
+	low, zero, high := rgb(0x8ecbff), rgb(0x26292e), rgb(0xffa07f)
+	var out []role
+	for i, c := range light {
+		end, t := low, float64(5-i)/5
+		if i > 5 {
+			end, t = high, float64(i-5)/5
+		}
+		mix := func(from, to uint8) uint8 { return uint8(float64(from) + t*(float64(to)-float64(from)) + 0.5) }
+		out = append(out, role{
+			fmt.Sprintf("step%d", i), color.NRGBAModel.Convert(c).(color.NRGBA),
+			color.NRGBA{mix(zero.R, end.R), mix(zero.G, end.G), mix(zero.B, end.B), 255},
+		})
+	}
+	return out
+}
+
+// scaleColors is the diverging scale as gonum takes it.
+type scaleColors struct{}
+
+func (scaleColors) Colors() []color.Color {
+	var out []color.Color
+	for _, s := range steps {
+		out = append(out, s.light)
+	}
+	return out
+}
+
+func rgb(hex uint32) color.NRGBA {
+	return color.NRGBA{uint8(hex >> 16), uint8(hex >> 8), uint8(hex), 255}
+}
+
+func hex(c color.NRGBA) string { return fmt.Sprintf("#%02X%02X%02X", c.R, c.G, c.B) }
+
+// themed exchanges the colours of an SVG by gonum for the variables of their roles.
+var themed = func() *strings.Replacer {
+	var pairs []string
+	for _, r := range roles {
+		for _, property := range []string{"fill:", "stroke:"} {
+			pairs = append(pairs, property+hex(r.light), property+"var(--"+r.name+")")
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}()
+
+// variables is the CSS that gives the roles their colours. Print has the light ones.
+func variables() template.CSS {
+	var b strings.Builder
+	write := func(of func(role) color.NRGBA) {
+		b.WriteString(":root{")
+		for _, r := range roles {
+			fmt.Fprintf(&b, "--%s:%s;", r.name, hex(of(r)))
+		}
+		b.WriteString("}")
+	}
+	write(func(r role) color.NRGBA { return r.light })
+	b.WriteString("\n@media screen and (prefers-color-scheme: dark){")
+	write(func(r role) color.NRGBA { return r.dark })
+	b.WriteString("}")
+	return template.CSS(b.String())
+}
