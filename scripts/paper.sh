@@ -5,7 +5,7 @@
 #   scripts/paper.sh DIR
 #
 # Afterwards DIR/data holds the prompts and word lists, DIR/experiments the results: name that folder to
-# "report --published", or to the tests in ONNX_INJECT_PUBLISHED.
+# "report --published", or to the tests in ONNX_INJECT_PAPER.
 set -eu
 
 if [ $# -ne 1 ]; then

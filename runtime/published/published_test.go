@@ -18,14 +18,14 @@ import (
 var update = flag.Bool("update", false, "rewrite testdata from the published files")
 
 // The authors' files are not part of this repository: scripts/paper.sh fetches them.
-const variable = "ONNX_INJECT_PUBLISHED"
+const variable = "ONNX_INJECT_PAPER"
 
 // publishedDir is the folder with the authors' files. Without it, the tests of the figures run on testdata alone.
 func publishedDir(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv(variable)
 	if dir == "" {
-		dir = "../../../shared/paper/published"
+		dir = "../../../shared/paper"
 		if _, err := os.Stat(dir); err != nil {
 			t.Skipf("NOT CHECKED against the authors' files: they are not here; fetch them with scripts/paper.sh and name their folder in %s", variable)
 		}
