@@ -14,7 +14,7 @@ import (
 // verb is one command: what it is called, what it takes, and what it does.
 type verb struct {
 	name    string
-	args    string // words that stand for the arguments, "MODEL"; a word in brackets may be left out
+	args    string // words that stand for the arguments, "MODEL"; one in brackets may be left out, one with … repeated
 	usage   string // one line
 	doc     string // paragraphs for -h
 	example string // works when pasted after `onnx-inject demo`
@@ -70,6 +70,7 @@ func (v *verb) wantPart() error {
 // checkArgs compares the arguments with the words that stand for them.
 func (v *verb) checkArgs(args []string) error {
 	words := strings.Fields(v.args)
+	many := strings.Contains(v.args, "…")
 	least := len(slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w[0] == '[' }))
 	var got []string
 	for _, a := range args {
@@ -78,12 +79,12 @@ func (v *verb) checkArgs(args []string) error {
 	switch {
 	case len(args) < least:
 		return hintf(usagef("%s: want %s", v.name, strings.Join(words[len(args):least], " and ")), "for example: %s", v.example)
-	case len(args) > len(words) && len(words) == 0:
+	case many || len(args) <= len(words):
+		return nil
+	case len(words) == 0:
 		return usagef("%s: takes no arguments, got %s", v.name, strings.Join(got, " "))
-	case len(args) > len(words):
-		return hintf(usagef("%s: want only %s, got %s", v.name, v.args, strings.Join(got, " ")), "text with spaces wants quotes around it")
 	}
-	return nil
+	return hintf(usagef("%s: want only %s, got %s", v.name, v.args, strings.Join(got, " ")), "text with spaces wants quotes around it")
 }
 
 func (v *verb) usageText(prefix string) string {

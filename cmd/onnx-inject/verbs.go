@@ -9,6 +9,7 @@ func verbs() []*verb {
 		rewriteVerb(),    // write a patched copy
 		runVerb(),        // one prompt before and after a memory
 		evalVerb(),       // every cell of prompts x layers x taus
+		reportVerb(),     // results as pictures and tables
 		lensVerb(),       // what attention heads write, as words
 		verifyVerb(),     // is the patched copy the original, when tau is 0?
 		encodeVerb(),     // a memory as a file

@@ -70,6 +70,18 @@ func (r *Report) draw(d *drawing) (figure, error) {
 	return figure{SVG: svg, Read: d.read, Table: d.table}, nil
 }
 
+// Notices are what a reader must know before any number: what is missing, what has no number.
+func (r *Report) Notices() []string { return r.page.Notices }
+
+// Names are the names of the summary's series, as the report tells them apart.
+func (r *Report) Names() []string {
+	var out []string
+	for _, s := range r.page.Series {
+		out = append(out, s.Label)
+	}
+	return out
+}
+
 // HTML writes the report as one file that needs nothing else.
 func (r *Report) HTML(w io.Writer) error {
 	if err := templates.Execute(w, r.page); err != nil {

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/runtime/published"
+	pages "github.com/onnx-inject/onnx-inject/runtime/report" // report prints errors here
+	"github.com/onnx-inject/onnx-inject/runtime/results"
+)
+
+func reportVerb() *verb {
+	return &verb{
+		name: "report", args: "[DIR…]", usage: "results as one HTML page, pictures, tables",
+		doc: `Reads folders that eval wrote and makes one HTML page of them that needs nothing else: heat-maps over layers and taus,
+the curated memories against the others, the prompts that gain and lose most, and where all of it comes from.
+Shards of one evaluation are put together; different evaluations stand side by side. A folder may be read while eval writes to it.
+
+--published reads the CSV files that the authors of "Memory Injections" published, and checks the headline of their paper.
+DIR may then be left out.
+
+A page that an earlier report wrote is replaced; any other file is left alone without --force.
+The likeliest tokens are shown as text when the model's tokenizer is found: with --model, or in a folder of the model's name
+beside DIR or in the current folder; what the results say of its bytes must fit.`,
+		example: "onnx-inject report demo-results -o demo-report.html",
+		flags: []cli.Flag{
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the page to `OUT`", Value: "report.html", TakesFile: true},
+			boolFlag("png", "write the pictures as PNG and SVG, too, to the folder OUT-pictures"),
+			&cli.StringFlag{Name: "published", Usage: "show the authors' result files below `DIR`, too", TakesFile: true},
+			&cli.StringFlag{Name: "parquet", Usage: "write the cells to `FILE`, for pandas, polars or DuckDB", TakesFile: true},
+			&cli.StringFlag{Name: "model", Usage: "take the texts of tokens from the tokenizer of `MODEL`", TakesFile: true},
+			boolFlag("force", "replace files that are in the way"),
+			jsonFlag(),
+		},
+		run: runReport,
+	}
+}
+
+func runReport(c *call) error {
+	if len(c.args) == 0 && c.String("published") == "" {
+		return hintf(usagef("report: want a folder of results, or --published DIR"), "onnx-inject eval writes such folders")
+	}
+	for _, name := range []string{"out", "published", "parquet", "model"} {
+		if c.IsSet(name) && c.String(name) == "" {
+			return usagef("flag --%s: the name is empty", name)
+		}
+	}
+	runs, err := readRuns(c)
+	if err != nil {
+		return err
+	}
+	names, err := findTokens(c.String("model"), runs)
+	if err != nil {
+		return err
+	}
+	o := pages.Options{Tool: "onnx-inject " + version(), Token: names.text}
+	claim, found, err := published.Headline(runs)
+	if err != nil {
+		return refused(err)
+	}
+	if found {
+		o.Findings = append(o.Findings, headline(claim))
+	}
+	r, err := pages.New(runs, o)
+	if err != nil {
+		return refused(err)
+	}
+	for _, n := range r.Notices() {
+		c.note("%s", n)
+	}
+	w := &reportFiles{Page: c.String("out"), force: c.Bool("force")}
+	if err := w.write(c, r, runs); err != nil {
+		return unwritten(writeHint(err, 0))
+	}
+	if c.Bool("json") {
+		return c.out.json(reportJSON(w, r, claim))
+	}
+	showReport(c.out, w, r, claim)
+	return nil
+}
+
+// readRuns reads the folders and the published files, in this order.
+func readRuns(c *call) ([]*results.Run, error) {
+	var runs []*results.Run
+	for _, dir := range c.args {
+		r, err := results.Load(dir)
+		if err != nil {
+			return nil, refused(err)
+		}
+		runs = append(runs, r)
+	}
+	runs, err := results.Merge(runs)
+	if err != nil {
+		return nil, refused(err)
+	}
+	if dir := c.String("published"); dir != "" {
+		theirs, err := published.Open(dir)
+		if err != nil {
+			return nil, refused(err)
+		}
+		runs = append(runs, theirs...)
+	}
+	return runs, nil
+}
+
+// reportFiles is what a report writes.
+type reportFiles struct {
+	Page     string   `json:"page"`
+	Pictures []string `json:"pictures"` // PNG and SVG
+	Parquet  string   `json:"parquet,omitempty"`
+
+	force bool
+}
+
+// write writes the page last: when it is there, all is.
+func (w *reportFiles) write(c *call, r *pages.Report, runs []*results.Run) error {
+	w.Pictures = []string{}
+	if st, err := os.Stat(w.Page); err == nil && st.IsDir() {
+		w.Page = filepath.Join(w.Page, "report.html")
+	}
+	force := w.force || isReport(w.Page)
+	page, err := atomicfile.Create(w.Page, force)
+	if err != nil {
+		return err
+	}
+	defer page.Abort()
+	if err := r.HTML(page); err != nil {
+		return &atomicfile.Error{Path: w.Page, Err: err}
+	}
+	if c.Bool("png") {
+		if err := w.writePictures(r, force); err != nil {
+			return err
+		}
+	}
+	if w.Parquet = c.String("parquet"); w.Parquet != "" {
+		if err := results.WriteParquet(w.Parquet, runs, w.force); err != nil {
+			return err
+		}
+	}
+	return page.Commit()
+}
+
+func (w *reportFiles) writePictures(r *pages.Report, force bool) error {
+	pictures, err := r.Pictures()
+	if err != nil {
+		return err
+	}
+	dir := strings.TrimSuffix(w.Page, filepath.Ext(w.Page)) + "-pictures"
+	if err := os.Mkdir(dir, 0o777); err != nil && !os.IsExist(err) {
+		return &atomicfile.Error{Path: dir, Err: err}
+	}
+	for _, p := range pictures {
+		for _, f := range []struct {
+			ext  string
+			data []byte
+		}{{".png", p.PNG}, {".svg", p.SVG}} {
+			path := filepath.Join(dir, p.Name+f.ext)
+			if err := atomicfile.Write(path, f.data, force); err != nil {
+				return err
+			}
+			w.Pictures = append(w.Pictures, path)
+		}
+	}
+	return nil
+}
+
+// isReport tells a page that a report wrote from a file of somebody else's.
+func isReport(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, len(pages.Marker))
+	_, err = io.ReadFull(f, head)
+	return err == nil && bytes.Equal(head, []byte(pages.Marker))
+}

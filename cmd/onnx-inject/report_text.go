@@ -1,0 +1,66 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/onnx-inject/onnx-inject/runtime/published"
+	pages "github.com/onnx-inject/onnx-inject/runtime/report" // report prints errors here
+	"github.com/onnx-inject/onnx-inject/runtime/stats"
+)
+
+// headline is the claim of the paper and what its files give, as the page shows it.
+func headline(c *published.Claim) pages.Finding {
+	e := c.Effect
+	f := pages.Finding{
+		Title: fmt.Sprintf("The paper's headline, up to %s, and its cell in the published files", percent(stats.Number(c.Claimed))),
+		Text:  c.Why,
+		Facts: [][2]string{
+			{"the paper says", percent(stats.Number(c.Claimed))},
+			{"the published file, by the paper's rule", percent(e.Rejected)},
+			{"median", percent(e.MedianChange)},
+			{"prompts that gain", fmt.Sprintf("%d of %d", e.Improved, e.N)},
+			{"ratio of mean probabilities", percent(e.Ratio)},
+			{"mean change of the log-odds", odds(e.LogOdds)},
+		},
+	}
+	for k, v := range c.Without[:min(3, len(c.Without))] {
+		f.Facts = append(f.Facts, [2]string{fmt.Sprintf("mean without the largest %d", k), percent(stats.Number(v))})
+	}
+	return f
+}
+
+// showReport shows the best cells, the headline where it was checked, and what was written.
+func showReport(p *printer, w *reportFiles, r *pages.Report, claim *published.Claim) {
+	named := *r.Summary
+	named.Series = slices.Clone(named.Series)
+	for i, name := range r.Names() {
+		named.Series[i].Source, named.Series[i].Encoding = name, "" // the name has the encoding where it matters
+	}
+	printBest(p, &named)
+	p.line()
+	if claim != nil {
+		e := claim.Effect
+		p.line(styled(bold, "headline"), text("  the paper says %s; its published file gives %s by the paper's rule, median %s, %d of %d prompts gain",
+			percent(stats.Number(claim.Claimed)), percent(e.Rejected), percent(e.MedianChange), e.Improved, e.N))
+		p.line()
+	}
+	p.line(styled(bold, "%s", w.Page), text(": open it in a browser"))
+	if n := len(w.Pictures); n > 0 {
+		p.line(text("%d pictures, PNG and SVG, as %s …", n/2, w.Pictures[0]))
+	}
+	if w.Parquet != "" {
+		p.line(text("%s: the cells", w.Parquet))
+	}
+}
+
+type reportResult struct {
+	*reportFiles
+	Notices  []string         `json:"notices"`
+	Headline *published.Claim `json:"headline,omitempty"`
+	Summary  *stats.Summary   `json:"summary"`
+}
+
+func reportJSON(w *reportFiles, r *pages.Report, claim *published.Claim) reportResult {
+	return reportResult{w, append([]string{}, r.Notices()...), claim, r.Summary}
+}
