@@ -13,15 +13,15 @@ func lensVerb() *verb {
 	return &verb{
 		name: "lens", args: "MODEL", usage: "what each attention head writes, as words",
 		doc: `Takes the output of every attention head at the last position of a prompt through the unembedding, and shows the likeliest
-tokens; with --against, those for a second prompt beside them. --layer shows one layer at length. Nothing is written to
-MODEL.
+tokens; with --against, those for a second prompt beside them. --layer shows one layer at length. MODEL stays as it is.
 
 --entity looks for a text, the missing hop: at which rank its first token is under each head, with a space in front or
-without one, whichever is better; a dot marks it where it is among the N tokens of --top. With two prompts the difference of its
-log-probability is shown for every head, the first prompt's minus the second's.
+without one, whichever is better; a dot marks it where it is among the N tokens of --top. With two prompts the difference
+of its log-probability is shown for every head, the first prompt's minus the second's.
 
---data goes through a file of prompt pairs instead, with the columns explicit_sentence, obscure_sentence and explicit_entity,
-and counts for every head for how many one-hop and two-hop prompts it names the entity among its N likeliest tokens.
+--data goes through a file of prompt pairs instead, with the columns explicit_sentence, obscure_sentence, explicit_entity
+and answer, and counts for every head for how many one-hop and two-hop prompts it names the entity among its N likeliest
+tokens.
 
 --norm says what lies between a head and the unembedding. final divides by the scale that the final norm has at the last
 position, and so tells what the head adds to the logits; tl is a head in the folded coordinates of TransformerLens with no
@@ -96,6 +96,11 @@ func checkLens(c *call) error {
 		return usagef("flag --limit: want 0 or more, got %d", c.Int("limit"))
 	case c.IsSet("limit") && !c.IsSet("data"):
 		return usagef("lens: --limit wants --data FILE beside it")
+	}
+	for _, name := range []string{"csv", "html"} {
+		if c.IsSet(name) && c.String(name) == "" {
+			return usagef("flag --%s: the name is empty", name)
+		}
 	}
 	for _, name := range []string{"against", "entity"} {
 		if c.IsSet(name) && c.IsSet("data") {

@@ -42,10 +42,7 @@ func printLens(c *call, r *lens.Report) {
 	}
 	if r.Difference != nil {
 		p.line(text("log-probability of %s under each head, prompt minus against:", quote(r.Entity.Text)))
-		largest := 0.0
-		for _, d := range r.Difference {
-			largest = max(largest, math.Abs(d))
-		}
+		largest := r.Largest()
 		p.table(grid(r.Layers, r.PerRow, func(k int) span {
 			d := r.Difference[k]
 			style := ""
@@ -203,22 +200,29 @@ const surveyHeads = 20
 
 // printSurvey lists the heads that name the entity for the one-hop prompt alone most often.
 func printSurvey(p *printer, file string, s *lens.Survey) {
-	p.table([][]span{
+	facts := [][]span{
 		{text("data"), text("%s", file), styled(dim, "%d pairs of prompts", s.Pairs)},
 		{text("norm"), text("%s", s.Norm), styled(dim, "%s", s.Norm.Doc())},
-	})
+	}
+	if s.Commonest.Pairs > 1 {
+		facts = append(facts, []span{text("entities"), text("%d first tokens", s.FirstTokens), styled(dim, "the commonest, %s, of %d pairs", quote(s.Commonest.Token), s.Commonest.Pairs)})
+	}
+	p.table(facts)
 	p.line()
 	p.line(text("how often a head has the entity among its %d likeliest tokens:", s.Among))
 	rows := [][]span{{styled(dim, "   head"), styled(dim, "one hop"), styled(dim, "two hops"), styled(dim, "difference"), styled(bold, "one hop alone"),
 		styled(dim, "two hops alone"), styled(dim, "mean log p, one hop minus two")}}
-	silent := 0
+	silent, largest := 0, 0.0
+	for _, c := range s.Heads {
+		largest = max(largest, math.Abs(c.LogP))
+	}
 	for _, c := range s.Ranked() {
 		if c.OneHop+c.TwoHop == 0 || len(rows) > surveyHeads {
 			silent++
 			continue
 		}
 		rows = append(rows, []span{text("   %s", headName(c.Layer, c.Head)), text("%d", c.OneHop), text("%d", c.TwoHop), text("%s", fmt.Sprintf("%+d", c.Difference)),
-			styled(green, "%d", c.OnlyOneHop), text("%d", c.OnlyTwoHop), text("%s", fmt.Sprintf("%+.2f", c.LogP))})
+			styled(green, "%d", c.OnlyOneHop), text("%d", c.OnlyTwoHop), text("%s", lens.Signed(c.LogP, largest))})
 	}
 	p.table(rows, 1, 2, 3, 4, 5, 6)
 	if silent > 0 {

@@ -5,8 +5,12 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
@@ -206,6 +210,51 @@ func TestOpenRefused(t *testing.T) {
 		t.Error("a folder without a model was opened")
 	} else if !strings.Contains(err.Error(), "open model") {
 		t.Error(err)
+	}
+	m, err := graph.Load(filepath.Join(fixtures, "torchscript-op17-mask.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := models.Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newCoordinates(NormFinal, &models.Layout{DModel: 32, Bodies: []*models.Body{{}}}, nil); err == nil || graph.HintOf(err) != "use --norm raw" {
+		t.Errorf("no final norm: %v, hint %q", err, graph.HintOf(err))
+	}
+	e := m.Edit()
+	e.ReplaceOutput(l.Bodies[0].Logits, l.Bodies[0].Norm.Out)
+	e.Prune()
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	hidden := filepath.Join(t.TempDir(), "hidden.onnx")
+	if _, err := graph.Save(m, hidden, graph.Embed, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), host, hidden, Options{Norm: NormRaw}); err == nil || !strings.Contains(err.Error(), "the file ends in hidden states: it has no unembedding") {
+		t.Errorf("a file without an unembedding: %v", err)
+	}
+}
+
+// Some layers alone show what they show among all.
+func TestLayers(t *testing.T) {
+	for _, norm := range Norms {
+		all, some := openDemo(t, Options{Norm: norm}), openDemo(t, Options{Norm: norm, Layers: []int{1, 4}})
+		q := []Query{{Prompt: "People in Peru speak"}}
+		a, err := all.Look(t.Context(), q, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := some.Look(t.Context(), q, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := all.Layout.Heads
+		want := slices.Concat(a[0].Heads[n:2*n], a[0].Heads[4*n:5*n])
+		if diff := cmp.Diff(want, b[0].Heads, cmpopts.EquateApprox(0, 1e-5)); diff != "" {
+			t.Errorf("%s: %s", norm, diff)
+		}
 	}
 }
 

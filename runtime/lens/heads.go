@@ -20,7 +20,7 @@ type heads struct {
 	heads   int
 	d       int
 	stream  bool // the residual stream behind the last layer comes too
-	silence bool // the session has the switch
+	silence bool // the session has the switch, in front of these layers
 }
 
 // switchName is the input that silences the stream in front of every layer.
@@ -97,8 +97,8 @@ func (h *heads) trim(g *graph.Model, l *models.Layout) error {
 	if h.silence {
 		listen := e.Input(switchName, graph.TensorType(graph.Bool, 1))
 		for _, b := range l.Bodies {
-			for _, layer := range b.Layers {
-				silence(e, b.Graph, layer, listen)
+			for _, i := range h.layers {
+				silence(e, b.Graph, b.Layers[i], listen)
 			}
 		}
 	}

@@ -117,13 +117,9 @@ func (t EntityToken) Doc() string {
 	return form
 }
 
-// grid makes a heat-map; cell gives the number at an index of a view's heads, its text and its tip.
-func grid(layers []int, heads int, cell func(k int) (x float64, text, tip string)) []heatRow {
-	largest := 0.0
-	for k := range len(layers) * heads {
-		x, _, _ := cell(k)
-		largest = max(largest, math.Abs(x))
-	}
+// grid makes a heat-map; cell gives the number at an index of a view's heads, its text and its tip. Numbers as far from 0
+// as largest have the full colour.
+func grid(layers []int, heads int, largest float64, cell func(k int) (x float64, text, tip string)) []heatRow {
 	var rows []heatRow
 	for i, layer := range layers {
 		row := heatRow{Layer: layer}
@@ -154,25 +150,22 @@ func numbers(n int) []int {
 func (r *Report) rankMap(name string, v View) heatMap {
 	return heatMap{
 		Title: "Rank of the entity: " + name,
-		Note:  fmt.Sprintf("0 is the head's likeliest token of all; strong colour: near the top, on a scale of logarithms. %q", v.Prompt),
+		Note:  "Of all tokens; 0 is the head's likeliest. The scale is one of logarithms.",
 		Heads: numbers(r.PerRow), High: "rank 0",
-		Rows: grid(r.Layers, r.PerRow, func(k int) (float64, string, string) {
+		Rows: grid(r.Layers, r.PerRow, 1, func(k int) (float64, string, string) {
 			m := v.Heads[k].Entity
-			return 1 / (1 + math.Log1p(float64(m.Rank))), fmt.Sprint(m.Rank), fmt.Sprintf("rank %d, log p %.2f", m.Rank, m.LogP)
+			return 1 - math.Log1p(float64(m.Rank))/math.Log1p(float64(r.Vocab)), fmt.Sprint(m.Rank), fmt.Sprintf("rank %d, log p %.2f", m.Rank, m.LogP)
 		}),
 	}
 }
 
 func (r *Report) differenceMap() heatMap {
-	largest := 0.0
-	for _, d := range r.Difference {
-		largest = max(largest, math.Abs(d))
-	}
+	largest := r.Largest()
 	return heatMap{
 		Title: "Difference: prompt minus against",
-		Note:  "Log-probability of the entity under each head, in nats. The scale is symmetric.",
+		Note:  "Log-probability of the entity under each head, in nats.",
 		Heads: numbers(r.PerRow), Low: "likelier in against", High: "likelier in prompt",
-		Rows: grid(r.Layers, r.PerRow, func(k int) (float64, string, string) {
+		Rows: grid(r.Layers, r.PerRow, largest, func(k int) (float64, string, string) {
 			a, b := r.Views[0].Heads[k].Entity, r.Views[1].Heads[k].Entity
 			return r.Difference[k], Signed(r.Difference[k], largest),
 				fmt.Sprintf("log p %.2f and %.2f, rank %d and %d", a.LogP, b.LogP, a.Rank, b.Rank)
@@ -183,7 +176,7 @@ func (r *Report) differenceMap() heatMap {
 // headTables puts the top tokens of a head for all prompts side by side.
 func (r *Report) headTables(k int) headTables {
 	first := r.Views[0].Heads[k]
-	t := headTables{Name: fmt.Sprintf("%d.%d", first.Layer, first.Head)}
+	t := headTables{Name: fmt.Sprintf("head %d.%d", first.Layer, first.Head)}
 	for i, v := range r.Views {
 		h := v.Heads[k]
 		note := fmt.Sprintf("%s: size %.3g", viewNames[i], h.Size)
@@ -196,7 +189,7 @@ func (r *Report) headTables(k int) headTables {
 			if i == 0 {
 				t.Rows = append(t.Rows, nil)
 			}
-			t.Rows[j] = append(t.Rows[j], tokenCell{fmt.Sprintf("%q", tok.Token), fmt.Sprintf("%.3g", math.Exp(tok.LogP)), r.Entity.Has(tok.ID)})
+			t.Rows[j] = append(t.Rows[j], tokenCell{fmt.Sprintf("%q", tok.Token), probability(math.Exp(tok.LogP)), r.Entity.Has(tok.ID)})
 		}
 	}
 	return t
@@ -211,21 +204,34 @@ func (s *Survey) WriteHTML(w io.Writer, data string) error {
 		{"norm", string(s.Norm), s.Norm.Doc()},
 		{"named", fmt.Sprintf("among the %d likeliest tokens of a head", s.Among), "the entity's first token, with or without a space in front"},
 	}
-	layers, heads := s.shape()
-	count := func(c Count) string {
-		return fmt.Sprintf("named for %d one-hop and %d two-hop prompts", c.OneHop, c.TwoHop)
+	if s.Commonest.Pairs > 1 {
+		d.Facts = append(d.Facts, fact{"entities", fmt.Sprintf("%d different first tokens", s.FirstTokens), fmt.Sprintf("the commonest, %q, of %d pairs", s.Commonest.Token, s.Commonest.Pairs)})
 	}
-	counts := func(title string, n func(Count) int) heatMap {
-		return heatMap{Title: title, Heads: numbers(heads), High: "most often", Rows: grid(layers, heads, func(k int) (float64, string, string) {
-			return float64(n(s.Heads[k])), fmt.Sprint(n(s.Heads[k])), count(s.Heads[k])
+	layers, heads := s.shape()
+	most, widest := 0.0, 0.0 // the first two maps share a scale
+	for _, c := range s.Heads {
+		most, widest = max(most, float64(c.OneHop), float64(c.TwoHop)), max(widest, math.Abs(float64(c.Difference)))
+	}
+	counts := func(title string, largest float64, form string, n func(Count) int) heatMap {
+		return heatMap{Title: title, Heads: numbers(heads), High: "most often", Rows: grid(layers, heads, largest, func(k int) (float64, string, string) {
+			c := s.Heads[k]
+			return float64(n(c)), fmt.Sprintf(form, n(c)), fmt.Sprintf("named for %d one-hop and %d two-hop prompts", c.OneHop, c.TwoHop)
 		})}
 	}
-	difference := counts("Difference: one-hop minus two-hop", func(c Count) int { return c.Difference })
-	difference.Low, difference.High, difference.Note = "more two-hop prompts", "more one-hop prompts", "The scale is symmetric."
+	difference := counts("Difference: one hop minus two hops", widest, "%+d", func(c Count) int { return c.Difference })
+	difference.Low, difference.High = "more two-hop prompts", "more one-hop prompts"
 	d.Maps = []heatMap{
-		counts("One-hop prompts whose entity the head names", func(c Count) int { return c.OneHop }),
-		counts("Two-hop prompts whose entity the head names", func(c Count) int { return c.TwoHop }),
+		counts("One-hop prompts whose entity the head names", most, "%d", func(c Count) int { return c.OneHop }),
+		counts("Two-hop prompts whose entity the head names", most, "%d", func(c Count) int { return c.TwoHop }),
 		difference,
 	}
 	return page.Execute(w, d)
+}
+
+// probability writes p with three digits that count.
+func probability(p float64) string {
+	if p >= 0.001 {
+		return fmt.Sprintf("%.4f", p)
+	}
+	return fmt.Sprintf("%.2e", p)
 }

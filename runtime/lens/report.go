@@ -3,6 +3,7 @@ package lens
 import (
 	"context"
 	"fmt"
+	"math"
 )
 
 // Report is one look at a model: one prompt, or two side by side, with everything that decides the numbers.
@@ -12,6 +13,7 @@ type Report struct {
 	BOS    bool    `json:"bos"` // the beginning-of-text token stands before the prompts
 	Layers []int   `json:"layers"`
 	PerRow int     `json:"heads_per_layer"`
+	Vocab  int     `json:"vocab"`
 	Top    int     `json:"top"`
 	Entity *Entity `json:"entity,omitempty"`
 	Views  []View  `json:"prompts"` // the prompt, and the one it is held against
@@ -32,7 +34,7 @@ func (l *Lens) Report(ctx context.Context, prompt, against string, entity *Entit
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Model: l.Name(), Norm: l.options.Norm, BOS: l.options.Texts.PromptBOS, Layers: l.Layers, PerRow: l.Layout.Heads, Top: top, Entity: entity, Views: views}
+	r := &Report{Model: l.Name(), Norm: l.options.Norm, BOS: l.options.Texts.PromptBOS, Layers: l.Layers, PerRow: l.Layout.Heads, Vocab: l.Layout.Vocab, Top: top, Entity: entity, Views: views}
 	if entity != nil && len(views) == 2 {
 		for k := range views[0].Heads {
 			r.Difference = append(r.Difference, views[0].Heads[k].Entity.LogP-views[1].Heads[k].Entity.LogP)
@@ -43,6 +45,15 @@ func (l *Lens) Report(ctx context.Context, prompt, against string, entity *Entit
 
 // Names reports whether a head of a view has the entity among its top tokens.
 func (r *Report) Names(h Head) bool { return h.Entity != nil && h.Entity.Rank < r.Top }
+
+// Largest is the difference that is farthest from 0, without its sign.
+func (r *Report) Largest() float64 {
+	largest := 0.0
+	for _, d := range r.Difference {
+		largest = max(largest, math.Abs(d))
+	}
+	return largest
+}
 
 // Signed writes a difference with its sign and as many decimals as the largest of its table asks for.
 func Signed(x, largest float64) string {

@@ -26,6 +26,17 @@ type Survey struct {
 	Among    int         `json:"among"` // a head names an entity whose token is among its so many likeliest
 	Heads    []Count     `json:"heads"` // by layer, then by head
 	Outcomes [][]Outcome `json:"-"`     // [pair][head], in the order of Heads
+
+	// An entity counts by its first token, and one that many entities share (" The") says little about any of them.
+	FirstTokens int       `json:"first_tokens"` // how many there are, with a space in front
+	Commonest   Commonest `json:"commonest_first_token"`
+}
+
+// Commonest is the first token that most pairs share.
+type Commonest struct {
+	Token string `json:"token"`
+	ID    int64  `json:"id"`
+	Pairs int    `json:"pairs"`
 }
 
 // Count is one head of a survey.
@@ -80,6 +91,7 @@ func (l *Lens) Survey(ctx context.Context, pairs []Pair, among int, step func(do
 			s.Heads = append(s.Heads, Count{Layer: layer, Head: h})
 		}
 	}
+	seen := map[int64]int{}
 	batch := max(1, rowsAtOnce/(2*len(s.Heads)))
 	for from := 0; from < len(pairs); from += batch {
 		to := min(from+batch, len(pairs))
@@ -88,6 +100,10 @@ func (l *Lens) Survey(ctx context.Context, pairs []Pair, among int, step func(do
 			e, err := l.Entity(x.Entity)
 			if err != nil {
 				return nil, fmt.Errorf("prompt %d: %w", from+i, err)
+			}
+			seen[e.Tokens[0].ID]++
+			if t := e.Tokens[0]; seen[t.ID] > s.Commonest.Pairs {
+				s.Commonest = Commonest{t.Token, t.ID, seen[t.ID]}
 			}
 			queries = append(queries, Query{x.OneHop, e}, Query{x.TwoHop, e})
 		}
@@ -100,6 +116,7 @@ func (l *Lens) Survey(ctx context.Context, pairs []Pair, among int, step func(do
 		}
 		step(to, len(pairs))
 	}
+	s.FirstTokens = len(seen)
 	return s, nil
 }
 
