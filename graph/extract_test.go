@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -176,6 +177,9 @@ func TestExtractFixtures(t *testing.T) {
 			}
 			if got := lower.WeightBytes(); got > m.WeightBytes() {
 				t.Errorf("%d bytes of weights in a part, %d in the whole", got, m.WeightBytes())
+			}
+			if err := errors.Join(Check(lower), Check(upper)); err != nil {
+				t.Error(err)
 			}
 			sums := weightSums(t, m)
 			for _, part := range []*Model{lower, upper} {

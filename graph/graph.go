@@ -49,13 +49,13 @@ type Value struct {
 	Type   Type // what the file declares; zero when it declares nothing
 	name   string
 	graph  *Graph
-	node   *Node // producer; nil for graph inputs and initializers
-	index  int   // output number of the producer
-	input  bool
+	node   *Node  // producer; nil for graph inputs and initializers
+	index  int    // output number of the producer
 	init   *Const // initializer
 	uses   []Use
-	retype bool // Type was changed by an edit
 	id     int
+	input  bool
+	retype bool // Type was changed by an edit
 }
 
 // Use is one place that reads a value: input slot Slot of Node. Reads by nested graphs are uses too.

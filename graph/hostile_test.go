@@ -127,6 +127,7 @@ func TestRefuse(t *testing.T) {
 		{"an initializer and an output", cat(head, sub(7, neg, inX, outY, sub(5, str(8, "y"), num(2, 1), sub(9, f[:4])))), `value "y" is defined twice`},
 		{"an input and an output", cat(head, sub(7, neg, inX, sub(11, str(1, "y"), typeX), outY)), `value "y" is defined twice`},
 		{"two inputs of one name", cat(head, sub(7, inX, neg, inX, outY)), `value "x" is defined twice`},
+		{"an input without a name", cat(head, sub(7, neg, inX, sub(11, typeX), outY)), "an input has no name"},
 		{"an initializer without a name", cat(head, sub(7, neg, inX, outY, sub(5, num(2, 1), sub(9, f[:4])))), "an initializer has no name"},
 		// A14
 		{"cycle of two", cat(head, sub(7, sub(1, str(1, "b"), str(2, "a"), str(4, "Neg")), sub(1, str(1, "a"), str(2, "b"), str(4, "Neg")), sub(12, str(1, "a")))), "depends on itself"},

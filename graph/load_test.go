@@ -23,7 +23,9 @@ func TestLoadFixtures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Log(len(m.Graph.nodes), m.Graph.inputs, len(m.holes), m.Graph.outputs[0].Type)
+			if err := Check(m); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }

@@ -32,20 +32,30 @@ type scopeDecoder struct {
 
 // graph reads a GraphProto: the main graph when owner is nil, else a branch in an attribute of owner.
 func (d *decoder) graph(body []byte, owner *Node, attr string, outer *scope) (*Graph, error) {
-	records, names := 0, 0
+	records, nodes, others := 0, 0, 0
 	_ = fields(body, func(num protowire.Number, _, _ []byte) error {
 		records++
-		if num == 1 || num == 5 || num == 11 {
-			names++
+		switch num {
+		case 1:
+			nodes++
+		case 5, 11:
+			others++
 		}
 		return nil
 	})
+	values := nodes + others // most nodes have one output
 	s := &scopeDecoder{
 		decoder: d,
-		g:       &Graph{model: d.model, owner: owner, attr: attr, records: make([]record, 0, records)},
-		names:   &scope{values: make(map[string]*Value, names), outer: outer},
+		g:       &Graph{model: d.model, owner: owner, attr: attr, records: make([]record, 0, records), nodes: make([]*Node, 0, nodes)},
+		names:   &scope{values: make(map[string]*Value, values), outer: outer},
 		sparse:  map[string]bool{},
 	}
+	d.nodes.reserve(nodes)
+	d.values.reserve(values)
+	d.edges.reserve(3 * nodes)
+	d.uses.reserve(values)
+	d.lists.reserve(nodes)
+	d.attrs.reserve(nodes)
 	if err := fields(body, s.define); err != nil {
 		return nil, err
 	}
@@ -131,22 +141,36 @@ func (s *scopeDecoder) node(body []byte) (*Node, error) {
 	}
 	n.ins, n.outs, n.attrs = s.edges.list(ins), s.edges.list(outs), s.lists.list(attrs)
 	s.g.nodes = append(s.g.nodes, n)
-	i := -1
-	return n, fields(body, func(num protowire.Number, _, name []byte) error {
+	return n, s.results(n)
+}
+
+// results makes the values that a node computes.
+func (s *scopeDecoder) results(n *Node) error {
+	i, some := -1, false
+	err := fields(n.raw, func(num protowire.Number, _, name []byte) error {
 		if num != 2 {
 			return nil
 		}
-		i++
-		if len(name) == 0 {
+		if i++; len(name) == 0 {
 			return nil
 		}
 		v, err := s.value(text(name), func(*Value) bool { return true })
 		if err != nil {
 			return err
 		}
+		some = true
 		n.outs[i], v.node, v.index = v, n, i
 		return nil
 	})
+	switch {
+	case err != nil:
+		return err
+	case !some:
+		return fmt.Errorf("%v has no output", n)
+	case n.Op == "":
+		return fmt.Errorf("%v has no op", n)
+	}
+	return nil
 }
 
 func (s *scopeDecoder) initializer(body []byte) (*Value, error) {
@@ -173,6 +197,9 @@ func (s *scopeDecoder) input(body []byte) (*Value, error) {
 	name, t, err := s.valueInfo(body)
 	if err != nil {
 		return nil, err
+	}
+	if name == "" {
+		return nil, errors.New("an input has no name")
 	}
 	v, err := s.value(name, func(v *Value) bool { return v.input || v.node != nil })
 	if err != nil {

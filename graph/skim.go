@@ -116,7 +116,7 @@ func skim(f *DataFile, ext func(string) (*DataFile, error)) (*skeleton, error) {
 		return nil, errors.New("the file is empty")
 	}
 	s := &skimmer{file: f, ext: ext}
-	data, err := s.message(make([]byte, 0, min(f.Size, 256<<10)), kModel, 0, f.Size, 0)
+	data, err := s.message(make([]byte, 0, min(f.Size, 512<<10)), kModel, 0, f.Size, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -127,10 +127,13 @@ func skim(f *DataFile, ext func(string) (*DataFile, error)) (*skeleton, error) {
 // at returns n bytes at offset off; they stay valid until the next call.
 func (s *skimmer) at(off, n int64) ([]byte, error) {
 	if off < s.bufAt || off+n > s.bufAt+int64(len(s.buf)) {
-		want := max(n, 64<<10)
-		want = min(want, s.file.Size-off)
+		window := int64(64 << 10)
+		if off > s.bufAt+int64(len(s.buf)) {
+			window = 4 << 10 // a payload was skipped: another may follow soon
+		}
+		want := min(max(n, window), s.file.Size-off)
 		if int64(cap(s.buf)) < want {
-			s.buf = make([]byte, want)
+			s.buf = make([]byte, max(want, 64<<10))
 		}
 		s.buf = s.buf[:want]
 		if _, err := s.file.f.ReadAt(s.buf, off); err != nil && !errors.Is(err, io.EOF) {
@@ -264,6 +267,9 @@ func (s *skimmer) message(out []byte, k kind, off, end int64, depth int) ([]byte
 				}
 				continue // set aside until the tensor is whole: external data
 			}
+		}
+		if cap(out)-len(out) < len(rec) {
+			out = slices.Grow(out, len(out)+len(rec)) // append would grow it by little
 		}
 		out = append(out, rec...)
 	}

@@ -9,6 +9,13 @@ type slab[T any] struct {
 
 func (s *slab[T]) new() *T { return &s.list(1)[0] }
 
+// reserve makes room for n objects at once.
+func (s *slab[T]) reserve(n int) {
+	if n > len(s.free) {
+		s.free = make([]T, n)
+	}
+}
+
 // list returns n objects, side by side, whose slice cannot grow into the next one's.
 func (s *slab[T]) list(n int) []T {
 	if n > len(s.free) {

@@ -21,14 +21,7 @@ func ParseIn(dir, text string) (*Model, error) {
 	if p.err != nil {
 		return nil, p.err
 	}
-	m, err := decodeModel(&p.out)
-	if err != nil {
-		return nil, err
-	}
-	if err := Check(m); err != nil {
-		return nil, err
-	}
-	return m, nil
+	return decodeModel(&p.out)
 }
 
 // parser writes the skeleton of a model while it reads the text; resolving names is left to the decoder.

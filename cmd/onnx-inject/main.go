@@ -10,7 +10,12 @@ import (
 	"runtime/debug"
 )
 
-func main() { os.Exit(run(os.Args, os.Stdout, os.Stderr)) }
+func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200) // collect from 8 MB on, not from 4: most graphs fit, and collecting costs a fifth of reading one
+	}
+	os.Exit(run(os.Args, os.Stdout, os.Stderr))
+}
 
 // run is the whole program with its exits in the open.
 func run(args []string, stdout, stderr io.Writer) (code int) {
