@@ -45,6 +45,10 @@ conformance: build ## patch every fixture and compare it in Python's ONNX Runtim
 parity: setup ## compare vectors and log-probabilities with TransformerLens
 	@ONNX_INJECT=$(BIN) scripts/parity/run.sh
 
+.PHONY: browser
+browser: setup ## open reports in headless Chromium, light and dark, and check them
+	@ONNX_INJECT=$(BIN) scripts/browser/run.sh
+
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME
 	@set -e; for pkg in $$($(GO) list ./...); do \

@@ -44,17 +44,28 @@ func places(labels []string, room, apart vg.Length) plot.ConstantTicks {
 	return out
 }
 
-// formatted writes the numbers of an axis in one way.
-type formatted struct{ format func(float64) string }
+// round ticks an axis at multiples of 1, 2 or 5 times a power of ten, zero among them: at most eight times, and fewer times
+// where their labels would have more characters than room.
+type round struct {
+	format func(float64) string
+	room   int // 0: as many as it takes
+}
 
-func (f formatted) Ticks(low, high float64) []plot.Tick {
-	ticks := plot.DefaultTicks{}.Ticks(low, high)
-	for i := range ticks {
-		if ticks[i].Label != "" {
-			ticks[i].Label = f.format(ticks[i].Value)
+// Ticks lists them.
+func (r round) Ticks(low, high float64) []plot.Tick {
+	for most := 8.0; ; most /= 2 {
+		step := roundUp((high - low) / most)
+		var out []plot.Tick
+		characters := 0
+		for i := math.Ceil(low / step); i*step <= high; i++ {
+			label := r.format(i * step)
+			characters += len([]rune(label)) + 2
+			out = append(out, plot.Tick{Value: i * step, Label: label})
+		}
+		if r.room == 0 || characters <= r.room || len(out) <= 2 {
+			return out
 		}
 	}
-	return ticks
 }
 
 // widen gives an axis room on both sides, and some where all values are one.

@@ -91,7 +91,7 @@ func layerCurves(s *series, m curve) (*drawing, error) {
 		p.Y.Max += (p.Y.Max - p.Y.Min) / 5 // for the legend
 		zero(p, false)
 		p.X.Tick.Marker = places(labels, c.Size().X-60, 22)
-		p.Y.Tick.Marker = formatted{m.tick}
+		p.Y.Tick.Marker = round{format: m.tick}
 		p.Legend.Add("best tau of the layer", marker{first, draw.CircleGlyph{}})
 		p.Legend.Add("tau "+short(fixed), marker{second, draw.BoxGlyph{}})
 		p.Draw(c)

@@ -60,7 +60,7 @@ func drawForest(d *drawing, lines []forest, legend []string, unit string, tick f
 		zero(p, true)
 		p.Y.Tick.Marker = places(labels, 1e6, 1)
 		p.Y.Width, p.Y.Tick.Length = 0, 0
-		p.X.Tick.Marker = formatted{tick}
+		p.X.Tick.Marker = round{tick, 50}
 		for k, name := range legend {
 			p.Legend.Add(name, forestMarks[k])
 		}

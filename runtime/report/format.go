@@ -30,6 +30,9 @@ func logOddsTick(f float64) string { return tick(f) }
 
 func tick(f float64) string {
 	s := strconv.FormatFloat(math.Abs(f), 'g', 6, 64)
+	if math.Abs(f) >= 1000 {
+		s = grouped(strconv.FormatFloat(math.Abs(f), 'f', 0, 64))
+	}
 	switch {
 	case s == "0" || math.Abs(f) < 1e-9:
 		return "0"
@@ -41,7 +44,7 @@ func tick(f float64) string {
 
 // signed writes a number with a sign, a real minus, and none for zero.
 func signed(f float64, digits int) string {
-	s := strconv.FormatFloat(math.Abs(f), 'f', digits, 64)
+	s := grouped(strconv.FormatFloat(math.Abs(f), 'f', digits, 64))
 	switch {
 	case math.IsNaN(f) || math.IsInf(f, 0):
 		return none
@@ -66,6 +69,17 @@ func probability(p float64) string {
 
 // short writes a tau.
 func short(f float64) string { return strconv.FormatFloat(f, 'g', 4, 64) }
+
+// grouped parts the digits of a whole number by thousands.
+func grouped(s string) string {
+	if len(s) < 5 || strings.Contains(s, ".") {
+		return s
+	}
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "\u00a0" + s[i:]
+	}
+	return s
+}
 
 // ofNumber makes a format one for numbers that may be absent.
 func ofNumber(format func(float64) string) func(stats.Number) string {

@@ -13,26 +13,18 @@ import (
 )
 
 // grid is numbers on places 0, 1, 2, …: the taus that were tried need not be equally far apart, their columns are.
-type grid struct {
-	rows [][]float64
-	y    func(int) float64 // nil: the number of the row
-}
+type grid struct{ rows [][]float64 }
 
 func (g grid) Dims() (c, r int)   { return len(g.rows[0]), len(g.rows) }
 func (g grid) Z(c, r int) float64 { return g.rows[r][c] }
 func (g grid) X(c int) float64    { return float64(c) }
-func (g grid) Y(r int) float64 {
-	if g.y != nil {
-		return g.y(r)
-	}
-	return float64(r)
-}
+func (g grid) Y(r int) float64    { return float64(r) }
 
 // heatmap draws layer × tau. There must be a layer and a tau.
 func heatmap(s *series, m measure, sc *scale) *drawing {
 	d := &drawing{
 		name: s.file("map-" + m.name), title: m.title + "\n" + s.Label,
-		width:  bounded(120+15*vg.Length(len(s.Taus)), 300, 640),
+		width:  bounded(120+15*vg.Length(len(s.Taus)), 262, 640),
 		height: bounded(100+16*vg.Length(len(s.Layers)), 190, 560),
 		read:   []string{m.read},
 		table:  &numbers{Head: []string{"layer"}},
@@ -46,7 +38,7 @@ func heatmap(s *series, m measure, sc *scale) *drawing {
 		texts := []string{fmt.Sprint(s.Layers[l])}
 		for _, e := range row {
 			v := m.of(e)
-			numbers = append(numbers, float64(v))
+			numbers = append(numbers, sc.position(float64(v)))
 			texts = append(texts, ofNumber(m.format)(v))
 		}
 		values.rows, d.table.Rows = append(values.rows, numbers), append(d.table.Rows, texts)
@@ -55,13 +47,19 @@ func heatmap(s *series, m measure, sc *scale) *drawing {
 	if marked {
 		d.read = append(d.read, fmt.Sprintf("The frame is at layer %d, tau %s.", best.Effect.Layer, short(best.Effect.Tau)))
 	}
+	if sc.first > 0 {
+		d.read = append(d.read, "The steps of the colours grow by a factor: from one to the next, the change is several times as large.")
+	}
 	if beyond := s.beyond(m, sc.limit); beyond > 0 {
 		d.read = append(d.read, fmt.Sprintf("The scale ends at %s; %s beyond it, in the last colour.", m.format(sc.limit), count(beyond, "cell lies", "cells lie")))
 	}
 	d.draw = func(c draw.Canvas) []spot {
 		const bar = 66 // room of the colour scale
-		p := mapPlot(d.headline(), s, values, sc)
-		left := draw.Crop(c, 0, -bar, 0, 0)
+		p := newPlot(d.headline(), "tau", "layer")
+		p.Add(heat(p, values))
+		p.X.Width, p.X.Padding, p.X.Tick.Length = 0, 0, 0
+		p.Y.Width, p.Y.Padding, p.Y.Tick.Length = 0, 0, 0
+		left := draw.Crop(c, 0, -bar-4, 0, 0)
 		p.X.Tick.Marker = places(tauLabels(s.Taus), left.Size().X-50, 16)
 		p.Y.Tick.Marker = places(layerLabels(s.Layers), left.Size().Y-80, 11)
 		if marked {
@@ -69,24 +67,10 @@ func heatmap(s *series, m measure, sc *scale) *drawing {
 		}
 		p.Draw(left)
 		bottom := p.DataCanvas(left).Min.Y - c.Min.Y
-		colorScale(draw.Crop(c, c.Size().X-bar+8, 0, bottom-5, -34), sc, m.tick)
+		colorScale(draw.Crop(c, c.Size().X-bar, 0, bottom-5, -34), sc, m.tick)
 		return s.mapSpots(p, left, m)
 	}
 	return d
-}
-
-func mapPlot(title string, s *series, values grid, sc *scale) *plot.Plot {
-	p := newPlot(title, "tau", "layer")
-	h := plotter.NewHeatMap(values, scaleColors{})
-	h.Min, h.Max = -sc.limit, sc.limit
-	h.Underflow, h.Overflow, h.NaN = steps[0].light, steps[len(steps)-1].light, missing.light
-	p.Add(h)
-	p.X.Padding, p.Y.Padding, p.X.Tick.Length, p.Y.Tick.Length = 0, 0, 0, 0
-	p.X.Width, p.Y.Width = 0, 0
-	// A cell whose edge is, by rounding, outside the axis would not be drawn.
-	const edge = 1e-6
-	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -0.5-edge, float64(len(s.Taus))-0.5+edge, -0.5-edge, float64(len(s.Layers))-0.5+edge
-	return p
 }
 
 // frame marks a cell, visible on any colour.
@@ -98,32 +82,45 @@ func frame(p *plot.Plot, s *series, e stats.Effect) {
 
 // colorScale draws the steps of a scale with their numbers.
 func colorScale(c draw.Canvas, sc *scale, tick func(float64) string) {
-	n := len(steps)
-	value := func(i int) float64 { return sc.limit * float64(2*i-(n-1)) / float64(n-1) }
 	g := grid{}
-	var labels plot.ConstantTicks
-	for i := range n {
-		g.rows = append(g.rows, []float64{value(i)})
-		label := tick(value(i))
-		switch {
-		case i == 0 && sc.low:
-			label = "≤ " + label
-		case i == n-1 && sc.high:
-			label = "≥ " + label
+	labels := make([]string, len(steps))
+	for i := range steps {
+		step := float64(i) - half
+		g.rows = append(g.rows, []float64{step})
+		if v := sc.value(step); v >= -1 || sc.first == 0 { // no probability loses more than all
+			labels[i] = tick(v)
 		}
-		labels = append(labels, plot.Tick{Value: float64(i), Label: label})
+	}
+	if sc.low {
+		labels[0] = "≤ " + labels[0]
+	}
+	if sc.high {
+		labels[len(steps)-1] = "≥ " + labels[len(steps)-1]
 	}
 	p := newPlot("", "", "")
-	h := plotter.NewHeatMap(g, scaleColors{})
-	h.Min, h.Max = -sc.limit, sc.limit
-	p.Add(h)
-	const edge = 1e-6
-	p.Y.Min, p.Y.Max, p.X.Min, p.X.Max = -0.5-edge, float64(n)-0.5+edge, -0.5-edge, 0.5+edge
+	p.Add(heat(p, g))
 	p.HideX()
-	p.Y.Tick.Marker = labels
+	p.Y.Tick.Marker = places(labels, c.Size().Y, 8)
 	p.Y.Width, p.Y.Padding, p.Y.Tick.Length = 0, 0, 0
 	p.Y.Tick.Label.Font.Size = 8
-	p.Draw(c)
+	const bar = 16
+	var longest vg.Length
+	for _, l := range labels {
+		longest = max(longest, p.Y.Tick.Label.Width(l))
+	}
+	p.Draw(draw.Crop(c, 0, min(0, longest+bar-c.Size().X), 0, 0))
+}
+
+// heat is a map of positions on a scale, with axes that end at its edges.
+func heat(p *plot.Plot, g grid) *plotter.HeatMap {
+	h := plotter.NewHeatMap(g, scaleColors{})
+	h.Min, h.Max = -half, half
+	h.Underflow, h.Overflow, h.NaN = steps[0].light, steps[len(steps)-1].light, missing.light
+	// A cell whose edge is, by rounding, outside the axis would not be drawn.
+	const edge = 0.5 + 1e-6
+	columns, rows := g.Dims()
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -edge, float64(columns-1)+edge, -edge, float64(rows-1)+edge
+	return h
 }
 
 // mapSpots is what the cells of a map say.

@@ -37,41 +37,79 @@ var measures = []measure{
 	},
 }
 
-// scale is where the colours of a unit end.
+// scale says which colour a number has. Its steps are equal, unless the largest is so large that the changes that most cells
+// have would all be one colour: then they grow by a factor.
 type scale struct {
-	limit      float64
-	low, high  bool // something lies beyond the end
-	unit       string
-	lowest     float64
-	highest    float64
-	anyNumbers bool
+	limit     float64 // the last step on either side
+	first     float64 // the first one, where they grow; 0 where they are equal
+	low, high bool    // something lies beyond the end
+}
+
+// half is how many steps there are on either side of zero.
+var half = float64(len(steps)-1) / 2
+
+// growing is from which limit on steps grow, and from which first step: losses end at -100 %, gains do not end.
+const growing, firstStep = 2, 0.2
+
+// position gives the place of a number on the scale, in steps from zero.
+func (s *scale) position(v float64) float64 {
+	size := math.Abs(v)
+	switch {
+	case s.first == 0:
+		return v / s.limit * half
+	case size < s.first:
+		return v / s.first
+	}
+	return math.Copysign(1+math.Log(size/s.first)/math.Log(s.limit/s.first)*(half-1), v)
+}
+
+// value gives the number at a step, -half to half.
+func (s *scale) value(step float64) float64 {
+	switch {
+	case s.first == 0 || step == 0:
+		return s.limit * step / half
+	}
+	v := s.first * math.Pow(s.limit/s.first, (math.Abs(step)-1)/(half-1))
+	digits := math.Pow(10, math.Floor(math.Log10(v))-1)
+	return math.Copysign(math.Round(v/digits)*digits, step)
+}
+
+// newScale ends at the 95th percentile of all sizes, rounded up.
+func newScale(values []float64, mayGrow bool) *scale {
+	var sizes []float64
+	for _, v := range values {
+		sizes = append(sizes, math.Abs(v))
+	}
+	slices.Sort(sizes)
+	s := &scale{limit: roundUp(stats.Percentile(sizes, 95))}
+	if mayGrow && s.limit > growing {
+		s.first = firstStep
+	}
+	for _, v := range values {
+		s.low, s.high = s.low || v < -s.limit, s.high || v > s.limit
+	}
+	return s
 }
 
 // scales finds the scale of each unit over all series, so that one colour means one number.
 func scales(series []*series) map[string]*scale {
-	sizes := map[string][]float64{}
-	out := map[string]*scale{}
+	values := map[string][]float64{}
 	for _, m := range measures {
-		if out[m.unit] == nil {
-			out[m.unit] = &scale{unit: m.unit, lowest: math.Inf(1), highest: math.Inf(-1)}
-		}
-		sc := out[m.unit]
 		for _, s := range series {
 			for _, row := range s.Grid {
 				for _, e := range row {
-					if v := float64(m.of(e)); m.of(e).OK() {
-						sizes[m.unit] = append(sizes[m.unit], math.Abs(v))
-						sc.lowest, sc.highest, sc.anyNumbers = math.Min(sc.lowest, v), math.Max(sc.highest, v), true
+					if v := m.of(e); v.OK() {
+						values[m.unit] = append(values[m.unit], float64(v))
 					}
 				}
 			}
 		}
 	}
-	for unit, sc := range out {
-		list := sizes[unit]
-		slices.Sort(list)
-		sc.limit = roundUp(stats.Percentile(list, 95))
-		sc.low, sc.high = sc.lowest < -sc.limit, sc.highest > sc.limit
+	out := map[string]*scale{}
+	for _, m := range measures {
+		if out[m.unit] == nil {
+			out[m.unit] = newScale(values[m.unit], m.unit == "percent")
+		}
 	}
 	return out
 }

@@ -43,7 +43,7 @@ func notices(runs []*results.Run, labels []string, all []*series) []string {
 func (s *series) remarks(b stats.Best) []string {
 	var out []string
 	e := b.Effect
-	if n := len(s.Taus); n > 1 && e.Tau == s.Taus[n-1] {
+	if n := len(s.Taus); n > 1 && e.Tau == s.Taus[n-1] && e.Value(b.Measure) > 0.01 {
 		out = append(out, "the largest tau that was tried: a larger one may do more")
 	}
 	if e.Value(b.Measure) > 0 && e.MedianChange.OK() && e.MedianChange < 0 {

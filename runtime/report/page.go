@@ -43,6 +43,7 @@ type page struct {
 // figure is a drawing on the page.
 type figure struct {
 	SVG   template.HTML
+	Width float64 // points
 	Read  []string
 	Table *numbers
 }
@@ -54,7 +55,7 @@ type section struct {
 	Winners []winner
 	Maps    []figure
 	Curves  []figure
-	Cells   []details
+	Details []details
 }
 
 // details is one cell of a series, prompt by prompt.
@@ -163,8 +164,8 @@ func newSection(s *series, scales map[string]*scale, o Options, draw func(*drawi
 	for _, b := range s.Best {
 		where := cell{b.Effect.Layer, b.Effect.Tau}
 		name := measureName(b.Measure)
-		if i := slices.IndexFunc(sec.Cells, func(d details) bool { return d.Where == where.String() }); i >= 0 {
-			sec.Cells[i].Measures = append(sec.Cells[i].Measures, name)
+		if i := slices.IndexFunc(sec.Details, func(d details) bool { return d.Where == where.String() }); i >= 0 {
+			sec.Details[i].Measures = append(sec.Details[i].Measures, name)
 			continue
 		}
 		effects, err := stats.Changes(s.at(where.layer, where.tau))
@@ -179,7 +180,7 @@ func newSection(s *series, scales map[string]*scale, o Options, draw func(*drawi
 			return sec, err
 		}
 		d.Best, d.Worst = extremes(s, effects, o.Token)
-		sec.Cells = append(sec.Cells, d)
+		sec.Details = append(sec.Details, d)
 	}
 	return sec, nil
 }

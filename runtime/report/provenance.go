@@ -27,6 +27,9 @@ func newProvenance(label string, r *results.Run) provenance {
 	add("prompts", "%d of %d", len(r.Prompts), m.Prompts)
 	add("layers", "%s", strings.Join(layerLabels(m.Layers), " "))
 	add("taus", "%s", strings.Join(tauLabels(m.Taus), " "))
+	if m.First > 0 {
+		add("memories of a file", "the first %d", m.First)
+	}
 	for _, s := range m.Memories {
 		text := s.Name
 		if s.File != nil {

@@ -67,7 +67,7 @@ func (r *Report) draw(d *drawing) (figure, error) {
 		return figure{}, err
 	}
 	r.drawings = append(r.drawings, d)
-	return figure{SVG: svg, Read: d.read, Table: d.table}, nil
+	return figure{SVG: svg, Width: d.width.Points(), Read: d.read, Table: d.table}, nil
 }
 
 // Notices are what a reader must know before any number: what is missing, what has no number.

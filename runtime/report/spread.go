@@ -62,7 +62,7 @@ func histogram(s *series, where cell, effects []stats.PromptEffect) *drawing {
 		p.Add(upright(mean), dashed(upright(median)))
 		p.Legend.Add("mean", upright(mean))
 		p.Legend.Add("median", dashed(upright(median)))
-		p.X.Tick.Marker, p.X.Padding, p.Y.Padding = formatted{logOddsTick}, 0, 0
+		p.X.Tick.Marker, p.Y.Tick.Marker, p.X.Padding, p.Y.Padding = round{logOddsTick, 50}, round{format: short}, 0, 0
 		p.Draw(c)
 		var out []spot
 		data := p.DataCanvas(c)

@@ -1,0 +1,102 @@
+// check.mjs DIR FILE.html…: opens pages in Chromium, light, dark, narrow and printed, and checks that
+//   - nothing is written to the console, and nothing but the file itself is asked for
+//   - the page is not wider than the window
+//   - texts in pictures lie inside their picture, do not touch each other, and are large enough to read
+//   - texts stand out from their ground (contrast 4.5 : 1)
+//   - cells and points of pictures have titles
+// Screenshots go to DIR.
+import { createRequire } from "node:module";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+
+const [dir, ...files] = process.argv.slice(2);
+const { chromium } = createRequire(path.resolve(dir) + "/")("playwright-core");
+
+const looks = [
+  { name: "light", colorScheme: "light", viewport: { width: 1280, height: 900 } },
+  { name: "dark", colorScheme: "dark", viewport: { width: 1280, height: 900 } },
+  { name: "narrow", colorScheme: "light", viewport: { width: 390, height: 844 } },
+  { name: "print", colorScheme: "dark", media: "print", viewport: { width: 1000, height: 900 } },
+];
+
+// inPage runs in the browser and returns complaints.
+function inPage(look) {
+  const out = [];
+  for (const d of document.querySelectorAll("details")) d.open = true;
+  const wide = document.scrollingElement.scrollWidth;
+  if (wide > innerWidth + 1) out.push(`the page is ${wide} pixels wide in a window of ${innerWidth}`);
+
+  const overlap = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
+  const pictures = document.querySelectorAll("figure svg");
+  if (pictures.length === 0) out.push("there is no picture");
+  for (const svg of pictures) {
+    const name = svg.getAttribute("aria-label");
+    const frame = svg.getBoundingClientRect();
+    // The box of a text has room above and below its letters; only the letters must not touch.
+    const boxes = [...svg.querySelectorAll("text")].map((t) => {
+      const r = t.getBoundingClientRect();
+      const upright = r.width < r.height && t.textContent.length > 2;
+      const [dx, dy] = upright ? [r.width * 0.2, 0] : [0, r.height * 0.2];
+      return { text: t.textContent, left: r.left + dx, right: r.right - dx, top: r.top + dy, bottom: r.bottom - dy, size: upright ? r.width : r.height };
+    }).filter((b) => b.text.trim() !== "");
+    if (boxes.length === 0) out.push(`${name}: no text`);
+    boxes.forEach((a, i) => {
+      if (a.left < frame.left - 1 || a.right > frame.right + 1 || a.top < frame.top - 1 || a.bottom > frame.bottom + 1) out.push(`${name}: ${a.text} is outside`);
+      if (look !== "narrow" && a.size < 9) out.push(`${name}: ${a.text} is ${a.size} pixels high`);
+      for (const b of boxes.slice(i + 1)) if (overlap(a, b)) out.push(`${name}: ${a.text} lies over ${b.text}`);
+    });
+    const spots = svg.querySelectorAll("rect.spot > title");
+    if (spots.length === 0 || [...spots].some((t) => t.textContent === "")) out.push(`${name}: marks without a title`);
+  }
+
+  // Colours are drawn on a canvas, which knows every way to write one.
+  const pixel = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const luminance = (css) => {
+    pixel.fillStyle = css;
+    pixel.fillRect(0, 0, 1, 1);
+    return [...pixel.getImageData(0, 0, 1, 1).data.slice(0, 3)].map((v) => ((v /= 255) <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+      .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  };
+  const paper = getComputedStyle(document.body).backgroundColor;
+  const ground = luminance(paper);
+  if ((look === "dark") !== ground < 0.2) out.push(`the ground is ${paper}`);
+  const seen = new Set();
+  for (const e of document.querySelectorAll("body *")) {
+    if (![...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim() !== "") || e.localName === "title") continue;
+    const style = getComputedStyle(e);
+    const ink = e.localName === "text" ? style.fill : style.color;
+    if (seen.has(ink)) continue;
+    seen.add(ink);
+    const [a, b] = [luminance(ink), ground].sort((x, y) => y - x);
+    const contrast = (a + 0.05) / (b + 0.05);
+    if (contrast < 4.5) out.push(`${e.localName} "${e.textContent.slice(0, 30)}": contrast ${contrast.toFixed(2)}`);
+  }
+  return { out, pictures: pictures.length, spots: document.querySelectorAll("rect.spot").length };
+}
+
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM });
+let failed = 0;
+for (const file of files) {
+  const url = pathToFileURL(path.resolve(file)).href;
+  for (const look of looks) {
+    const page = await browser.newPage({ colorScheme: look.colorScheme, viewport: look.viewport });
+    const complaints = [];
+    page.on("console", (m) => complaints.push(`console ${m.type()}: ${m.text()}`));
+    page.on("pageerror", (e) => complaints.push(`error: ${e}`));
+    page.on("request", (r) => { if (r.url() !== url && !r.url().startsWith("data:")) complaints.push(`request: ${r.url()}`); });
+    if (look.media) await page.emulateMedia({ media: look.media, colorScheme: look.colorScheme });
+    await page.goto(url, { waitUntil: "load" });
+    const shot = path.join(dir, `${path.basename(file, ".html")}-${look.name}.png`);
+    const height = Math.min(await page.evaluate(() => document.scrollingElement.scrollHeight), 12000);
+    await page.screenshot({ path: shot, fullPage: true, clip: { x: 0, y: 0, width: look.viewport.width, height } });
+    const { out, pictures, spots } = await page.evaluate(inPage, look.name);
+    complaints.push(...out);
+    console.log(`${complaints.length === 0 ? "ok  " : "FAIL"} ${file} ${look.name}: ${pictures} pictures, ${spots} marks with titles, ${shot}`);
+    for (const c of complaints.slice(0, 20)) console.log(`     ${c}`);
+    if (complaints.length > 20) console.log(`     and ${complaints.length - 20} more`);
+    failed += complaints.length;
+    await page.close();
+  }
+}
+await browser.close();
+process.exit(failed === 0 ? 0 : 1);

@@ -1,0 +1,44 @@
+#!/bin/sh
+# Opens reports in a real browser: an evaluation of the built-in model, and the paper's published files where they lie beside this
+# repository. Checks what check.mjs lists and leaves screenshots in .cache/browser. Exits 1 when a check fails.
+#
+# CHROMIUM     the browser (default: the first of chromium, chromium-browser, google-chrome on the PATH)
+# ONNX_INJECT  the binary (default: bin/onnx-inject, built first)
+# PUBLISHED    the folder of the published files
+set -eu
+cd "$(dirname "$0")/../.."
+work=.cache/browser
+mkdir -p "$work"
+
+for name in chromium chromium-browser google-chrome; do
+	CHROMIUM=${CHROMIUM:-$(command -v "$name" || true)}
+done
+if [ -z "$CHROMIUM" ]; then
+	echo "scripts/browser: no browser found: install chromium (Debian: apt-get install chromium), or set CHROMIUM" >&2
+	exit 1
+fi
+export CHROMIUM
+
+driver=playwright-core@1.65.1
+if [ "$(cat "$work/driver" 2>/dev/null || true)" != "$driver" ]; then
+	npm install --silent --no-save --no-package-lock --prefix "$work" "$driver"
+	echo "$driver" > "$work/driver"
+fi
+
+binary=${ONNX_INJECT:-}
+if [ -z "$binary" ]; then
+	binary=bin/onnx-inject
+	go build -o "$binary" ./cmd/onnx-inject
+fi
+
+rm -rf "$work/world" "$work/results" "$work"/*.html "$work"/*-pictures "$work"/*.png
+"$binary" demo -o "$work/world" >/dev/null
+"$binary" eval "$work/world" --data "$work/world/prompts.csv" --taus 0.25,0.5,1,2,4 --memory curated --memory wrong --memory none \
+	--memory "random:$work/world/words.txt" --top 5 -o "$work/results" >/dev/null
+"$binary" report "$work/results" --png -o "$work/demo.html" >/dev/null
+published=${PUBLISHED:-../shared/paper/published}
+if [ -d "$published" ]; then
+	"$binary" report --published "$published" -o "$work/published.html" >/dev/null
+fi
+
+exec node scripts/browser/check.mjs "$work" "$work"/*.html
