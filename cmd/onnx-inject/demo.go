@@ -1,20 +1,31 @@
 package main
 
 import (
-	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/runtime/eval"
+	"github.com/onnx-inject/onnx-inject/runtime/lens"
+	"github.com/onnx-inject/onnx-inject/runtime/paper"
+	pages "github.com/onnx-inject/onnx-inject/runtime/report" // report prints errors here
+	"github.com/onnx-inject/onnx-inject/runtime/results"
+	"github.com/onnx-inject/onnx-inject/runtime/stats"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
 
 func demoVerb() *verb {
 	return &verb{
 		name: "demo", usage: "see the effect on the built-in model, without a download",
-		doc: `Writes the built-in model to DIR, a small GPT-2 that knows a geography of 48 countries, and shows on it what the paper
-"Memory Injections" shows on GPT-2: it answers questions of one hop, it fails on two, and a memory of the missing hop,
-added to the attention of one layer, mends it. The other verbs take DIR as MODEL.`,
+		doc: `Writes the built-in model to DIR, a small GPT-2 that knows a geography of 48 countries, and runs on it the three experiments
+of the paper "Memory Injections": what each head writes for questions of one hop and of two; the missing hop as a
+memory at every layer and magnitude; and that memory against wrong and random ones. DIR/report.html shows all of it,
+DIR/results has the numbers. The other verbs take DIR as MODEL.`,
 		example: "onnx-inject demo",
 		flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the model to `DIR`", Value: "onnx-inject-demo", TakesFile: true},
@@ -24,100 +35,117 @@ added to the attention of one layer, mends it. The other verbs take DIR as MODEL
 	}
 }
 
+// demoTool names who wrote the results of a demo, so that another demo may replace them.
+const demoTool = "onnx-inject demo"
+
 func runDemo(c *call) error {
 	dir := c.String("out")
 	if err := demo.WriteTo(dir); err != nil {
 		return unwritten(err)
 	}
-	o, err := open(dir)
+	host, options, err := hostOf(c)
 	if err != nil {
 		return err
 	}
-	m, err := openSteer(c, o)
+	at := func(name string) string { return filepath.Join(dir, name) }
+	bar := evalProgress(c.err)
+	cfg := paper.Config{
+		Config: eval.Config{
+			Model: dir, Data: at("prompts.csv"), Dir: at("results"), Taus: paper.Taus, Plan: eval.Auto, Top: 5,
+			Encoding: models.EncodingUnembed, Convention: models.ConventionFolded, Texts: models.PaperTexts,
+			Options: options, Tool: demoTool + " " + version(), Progress: bar.tell,
+		},
+		Words: at("words.txt"), Among: 10,
+	}
+	if cfg.Host, err = hostFacts(host, options); err != nil {
+		return err
+	}
+	if old, err := results.Load(cfg.Dir); err == nil && strings.HasPrefix(old.Manifest.Tool, demoTool) && old.Manifest.Tool != cfg.Tool {
+		if err := os.RemoveAll(cfg.Dir); err != nil { // an earlier version's
+			return unwritten(err)
+		}
+	}
+	r, err := paper.Run(c.ctx, host, cfg, progress(c.err, "pairs"))
+	bar.end()
+	if err != nil {
+		return refused(err)
+	}
+	w, err := demoReport(r, dir)
 	if err != nil {
 		return err
 	}
-	defer m.Close()
-	w, err := steer.RunWorld(c.ctx, m, demo.Prompts(), demo.Words(), progress(c.err, "prompts"))
+	p, err := r.MostGained()
 	if err != nil {
-		return refused(err)
-	}
-	q := steer.Query{
-		Prompt: w.Example.ObscureSentence, Memory: w.Example.ExplicitEntity, Answer: w.Example.Answer, Layer: w.Layer, Tau: w.Tau, Top: 5,
-		Encoding: "unembed", Convention: "tl-folded",
-	}
-	r, err := m.Run(c.ctx, q)
-	if err != nil {
-		return refused(err)
+		return err
 	}
 	if c.Bool("json") {
-		return c.out.json(struct {
-			Dir string `json:"dir"`
-			*steer.World
-		}{dir, w})
+		return c.out.json(demoJSON(dir, w, r, p))
 	}
-	printWorld(c.out, dir, w, q, r)
+	m, err := steer.Open(host, dir, options)
+	if err != nil {
+		return refused(err)
+	}
+	defer m.Close()
+	q := steer.Query{
+		Prompt: p.TwoHop, Memory: p.ExplicitEntity, Answer: p.Answer, Layer: r.Layer, Tau: r.Tau, Top: 5,
+		Encoding: models.EncodingUnembed, Convention: models.ConventionFolded,
+	}
+	one, err := m.Run(c.ctx, q)
+	if err != nil {
+		return refused(err)
+	}
+	printDemo(c.out, dir, w, r, p, q, one)
 	return nil
 }
 
-// printWorld tells the story of the paper with the numbers of the built-in model.
-func printWorld(p *printer, dir string, w *steer.World, q steer.Query, r *steer.Result) {
-	p.line(styled(bold, "%s", dir), text(": a GPT-2 of %d layers that knows a small geography", len(w.Grid)))
-	p.line()
-	p.line(text("1. It knows facts, and cannot put two together. Mean probability of the right answer, %d prompts:", w.Prompts))
-	p.table([][]span{
-		{text("   one hop"), text("%s", probability(w.Explicit)), styled(dim, "%s …", quote(w.Example.ExplicitSentence))},
-		{text("   two hops"), text("%s", probability(w.Clean)), styled(dim, "%s …", quote(w.Example.ObscureSentence))},
-	})
-	p.line()
-	p.line(text("2. The missing hop (here %s) as a memory, added to the attention of one layer:", quote(w.Example.ExplicitEntity)))
-	p.table(heatmap(w), columns(len(w.Taus))...)
-	p.line()
-	p.line(text("3. The best cell is layer %d, tau %v: ", w.Layer, w.Tau), styled(green, "%s, %s", probability(w.Best), times(w.Best/w.Clean)),
-		text("; %d of %d prompts gain.", w.Improved, w.Prompts))
-	p.table([][]span{
-		{text("   another country as the memory"), text("%s", probability(w.Wrong))},
-		{text("   a random word"), text("%s", probability(w.Random))},
-	})
-	p.line()
-	p.line(text("4. One of them, %s:", quote(q.Prompt)))
-	printTokens(p, r)
-	p.line()
-	p.line(styled(bold, "Go on with"))
-	p.line(text("  onnx-inject inspect %s", dir))
-	p.line(text("  onnx-inject run %s --prompt %s --memory %s --layer %d --tau %v --answer %s", dir, quote(q.Prompt), quote(q.Memory), q.Layer, q.Tau, quote(q.Answer)))
-	p.line(text("  onnx-inject rewrite %s -o %s/heads.onnx --expose result,pattern --inject all", dir, dir))
+// demoReport writes the page about a demo's results beside the model.
+func demoReport(r *paper.Result, dir string) (page string, err error) {
+	names, err := findTokens(dir, []*results.Run{r.Run})
+	if err != nil {
+		return "", err
+	}
+	report, err := pages.New([]*results.Run{r.Run}, pages.Options{Tool: "onnx-inject " + version(), Token: names.text})
+	if err != nil {
+		return "", refused(err)
+	}
+	page = filepath.Join(dir, "report.html")
+	f, err := atomicfile.Create(page, isReport(page))
+	if err != nil {
+		return "", unwritten(err)
+	}
+	defer f.Abort()
+	if err := report.HTML(f); err != nil {
+		return "", unwritten(err)
+	}
+	return page, unwritten(f.Commit())
 }
 
-// heatmap is the mean probability of the right answer for every layer and tau; the best cell stands out.
-func heatmap(w *steer.World) [][]span {
-	head := []span{styled(dim, "   layer")}
-	for _, t := range w.Taus {
-		head = append(head, styled(dim, "tau %v", t))
-	}
-	rows := [][]span{head}
-	for l, cells := range w.Grid {
-		row := []span{text("   %d", l)}
-		for k, p := range cells {
-			style := ""
-			switch {
-			case l == w.Layer && w.Taus[k] == w.Tau:
-				style = green
-			case p < w.Clean:
-				style = dim
-			}
-			row = append(row, styled(style, "%s", fmt.Sprintf("%.3f", p)))
-		}
-		rows = append(rows, row)
-	}
-	return rows
+// demoResult is the JSON of demo. All probabilities are of the answer's first token, the mean over the prompts.
+type demoResult struct {
+	Dir      string      `json:"dir"`
+	Report   string      `json:"report"`
+	Prompts  int         `json:"prompts"`
+	Explicit float64     `json:"explicit"` // one hop
+	Clean    float64     `json:"clean"`    // two hops
+	Taus     []float64   `json:"taus"`
+	Grid     [][]float64 `json:"grid"` // [layer][tau], with the curated memory
+	Layer    int         `json:"layer"`
+	Tau      float64     `json:"tau"`
+	Best     number      `json:"best"`
+	Improved int         `json:"improved"` // prompts that the best cell makes likelier
+	Wrong    number      `json:"wrong"`
+	Random   number      `json:"random"`
+
+	Heads   []lens.Count   `json:"heads"`
+	Example demo.Prompt    `json:"example"` // the prompt that gained most
+	Summary *stats.Summary `json:"summary"`
 }
 
-// columns numbers n columns from 1.
-func columns(n int) []int {
-	var out []int
-	for i := range n {
-		out = append(out, i+1)
+func demoJSON(dir, page string, r *paper.Result, p results.Prompt) demoResult {
+	one, two := r.Levels()
+	return demoResult{
+		Dir: dir, Report: page, Prompts: r.Report.Prompts, Explicit: one, Clean: two, Taus: paper.Taus, Grid: r.Grid(), Layer: r.Layer, Tau: r.Tau,
+		Best: number(r.Curated.MeanP), Improved: r.Curated.Improved, Wrong: number(r.Wrong.MeanP), Random: number(r.Random.MeanP),
+		Heads: r.Survey.Heads, Example: demo.Prompts()[p.Index], Summary: r.Report.Summary,
 	}
-	return out
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/eval"
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
@@ -102,11 +103,9 @@ func runEval(c *call) error {
 	if err != nil {
 		return err
 	}
-	cfg.Options, cfg.Host = options, results.Host{Name: host.Name(), Device: options.Device.String()}
-	if h, ok := host.(ort.Host); ok {
-		if cfg.Host.Version, err = ort.Load(h.Lib); err != nil {
-			return refused(err)
-		}
+	cfg.Options = options
+	if cfg.Host, err = hostFacts(host, options); err != nil {
+		return err
 	}
 	bar := evalProgress(c.err)
 	cfg.Progress = bar.tell
@@ -124,6 +123,16 @@ func runEval(c *call) error {
 		err = hintf(coded{fmt.Errorf("%d cells have no number: the model's values left the range of their type", r.NotFinite), exitNotFinite}, "they have a status in cells.csv; smaller taus may help")
 	}
 	return err
+}
+
+// hostFacts describes the host for a manifest. It loads the library, which knows its version.
+func hostFacts(host runtime.Host, o runtime.Options) (results.Host, error) {
+	facts := results.Host{Name: host.Name(), Device: o.Device.String()}
+	var err error
+	if h, ok := host.(ort.Host); ok {
+		facts.Version, err = ort.Load(h.Lib)
+	}
+	return facts, refused(err)
 }
 
 // evalConfig reads the flags that need no model.

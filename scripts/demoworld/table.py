@@ -9,6 +9,7 @@ prints the table; the clean and explicit numbers are computed a second time from
 import argparse
 import csv
 import json
+import random
 from pathlib import Path
 
 import numpy as np
@@ -73,16 +74,28 @@ class Lab:
 
 
 def wrong(prompts: list[world.Prompt]) -> list[str]:
-    """The missing hop of the prompt half a list away."""
-    n = len(prompts)
-    out = [prompts[(i + n // 2) % n] for i in range(n)]
-    assert all(a.explicit_entity != b.explicit_entity and a.answer != b.answer for a, b in zip(prompts, out))
-    return [p.explicit_entity for p in out]
+    """The missing hops shuffled, until no prompt has its own: onnx-inject's --memory wrong."""
+    own = [p.explicit_entity for p in prompts]
+    out, n = list(range(len(own))), len(own)
+    random.seed(42)
+    random.shuffle(out)
+    for i in range(n):
+        for step in range(1, n):
+            if own[out[i]] != own[i]:
+                break
+            j = (i + step) % n
+            if own[out[j]] != own[i] and own[out[i]] != own[j]:
+                out[i], out[j] = out[j], out[i]
+    assert all(own[j] != own[i] for i, j in enumerate(out))
+    return [own[j] for j in out]
 
 
-def drawn(prompts: list[world.Prompt]) -> list[str]:
+def drawn(prompts: list[world.Prompt], layers: int, layer: int, tau: int) -> list[str]:
+    """The words of one cell, drawn as the paper draws them: for each tau, in it for each layer, in it for each prompt."""
+    random.seed(42)
     words = world.plain_words()
-    return [words[i % len(words)] for i in range(len(prompts))]
+    draws = [[[random.choice(words) for _ in prompts] for _ in range(layers)] for _ in range(tau + 1)]
+    return draws[tau][layer]
 
 
 def through_onnx(lab: Lab, path: Path, texts: list[str], answers: list[str]) -> np.ndarray:
@@ -123,10 +136,10 @@ def measure(model: Path) -> tuple[Lab, list[world.Prompt], dict]:
             "curated": best.mean(),
             "improved": int((best > clean).sum()),
             "wrong": lab.cell(prompts, wrong(prompts), layer, TAUS[k]).mean(),
-            "random": lab.cell(prompts, drawn(prompts), layer, TAUS[k]).mean(),
+            "random": lab.cell(prompts, drawn(prompts, lab.layers, layer, k), layer, TAUS[k]).mean(),
         },
-        "wrong_memory": "row i: explicit_entity of row (i + n/2) mod n",
-        "random_memory": "row i: line i mod len(words) of words.txt",
+        "wrong_memory": "explicit_entity of another row: --memory wrong",
+        "random_memory": "--memory random:words.txt",
         "p_explicit": explicit.tolist(),
         "p_clean": clean.tolist(),
         "p_best": best.tolist(),
