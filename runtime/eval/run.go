@@ -81,6 +81,9 @@ func prepare(host runtime.Host, c Config) (*evaluation, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := model.LoadTokenizer(); err != nil {
+		return nil, err
+	}
 	model.Texts = c.Texts
 	if err := c.check(model.Layout.Layers); err != nil {
 		return nil, err

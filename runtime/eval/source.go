@@ -189,7 +189,7 @@ func openRandom(arg string, in sourceInput) (*Source, error) {
 	}}, nil
 }
 
-// openFile gives every prompt all memories of a file.
+// openFile gives every prompt all memories of a file, a text that stands twice once.
 func openFile(arg string, in sourceInput) (*Source, error) {
 	path, _, _ := strings.Cut(arg, "#")
 	var all []Memory
@@ -215,8 +215,12 @@ func openFile(arg string, in sourceInput) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	seen := map[string]bool{}
 	for _, text := range texts {
-		all = append(all, Memory{Text: text})
+		if !seen[text] { // a row is named by its memory
+			all = append(all, Memory{Text: text})
+		}
+		seen[text] = true
 	}
 	return &Source{Source: results.Source{File: file}, at: func(int, int, int) []Memory { return all }}, nil
 }

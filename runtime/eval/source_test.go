@@ -34,7 +34,7 @@ func TestSources(t *testing.T) {
 		}
 		return path
 	}
-	words := file("words.txt", "\ufeffone\r\n two \n\nthree\n")
+	words := file("words.txt", "\ufeffone\r\n two \n\none\nthree\n")
 	table := file("table.csv", "Nouns,Verbs\ntime,be\nyear,\n")
 	single := file("single.csv", "word\nx\n")
 	vectors := filepath.Join(dir, "v.safetensors")

@@ -39,8 +39,13 @@ func load(dir string) (*Run, error) {
 	}
 	r := &Run{Dir: dir, Manifest: m}
 	var counts []int
+	seen := map[int]bool{}
 	if _, err := scan(filepath.Join(dir, PromptsFile), promptColumns, func(row *row, _ int64) error {
 		p, cells := row.prompt()
+		if row.err == nil && seen[p.Index] {
+			return fmt.Errorf("prompt %d for the second time: the file was changed by other hands", p.Index)
+		}
+		seen[p.Index] = true
 		r.Prompts, counts = append(r.Prompts, p), append(counts, cells)
 		return row.err
 	}); err != nil {

@@ -189,6 +189,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"lost cells", change(CellsFile, func(s string) string { return s[:strings.LastIndex(s, "m,d.csv,1,0,1,")] }), "cells.csv ends before the cells of prompt 1 do"},
 		{"no number", replace(CellsFile, ",0,0.5,curated", ",zero,0.5,curated"), `column layer: want a number, found "zero"`},
 		{"a status", replace(CellsFile, ",nan,", ",odd,"), `column status: found "odd"`},
+		{"a prompt twice", change(PromptsFile, func(s string) string { return s + s[strings.Index(s, promptStart(1))+1:] }), "prompts.csv, row 3: prompt 1 for the second time"},
 		{"no column", replace(PromptsFile, "answer_id", "id"), `prompts.csv: no column "answer_id" among prompt, answer, id`},
 	}
 	for _, tt := range tests {

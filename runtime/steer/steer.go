@@ -49,6 +49,12 @@ func Open(host runtime.Host, path string, o runtime.Options) (*Model, error) {
 	return m, err
 }
 
+// LoadTokenizer reads the files of the tokenizer, so that their errors come now and not with the first text.
+func (m *Model) LoadTokenizer() error {
+	_, err := m.tokens()
+	return err
+}
+
 // Load opens the session that runs prompts, so that its errors and its cost come now and not with the first prompt.
 func (m *Model) Load(ctx context.Context) error {
 	_, _, err := m.steering(ctx)
