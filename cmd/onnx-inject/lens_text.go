@@ -224,6 +224,10 @@ func printSurvey(p *printer, file string, s *lens.Survey) {
 		rows = append(rows, []span{text("   %s", headName(c.Layer, c.Head)), text("%d", c.OneHop), text("%d", c.TwoHop), text("%s", fmt.Sprintf("%+d", c.Difference)),
 			styled(green, "%d", c.OnlyOneHop), text("%d", c.OnlyTwoHop), text("%s", lens.Signed(c.LogP, largest))})
 	}
+	if len(rows) == 1 {
+		p.line(text("   no head ever"))
+		return
+	}
 	p.table(rows, 1, 2, 3, 4, 5, 6)
 	if silent > 0 {
 		p.line(styled(dim, "   and %d heads that name it less often or never; --json, --csv and --html have them all", silent))
