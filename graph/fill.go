@@ -33,6 +33,8 @@ func (p *plan) append(q *plan) {
 }
 
 func (p *plan) writeTo(w io.Writer) error {
+	from := copier{}
+	defer from.close()
 	lits := bufio.NewWriterSize(w, 64<<10)
 	for _, x := range p.parts {
 		if x.span == nil {
@@ -42,7 +44,7 @@ func (p *plan) writeTo(w io.Writer) error {
 		if err := lits.Flush(); err != nil {
 			return err
 		}
-		if err := x.span.copyTo(w); err != nil {
+		if err := from.copy(w, *x.span); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -129,5 +130,45 @@ func TestSweep(t *testing.T) {
 	}
 	if got := left(t, dir); len(got) != 2 {
 		t.Errorf("the folder holds %v, want the fresh temporary file and out", got)
+	}
+}
+
+// A file that is reserved and written back early holds what was written to it.
+func TestReserveAndWriteBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "out")
+	f, err := Create(path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Abort()
+	if err := f.Reserve(8); err != nil {
+		t.Fatal(err)
+	}
+	for i, half := range []string{"half", "more"} {
+		if _, err := f.File.WriteString(half); err != nil {
+			t.Fatal(err)
+		}
+		f.WriteBack(int64(4*i), 4)
+	}
+	if err := f.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(path); string(got) != "halfmore" {
+		t.Errorf("the file holds %q", got)
+	}
+}
+
+// Room that no disk has is refused before anything is written.
+func TestReserveTooMuch(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux is asked for room beforehand")
+	}
+	f, err := Create(filepath.Join(t.TempDir(), "out"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Abort()
+	if err := f.Reserve(1 << 60); err == nil {
+		t.Error("2^60 bytes were reserved")
 	}
 }

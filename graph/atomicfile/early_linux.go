@@ -1,0 +1,36 @@
+package atomicfile
+
+import (
+	"errors"
+	"syscall"
+)
+
+// Reserve takes room for a file of size bytes, so that a full disk is noticed before a long copy and not in the middle of
+// it, and the file lies in one piece. A file system that cannot do so is no error.
+func (f *File) Reserve(size int64) error {
+	err := f.control(func(fd int) error { return syscall.Fallocate(fd, 0, 0, size) })
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
+		return err
+	}
+	return nil
+}
+
+// WriteBack starts to write n bytes at offset to disk, while others are still being added to the file. It may wait for the
+// disk to take them; it promises nothing, that is for [File.Commit], which also reports what went wrong.
+func (f *File) WriteBack(offset, n int64) {
+	const start = 2 // SYNC_FILE_RANGE_WRITE
+	_ = f.control(func(fd int) error { return syscall.SyncFileRange(fd, offset, n, start) })
+}
+
+// control calls do with the file's descriptor.
+func (f *File) control(do func(fd int) error) error {
+	c, err := f.File.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	if err := c.Control(func(fd uintptr) { failed = do(int(fd)) }); err != nil {
+		return err
+	}
+	return failed
+}
