@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/runtime/stats"
@@ -11,7 +12,7 @@ import (
 func printBest(p *printer, s *stats.Summary) {
 	rows := [][]span{{
 		styled(dim, "memory"), styled(dim, "p clean"), styled(dim, "one hop"), styled(dim, "best by"), styled(dim, "layer"), styled(dim, "tau"), styled(dim, "p"),
-		styled(dim, "improved"), styled(dim, "median"), styled(dim, "mean<p99"), styled(dim, "log-odds"), styled(dim, "other half"),
+		styled(dim, "improved"), styled(dim, "median"), styled(dim, "paper's mean"), styled(dim, "log-odds"), styled(dim, "other half"),
 	}}
 	for _, series := range s.Series {
 		name := series.Source
@@ -57,8 +58,11 @@ func probabilityOf(n stats.Number) string {
 
 // percent writes a fraction as a change: "+53.0 %".
 func percent(n stats.Number) string {
-	if !n.OK() {
+	switch {
+	case !n.OK():
 		return "–"
+	case math.Abs(float64(n)) >= 10:
+		return fmt.Sprintf("%+.0f %%", 100*float64(n))
 	}
 	return fmt.Sprintf("%+.1f %%", 100*float64(n))
 }
