@@ -234,8 +234,10 @@ func (p *patch) score(top int) {
 	own := p.nodeAttrs("Gather", "fanout/own", graph.Attrs{"axis": 1}, shifted, answer)
 	flat := p.ints("fanout_flat", -1)
 	p.out(FanOutLogP, p.node("Reshape", "fanout/logp_flat", logps(own, "fanout/logp"), flat), graph.TensorType(graph.Float32, "rows"))
-	above := p.nodeAttrs("Cast", "fanout/above", graph.Attrs{"to": int64(graph.Int64)}, p.node("Greater", "fanout/likelier", shifted, own))
-	p.out(FanOutRank, p.node("Reshape", "fanout/rank_flat", reduce("ReduceSum", "fanout/rank", above), flat), graph.TensorType(graph.Int64, "rows"))
+	// Counted in float32, which is exact up to 2^24 tokens and half as wide as int64.
+	above := p.nodeAttrs("Cast", "fanout/above", graph.Attrs{"to": int64(graph.Float32)}, p.node("Greater", "fanout/likelier", shifted, own))
+	rank := p.nodeAttrs("Cast", "fanout/rank_int", graph.Attrs{"to": int64(graph.Int64)}, reduce("ReduceSum", "fanout/rank", above))
+	p.out(FanOutRank, p.node("Reshape", "fanout/rank_flat", rank, flat), graph.TensorType(graph.Int64, "rows"))
 	if top > 0 {
 		attrs := graph.Attrs{"axis": 1}
 		if p.model.Opset("") >= 11 {
