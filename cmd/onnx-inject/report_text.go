@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/onnx-inject/onnx-inject/runtime/published"
 	pages "github.com/onnx-inject/onnx-inject/runtime/report" // report prints errors here
@@ -13,7 +14,7 @@ import (
 func headline(c *published.Claim) pages.Finding {
 	e := c.Effect
 	f := pages.Finding{
-		Title: fmt.Sprintf("The paper's headline, up to %s, and its cell in the published files", percent(stats.Number(c.Claimed))),
+		Title: fmt.Sprintf("The paper's headline, up to %.0f %%, and its cell in the published files", 100*c.Claimed),
 		Text:  c.Why,
 		Facts: [][2]string{
 			{"the paper says", percent(stats.Number(c.Claimed))},
@@ -25,7 +26,14 @@ func headline(c *published.Claim) pages.Finding {
 		},
 	}
 	for k, v := range c.Without[:min(3, len(c.Without))] {
-		f.Facts = append(f.Facts, [2]string{fmt.Sprintf("mean without the largest %d", k), percent(stats.Number(v))})
+		name := "mean of all changes"
+		if k > 0 {
+			name = fmt.Sprintf("mean without the largest %d", k)
+		}
+		f.Facts = append(f.Facts, [2]string{name, percent(stats.Number(v))})
+	}
+	for i := range f.Facts {
+		f.Facts[i][1] = strings.Replace(f.Facts[i][1], "-", "\u2212", 1)
 	}
 	return f
 }

@@ -22,6 +22,7 @@ type comparison struct {
 // control is one series against the other at one cell: of the cells that both have, the one where the other is best.
 type control struct {
 	*series
+	Name       string // its source, or where that is the other's, too, its label
 	Layer      int
 	Tau        float64
 	Reference  stats.Effect // of the series it is held against
@@ -75,7 +76,10 @@ func groups(all []*series) [][]*series {
 
 // against compares two series at the best of their common cells; false where they have none, or other prompts.
 func against(reference, s *series) (control, bool, error) {
-	c := control{series: s}
+	c := control{series: s, Name: s.Source}
+	if s.Source == reference.Source {
+		c.Name = s.Label
+	}
 	best, found := math.Inf(-1), false
 	for _, row := range s.Grid {
 		for _, e := range row {
@@ -156,11 +160,7 @@ func (c *comparison) draw() {
 				}
 				add(c.Against.Source+" at "+row.cell().String(), row.Reference, 0)
 			}
-			label := row.Source
-			if row.run != c.Against.run && row.Source == c.Against.Source {
-				label = row.Label
-			}
-			add(label, row.Own, 1)
+			add(row.Name, row.Own, 1)
 		}
 		if c.ceiling != nil && m.unit == "log-odds" {
 			lines = append(lines, forest{})

@@ -14,7 +14,10 @@ const none = "–"
 // percent writes a fraction with its sign: 0.5 is "+50.0 %".
 func percent(f float64) string {
 	digits := 1
-	if math.Abs(f) >= 10 {
+	switch {
+	case math.IsNaN(f) || math.IsInf(f, 0):
+		return none
+	case math.Abs(f) >= 10:
 		digits = 0
 	}
 	return signed(100*f, digits) + "\u00a0%"

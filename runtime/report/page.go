@@ -66,14 +66,6 @@ type details struct {
 	Best, Worst []example
 }
 
-// knowledge is what the model says without a memory.
-type knowledge struct {
-	Label   string
-	Kind    string
-	Level   stats.Level
-	Ceiling *stats.Effect
-}
-
 // newPage puts the report together; draw renders a drawing and keeps it.
 func newPage(runs []*results.Run, labels []string, all []*series, o Options, draw func(*drawing) (figure, error)) (page, error) {
 	p := page{
@@ -104,7 +96,7 @@ func newPage(runs []*results.Run, labels []string, all []*series, o Options, dra
 		}
 		p.Series = append(p.Series, sec)
 	}
-	p.Knowledge = knowledges(all, labels)
+	p.Knowledge = knowledges(all)
 	for i, r := range runs {
 		p.Runs = append(p.Runs, newProvenance(labels[i], r))
 	}
@@ -231,20 +223,3 @@ func overview(all []*series) *drawing {
 }
 
 func cellShort(e stats.Effect) string { return fmt.Sprintf("L%d τ%s", e.Layer, short(e.Tau)) }
-
-// knowledges lists what models say without a memory: series of one run have the same prompts, and one line.
-func knowledges(all []*series, labels []string) []knowledge {
-	var out []knowledge
-	seen := map[int]bool{}
-	for _, s := range all {
-		if seen[s.Run] {
-			continue
-		}
-		seen[s.Run] = true
-		out = append(out, knowledge{Label: labels[s.Run], Kind: "two hops", Level: s.TwoHop})
-		if s.OneHop != nil {
-			out = append(out, knowledge{Label: labels[s.Run], Kind: "one hop", Level: *s.OneHop, Ceiling: s.Ceiling})
-		}
-	}
-	return out
-}

@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"image/color"
 	"image/png"
 	"math"
 	"strings"
@@ -53,7 +54,7 @@ func TestShapes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			html, pictures := render(t, tt.runs, Options{})
+			html := render(t, tt.runs, Options{})
 			for _, want := range tt.want {
 				if !strings.Contains(html, want) {
 					t.Errorf("the report does not say %q", want)
@@ -64,35 +65,74 @@ func TestShapes(t *testing.T) {
 					t.Errorf("the report says %q", not)
 				}
 			}
-			for _, p := range pictures {
-				if img, err := png.Decode(bytes.NewReader(p.PNG)); err != nil {
-					t.Errorf("%s: %v", p.Name, err)
-				} else if b := img.Bounds(); b.Dx() < 300 || b.Dy() < 200 {
-					t.Errorf("%s is %v", p.Name, b)
-				}
-				if !bytes.HasPrefix(p.SVG, []byte("<?xml")) {
-					t.Errorf("%s.svg begins with %.40q", p.Name, p.SVG)
-				}
-			}
 		})
 	}
 }
 
-func render(t *testing.T, runs []*results.Run, o Options) (string, []Picture) {
-	t.Helper()
-	r, err := New(runs, o)
+// Every drawing of the page is a PNG and an SVG of its own, with its own name, and the same twice.
+func TestPictures(t *testing.T) {
+	small := shape{prompts: 21, layers: []int{0, 1}, taus: []float64{1, 2}, sources: []string{"curated", "none"}, oneHop: true}
+	r, err := New([]*results.Run{made(small)}, Options{})
 	if err != nil {
-		t.Fatal(err)
-	}
-	var b strings.Builder
-	if err := r.HTML(&b); err != nil {
 		t.Fatal(err)
 	}
 	pictures, err := r.Pictures()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b.String(), pictures
+	again, err := r.Pictures()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(write(t, r), "<svg "); n != len(pictures) || n < 10 {
+		t.Errorf("%d pictures, and %d on the page", len(pictures), n)
+	}
+	names := map[string]bool{}
+	for i, p := range pictures {
+		if names[p.Name] {
+			t.Errorf("two pictures are called %s", p.Name)
+		}
+		names[p.Name] = true
+		img, err := png.Decode(bytes.NewReader(p.PNG))
+		if err != nil {
+			t.Errorf("%s: %v", p.Name, err)
+			continue
+		}
+		colors := map[color.Color]bool{}
+		b := img.Bounds()
+		for x := range b.Dx() {
+			for y := range b.Dy() {
+				colors[img.At(x, y)] = true
+			}
+		}
+		if b.Dx() < 500 || b.Dy() < 200 || len(colors) < 10 {
+			t.Errorf("%s is %v with %d colours", p.Name, b, len(colors))
+		}
+		if !strings.HasPrefix(string(p.SVG), "<?xml") || !strings.Contains(string(p.SVG), "fill:#FFFFFF") || p.Title == "" {
+			t.Errorf("%s.svg %q begins with %.40q", p.Name, p.Title, p.SVG)
+		}
+		if !bytes.Equal(p.PNG, again[i].PNG) || !bytes.Equal(p.SVG, again[i].SVG) {
+			t.Errorf("%s differs when it is drawn again", p.Name)
+		}
+	}
+}
+
+func render(t *testing.T, runs []*results.Run, o Options) string {
+	t.Helper()
+	r, err := New(runs, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return write(t, r)
+}
+
+func write(t *testing.T, r *Report) string {
+	t.Helper()
+	var b strings.Builder
+	if err := r.HTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
 }
 
 func counted(n int) (out []int) {
