@@ -21,9 +21,9 @@ func evalVerb() *verb {
 	return &verb{
 		name: "eval", args: "MODEL", usage: "every cell of prompts x layers x taus, as files",
 		doc: `Runs every prompt of FILE clean and with a memory at every layer and tau, and writes DIR: cells.csv (a row a cell),
-prompts.csv (a row a prompt), manifest.json (what was evaluated) and summary.json (statistics). FILE is .csv or .jsonl with
-the paper's columns (explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer) or prompt, memory, answer.
-"onnx-inject report DIR" makes pictures of it.
+prompts.csv (a row a prompt), manifest.json (what was evaluated) and summary.json (statistics). FILE is .csv or .jsonl
+with the paper's columns (explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer) or with prompt,
+memory, answer. "onnx-inject report DIR" makes pictures of it.
 
 The same command goes on where it was stopped; Ctrl-C finishes the prompt first. --shard i/N does a part of the prompts in
 a folder of its own, and report takes all of these folders together.

@@ -20,14 +20,15 @@ func reportVerb() *verb {
 		name: "report", args: "[DIR…]", usage: "results as one HTML page, pictures, tables",
 		doc: `Reads folders that eval wrote and makes one HTML page of them that needs nothing else: heat-maps over layers and taus,
 the curated memories against the others, the prompts that gain and lose most, and where all of it comes from.
-Shards of one evaluation are put together; different evaluations stand side by side. A folder may be read while eval writes to it.
+Shards of one evaluation are put together; different evaluations stand side by side. A folder may be read while eval
+writes to it.
 
 --published reads the CSV files that the authors of "Memory Injections" published, and checks the headline of their paper.
 DIR may then be left out.
 
 A page that an earlier report wrote is replaced; any other file is left alone without --force.
-The likeliest tokens are shown as text when the model's tokenizer is found: with --model, or in a folder of the model's name
-beside DIR or in the current folder; what the results say of its bytes must fit.`,
+The likeliest tokens are shown as text when the model's tokenizer is found: with --model, or in a folder of the model's
+name beside DIR or in the current folder; what the results say of its bytes must fit.`,
 		example: "onnx-inject report demo-results -o demo-report.html",
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the page to `OUT`", Value: "report.html", TakesFile: true},
