@@ -22,10 +22,10 @@ import (
 func demoVerb() *verb {
 	return &verb{
 		name: "demo", usage: "see the effect on the built-in model, without a download",
-		doc: `Writes the built-in model to DIR, a small GPT-2 that knows a geography of 48 countries, and runs on it the three experiments
-of the paper "Memory Injections": what each head writes for questions of one hop and of two; the missing hop as a
-memory at every layer and magnitude; and that memory against wrong and random ones. DIR/report.html shows all of it,
-DIR/results has the numbers. The other verbs take DIR as MODEL.`,
+		doc: `Writes the built-in model to DIR, a small GPT-2 that knows a geography of 48 countries, and runs on it the three
+experiments of the paper "Memory Injections": what each head writes for questions of one hop and of two; the missing hop
+as a memory at every layer and magnitude; and that memory against wrong and random ones. DIR/report.html shows all of
+it, DIR/results has the numbers. The other verbs take DIR as MODEL.`,
 		example: "onnx-inject demo",
 		flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the model to `DIR`", Value: "onnx-inject-demo", TakesFile: true},
