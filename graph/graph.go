@@ -41,6 +41,7 @@ type Node struct {
 	attrs    []*Attr
 	raw      []byte // NodeProto as read, nil for a new node
 	dirty    bool   // an attribute was set by an edit
+	branched bool   // an attribute holds graphs: few do, and passes over a model ask every node
 	id       int
 }
 
@@ -187,6 +188,9 @@ func (n *Node) String() string {
 
 // Branches returns the graphs held by attributes, in attribute order.
 func (n *Node) Branches() []*Graph {
+	if !n.branched {
+		return nil
+	}
 	var out []*Graph
 	for _, a := range n.attrs {
 		out = append(out, a.graphs...)

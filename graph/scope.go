@@ -254,14 +254,14 @@ func (s *scopeDecoder) connect(n *Node) error {
 			if err != nil {
 				return fmt.Errorf("%v: %w", n, err)
 			}
+			n.attrs[attr] = a
 			for _, body := range graphs {
 				g, err := s.graph(body, n, a.Name, s.names)
 				if err != nil {
 					return err
 				}
-				a.graphs = append(a.graphs, g)
+				a.graphs, n.branched = append(a.graphs, g), true
 			}
-			n.attrs[attr] = a
 		}
 		return nil
 	})

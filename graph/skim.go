@@ -146,6 +146,9 @@ func (s *skimmer) at(off, n int64) ([]byte, error) {
 }
 
 func (s *skimmer) varint(off, end int64) (uint64, int64, error) {
+	if i := off - s.bufAt; i >= 0 && i < int64(len(s.buf)) && off < end && s.buf[i] < 0x80 {
+		return uint64(s.buf[i]), 1, nil // most numbers are small, and in the window
+	}
 	b, err := s.at(off, min(10, end-off))
 	if err != nil {
 		return 0, 0, err
