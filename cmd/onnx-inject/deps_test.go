@@ -56,6 +56,10 @@ var rules = []rule{
 		rationale: "below cmd everything is a library: it returns errors and values, and prints nothing",
 	},
 	{
+		what: "drawing", in: []string{"./..."}, except: []string{"./runtime/report", "./scripts/..."}, forbids: []string{"gonum.org/v1/..."},
+		rationale: "the report draws; who wants a picture asks it for one",
+	},
+	{
 		what: "tests", in: []string{"./..."}, except: helpers,
 		forbids:   []string{"testing", "pgregory.net/rapid", "github.com/google/go-cmp/...", "github.com/rogpeppe/go-internal/..."},
 		rationale: "test helpers stand in packages that are named for it",

@@ -2,10 +2,14 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -77,7 +81,7 @@ func runReport(c *call) error {
 	}
 	w := &reportFiles{Page: c.String("out"), force: c.Bool("force")}
 	if err := w.write(c, r, runs); err != nil {
-		return unwritten(writeHint(err, 0))
+		return w.hint(err)
 	}
 	if c.Bool("json") {
 		return c.out.json(reportJSON(w, r, claim))
@@ -90,6 +94,9 @@ func runReport(c *call) error {
 func readRuns(c *call) ([]*results.Run, error) {
 	var runs []*results.Run
 	for _, dir := range c.args {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return nil, refused(fmt.Errorf("results %s: no such folder", quote(dir)))
+		}
 		r, err := results.Load(dir)
 		if err != nil {
 			return nil, refused(err)
@@ -101,6 +108,9 @@ func readRuns(c *call) ([]*results.Run, error) {
 		return nil, refused(err)
 	}
 	if dir := c.String("published"); dir != "" {
+		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+			return nil, refused(fmt.Errorf("flag --published %s: no such folder", quote(dir)))
+		}
 		theirs, err := published.Open(dir)
 		if err != nil {
 			return nil, refused(err)
@@ -125,14 +135,16 @@ func (w *reportFiles) write(c *call, r *pages.Report, runs []*results.Run) error
 	if st, err := os.Stat(w.Page); err == nil && st.IsDir() {
 		w.Page = filepath.Join(w.Page, "report.html")
 	}
-	force := w.force || isReport(w.Page)
-	page, err := atomicfile.Create(w.Page, force)
-	if err != nil {
-		return err
+	if _, err := os.Stat(filepath.Dir(w.Page)); errors.Is(err, fs.ErrNotExist) {
+		return &atomicfile.Error{Path: w.Page, Err: fmt.Errorf("folder %s does not exist", filepath.Dir(w.Page))}
 	}
-	defer page.Abort()
-	if err := r.HTML(page); err != nil {
-		return &atomicfile.Error{Path: w.Page, Err: err}
+	force := w.force || isReport(w.Page)
+	if _, err := os.Lstat(w.Page); err == nil && !force {
+		return &atomicfile.Error{Path: w.Page, Err: fs.ErrExist}
+	}
+	var page bytes.Buffer
+	if err := r.HTML(&page); err != nil {
+		return err
 	}
 	if c.Bool("png") {
 		if err := w.writePictures(r, force); err != nil {
@@ -144,7 +156,7 @@ func (w *reportFiles) write(c *call, r *pages.Report, runs []*results.Run) error
 			return err
 		}
 	}
-	return page.Commit()
+	return atomicfile.Write(w.Page, page.Bytes(), force)
 }
 
 func (w *reportFiles) writePictures(r *pages.Report, force bool) error {
@@ -169,6 +181,18 @@ func (w *reportFiles) writePictures(r *pages.Report, force bool) error {
 		}
 	}
 	return nil
+}
+
+// hint adds what to do about an error of writing.
+func (w *reportFiles) hint(err error) error {
+	var errno syscall.Errno
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		err = hintf(err, "give another name, or --force to replace it")
+	case errors.As(err, &errno) && errno != syscall.ENOSPC && errno != syscall.EFBIG:
+		err = hintf(err, "choose a folder that can be written to")
+	}
+	return unwritten(err)
 }
 
 // isReport tells a page that a report wrote from a file of somebody else's.
