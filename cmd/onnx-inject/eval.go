@@ -37,7 +37,7 @@ LIST and PATH are a .txt file with one text a line, or FILE.csv#COLUMN; PATH may
 The conventions are those of the paper's code: the beginning-of-text token stands before prompts and not before
 memories, and an answer counts by the first token of " " + answer.`,
 		example: "onnx-inject eval onnx-inject-demo --data onnx-inject-demo/prompts.csv --taus 0.5,1,2,4 -o demo-results",
-		flags: append([]cli.Flag{
+		flags: append(append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "prompts to evaluate: `FILE`", TakesFile: true},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the results to `DIR`", TakesFile: true},
 			&cli.StringFlag{Name: "layers", Usage: "`LAYERS` that get the memory, one at a time", Value: "all"},
@@ -51,12 +51,8 @@ memories, and an answer counts by the first token of " " + answer.`,
 			&cli.StringFlag{Name: "shard", Usage: "do part `I/N` of the prompts; auto asks Slurm or Kubernetes"},
 			&cli.IntFlag{Name: "limit", Usage: "evaluate the first `N` prompts; 0 is all"},
 			&cli.IntFlag{Name: "top", Usage: "list the `N` likeliest tokens in each row"},
-			switchFlag("prompt-bos", "the beginning-of-text token stands before prompts", models.PaperTexts.PromptBOS),
-			switchFlag("memory-bos", "… and before memories", models.PaperTexts.MemoryBOS),
-			switchFlag("memory-space", "a space stands before memories", models.PaperTexts.MemorySpace),
-			switchFlag("answer-space", `an answer counts by the first token of " " + answer, not of answer`, models.PaperTexts.AnswerSpace),
 			jsonFlag(),
-		}, hostFlags()...),
+		}, textFlags()...), hostFlags()...),
 		run: runEval,
 	}
 }
@@ -76,11 +72,6 @@ func firsts(rows [][2]string) []string {
 		out = append(out, r[0])
 	}
 	return out
-}
-
-// switchFlag makes a flag that is true or false: --name, --name=false.
-func switchFlag(name, usage string, value bool) cli.Flag {
-	return &cli.BoolFlag{Name: name, Usage: usage, Value: value, DefaultText: fmt.Sprint(value)}
 }
 
 func runEval(c *call) error {
@@ -150,7 +141,7 @@ func evalConfig(c *call) (*eval.Config, error) {
 	cfg := &eval.Config{
 		Model: c.args[0], Data: c.String("data"), Dir: c.String("out"), Memories: *c.Generic("memory").(*texts),
 		Encoding: chosen[models.Encoding](c, "encoding"), Convention: chosen[models.Convention](c, "convention"), Plan: chosen[string](c, "plan"),
-		Texts: models.Texts{PromptBOS: c.Bool("prompt-bos"), MemoryBOS: c.Bool("memory-bos"), MemorySpace: c.Bool("memory-space"), AnswerSpace: c.Bool("answer-space")},
+		Texts: textsOf(c),
 		Limit: c.Int("limit"), Top: c.Int("top"), First: c.Int("memories"), Tool: "onnx-inject " + version(),
 	}
 	if len(cfg.Memories) == 0 {

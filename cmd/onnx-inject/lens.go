@@ -25,7 +25,7 @@ tokens.
 
 --norm says what lies between a head and the unembedding. final divides by the scale that the final norm has at the last
 position, and so tells what the head adds to the logits; tl is a head in the folded coordinates of TransformerLens with no
-norm in between; raw is the file's own numbers. The paper looked at heads with --norm tl --bos=false.
+norm in between; raw is the file's own numbers. The paper looked at heads with --norm tl --prompt-bos=false.
 A probability is the softmax of one head's logits: how sharply it points, not what the model says.`,
 		example: `onnx-inject lens onnx-inject-demo --prompt "People in Peru speak" --against "People in the land of Machu Picchu speak" --entity Peru`,
 		flags: slices.Concat([]cli.Flag{
@@ -37,7 +37,7 @@ A probability is the softmax of one head's logits: how sharply it points, not wh
 			&cli.IntFlag{Name: "limit", Usage: "take the first `N` pairs of the file; 0 is all"},
 			&cli.IntFlag{Name: "top", Usage: "take the `N` likeliest tokens of a head", Value: 10},
 			oneOf("norm", "`NORM` between head and unembedding", lens.Norms),
-			&cli.BoolFlag{Name: "bos", Usage: "put the beginning-of-text token in front; --bos=false leaves it out", Value: true},
+			textFlags()[0], // --prompt-bos
 			&cli.StringFlag{Name: "csv", Usage: "write a table to `FILE`", TakesFile: true},
 			&cli.StringFlag{Name: "html", Usage: "write a page with heat-maps to `FILE`", TakesFile: true},
 			boolFlag("force", "replace the files of --csv and --html"),
@@ -120,7 +120,7 @@ func openLens(c *call) (*lens.Lens, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := lens.Options{Norm: chosen[lens.Norm](c, "norm"), Texts: models.Texts{PromptBOS: c.Bool("bos")}}
+	options := lens.Options{Norm: chosen[lens.Norm](c, "norm"), Texts: models.Texts{PromptBOS: c.Bool("prompt-bos")}}
 	if c.IsSet("layer") {
 		layer, err := oneLayer(c.String("layer"), layout)
 		if err != nil {

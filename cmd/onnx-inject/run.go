@@ -31,7 +31,7 @@ Without a memory, injected is empty in JSON and the answer's numbers stand twice
 			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, last, or tokens A-B counted from 0", Value: "all"},
 			&cli.IntFlag{Name: "top", Usage: "show `N` tokens", Value: 10},
 			jsonFlag(),
-		}, memoryFlags()...), hostFlags()...),
+		}, memoryFlags()...), append(textFlags(), hostFlags()...)...),
 		run: runModel,
 	}
 }
@@ -84,6 +84,7 @@ func runModel(c *call) error {
 		return err
 	}
 	defer s.Close()
+	s.Texts = textsOf(c)
 	r, err := s.Run(c.ctx, q)
 	if err != nil {
 		return refused(err)

@@ -66,7 +66,7 @@ class TransformerLens:
 
 def ours(binary, folder, prompt, against, entity, norm, bos):
     args = [binary, "lens", str(folder), "--json", "--prompt", prompt, "--against", against, "--entity", entity,
-            "--norm", norm, "--top", str(TOP), f"--bos={str(bos).lower()}"]
+            "--norm", norm, "--top", str(TOP), f"--prompt-bos={str(bos).lower()}"]
     done = subprocess.run(args, capture_output=True, text=True)
     if done.returncode != 0:
         raise SystemExit(f"{' '.join(args)}: exit {done.returncode}\n{done.stderr}")
