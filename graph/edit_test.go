@@ -49,6 +49,33 @@ func find(t testing.TB, m *Model, name string) *Value {
 	return nil
 }
 
+// What was dead before a prune stays, and so does what it reads.
+func TestPruneKeepsWhatTheDeadRead(t *testing.T) {
+	m := parse(t, `
+		ir 8 opset 17
+		graph main {
+		  in x: float32[4]
+		  a = Abs(x) @abs
+		  b = Neg(a) @neg
+		  d = Exp(a) @dead
+		  y = Add(b, b) @add
+		  out y
+		}`)
+	e := m.Edit()
+	e.ReplaceOutput(find(t, m, "y"), e.Node(m.Graph, Spec{Op: "Relu", Inputs: []*Value{find(t, m, "x")}}))
+	e.Prune()
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, n := range m.Graph.Ordered() {
+		got = append(got, n.Op)
+	}
+	if diff := cmp.Diff([]string{"Relu", "Abs", "Exp"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // state is all of a model that an edit could change: its text, the order of uses, and its bytes.
 func state(m *Model) string {
 	var b strings.Builder
@@ -204,6 +231,14 @@ var edits = []struct {
 		  out b
 	`, `
 		      s = Neg(h) @Neg
+	`},
+	{"prune what the edit itself adds and nobody reads", func(t testing.TB, m *Model, e *Edit) {
+		e.Node(m.Graph, Spec{Op: "Neg", Inputs: []*Value{find(t, m, "b")}})
+		e.RemoveOutput(m.Graph, find(t, m, "b"))
+		e.Prune()
+	}, `
+		  out b
+	`, `
 	`},
 	{"metadata, new and again", func(t testing.TB, m *Model, e *Edit) {
 		e.SetMeta("k", "1")

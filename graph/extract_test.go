@@ -172,7 +172,7 @@ func TestExtractFixtures(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, least := len(lower.Graph.nodes)+len(upper.Graph.nodes), len(live(g)); got < least {
+			if got, least := len(lower.Graph.nodes)+len(upper.Graph.nodes), len(live(g, nil)); got < least {
 				t.Errorf("%d nodes in both parts, want at least %d", got, least)
 			}
 			if got := lower.WeightBytes(); got > m.WeightBytes() {

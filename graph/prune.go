@@ -2,14 +2,17 @@ package graph
 
 import "slices"
 
-// Prune removes the nodes and initializers that were needed before this edit and are needed no longer. What was dead
-// before stays: it is the user's.
+// Prune removes the nodes and initializers that nothing needs, those that this edit adds among them. What was dead before
+// the edit stays, with what it reads: it is the user's.
 func (e *Edit) Prune() {
-	before := map[*Node]bool{}
+	dead := map[*Node]bool{} // before
 	beforeInit := map[*Value]bool{}
 	for g := range e.model.Graphs() {
-		for n := range live(g) {
-			before[n] = true
+		used := live(g, nil)
+		for _, n := range g.nodes {
+			if !used[n] {
+				dead[n] = true
+			}
 		}
 		for _, v := range g.inits {
 			beforeInit[v] = len(v.uses) > 0
@@ -20,11 +23,11 @@ func (e *Edit) Prune() {
 		// Inner graphs first: what only a dead node of a branch read is dead too.
 		graphs := slices.Collect(e.model.Graphs())
 		for _, g := range slices.Backward(graphs) {
-			now := live(g)
+			now := live(g, dead)
 			oldNodes := g.nodes
 			g.nodes = nil
 			for _, n := range oldNodes {
-				if !before[n] || now[n] {
+				if now[n] {
 					g.nodes = append(g.nodes, n)
 					continue
 				}
@@ -67,8 +70,8 @@ func (n *Node) eachRead(f func(*Value, Use)) {
 	}
 }
 
-// live returns the nodes of g that its outputs need.
-func live(g *Graph) map[*Node]bool {
+// live returns the nodes of g that its outputs and those of its nodes that are in kept need.
+func live(g *Graph, kept map[*Node]bool) map[*Node]bool {
 	out := map[*Node]bool{}
 	var todo []*Node
 	need := func(v *Value) {
@@ -79,6 +82,12 @@ func live(g *Graph) map[*Node]bool {
 	}
 	for _, v := range g.outputs {
 		need(v)
+	}
+	for _, n := range g.nodes {
+		if kept[n] && !out[n] {
+			out[n] = true
+			todo = append(todo, n)
+		}
 	}
 	for len(todo) > 0 {
 		n := todo[len(todo)-1]
