@@ -3,6 +3,7 @@ package models
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -183,6 +184,19 @@ func LayerVector(attnOut []float32, conv Convention) []float32 {
 		x[i] = float64(v)
 	}
 	return inConvention(x, conv)
+}
+
+// Faint is the length below which a memory is as good as zero. Rows of tokens that training never met are left with 1e-8 or
+// so by weight decay; those of tokens that mean something are about 1.
+const Faint = 1e-6
+
+// Length is the Euclidean length of a vector.
+func Length(v []float32) float64 {
+	sum := 0.0
+	for _, x := range v {
+		sum += float64(x) * float64(x)
+	}
+	return math.Sqrt(sum)
 }
 
 // inConvention rounds to float32, for ConventionFolded after taking the mean away.

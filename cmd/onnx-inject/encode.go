@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -70,6 +69,7 @@ func encodeText(c *call) error {
 	if c.IsSet("layer") {
 		v.Meta[vector.MetaLayer] = strconv.Itoa(layer)
 	}
+	c.noteFaint(quote(c.String("text")), models.Length(data))
 	if err := vector.Write(out, v, c.Bool("force")); err != nil {
 		return unwritten(err)
 	}
@@ -81,17 +81,16 @@ func encodeText(c *call) error {
 			Convention models.Convention `json:"convention"`
 			DModel     int               `json:"d_model"`
 			Norm       number            `json:"norm"`
-		}{out, c.String("text"), enc, conv, len(data), number(norm(data))})
+		}{out, c.String("text"), enc, conv, len(data), number(models.Length(data))})
 	}
-	c.out.line(styled(bold, "%s", out), text(": %s, %s, %s: %d numbers, norm %s", quote(c.String("text")), enc, conv, len(data), fmt.Sprintf("%.4g", norm(data))))
+	c.out.line(styled(bold, "%s", out), text(": %s, %s, %s: %d numbers, norm %s", quote(c.String("text")), enc, conv, len(data), fmt.Sprintf("%.4g", models.Length(data))))
 	return nil
 }
 
-// norm is the length of a vector.
-func norm(v []float32) float64 {
-	sum := 0.0
-	for _, x := range v {
-		sum += float64(x) * float64(x)
+// noteFaint warns of a memory that can have no effect: its tokens never occurred in training, and weight decay took their
+// rows away.
+func (c *call) noteFaint(name string, norm float64) {
+	if norm < models.Faint {
+		c.note("the vector of %s is as good as zero (its length is %.2g): the model never learned its tokens", name, norm)
 	}
-	return math.Sqrt(sum)
 }

@@ -89,6 +89,9 @@ func runModel(c *call) error {
 	if err != nil {
 		return refused(err)
 	}
+	if m != nil && q.Tau != 0 {
+		c.noteFaint(m.name(c.String("vector")), r.MemoryNorm)
+	}
 	if err := c.printRun(q, m, r); err != nil {
 		return err
 	}

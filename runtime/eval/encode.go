@@ -17,6 +17,7 @@ type encoder struct {
 	tokens     *models.Encoder
 	vectors    map[string][]float32         // unembed, embed
 	byLayer    map[string]map[int][]float32 // layer
+	faint      []string                     // texts whose vectors are as good as zero
 }
 
 func newEncoder(m *steer.Model, enc models.Encoding, conv models.Convention, layers []int) *encoder {
@@ -62,7 +63,9 @@ func (e *encoder) encode(ctx context.Context, text string) (err error) {
 	if err != nil {
 		return err
 	}
-	e.vectors[text], err = e.tokens.Vector(ids)
+	if e.vectors[text], err = e.tokens.Vector(ids); err == nil && models.Length(e.vectors[text]) < models.Faint {
+		e.faint = append(e.faint, text)
+	}
 	return err
 }
 

@@ -18,11 +18,12 @@ import (
 // Report is what an evaluation did.
 type Report struct {
 	Plan      results.Plan
-	Prompts   int // of the shard
-	Resumed   int // that were in the folder already
-	Done      int // that were computed
-	Cells     int // that were computed
-	NotFinite int // rows of the folder without a number
+	Prompts   int      // of the shard
+	Resumed   int      // that were in the folder already
+	Done      int      // that were computed
+	Cells     int      // that were computed
+	NotFinite int      // rows of the folder without a number
+	Faint     []string // memories whose vectors are as good as zero; see models.Faint
 	Summary   *stats.Summary
 	Seconds   Seconds
 }
@@ -205,6 +206,7 @@ func (e *evaluation) run(ctx context.Context, w *results.Writer, start time.Time
 		if err := e.encodeAll(ctx, todo); err != nil {
 			return r, err
 		}
+		r.Faint = e.encode.faint
 		plan, run, err := e.open(ctx, w.Manifest.Plan, todo)
 		if err != nil {
 			return r, err

@@ -32,6 +32,9 @@ type Result struct {
 	Injected []Token `json:"injected"` // nil without a memory
 	Answer   *Answer `json:"answer,omitempty"`
 
+	// MemoryNorm is the length of the memory's vector, 0 without one; see models.Faint.
+	MemoryNorm float64 `json:"memory_norm"`
+
 	// NoEffect says that the memory changed no logit at all although tau is not 0: something is wrong.
 	NoEffect bool `json:"no_effect,omitempty"`
 }
@@ -84,6 +87,7 @@ func (m *Model) Run(ctx context.Context, q Query) (*Result, error) {
 	}
 	injected := clean
 	if vector != nil {
+		r.MemoryNorm = models.Length(vector)
 		if rows, err = m.Rows(ctx, ids, q.Layer, q.Positions, [][]float32{vector}, []float64{q.Tau}); err != nil {
 			return nil, err
 		}
