@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
 	"github.com/onnx-inject/onnx-inject/runtime/stats"
-	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
 
 // Report is what an evaluation did.
@@ -33,18 +30,6 @@ type Seconds struct {
 	Load  float64 `json:"load"`  // reading the model, encoding memories, opening sessions, choosing the plan
 	Run   float64 `json:"run"`   // inside the host, on prompts
 	Total float64 `json:"total"` // all of it
-}
-
-// evaluation is one at work.
-type evaluation struct {
-	Config
-	bench   bench
-	data    *Data
-	sources []*Source
-	encode  *encoder
-	rows    []int            // indexes of the prompts of this shard
-	asked   map[int]question // by index
-	onehop  map[int][]int64  // tokens of the one-hop prompts
 }
 
 // Run evaluates, and leaves the results in c.Dir. It goes on where an earlier run stopped.
@@ -74,121 +59,6 @@ func Run(ctx context.Context, host runtime.Host, c Config) (*Report, error) {
 	}
 	r, err := e.run(ctx, w, start)
 	return r, errors.Join(err, w.Close())
-}
-
-// prepare reads everything that is asked of the model.
-func prepare(host runtime.Host, c Config) (*evaluation, error) {
-	model, err := steer.Open(host, c.Model, c.Options)
-	if err != nil {
-		return nil, err
-	}
-	if err := model.LoadTokenizer(); err != nil {
-		return nil, err
-	}
-	model.Texts = c.Texts
-	if err := c.check(model.Layout.Layers); err != nil {
-		return nil, err
-	}
-	if c.Top > model.Layout.Vocab && model.Layout.Vocab > 0 {
-		return nil, fmt.Errorf("the %d likeliest tokens, the vocabulary has %d", c.Top, model.Layout.Vocab)
-	}
-	if c.Layers == nil {
-		for l := range model.Layout.Layers {
-			c.Layers = append(c.Layers, l)
-		}
-	}
-	e := &evaluation{Config: c, bench: bench{model, host, c.Options, c.Positions, c.Top}, asked: map[int]question{}, onehop: map[int][]int64{}}
-	e.encode = newEncoder(model, c.Encoding, c.Convention, c.Layers)
-	if e.data, err = ReadData(c.Data); err != nil {
-		return nil, err
-	}
-	for i, spec := range c.Memories {
-		s, err := openSource(spec, sourceInput{e.data, model.Layout.Layers, len(c.Taus)})
-		if err != nil {
-			return nil, err
-		}
-		if slices.Contains(c.Memories[:i], spec) {
-			return nil, fmt.Errorf("memory %q stands twice", spec)
-		}
-		e.sources = append(e.sources, s)
-	}
-	for i := range e.prompts() {
-		if i%c.Shard.Of == c.Shard.Index {
-			e.rows = append(e.rows, i)
-		}
-	}
-	for _, i := range e.rows {
-		if err := e.ask(i); err != nil {
-			return nil, graph.Hint(fmt.Errorf("data %q: prompt %d: %w", c.Data, i, err), graph.HintOf(err))
-		}
-	}
-	return e, nil
-}
-
-// prompts is how many rows of the data count.
-func (e *evaluation) prompts() int {
-	n := len(e.data.Rows)
-	if e.Limit > 0 {
-		n = min(n, e.Limit)
-	}
-	return n
-}
-
-// ask turns the texts of a row into tokens.
-func (e *evaluation) ask(i int) (err error) {
-	row := e.data.Rows[i]
-	var q question
-	if q.ids, err = e.bench.model.Prompt(row.TwoHop); err != nil {
-		return err
-	}
-	if q.answer, err = e.bench.model.Answer(row.Answer); err != nil {
-		return err
-	}
-	if row.OneHop != "" {
-		if e.onehop[i], err = e.bench.model.Prompt(row.OneHop); err != nil {
-			return err
-		}
-	}
-	e.asked[i] = q
-	_, _, err = e.Positions.Within(len(q.ids))
-	return err
-}
-
-// manifest describes the evaluation, the plan only where one was asked for.
-func (e *evaluation) manifest() (*results.Manifest, error) {
-	l, folder := e.bench.model.Layout, e.bench.model.Folder
-	m := &results.Manifest{
-		Version: results.ManifestVersion, Tool: e.Tool, Data: e.data.File, Prompts: e.prompts(), Layers: e.Layers, Taus: e.Taus,
-		Encoding: string(e.Encoding), Convention: string(e.Convention), Positions: e.Positions.String(), Texts: e.Texts,
-		Top: e.Top, First: e.First, Shard: e.Shard, Host: e.Host,
-		Model: results.Model{
-			Name: modelName(e.Model, folder.Model), Family: l.Family, Variant: l.Exporter,
-			Layers: l.Layers, Heads: l.Heads, DModel: l.DModel, Vocab: l.Vocab,
-		},
-	}
-	if e.Plan != Auto {
-		m.Plan.Used = e.Plan
-	}
-	for _, s := range e.sources {
-		m.Memories = append(m.Memories, s.Source)
-	}
-	var err error
-	if m.Model.SHA256, err = hashModel(folder.Model); err != nil {
-		return nil, err
-	}
-	m.Model.Tokenizer, err = hashDir(folder.TokenizerDir, "tokenizer.json", "vocab.json", "merges.txt")
-	return m, err
-}
-
-// modelName is the name of the folder that was given, or of the file.
-func modelName(given, file string) string {
-	if abs, err := filepath.Abs(given); err == nil {
-		given = abs
-	}
-	if given == file || filepath.Ext(given) == ".onnx" {
-		return filepath.Base(file)
-	}
-	return filepath.Base(given)
 }
 
 func (e *evaluation) run(ctx context.Context, w *results.Writer, start time.Time) (*Report, error) {
@@ -237,37 +107,6 @@ func (e *evaluation) run(ctx context.Context, w *results.Writer, start time.Time
 	return r, w.Summary(r.Summary)
 }
 
-// encodeAll makes the vectors of all memories of the prompts, and frees what that took.
-func (e *evaluation) encodeAll(ctx context.Context, prompts []int) error {
-	for n, i := range prompts {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		for _, s := range e.sources {
-			for k := range e.Taus {
-				for _, layer := range e.Layers {
-					for _, m := range e.memories(s, i, layer, k) {
-						if err := e.encode.add(ctx, m); err != nil {
-							return fmt.Errorf("prompt %d: %w", i, err)
-						}
-					}
-				}
-			}
-		}
-		e.Progress(Progress{Stage: Encoding, Done: n + 1, All: len(prompts)})
-	}
-	return e.bench.model.Close()
-}
-
-// memories are those of a source at a cell.
-func (e *evaluation) memories(s *Source, prompt, layer, tau int) []Memory {
-	list := s.at(prompt, layer, tau)
-	if e.First > 0 {
-		list = list[:min(len(list), e.First)]
-	}
-	return list
-}
-
 // open makes the runner of the plan that the manifest has, or chooses one on the first prompt.
 func (e *evaluation) open(ctx context.Context, p results.Plan, todo []int) (results.Plan, runner, error) {
 	if p.Used != "" {
@@ -294,21 +133,6 @@ func (e *evaluation) open(ctx context.Context, p results.Plan, todo []int) (resu
 	}
 	r, p, err := choose(ctx, e.bench, e.asked[todo[0]], some)
 	return p, r, err
-}
-
-// cells lists the grid of a prompt: by source, layer, tau, memory.
-func (e *evaluation) cells(prompt int) (rows []results.Cell, cells []cell) {
-	for _, s := range e.sources {
-		for _, layer := range e.Layers {
-			for k, tau := range e.Taus {
-				for _, m := range e.memories(s, prompt, layer, k) {
-					rows = append(rows, results.Cell{Prompt: prompt, Layer: layer, Tau: tau, Source: s.Name, Memory: m.Text})
-					cells = append(cells, cell{layer, tau, e.encode.vector(m, layer)})
-				}
-			}
-		}
-	}
-	return rows, cells
 }
 
 // loop computes and writes prompt after prompt.
