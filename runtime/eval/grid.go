@@ -52,4 +52,3 @@ func (e *evaluation) memories(s *Source, prompt, layer, tau int) []Memory {
 	}
 	return list
 }
-

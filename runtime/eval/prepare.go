@@ -137,4 +137,3 @@ func modelName(given, file string) string {
 	}
 	return filepath.Base(given)
 }
-
