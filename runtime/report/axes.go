@@ -96,12 +96,14 @@ func dots(c role, shape draw.GlyphDrawer, radius vg.Length, points ...plotter.XY
 	return &plotter.Scatter{XYs: points, GlyphStyle: draw.GlyphStyle{Color: c.light, Radius: radius, Shape: shape}}
 }
 
-// at is the place of a point on the canvas that a plot was drawn on, and some room around it.
-func at(p *plot.Plot, c draw.Canvas, point plotter.XY, radius vg.Length) vg.Rectangle {
+// around gives the places of points, with some room around them, on the canvas that a plot was drawn on.
+func around(p *plot.Plot, c draw.Canvas, room vg.Length) func(plotter.XY) vg.Rectangle {
 	data := p.DataCanvas(c)
 	x, y := p.Transforms(&data)
-	center := vg.Point{X: x(point.X), Y: y(point.Y)}
-	return vg.Rectangle{Min: vg.Point{X: center.X - radius, Y: center.Y - radius}, Max: vg.Point{X: center.X + radius, Y: center.Y + radius}}
+	return func(point plotter.XY) vg.Rectangle {
+		center := vg.Point{X: x(point.X), Y: y(point.Y)}
+		return vg.Rectangle{Min: vg.Point{X: center.X - room, Y: center.Y - room}, Max: vg.Point{X: center.X + room, Y: center.Y + room}}
+	}
 }
 
 func layerLabels(layers []int) []string {

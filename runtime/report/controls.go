@@ -94,10 +94,10 @@ func against(reference, s *series) (control, bool, error) {
 		return c, false, nil
 	}
 	var err error
-	if c.Reference, err = reference.at(c.Layer, c.Tau).Effect(); err != nil {
+	if c.Reference, err = reference.full(c.cell()); err != nil {
 		return c, false, err
 	}
-	if c.Own, err = s.at(c.Layer, c.Tau).Effect(); err != nil {
+	if c.Own, err = s.full(c.cell()); err != nil {
 		return c, false, err
 	}
 	c.Difference, err = stats.Compare(reference.at(c.Layer, c.Tau), s.at(c.Layer, c.Tau))

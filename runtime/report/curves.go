@@ -49,7 +49,7 @@ func layerCurves(s *series, m curve) (*drawing, error) {
 	for i, layer := range s.Layers {
 		row := []string{labels[i]}
 		add := func(list *[]estimate, tau float64, shift float64) error {
-			e, err := s.at(layer, tau).Effect()
+			e, err := s.full(cell{layer, tau})
 			if err != nil {
 				return err
 			}

@@ -76,8 +76,8 @@ func heatmap(s *series, m measure, sc *scale) *drawing {
 // frame marks a cell, visible on any colour.
 func frame(p *plot.Plot, s *series, e stats.Effect) {
 	x, y := s.column(e.Tau), s.row(e.Layer)
-	around := []plotter.XY{{X: x - .46, Y: y - .46}, {X: x + .46, Y: y - .46}, {X: x + .46, Y: y + .46}, {X: x - .46, Y: y + .46}, {X: x - .46, Y: y - .46}}
-	p.Add(line(paper, 3.5, around...), line(ink, 1.75, around...))
+	edge := []plotter.XY{{X: x - .46, Y: y - .46}, {X: x + .46, Y: y - .46}, {X: x + .46, Y: y + .46}, {X: x - .46, Y: y + .46}, {X: x - .46, Y: y - .46}}
+	p.Add(line(paper, 3.5, edge...), line(ink, 1.75, edge...))
 }
 
 // colorScale draws the steps of a scale with their numbers.

@@ -13,14 +13,13 @@ import (
 
 // estimate is a number with its interval, as a plot takes it.
 type estimate struct {
-	value     stats.Number
-	interval  stats.Interval
-	place     float64 // on the other axis
-	text      string  // what its spot says
-	emphasize bool
+	value    stats.Number
+	interval stats.Interval
+	place    float64 // on the other axis
+	text     string  // what its spot says
 }
 
-// estimates draws numbers with their intervals, along y or along x. An interval of percentiles need not have its number in
+// addEstimates draws numbers with their intervals, along y or along x. An interval of percentiles need not have its number in
 // the middle, nor even in it, so that the bar is drawn from end to end and the mark where it belongs.
 func addEstimates(p *plot.Plot, list []estimate, c role, shape draw.GlyphDrawer, alongX bool) {
 	xy := func(value, place float64) plotter.XY {
@@ -43,6 +42,7 @@ func addEstimates(p *plot.Plot, list []estimate, c role, shape draw.GlyphDrawer,
 // estimateSpots is what the marks say.
 func estimateSpots(p *plot.Plot, c draw.Canvas, list []estimate, alongX bool) []spot {
 	var out []spot
+	place := around(p, c, 7)
 	for _, e := range list {
 		if !e.value.OK() {
 			continue
@@ -51,7 +51,7 @@ func estimateSpots(p *plot.Plot, c draw.Canvas, list []estimate, alongX bool) []
 		if alongX {
 			point = plotter.XY{X: point.Y, Y: point.X}
 		}
-		out = append(out, spot{at(p, c, point, 7), e.text})
+		out = append(out, spot{place(point), e.text})
 	}
 	return out
 }

@@ -140,8 +140,8 @@ func TestPageEscapes(t *testing.T) {
 
 // The same runs give the same bytes.
 func TestDeterministic(t *testing.T) {
-	runs := func() []*results.Run { return []*results.Run{made(usual)} }
-	if render(t, runs(), Options{Tool: "test"}) != render(t, runs(), Options{Tool: "test"}) {
+	once := render(t, []*results.Run{made(usual)}, Options{Tool: "test"})
+	if again := render(t, []*results.Run{made(usual)}, Options{Tool: "test"}); again != once {
 		t.Error("two pages of one run differ")
 	}
 }

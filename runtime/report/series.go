@@ -16,6 +16,8 @@ type series struct {
 	run    *results.Run
 	Number int    // from 1, as the report counts them
 	Label  string // tells it from all others
+
+	known map[cell]stats.Effect // with all intervals, which are costly
 }
 
 // curated is the source of the memories that the paper is about.
@@ -27,7 +29,7 @@ func newSeries(sum *stats.Summary, runs []*results.Run, labels []string) []*seri
 	var out []*series
 	for i := range sum.Series {
 		s := &sum.Series[i]
-		out = append(out, &series{Series: s, run: runs[s.Run], Number: i + 1, Label: join(brief[s.Run], s.Source)})
+		out = append(out, &series{Series: s, run: runs[s.Run], Number: i + 1, Label: join(brief[s.Run], s.Source), known: map[cell]stats.Effect{}})
 	}
 	for _, s := range out {
 		twice := func(t *series) bool { return t != s && t.Label == join(brief[s.Run], s.Source) }
@@ -138,6 +140,18 @@ func (s *series) peak(m stats.Measure, layer int) (tau float64, ok bool) {
 // at is the series at one layer and tau.
 func (s *series) at(layer int, tau float64) stats.At {
 	return stats.At{Run: s.run, Source: s.Source, Layer: layer, Tau: tau}
+}
+
+// full is a cell with all its intervals.
+func (s *series) full(where cell) (stats.Effect, error) {
+	if e, ok := s.known[where]; ok {
+		return e, nil
+	}
+	e, err := s.at(where.layer, where.tau).Effect()
+	if err == nil {
+		s.known[where] = e
+	}
+	return e, err
 }
 
 // effect is the cell of the grid; false where it has no prompt.

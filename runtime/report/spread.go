@@ -147,8 +147,9 @@ func beforeAfter(s *series, where cell, effects []stats.PromptEffect) *drawing {
 		p.Legend.Add(fmt.Sprintf("lose: %d", len(lose)), dots(second, draw.BoxGlyph{}, 2))
 		p.Draw(c)
 		var out []spot
+		place := around(p, c, 4)
 		for i, e := range effects {
-			out = append(out, spot{at(p, c, plotter.XY{X: decade(e.Before), Y: decade(e.After)}, 4), spots[i]})
+			out = append(out, spot{place(plotter.XY{X: decade(e.Before), Y: decade(e.After)}), spots[i]})
 		}
 		return out
 	}
