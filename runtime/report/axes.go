@@ -3,6 +3,7 @@ package report
 import (
 	"math"
 	"strconv"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -104,6 +105,17 @@ func around(p *plot.Plot, c draw.Canvas, room vg.Length) func(plotter.XY) vg.Rec
 		center := vg.Point{X: x(point.X), Y: y(point.Y)}
 		return vg.Rectangle{Min: vg.Point{X: center.X - room, Y: center.Y - room}, Max: vg.Point{X: center.X + room, Y: center.Y + room}}
 	}
+}
+
+// widest is the width of the widest line of labels.
+func widest(a *plot.Axis, labels []string) vg.Length {
+	var out vg.Length
+	for _, l := range labels {
+		for line := range strings.SplitSeq(l, "\n") {
+			out = max(out, a.Tick.Label.Width(line))
+		}
+	}
+	return out
 }
 
 func layerLabels(layers []int) []string {

@@ -31,18 +31,22 @@ var curves = []curve{
 
 // layerCurves draws a measure over layers: at the best tau of each layer, and at one tau for all.
 func layerCurves(s *series, m curve) (*drawing, error) {
-	fixed := s.Taus[0]
-	if slices.Contains(s.Taus, 1) {
-		fixed = 1
-	}
 	d := &drawing{
 		name: s.file("layers-" + m.name), title: m.title + " by layer\n" + s.Label,
 		width: bounded(110+28*vg.Length(len(s.Layers)), 330, 720), height: 270,
 		read: []string{
-			"Each mark is a layer, the bar through it the 95 % interval over prompts; a bar that does not touch the dashed line is a change that other prompts would show, too.",
-			"Trap: the best tau was chosen by these same numbers, layer by layer, and the bars do not know that.",
+			"Each mark is a layer, the bar through it the 95 % interval over prompts; a bar that does not touch the dashed line is a change that other prompts would show, too. Losses many times as large as the gains are cut off.",
 		},
-		table: &numbers{Head: []string{"layer", "best tau", "there", "95 %", "at tau " + short(fixed), "95 %"}},
+		table: &numbers{Head: []string{"layer", "best tau", "there", "95 %"}},
+	}
+	fixed := s.Taus[0]
+	if slices.Contains(s.Taus, 1) {
+		fixed = 1
+	}
+	several := len(s.Taus) > 1
+	if several {
+		d.read = append(d.read, "Trap: the best tau was chosen by these same numbers, layer by layer, and the bars do not know that.")
+		d.table.Head = append(d.table.Head, "at tau "+short(fixed), "95 %")
 	}
 	var best, one []estimate
 	labels := layerLabels(s.Layers)
@@ -70,11 +74,11 @@ func layerCurves(s *series, m curve) (*drawing, error) {
 		} else {
 			row = append(row, none, none, none)
 		}
-		if _, ok := s.effect(layer, fixed); ok {
+		if _, ok := s.effect(layer, fixed); ok && several {
 			if err := add(&one, fixed, 0.12); err != nil {
 				return nil, err
 			}
-		} else {
+		} else if several {
 			row = append(row, none, none)
 		}
 		d.table.Rows = append(d.table.Rows, row)
@@ -90,18 +94,23 @@ func layerCurves(s *series, m curve) (*drawing, error) {
 		cutOff(p, m.format, append(slices.Clone(best), one...))
 		p.Y.Max += (p.Y.Max - p.Y.Min) / 5 // for the legend
 		zero(p, false)
-		p.X.Tick.Marker = places(labels, c.Size().X-60, 22)
+		p.X.Tick.Marker = places(labels, c.Size().X-60, widest(&p.X, labels)+6)
 		p.Y.Tick.Marker = round{format: m.tick}
 		p.Legend.Add("best tau of the layer", marker{first, draw.CircleGlyph{}})
-		p.Legend.Add("tau "+short(fixed), marker{second, draw.BoxGlyph{}})
+		if several {
+			p.Legend.Add("tau "+short(fixed), marker{second, draw.BoxGlyph{}})
+		}
 		p.Draw(c)
 		return append(estimateSpots(p, c, best, false), estimateSpots(p, c, one, false)...)
 	}
 	return d, nil
 }
 
+// crowded is how many marks leave no room for numbers side by side.
+const crowded = 40
+
 // cutOff ends the axis where the largest losses, one broken layer for example, would leave no room for the gains. What lies
-// below is written at the edge.
+// below is written at the edge where there is room.
 func cutOff(p *plot.Plot, format func(float64) string, list []estimate) {
 	far := -2 * p.Y.Max // a loss beyond it is cut off
 	if far >= 0 || far <= p.Y.Min {
@@ -126,7 +135,9 @@ func cutOff(p *plot.Plot, format func(float64) string, list []estimate) {
 			below.TextStyle = append(below.TextStyle, style)
 		}
 	}
-	p.Add(&below)
+	if len(list) <= crowded {
+		p.Add(&below)
+	}
 	p.Y.Min, p.Y.Padding = low, 0
 }
 

@@ -60,7 +60,7 @@ func heatmap(s *series, m measure, sc *scale) *drawing {
 		p.X.Width, p.X.Padding, p.X.Tick.Length = 0, 0, 0
 		p.Y.Width, p.Y.Padding, p.Y.Tick.Length = 0, 0, 0
 		left := draw.Crop(c, 0, -bar-4, 0, 0)
-		p.X.Tick.Marker = places(tauLabels(s.Taus), left.Size().X-50, 16)
+		p.X.Tick.Marker = places(tauLabels(s.Taus), left.Size().X-50, widest(&p.X, tauLabels(s.Taus))+5)
 		p.Y.Tick.Marker = places(layerLabels(s.Layers), left.Size().Y-80, 11)
 		if marked {
 			frame(p, s, best.Effect)
@@ -104,11 +104,7 @@ func colorScale(c draw.Canvas, sc *scale, tick func(float64) string) {
 	p.Y.Width, p.Y.Padding, p.Y.Tick.Length = 0, 0, 0
 	p.Y.Tick.Label.Font.Size = 8
 	const bar = 16
-	var longest vg.Length
-	for _, l := range labels {
-		longest = max(longest, p.Y.Tick.Label.Width(l))
-	}
-	p.Draw(draw.Crop(c, 0, min(0, longest+bar-c.Size().X), 0, 0))
+	p.Draw(draw.Crop(c, 0, min(0, widest(&p.Y, labels)+bar-c.Size().X), 0, 0))
 }
 
 // heat is a map of positions on a scale, with axes that end at its edges.

@@ -1,6 +1,6 @@
 // check.mjs DIR FILE.html…: opens pages in Chromium, light, dark, narrow and printed, and checks that
 //   - nothing is written to the console, and nothing but the file itself is asked for
-//   - the page is not wider than the window
+//   - the page is not wider than the window, and its tables not wider than the paper they are printed on
 //   - texts in pictures lie inside their picture, do not touch each other, and are large enough to read
 //   - texts stand out from their ground (contrast 4.5 : 1)
 //   - cells and points of pictures have titles
@@ -16,7 +16,7 @@ const looks = [
   { name: "light", colorScheme: "light", viewport: { width: 1280, height: 900 } },
   { name: "dark", colorScheme: "dark", viewport: { width: 1280, height: 900 } },
   { name: "narrow", colorScheme: "light", viewport: { width: 390, height: 844 } },
-  { name: "print", colorScheme: "dark", media: "print", viewport: { width: 1000, height: 900 } },
+  { name: "print", colorScheme: "dark", media: "print", viewport: { width: 1030, height: 700 } }, // A4 across, less its margins
 ];
 
 // inPage runs in the browser and returns complaints.
@@ -25,6 +25,10 @@ function inPage(look) {
   for (const d of document.querySelectorAll("details")) d.open = true;
   const wide = document.scrollingElement.scrollWidth;
   if (wide > innerWidth + 1) out.push(`the page is ${wide} pixels wide in a window of ${innerWidth}`);
+
+  for (const d of document.querySelectorAll("div.scroll")) {
+    if (look === "print" && d.scrollWidth > d.clientWidth + 1) out.push(`${d.firstElementChild.localName} "${d.textContent.trim().slice(0, 40)}" is wider than the paper`);
+  }
 
   const overlap = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
   const pictures = document.querySelectorAll("figure svg");
@@ -95,6 +99,7 @@ for (const file of files) {
     for (const c of complaints.slice(0, 20)) console.log(`     ${c}`);
     if (complaints.length > 20) console.log(`     and ${complaints.length - 20} more`);
     failed += complaints.length;
+    if (look.media === "print") await page.pdf({ path: path.join(dir, `${path.basename(file, ".html")}.pdf`), preferCSSPageSize: true });
     await page.close();
   }
 }

@@ -31,7 +31,7 @@ if [ -z "$binary" ]; then
 	go build -o "$binary" ./cmd/onnx-inject
 fi
 
-rm -rf "$work/world" "$work/results" "$work"/*.html "$work"/*-pictures "$work"/*.png
+rm -rf "$work/world" "$work/results" "$work"/*.html "$work"/*-pictures "$work"/*.png "$work"/*.pdf
 "$binary" demo -o "$work/world" >/dev/null
 "$binary" eval "$work/world" --data "$work/world/prompts.csv" --taus 0.25,0.5,1,2,4 --memory curated --memory wrong --memory none \
 	--memory "random:$work/world/words.txt" --top 5 -o "$work/results" >/dev/null
