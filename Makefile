@@ -42,7 +42,7 @@ conformance: build ## patch every fixture and compare it in Python's ONNX Runtim
 	@ONNX_INJECT=$(BIN) scripts/conformance.sh
 
 .PHONY: parity
-parity: setup ## compare vectors and log-probabilities with TransformerLens
+parity: setup ## compare vectors, log-probabilities, ranks and plans with TransformerLens
 	@ONNX_INJECT=$(BIN) scripts/parity/run.sh
 
 .PHONY: browser

@@ -20,7 +20,8 @@ type bench struct {
 	cache   string // folder of models, kept between runs
 	rounds  int    // how often each side of a comparison runs at least
 	threads int    // of ONNX Runtime
-	p4      bool
+	p4, p8  bool
+	swept   *sweep // once it was run
 }
 
 // check measures the rows of one goal.
@@ -37,8 +38,18 @@ var checks = []check{
 	{"P4", againstPythonXL},
 	{"P5", injectOff},
 	{"P6", exposed},
+	{"P7", naiveLoop},
+	{"P8", naiveLoopLarge},
+	{"P9a", paperLoop},
+	{"P9b", batchedLoop},
+	{"P10", sweepRate},
+	{"P11", sweepOverhead},
+	{"P12", sweepLimit},
 	{"P13", sessionStart},
+	{"P14", interrupted},
 	{"P15", inspectXL},
+	{"P16", sweepMemory},
+	{"P17", lastBlock},
 }
 
 func main() {
@@ -52,8 +63,8 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) > 0 && args[0] == "session" {
-		return session(ctx, args[1:], os.Stdout)
+	if len(args) > 0 && children[args[0]] != nil {
+		return children[args[0]](ctx, args[1:], os.Stdout)
 	}
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	var b bench
@@ -62,6 +73,7 @@ func run(ctx context.Context, args []string) error {
 	fs.IntVar(&b.rounds, "rounds", 6, "how often each side of a comparison runs, 5 or more")
 	fs.IntVar(&b.threads, "threads", 1, "threads of ONNX Runtime; 0 = one for each core, for a machine that is otherwise idle")
 	fs.BoolVar(&b.p4, "p4", false, "also measure Python's onnx on a 6.2 GB model")
+	fs.BoolVar(&b.p8, "p8", false, "also measure GPT-2 large")
 	only := fs.String("only", "", "the goals to measure, such as P1,P15; empty = all")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -108,8 +120,12 @@ func run(ctx context.Context, args []string) error {
 	}
 	w.Flush()
 	fmt.Printf("\nload at the end %s\n", load())
-	if !b.p4 && slices.ContainsFunc(chosen, func(c check) bool { return c.id == "P4" }) {
+	left := func(id string) bool { return slices.ContainsFunc(chosen, func(c check) bool { return c.id == id }) }
+	if !b.p4 && left("P4") {
 		fmt.Println("P4 (Python's onnx on 6.2 GB) is measured only with -p4: it needs 19 GB of disk and 8 GB of memory")
+	}
+	if !b.p8 && left("P8") {
+		fmt.Println("P8 (GPT-2 large) is measured only with -p8: it needs 7 GB of disk, 14 GB of memory and some minutes")
 	}
 	return errors.Join(failed...)
 }

@@ -69,14 +69,18 @@ func ratio(a, b sample) float64 { return float64(a.wall) / float64(b.wall) }
 
 // process runs a command to its end and measures the whole of it; out is what it wrote to stdout.
 func process(ctx context.Context, name string, args ...string) (s sample, out []byte, err error) {
+	return measured(exec.CommandContext(ctx, name, args...))
+}
+
+// measured is [process] for a command that was set up already.
+func measured(cmd *exec.Cmd) (s sample, out []byte, err error) {
 	var stdout, stderr bytes.Buffer
-	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	start := time.Now()
 	err = cmd.Run()
 	s.wall = time.Since(start)
 	if err != nil {
-		return s, nil, fmt.Errorf("run %s %s: %w: %s", filepath.Base(name), strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+		return s, nil, fmt.Errorf("run %s %s: %w: %s", filepath.Base(cmd.Path), strings.Join(cmd.Args[1:], " "), err, strings.TrimSpace(stderr.String()))
 	}
 	s.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 	s.peak = peak(cmd.ProcessState)

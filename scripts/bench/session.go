@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"time"
 
@@ -83,11 +82,7 @@ func off(ports []runtime.Port) map[string]*graph.Tensor {
 	in := map[string]*graph.Tensor{}
 	for _, p := range ports {
 		if p.Name == "input_ids" {
-			ids := make([]int64, tokens)
-			for i := range ids {
-				ids[i] = int64(i) * 2654435761 % vocab
-			}
-			in[p.Name] = graph.NewInt64(ids, 1, tokens)
+			in[p.Name] = graph.NewInt64(ids(tokens, vocab), 1, tokens)
 			continue
 		}
 		dims := make([]int64, len(p.Dims))
@@ -99,16 +94,18 @@ func off(ports []runtime.Port) map[string]*graph.Tensor {
 	return in
 }
 
+// ids are n tokens of a vocabulary, as good as all different.
+func ids(n, vocab int) []int64 {
+	out := make([]int64, n)
+	for i := range out {
+		out[i] = int64(i) * 2654435761 % int64(vocab)
+	}
+	return out
+}
+
 // child runs [session] in a process of its own.
 func (b *bench) child(ctx context.Context, rounds int, models ...string) ([]timing, sample, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, sample{}, err
-	}
-	s, out, err := process(ctx, self, append([]string{"session", strconv.Itoa(rounds), strconv.Itoa(b.threads)}, models...)...)
-	if err != nil {
-		return nil, s, err
-	}
 	var got []timing
-	return got, s, json.Unmarshal(out, &got)
+	s, err := b.run(ctx, &got, append([]string{"session", strconv.Itoa(rounds), strconv.Itoa(b.threads)}, models...)...)
+	return got, s, err
 }

@@ -1,20 +1,40 @@
-"""The model of the check: a small GPT-2 with random weights and the real vocabulary, in a folder as exporters leave it.
+"""GPT-2s with random weights and the real vocabulary, each in a folder as exporters leave it.
 
 The weights are larger than a fresh GPT-2's, and no bias, gamma or beta is trivial: attention patterns are sharp, every
 term of the formulas counts, and a wrong fold or a forgotten bias cannot hide.
 """
 
 import shutil
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
 
-LAYERS, HEADS, D_MODEL, POSITIONS, VOCAB = 4, 4, 96, 64, 50257
+VOCAB = 50257
 
 
-def folder(work: Path, rebuild: bool) -> Path:
+@dataclass(frozen=True)
+class Size:
+    layers: int
+    heads: int
+    d_model: int
+    positions: int
+    sharpness: float = 1  # what logits are multiplied by, through the last LayerNorm
+
+    def __str__(self):
+        sharp = f", logits times {self.sharpness:g}" if self.sharpness != 1 else ""
+        return f"GPT-2, random weights: {self.layers} layers, {self.heads} heads, d_model {self.d_model}, vocabulary {VOCAB}{sharp}"
+
+
+PARITY = Size(4, 4, 96, 64)
+CONFIDENT = Size(4, 4, 96, 64, sharpness=6)  # the likeliest token is near certain at times, and answers lie at log-probabilities down to -100
+SMALL = Size(12, 12, 768, 1024)  # OpenAI's smallest
+LARGE = Size(36, 20, 1280, 1024)
+
+
+def folder(work: Path, size: Size = PARITY, rebuild: bool = False) -> Path:
     """Returns the model folder, building it when it is not there.
 
     Its name is "gpt2": TransformerLens takes only names that it knows, and transformers prefers a local folder of that name.
@@ -27,17 +47,17 @@ def folder(work: Path, rebuild: bool) -> Path:
     half = work / "gpt2.half"
     shutil.rmtree(half, ignore_errors=True)
     checkpoint = half / "checkpoint"
-    random_gpt2().save_pretrained(checkpoint)
+    random_gpt2(size).save_pretrained(checkpoint)
     vocabulary(checkpoint)
     export(checkpoint, half)
     half.rename(out)
     return out
 
 
-def random_gpt2() -> GPT2LMHeadModel:
+def random_gpt2(size: Size) -> GPT2LMHeadModel:
     torch.manual_seed(20230912)
     # n_ctx stands in OpenAI's config.json, and TransformerLens reads it
-    config = GPT2Config(n_layer=LAYERS, n_head=HEADS, n_embd=D_MODEL, n_positions=POSITIONS, n_ctx=POSITIONS, vocab_size=VOCAB)
+    config = GPT2Config(n_layer=size.layers, n_head=size.heads, n_embd=size.d_model, n_positions=size.positions, n_ctx=size.positions, vocab_size=VOCAB)
     model = GPT2LMHeadModel(config).eval()
     for name, p in model.named_parameters():
         kind = name.split(".")[-2] + "." + name.split(".")[-1]
@@ -54,6 +74,9 @@ def random_gpt2() -> GPT2LMHeadModel:
                 p.normal_(0, 1.5 * p.shape[0] ** -0.5)
             else:
                 p.normal_(0, p.shape[0] ** -0.5)
+    with torch.no_grad():
+        model.transformer.ln_f.weight.mul_(size.sharpness)
+        model.transformer.ln_f.bias.mul_(size.sharpness)
     return model
 
 

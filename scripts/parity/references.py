@@ -1,16 +1,15 @@
 """Two independent references with one face: the real TransformerLens, and the formulas in double precision.
 
 Both answer three questions, all about the last position of a prompt that starts with <|endoftext|>:
-    vector(text, encoding, layer)                    the memory, [d_model]
-    clean(prompt, answer)                            log p of the answer's first token
-    injected(prompt, answer, layer, taus, vector)    the same for each tau, with tau * vector at that layer's attention output
+    vector(text, encoding, layer)            the memory, [d_model]
+    clean(prompt)                            log-probabilities, [vocab]
+    injected(prompt, layer, taus, vector)    the same for each tau, with tau * vector at that layer's attention output, [tau, vocab]
 """
 
 import copy
 import os
 from pathlib import Path
 
-import numpy as np
 import torch
 
 ENCODINGS = ("unembed", "embed", "layer")
@@ -47,23 +46,24 @@ class TransformerLens:
     def answer(self, answer):
         return int(self.model.to_tokens(" " + answer, prepend_bos=False)[0][0])
 
-    def clean(self, prompt, answer):
-        return self._logp(self.model(prompt), answer)
+    def clean(self, prompt):
+        return self._logp(self.model(prompt)[0, -1])
 
-    def injected(self, prompt, answer, layer, taus, vector):
-        out = []
-        for tau in taus:
-            def hook(result, hook):
-                result[:, :, 0, :] += tau * vector
-                return result
+    def injected(self, prompt, layer, taus, vector):
+        return self._logp(torch.stack([self.edited(prompt, layer, tau, vector)[0, -1] for tau in taus]))
 
-            logits = self.model.run_with_hooks(prompt, fwd_hooks=[(f"blocks.{layer}.attn.hook_result", hook)])
-            out.append(self._logp(logits, answer))
-        return np.array(out)
+    def edited(self, prompt, layer, tau, vector):
+        """All logits of one cell, as the paper's loop computes them."""
 
-    def _logp(self, logits, answer):
+        def hook(result, hook):
+            result[:, :, 0, :] += tau * vector
+            return result
+
+        return self.model.run_with_hooks(prompt, fwd_hooks=[(f"blocks.{layer}.attn.hook_result", hook)])
+
+    def _logp(self, logits):
         # the logits are TransformerLens' own; PyTorch's float32 softmax over 50,257 tokens alone is off by up to 2e-5
-        return float(torch.log_softmax(logits[0, -1].double(), -1)[self.answer(answer)])
+        return torch.log_softmax(logits.double(), -1).numpy()
 
 
 class Formulas:
@@ -100,13 +100,13 @@ class Formulas:
     def answer(self, answer):
         return self.tokenizer(" " + answer)["input_ids"][0]
 
-    def clean(self, prompt, answer):
-        return float(self._logp(self._hidden(prompt), answer)[0])
+    def clean(self, prompt):
+        return self._logp(self._hidden(prompt))[0]
 
-    def injected(self, prompt, answer, layer, taus, vector):
+    def injected(self, prompt, layer, taus, vector):
         tau = torch.tensor(taus, dtype=torch.float64)[:, None, None]
         with self._at(layer, lambda x: x + tau * vector):
-            return self._logp(self._hidden(prompt, len(taus)), answer).numpy()
+            return self._logp(self._hidden(prompt, len(taus)))
 
     def _at(self, layer, change):
         """Passes the attention output of a layer, [batch, pos, d_model], through change."""
@@ -118,5 +118,5 @@ class Formulas:
         ids = [self.tokenizer.bos_token_id] + self.tokenizer(text)["input_ids"]
         return self.model.transformer(torch.tensor([ids]).expand(rows, -1)).last_hidden_state[:, -1]
 
-    def _logp(self, hidden, answer):
-        return torch.log_softmax(self.model.lm_head(hidden), -1)[:, self.answer(answer)]
+    def _logp(self, hidden):
+        return torch.log_softmax(self.model.lm_head(hidden), -1).numpy()

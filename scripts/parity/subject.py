@@ -6,8 +6,20 @@ import math
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+
+
+class Score(NamedTuple):
+    """What a row of cells.csv says about an answer."""
+
+    logp: float
+    rank: int
+    top: list[int]
+
+
+MISSING = Score(math.nan, 0, [])
 
 
 class OnnxInject:
@@ -30,12 +42,13 @@ class OnnxInject:
         got = out["answer"]
         return got["id"], math.log(got["p_clean"]), math.log(got["p_injected"])
 
-    def eval(self, data: Path, out: Path, encoding, taus):
-        """Every cell of a data file: {(prompt, layer, tau): log p}."""
-        self._call(["eval", self.model, "--data", str(data), "-o", str(out), "--encoding", encoding,
-                    "--taus", ",".join(f"{t:g}" for t in taus)])
-        with open(out / "cells.csv", newline="") as f:
-            return {(int(r["prompt"]), int(r["layer"]), float(r["tau"])): float(r["logp_answer"]) for r in csv.DictReader(f)}
+    def eval(self, data: Path, out: Path, encoding, plan, taus, top) -> dict[tuple[int, int, float], Score]:
+        """Every cell of a data file, by prompt, layer and tau."""
+        self._call(["eval", self.model, "--data", str(data), "-o", str(out), "--encoding", encoding, "--plan", plan,
+                    "--taus", ",".join(f"{t:g}" for t in taus), "--top", str(top)])
+        with open(out / "cells.csv", newline="", encoding="utf-8") as f:
+            return {(int(r["prompt"]), int(r["layer"]), float(r["tau"])): Score(float(r["logp_answer"]), int(r["rank"]), [int(i) for i in r["top"].split()])
+                    for r in csv.DictReader(f)}
 
     def _call(self, args):
         done = subprocess.run([self.binary, *args], capture_output=True, text=True)

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"os"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/ort"
+)
+
+// children are what this program does when it is started by itself, so that it stays small and each measurement has a
+// process of its own. The name is the first argument; the result is printed as JSON.
+var children = map[string]func(ctx context.Context, args []string, out io.Writer) error{
+	"session": session,
+	"naive":   naive,
+	"matmul":  matmul,
+	"last":    last,
+}
+
+// run starts a child and reads its result.
+func (b *bench) run(ctx context.Context, result any, args ...string) (sample, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return sample{}, err
+	}
+	s, out, err := process(ctx, self, args...)
+	if err != nil {
+		return s, err
+	}
+	return s, json.Unmarshal(out, result)
+}
+
+// decoder is a graph in a session, with what it wants to be fed.
+type decoder struct {
+	runtime.Session
+	inputs *models.Inputs
+	layout *models.Layout // of the file as it is
+	logits string
+}
+
+// openDecoder loads the model of a folder, changes it in memory, and opens a session on it.
+func openDecoder(ctx context.Context, folder string, threads int, change func(*graph.Model, *models.Layout) (*models.Inputs, error)) (*decoder, error) {
+	f, err := models.OpenFolder(folder)
+	if err != nil {
+		return nil, err
+	}
+	g, err := graph.Load(f.Model)
+	if err != nil {
+		return nil, err
+	}
+	l, err := models.Locate(g, f.Config)
+	if err != nil {
+		return nil, err
+	}
+	d := &decoder{layout: l, logits: l.Logits().Name()}
+	if d.inputs, err = change(g, l); err != nil {
+		return nil, err
+	}
+	d.Session, err = runtime.OpenGraph(ctx, ort.Host{}, g, runtime.Options{Threads: threads})
+	return d, err
+}
+
+// feeds are a prompt of n tokens, and zeros for everything that the model itself does not know, open dimensions as wide as given.
+func (d *decoder) feeds(n int, open int64) (map[string]*graph.Tensor, error) {
+	in, err := d.inputs.Feeds([][]int64{ids(n, d.layout.Vocab)})
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range d.Inputs() {
+		if in[p.Name] != nil {
+			continue
+		}
+		dims := make([]int64, len(p.Dims))
+		for i, size := range p.Dims {
+			if dims[i] = size; size < 0 {
+				dims[i] = 1
+				if i == 0 {
+					dims[i] = open
+				}
+			}
+		}
+		in[p.Name] = graph.Zeros(p.DType, dims...)
+	}
+	return in, nil
+}

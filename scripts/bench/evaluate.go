@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// evaluated is what eval --json says of itself, as far as it is used here.
+type evaluated struct {
+	Cells   int `json:"cells"`
+	Resumed int `json:"resumed"`
+	Plan    struct {
+		Used string `json:"used"`
+	} `json:"plan"`
+	Seconds struct {
+		Load  float64 `json:"load"`
+		Run   float64 `json:"run"`
+		Total float64 `json:"total"`
+	} `json:"seconds"`
+}
+
+// evalArgs are the arguments of eval: all layers, taus 1 to 15, the fan-out.
+func (b *bench) evalArgs(model, data, out string) []string {
+	return []string{"eval", model, "--data", data, "-o", out, "--plan", "fanout", "--threads", strconv.Itoa(b.threads), "--json"}
+}
+
+// evaluate runs eval.
+func (b *bench) evaluate(ctx context.Context, model, data, out string) (sample, evaluated, error) {
+	var e evaluated
+	s, stdout, err := process(ctx, b.binary, b.evalArgs(model, data, out)...)
+	if err == nil {
+		err = json.Unmarshal(stdout, &e)
+	}
+	if err == nil && e.Plan.Used != "fanout" {
+		err = fmt.Errorf("eval used plan %q", e.Plan.Used)
+	}
+	return s, e, err
+}
+
+// gpt2 returns the folder of a GPT-2 that a real exporter wrote, made on first use: model.onnx, the tokenizer, and the
+// checkpoint for the peers.
+func (b *bench) gpt2(ctx context.Context, size string) (string, error) {
+	folder := filepath.Join(b.cache, size, "gpt2")
+	if _, err := os.Stat(filepath.Join(folder, "model.onnx")); err == nil {
+		return folder, nil
+	}
+	python, err := b.peerPython(ctx)
+	if err != nil {
+		return "", err
+	}
+	_, _, err = process(ctx, python, "scripts/bench/peers.py", "build", filepath.Join(b.cache, size), size)
+	return folder, err
+}
+
+// peerPython returns the Python that scripts/parity uses: the peers need the same packages.
+func (b *bench) peerPython(ctx context.Context) (string, error) {
+	if python := os.Getenv("BENCH_PYTHON"); python != "" {
+		return python, nil
+	}
+	_, out, err := process(ctx, "scripts/parity/python.sh")
+	return strings.TrimSpace(string(out)), err
+}
+
+// duration makes a duration of seconds.
+func duration(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

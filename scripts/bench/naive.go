@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/rewrite"
+)
+
+// naiveCells is how many cells of each prompt are timed.
+const naiveCells = 3
+
+// naive is the loop that P7 and P8 are measured against: for each cell a run of the file as it is and a run of the patched
+// one, a batch of one prompt, all logits. It prints the seconds a cell takes, the mean over prompts of some lengths:
+//
+//	bench naive THREADS FOLDER LENGTH…
+func naive(ctx context.Context, args []string, out io.Writer) error {
+	if len(args) < 3 {
+		return fmt.Errorf("naive %q: want a number of threads, a model folder and lengths", args)
+	}
+	threads, err := strconv.Atoi(args[0])
+	if err != nil {
+		return fmt.Errorf("naive: threads %q: want a number", args[0])
+	}
+	clean, err := openDecoder(ctx, args[1], threads, models.ReadInputs)
+	if err != nil {
+		return err
+	}
+	defer clean.Close()
+	patched, err := openDecoder(ctx, args[1], threads, injectAll)
+	if err != nil {
+		return err
+	}
+	defer patched.Close()
+	var total time.Duration
+	for _, arg := range args[2:] {
+		n, err := strconv.Atoi(arg)
+		if err != nil {
+			return fmt.Errorf("naive: length %q: want a number", arg)
+		}
+		cell := func() error {
+			for _, d := range []*decoder{clean, patched} {
+				in, err := d.feeds(n, 1)
+				if err != nil {
+					return err
+				}
+				if _, err := d.Run(ctx, in, d.logits); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		if err := cell(); err != nil { // the first run of a length plans memory
+			return err
+		}
+		start := time.Now()
+		for range naiveCells {
+			if err := cell(); err != nil {
+				return err
+			}
+		}
+		total += time.Since(start) / naiveCells
+	}
+	return json.NewEncoder(out).Encode((total / time.Duration(len(args)-2)).Seconds())
+}
+
+// injectAll gives every layer a memory and a tau.
+func injectAll(g *graph.Model, l *models.Layout) (*models.Inputs, error) {
+	var r rewrite.Request
+	for layer := range l.Layers {
+		r.Inject = append(r.Inject, layer)
+	}
+	_, l, err := rewrite.Apply(g, l, r)
+	if err != nil {
+		return nil, err
+	}
+	return models.ReadInputs(g, l)
+}

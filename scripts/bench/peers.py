@@ -1,0 +1,100 @@
+"""What a user without onnx-inject runs today, timed for each cell of prompts x layers x taus.
+
+usage: peers.py build FOLDER small|large          a GPT-2 of that size, random weights, exported by optimum; prints its folder
+       peers.py lens MODEL THREADS < prompts      the paper's loop in TransformerLens; prints the seconds a cell takes
+       peers.py batched MODEL THREADS < prompts   Hugging Face, the 15 taus of a layer as one batch; the same
+
+prompts is a list of {"prompt", "memory", "answer"} in JSON. Cells cost the same at each layer and tau, so a few of each
+prompt stand for all of them. What is timed has run before.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+
+os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", WANDB_MODE="disabled")
+warnings.filterwarnings("ignore")
+logging.disable(logging.WARNING)
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "parity"))
+
+import torch
+
+import model as gpt2
+from references import TransformerLens
+
+TAUS = [float(t) for t in range(1, 16)]
+SAMPLED = 2  # cells of the paper's loop, layers of the batched one, for each prompt
+TOP = 30
+
+
+def lens(folder, prompts):
+    """A clean run and a hooked one for each cell, with per-head results, the memory as a one-hot product, the likeliest 30 tokens."""
+    peer = TransformerLens(folder, *gpt2.load(folder))
+    total = 0.0
+
+    def cell(p, layer, tau):
+        answer = peer.answer(p["answer"])
+        vector = peer.vector(p["memory"], "unembed", layer)
+        for logits in (peer.model(p["prompt"]), peer.edited(p["prompt"], layer, tau, vector)):
+            probabilities = torch.softmax(logits[0, -1], -1)
+            probabilities[answer].item(), torch.topk(probabilities, TOP).indices.tolist()
+
+    for p in prompts:
+        cell(p, 0, 1.0)
+        start = time.perf_counter()
+        for i in range(SAMPLED):
+            cell(p, i * peer.model.cfg.n_layers // SAMPLED, TAUS[i])
+        total += (time.perf_counter() - start) / SAMPLED
+    return total / len(prompts)
+
+
+def batched(folder, prompts):
+    """One clean run for each prompt, one batch of all taus for each layer, the last position alone unembedded."""
+    hf, tokenizer = gpt2.load(folder)
+    transformer, layers = hf.transformer, hf.config.n_layer
+    vector = torch.randn(hf.config.n_embd)
+
+    def rows(ids, n, answer):
+        hidden = transformer(ids.expand(n, -1), use_cache=False).last_hidden_state[:, -1]
+        logp = torch.log_softmax(hf.lm_head(hidden), -1)
+        logp[:, answer].tolist(), (logp > logp[:, answer, None]).sum(-1).tolist()
+
+    def layer(ids, at, answer):
+        taus = torch.tensor(TAUS)[:, None, None]
+        hook = transformer.h[at].attn.c_proj.register_forward_hook(lambda module, args, out: out + taus * vector)
+        with hook:
+            rows(ids, len(TAUS), answer)
+
+    total = 0.0
+    for p in prompts:
+        ids = torch.tensor([[tokenizer.bos_token_id] + tokenizer(p["prompt"])["input_ids"]])
+        answer = tokenizer(" " + p["answer"])["input_ids"][0]
+        layer(ids, 0, answer)
+        rows(ids, 1, answer)
+        start = time.perf_counter()
+        rows(ids, 1, answer)
+        clean = time.perf_counter()
+        for i in range(SAMPLED):
+            layer(ids, i * layers // SAMPLED, answer)
+        end = time.perf_counter()
+        total += ((clean - start) + (end - clean) / SAMPLED * layers) / (layers * len(TAUS))
+    return total / len(prompts)
+
+
+def main():
+    what, folder, how = sys.argv[1:]
+    if what == "build":
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        print(gpt2.folder(Path(folder), {"small": gpt2.SMALL, "large": gpt2.LARGE}[how]))
+        return
+    torch.set_num_threads(int(how) or os.cpu_count())
+    with torch.inference_mode():
+        print({"lens": lens, "batched": batched}[what](Path(folder).resolve(), json.load(sys.stdin)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/onnx-inject/onnx-inject/runtime/results"
+)
+
+// sweep is the whole evaluation, 106 prompts x 12 layers x 15 taus, run once for all goals that are about it.
+type sweep struct {
+	sample
+	evaluated
+	peak  float64 // operations a second of the yardstick, the best before and after
+	cells []byte  // cells.csv
+}
+
+// yardRounds is how often the yardstick runs at each end of the sweep, 30 ms each.
+const yardRounds = 40
+
+func (b *bench) sweep(ctx context.Context) (*sweep, error) {
+	if b.swept != nil {
+		return b.swept, nil
+	}
+	folder, data, err := b.whole(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := b.out("sweep")
+	defer clear(b.out(""))
+	s := &sweep{}
+	yard := func() error {
+		var got float64
+		_, err := b.run(ctx, &got, "matmul", strconv.Itoa(yardRounds), strconv.Itoa(b.threads))
+		s.peak = max(s.peak, got)
+		return err
+	}
+	if err := yard(); err != nil {
+		return nil, err
+	}
+	if err := clear(out); err != nil {
+		return nil, err
+	}
+	if s.sample, s.evaluated, err = b.evaluate(ctx, folder, data, out); err != nil {
+		return nil, err
+	}
+	if err := yard(); err != nil {
+		return nil, err
+	}
+	if err := sameLengths(out, lengths); err != nil {
+		return nil, err
+	}
+	if s.cells, err = os.ReadFile(filepath.Join(out, results.CellsFile)); err != nil {
+		return nil, err
+	}
+	b.swept = s
+	return s, nil
+}
+
+// whole returns the model and the data of the sweep.
+func (b *bench) whole(ctx context.Context) (folder, data string, err error) {
+	if folder, err = b.gpt2(ctx, "small"); err != nil {
+		return "", "", err
+	}
+	data, err = b.data("prompts.csv", lengths)
+	return folder, data, err
+}
+
+// sweepRate measures P10: how near to the yardstick the whole sweep computes.
+func sweepRate(ctx context.Context, b *bench) ([]row, error) {
+	s, err := b.sweep(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rate := over(lengths, smallGrid.done) / s.Seconds.Run
+	return []row{{id: "P10", what: "sweep / one MatMul in ONNX Runtime, operations a second", value: rate / s.peak, goal: 0.7, atLeast: true,
+		note: fmt.Sprintf("%.0f / %.0f GFLOP/s; %.1f s, %.2f ms a cell", rate/1e9, s.peak/1e9, s.Seconds.Run, 1e3*s.Seconds.Run/float64(s.Cells))}}, nil
+}
+
+// sweepOverhead measures P11: what is neither loading nor running the model.
+func sweepOverhead(ctx context.Context, b *bench) ([]row, error) {
+	s, err := b.sweep(ctx)
+	if err != nil {
+		return nil, err
+	}
+	wall := s.wall.Seconds()
+	return []row{{id: "P11", what: "sweep outside of loading and ONNX Runtime / sweep", value: (wall - s.Seconds.Load - s.Seconds.Run) / wall, goal: 0.01,
+		note: fmt.Sprintf("%.2f s = %.2f load + %.2f run + %.3f", wall, s.Seconds.Load, s.Seconds.Run, wall-s.Seconds.Load-s.Seconds.Run)}}, nil
+}
+
+// sweepLimit measures P12: the whole process against the least work there is, done at the yardstick's rate.
+func sweepLimit(ctx context.Context, b *bench) ([]row, error) {
+	s, err := b.sweep(ctx)
+	if err != nil {
+		return nil, err
+	}
+	limit := over(lengths, smallGrid.least) / s.peak
+	return []row{{id: "P12", what: "sweep / least work at the rate of one MatMul", value: s.wall.Seconds() / limit, goal: 1.45,
+		note: fmt.Sprintf("%.1f s / %.1f s (%.1f TFLOP), start and loading included", s.wall.Seconds(), limit, over(lengths, smallGrid.least)/1e12)}}, nil
+}
+
+// sweepMemory measures P16: the weights once, with a quarter for what ONNX Runtime makes of them, beside the widest activation
+// of the longest prompt, which has rows x tokens x 4 d_model numbers.
+func sweepMemory(ctx context.Context, b *bench) ([]row, error) {
+	s, err := b.sweep(ctx)
+	if err != nil {
+		return nil, err
+	}
+	folder, _, err := b.whole(ctx)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(filepath.Join(folder, "model.onnx"))
+	if err != nil {
+		return nil, err
+	}
+	var longest int64
+	for _, t := range lengths {
+		longest = max(longest, int64(t))
+	}
+	weights, activation := info.Size(), 4*longest*(1+smallGrid.cells())*4*smallGrid.width
+	return []row{{id: "P16", what: "(peak memory of the sweep - activation) / weights", value: float64(s.sample.peak-activation) / float64(weights), goal: 1.25,
+		note: fmt.Sprintf("(%.0f - %.0f MB) / %.0f MB", megabytes(s.sample.peak), megabytes(activation), megabytes(weights))}}, nil
+}
+
+// interrupted measures P14: a sweep that is killed in the middle and started again does no prompt twice but the one under way, and
+// ends with the same bytes.
+func interrupted(ctx context.Context, b *bench) ([]row, error) {
+	s, err := b.sweep(ctx)
+	if err != nil {
+		return nil, err
+	}
+	folder, data, err := b.whole(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := b.out("killed")
+	defer clear(b.out(""))
+	if err := clear(out); err != nil {
+		return nil, err
+	}
+	killed, err := b.killedAt(ctx, filepath.Join(out, results.PromptsFile), len(lengths)/2, b.evalArgs(folder, data, out)...)
+	if err != nil {
+		return nil, err
+	}
+	again, e, err := b.evaluate(ctx, folder, data, out)
+	if err != nil {
+		return nil, err
+	}
+	if e.Resumed != len(lengths)/2 {
+		return nil, fmt.Errorf("%d prompts were resumed, want %d", e.Resumed, len(lengths)/2)
+	}
+	cells, err := os.ReadFile(filepath.Join(out, results.CellsFile))
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(cells, s.cells) {
+		return nil, fmt.Errorf("cells.csv of the interrupted sweep is not that of the other")
+	}
+	return []row{{id: "P14", what: "sweep killed once and resumed / uninterrupted", value: (killed.wall + again.wall).Seconds() / s.wall.Seconds(), goal: 1.02,
+		note: fmt.Sprintf("%s + %s / %s (CPU %s / %s); second start %.2f s; same cells.csv", seconds(killed.wall), seconds(again.wall), seconds(s.wall),
+			seconds(killed.cpu+again.cpu), seconds(s.cpu), e.Seconds.Load)}}, nil
+}
+
+// killedAt runs the program and kills it, with no chance to clean up, in the prompt behind the n-th.
+func (b *bench) killedAt(ctx context.Context, prompts string, n int, args ...string) (sample, error) {
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, b.binary, args...)
+	cmd.Stderr = &stderr
+	start := time.Now()
+	if err := cmd.Start(); err != nil {
+		return sample{}, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for {
+		select {
+		case err := <-ended:
+			return sample{}, fmt.Errorf("eval ended before it was killed: %v: %s", err, stderr.Bytes())
+		case <-time.After(20 * time.Millisecond):
+		}
+		if rows, _ := os.ReadFile(prompts); bytes.Count(rows, []byte("\n")) > n { // there is a header
+			break
+		}
+	}
+	time.Sleep(time.Since(start) / time.Duration(2*n)) // half a prompt
+	if err := cmd.Process.Kill(); err != nil {
+		return sample{}, err
+	}
+	<-ended
+	return sample{time.Since(start), cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), peak(cmd.ProcessState)}, nil
+}
