@@ -25,7 +25,7 @@
 //
 // Colours of a map mean the same number in all maps of a report that have the same unit: percent, or log-odds. The scale is
 // symmetric around zero and ends at the 95th percentile of all sizes, rounded up; what lies beyond has the last colour, and
-// the scale says so.
+// the scale says so. Where percentages go far beyond doubling, the steps of the colours grow by a factor, and that is said.
 //
 // # What always holds
 //
