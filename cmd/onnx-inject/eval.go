@@ -214,7 +214,11 @@ func printEval(p *printer, cfg *eval.Config, r *eval.Report) {
 	}
 	p.table(facts)
 	p.line()
-	printBest(p, r.Summary)
+	var sources []string
+	for _, s := range r.Summary.Series {
+		sources = append(sources, s.Source)
+	}
+	printBest(p, r.Summary, sources)
 	p.line()
 	p.line(text("  onnx-inject report %s", cfg.Dir))
 }

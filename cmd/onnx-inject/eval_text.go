@@ -8,21 +8,18 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/stats"
 )
 
-// printBest shows what memories do at the best cell of each series, by the measure to trust and by the paper's.
-func printBest(p *printer, s *stats.Summary) {
+// printBest shows what memories do at the best cell of each series, by the measure to trust and by the paper's. names are
+// those of the series.
+func printBest(p *printer, s *stats.Summary, names []string) {
 	rows := [][]span{{
 		styled(dim, "memory"), styled(dim, "p clean"), styled(dim, "one hop"), styled(dim, "best by"), styled(dim, "layer"), styled(dim, "tau"), styled(dim, "p"),
 		styled(dim, "improved"), styled(dim, "median"), styled(dim, "paper's mean"), styled(dim, "log-odds"), styled(dim, "other half"),
 	}}
-	for _, series := range s.Series {
-		name := series.Source
-		if len(s.Series) > 1 && series.Encoding != s.Series[0].Encoding {
-			name += " " + series.Encoding
-		}
+	for n, series := range s.Series {
 		for i, b := range series.Best {
 			row := []span{text(""), text(""), text("")}
 			if i == 0 {
-				row = []span{styled(bold, "%s", name), text("%s", probabilityOf(series.TwoHop.MeanP)), text("")}
+				row = []span{styled(bold, "%s", names[n]), text("%s", probabilityOf(series.TwoHop.MeanP)), text("")}
 				if series.OneHop != nil {
 					row[2] = text("%s", probabilityOf(series.OneHop.MeanP))
 				}

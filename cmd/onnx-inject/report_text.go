@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/runtime/published"
@@ -40,12 +39,7 @@ func headline(c *published.Claim) pages.Finding {
 
 // showReport shows the best cells, the headline where it was checked, and what was written.
 func showReport(p *printer, w *reportFiles, r *pages.Report, claim *published.Claim) {
-	named := *r.Summary
-	named.Series = slices.Clone(named.Series)
-	for i, name := range r.Names() {
-		named.Series[i].Source, named.Series[i].Encoding = name, "" // the name has the encoding where it matters
-	}
-	printBest(p, &named)
+	printBest(p, r.Summary, r.Names())
 	p.line()
 	if claim != nil {
 		e := claim.Effect
