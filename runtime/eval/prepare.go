@@ -123,7 +123,7 @@ func (e *evaluation) manifest() (*results.Manifest, error) {
 	if m.Model.SHA256, err = hashModel(folder.Model); err != nil {
 		return nil, err
 	}
-	m.Model.Tokenizer, err = hashDir(folder.TokenizerDir, "tokenizer.json", "vocab.json", "merges.txt")
+	m.Model.Tokenizer, err = HashTokenizer(folder.TokenizerDir)
 	return m, err
 }
 
