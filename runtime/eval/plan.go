@@ -82,18 +82,21 @@ func planByName(name string) (plan, error) {
 // batch, as those of dynamic quantisation do, is off by 1e-3 and more.
 const agreement = 1e-4
 
-// choose opens the fastest plan that agrees with points on a few cells of a question. It closes every session that it does not
-// return, one before the next is opened: a session holds all weights.
-func choose(ctx context.Context, b bench, q question, cells []cell) (runner, results.Plan, error) {
+// choose opens the fastest plan that agrees with points on a question. The plan computes the whole grid, as it will do with
+// every prompt: numbers of a quantised model may depend on what else is in a batch. Points computes the clean run and
+// the cells in sample, given by their indexes. Every session but the one that is returned is closed before the next is
+// opened: a session holds all weights.
+func choose(ctx context.Context, b bench, q question, cells []cell, sample []int) (runner, results.Plan, error) {
 	oracle := plans[len(plans)-1]
 	r, err := oracle.open(ctx, b)
 	if err != nil {
 		return nil, results.Plan{}, err
 	}
-	wantClean, want, err := r.run(ctx, q, cells)
+	clean, points, err := r.run(ctx, q, pick(cells, sample))
 	if err := firstError(err, r.close()); err != nil {
 		return nil, results.Plan{}, err
 	}
+	want := append([]results.Score{clean}, points...)
 	var reasons []string
 	for _, p := range plans[:len(plans)-1] {
 		r, err := p.open(ctx, b)
@@ -101,7 +104,7 @@ func choose(ctx context.Context, b bench, q question, cells []cell) (runner, res
 			var clean results.Score
 			var got []results.Score
 			if clean, got, err = r.run(ctx, q, cells); err == nil {
-				err = agree(append([]results.Score{wantClean}, want...), append([]results.Score{clean}, got...))
+				err = agree(want, append([]results.Score{clean}, pick(got, sample)...))
 			}
 			if err == nil {
 				return r, results.Plan{Used: p.name, Reason: strings.Join(reasons, "; ")}, nil
@@ -115,6 +118,14 @@ func choose(ctx context.Context, b bench, q question, cells []cell) (runner, res
 	}
 	r, err = oracle.open(ctx, b)
 	return r, results.Plan{Used: oracle.name, Reason: strings.Join(reasons, "; ")}, err
+}
+
+func pick[T any](list []T, at []int) []T {
+	out := make([]T, len(at))
+	for i, j := range at {
+		out[i] = list[j]
+	}
+	return out
 }
 
 // agree compares scores with those of points.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/onnx-inject/onnx-inject/graph"
@@ -122,16 +123,11 @@ func (e *evaluation) open(ctx context.Context, p results.Plan, todo []int) (resu
 	}
 	// Each layer once, with another tau: enough to see a difference, and cheap.
 	rows, cells := e.cells(todo[0])
-	var some []cell
+	var sample []int
 	for i, l := range e.Layers {
-		for j := range rows {
-			if rows[j].Layer == l && rows[j].Tau == e.Taus[i%len(e.Taus)] {
-				some = append(some, cells[j])
-				break
-			}
-		}
+		sample = append(sample, slices.IndexFunc(rows, func(c results.Cell) bool { return c.Layer == l && c.Tau == e.Taus[i%len(e.Taus)] }))
 	}
-	r, p, err := choose(ctx, e.bench, e.asked[todo[0]], some)
+	r, p, err := choose(ctx, e.bench, e.asked[todo[0]], cells, sample)
 	return p, r, err
 }
 
