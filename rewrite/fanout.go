@@ -229,8 +229,15 @@ func (p *patch) score(top int) {
 		return p.nodeAttrs(op, name, graph.Attrs{"axes": []int64{1}, "keepdims": 1}, x)
 	}
 	shifted := p.node("Sub", "fanout/shifted", v, reduce("ReduceMax", "fanout/max", v))
-	norm := p.node("Log", "fanout/norm", reduce("ReduceSum", "fanout/sum", p.node("Exp", "fanout/exp", shifted)))
-	logps := func(x *graph.Value, name string) *graph.Value { return p.node("Sub", name, x, norm) }
+	// The sum is in double precision: where one token has nearly all of the probability, a float32 sum loses what the other 50,000
+	// add to it, and the logarithm is 3e-5 off.
+	wide := func(x *graph.Value, name string) *graph.Value {
+		return p.nodeAttrs("Cast", name+"_wide", graph.Attrs{"to": int64(graph.Float64)}, x)
+	}
+	norm := p.node("Log", "fanout/norm", reduce("ReduceSum", "fanout/sum", wide(p.node("Exp", "fanout/exp", shifted), "fanout/exp")))
+	logps := func(x *graph.Value, name string) *graph.Value {
+		return p.nodeAttrs("Cast", name, graph.Attrs{"to": int64(graph.Float32)}, p.node("Sub", name+"_wide", wide(x, name+"_shifted"), norm))
+	}
 	own := p.nodeAttrs("Gather", "fanout/own", graph.Attrs{"axis": 1}, shifted, answer)
 	flat := p.ints("fanout_flat", -1)
 	p.out(FanOutLogP, p.node("Reshape", "fanout/logp_flat", logps(own, "fanout/logp"), flat), graph.TensorType(graph.Float32, "rows"))
