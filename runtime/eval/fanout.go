@@ -37,11 +37,20 @@ func openFanOut(ctx context.Context, b bench) (runner, error) {
 
 func (f *fanOut) run(ctx context.Context, q question, cells []cell) (clean results.Score, scores []results.Score, err error) {
 	scores = make([]results.Score, len(cells))
-	size := max(1, rowsOf(len(q.ids))-1) // the clean row is one more
-	for from := 0; from == 0 || from < len(cells); from += size {
-		to := min(from+size, len(cells))
-		if clean, err = f.part(ctx, q, cells[from:to], scores[from:to]); err != nil {
+	size := max(1, f.rowsOf(len(q.ids))-1) // the clean row is one more
+	parts := max(1, (len(cells)+size-1)/size)
+	for i := range parts { // every part has cells of all layers, so that none runs the lower ones for a row alone
+		var part []cell
+		var at []int
+		for j := i; j < len(cells); j += parts {
+			part, at = append(part, cells[j]), append(at, j)
+		}
+		got := make([]results.Score, len(part))
+		if clean, err = f.part(ctx, q, part, got); err != nil {
 			return clean, nil, err
+		}
+		for k, j := range at {
+			scores[j] = got[k]
 		}
 	}
 	return clean, scores, nil

@@ -17,14 +17,21 @@ func openPoints(ctx context.Context, b bench) (runner, error) {
 }
 
 func openRows(ctx context.Context, b bench) (runner, error) {
-	return &batched{b, rowsOf}, b.model.Load(ctx)
+	return &batched{b, b.rowsOf}, b.model.Load(ctx)
 }
 
-// batchTokens is how many tokens, rows x positions, a run may have. The widest activation of a layer, the MLP's, then has
-// batchTokens x 4 x d_model numbers: 200 MB for GPT-2 small, 420 MB for XL.
-const batchTokens = 16384
+// How large a run may be. Matrices of a thousand rows are as fast as larger ones, and activations stay small beside the
+// weights: the widest of a layer, the MLP's, has batchTokens x 4 x d_model numbers (50 MB for GPT-2 small, 105 MB for XL),
+// the logits have batchLogits, in double precision where they are summed (34 MB).
+const (
+	batchTokens = 4096    // rows x positions
+	batchLogits = 1 << 22 // rows x vocabulary
+)
 
-func rowsOf(tokens int) int { return max(1, batchTokens/tokens) }
+// rowsOf is how many rows of some tokens a run may have.
+func (b bench) rowsOf(tokens int) int {
+	return max(1, min(batchTokens/tokens, batchLogits/max(1, b.model.Layout.Vocab)))
+}
 
 func (b *batched) run(ctx context.Context, q question, cells []cell) (clean results.Score, scores []results.Score, err error) {
 	zero := make([]float32, b.model.Layout.DModel)
