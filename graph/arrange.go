@@ -5,11 +5,11 @@ import "slices"
 // Rename gives a value another name, which is refused when it is taken. The name of a graph input or output is part of
 // the model's signature: renaming it is for callers who mean that.
 func (e *Edit) Rename(v *Value, name string) {
-	if name == "" || e.taken[name] {
+	if name == "" || e.taken.has(name) {
 		e.fail("rename %v: the name %q is taken", v, name)
 		return
 	}
-	e.taken[name] = true
+	e.taken.add(name)
 	e.do(func() func() {
 		old := v.name
 		v.name = name
@@ -19,7 +19,7 @@ func (e *Edit) Rename(v *Value, name string) {
 
 // Relabel gives a node another label. Labels need not be unique, and may be "".
 func (e *Edit) Relabel(n *Node, label string) {
-	e.taken[label] = true
+	e.taken.add(label)
 	e.do(func() func() {
 		old := n.name
 		n.name = label

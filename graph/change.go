@@ -29,10 +29,10 @@ func (e *Edit) Node(g *Graph, s Spec) *Value {
 		name := ""
 		switch {
 		case i == 0 && s.As != "":
-			if e.taken[s.As] {
+			if e.taken.has(s.As) {
 				e.fail("the name %q is taken", s.As)
 			}
-			e.taken[s.As] = true
+			e.taken.add(s.As)
 			name = s.As
 		case i == 0:
 			name = e.Fresh(n.name + "_out")
@@ -105,10 +105,10 @@ func (e *Edit) Const(g *Graph, name string, t *Tensor) *Value {
 
 // NodeOutput adds one more output of exactly this name to an existing node, as an If needs when its branches gain one.
 func (e *Edit) NodeOutput(n *Node, name string, t Type) *Value {
-	if e.taken[name] {
+	if e.taken.has(name) {
 		e.fail("the name %q is taken", name)
 	}
-	e.taken[name] = true
+	e.taken.add(name)
 	v := &Value{id: e.model.valueID(), name: name, graph: n.graph, node: n, Type: t}
 	e.do(func() func() {
 		v.index = len(n.outs)

@@ -46,7 +46,7 @@ func (c *checker) defined(v *Value) bool { return v.id < len(c.values) && c.valu
 
 // collect notes every definition, outer scopes first, and every read.
 func (c *checker) collect(g *Graph) {
-	names := make(map[string]bool, len(g.inputs)+len(g.inits)+len(g.nodes))
+	names := make(names, len(g.inputs)+len(g.inits)+len(g.nodes))
 	define := func(v *Value) {
 		if v == nil || c.defined(v) {
 			return
@@ -54,13 +54,13 @@ func (c *checker) collect(g *Graph) {
 		if v.name == "" {
 			c.bad("a value has no name")
 		}
-		if names[v.name] {
+		if names.has(v.name) {
 			c.bad("value %q is defined twice", v.name)
 		}
 		if v.graph != g {
 			c.bad("value %q does not know its graph", v.name)
 		}
-		names[v.name] = true
+		names.add(v.name)
 		if v.id >= len(c.values) || c.values[v.id] != nil {
 			c.bad("value %q is of another model, or stands twice", v.name)
 			return

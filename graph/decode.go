@@ -82,13 +82,13 @@ type decoder struct {
 	lists   slab[*Attr]
 	consts  slab[Const]
 	tensors slab[Tensor]
-	dims    slab[Dim]
+	types   map[string]Type // read so far, by the bytes of their TypeProto
 }
 
 // decodeModel makes a model that satisfies [Check]: whatever a file can get wrong is refused on the way.
 func decodeModel(sk *skeleton) (*Model, error) {
 	m := &Model{holes: sk.holes, opsets: map[string]int64{}}
-	d := &decoder{model: m}
+	d := &decoder{model: m, types: map[string]Type{}}
 	var graphBody []byte
 	var functions [][]byte
 	err := fields(sk.data, func(num protowire.Number, raw, body []byte) error {

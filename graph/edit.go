@@ -14,7 +14,7 @@ import (
 type Edit struct {
 	model *Model
 	steps []step
-	taken map[string]bool // every name of every scope
+	taken names // of every scope
 	err   error
 	done  bool
 }
@@ -24,16 +24,26 @@ type step func() (undo func())
 
 // Edit starts an edit.
 func (m *Model) Edit() *Edit {
-	e := &Edit{model: m, taken: make(map[string]bool, m.nodes+m.values)}
+	e := &Edit{model: m, taken: make(names, m.nodes+m.values)}
 	for g := range m.Graphs() {
 		for v := range g.values {
-			e.taken[v.name] = true
+			e.taken.add(v.name)
 		}
 		for _, n := range g.nodes {
-			e.taken[n.name] = true
+			e.taken.add(n.name)
 		}
 	}
 	return e
+}
+
+// names is a set of names.
+type names map[string]struct{}
+
+func (n names) add(name string) { n[name] = struct{}{} }
+
+func (n names) has(name string) bool {
+	_, ok := n[name]
+	return ok
 }
 
 func (e *Edit) fail(format string, args ...any) {
@@ -52,15 +62,15 @@ func (e *Edit) Fail(err error) {
 // Fresh returns base, or base with the first free number behind it, and takes the name.
 func (e *Edit) Fresh(base string) string {
 	name := base
-	for i := 1; e.taken[name]; i++ {
+	for i := 1; e.taken.has(name); i++ {
 		name = fmt.Sprintf("%s_%d", base, i)
 	}
-	e.taken[name] = true
+	e.taken.add(name)
 	return name
 }
 
 // Taken reports whether a value or node of that name exists in any scope, this edit's own included.
-func (e *Edit) Taken(name string) bool { return e.taken[name] }
+func (e *Edit) Taken(name string) bool { return e.taken.has(name) }
 
 func (e *Edit) do(s step) { e.steps = append(e.steps, s) }
 

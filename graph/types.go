@@ -22,20 +22,21 @@ func constType(c *Const) Type {
 // valueInfo reads the name and the type of a ValueInfoProto. A type other than a tensor's gives a zero Type. Written by hand:
 // a file holds one for each value.
 func (d *decoder) valueInfo(body []byte) (name string, t Type, err error) {
+	var typ []byte
 	err = fields(body, func(num protowire.Number, _, body []byte) error {
-		switch num {
-		case 1:
+		switch {
+		case num == 1:
 			name = text(body)
-		case 2: // TypeProto
-			return fields(body, func(num protowire.Number, _, body []byte) error {
-				if num != 1 {
-					return nil
-				}
-				return d.tensorType(&t, body)
-			})
+		case num == 2 && typ == nil:
+			typ = body[:len(body):len(body)]
+		case num == 2: // protobuf merges messages: their bytes one behind the other
+			typ = append(typ, body...)
 		}
 		return nil
 	})
+	if err == nil {
+		t, err = d.typeOf(typ)
+	}
 	if err != nil {
 		return "", Type{}, fmt.Errorf("value information: %w", err)
 	}
@@ -45,8 +46,26 @@ func (d *decoder) valueInfo(body []byte) (name string, t Type, err error) {
 	return name, t, nil
 }
 
-// tensorType reads a TypeProto.Tensor: elem_type 1, shape 2.
-func (d *decoder) tensorType(t *Type, body []byte) error {
+// typeOf reads a TypeProto. Most values of a file have one of a few dozen types: each is read once.
+func (d *decoder) typeOf(body []byte) (Type, error) {
+	if t, ok := d.types[text(body)]; ok {
+		return t, nil
+	}
+	var t Type
+	err := fields(body, func(num protowire.Number, _, body []byte) error {
+		if num != 1 {
+			return nil
+		}
+		return t.decode(body)
+	})
+	if err == nil {
+		d.types[text(body)] = t
+	}
+	return t, err
+}
+
+// decode reads a TypeProto.Tensor: elem_type 1, shape 2.
+func (t *Type) decode(body []byte) error {
 	return fields(body, func(num protowire.Number, _, body []byte) error {
 		switch num {
 		case 1:
@@ -54,32 +73,17 @@ func (d *decoder) tensorType(t *Type, body []byte) error {
 			t.DType = DType(v)
 		case 2:
 			t.Ranked = true
-			return d.shape(t, body)
+			return fields(body, func(num protowire.Number, _, body []byte) error {
+				if num != 1 {
+					return nil
+				}
+				d, err := decodeDim(body)
+				t.Dims = append(t.Dims, d)
+				return err
+			})
 		}
 		return nil
 	})
-}
-
-// shape reads a TensorShapeProto: dim 1. What an earlier one gave stays in front, as protobuf merges messages.
-func (d *decoder) shape(t *Type, body []byte) error {
-	rank := len(t.Dims)
-	_ = fields(body, func(num protowire.Number, _, _ []byte) error {
-		if num == 1 {
-			rank++
-		}
-		return nil
-	})
-	dims := append(d.dims.list(rank)[:0], t.Dims...)
-	err := fields(body, func(num protowire.Number, _, body []byte) error {
-		if num != 1 {
-			return nil
-		}
-		dim, err := decodeDim(body)
-		dims = append(dims, dim)
-		return err
-	})
-	t.Dims = dims
-	return err
 }
 
 // decodeDim reads a TensorShapeProto.Dimension: dim_value 1, dim_param 2; the last one counts.
@@ -146,7 +150,8 @@ func encodeValueInfo(name string, t Type) []byte {
 	return b
 }
 
-// Type is what is declared about a value: element type and, when known, shape.
+// Type is what is declared about a value: element type and, when known, shape. Values of one type may share their Dims: to
+// change a shape, make another.
 type Type struct {
 	DType  DType
 	Ranked bool // Dims is meaningful; a ranked type without Dims is a scalar

@@ -65,10 +65,11 @@ func locate(m *graph.Model, cfg *Config) (*Layout, *Report) {
 		r.Forms = append(r.Forms, FormReport{Form: f.name, Doc: f.doc})
 	}
 	l := &Layout{}
-	for _, g := range bodies(m) {
+	graphs := bodies(m)
+	for _, g := range graphs {
 		if err := l.body(g, cfg, r); err != nil {
 			r.Reason = err.Error()
-			if len(bodies(m)) > 1 {
+			if len(graphs) > 1 {
 				r.Reason = fmt.Sprintf("branch %s: %s", g.Attr(), r.Reason)
 			}
 			return nil, r
