@@ -16,10 +16,13 @@ import (
 // naiveCells is how many cells of each prompt are timed.
 const naiveCells = 3
 
-// naive is the loop that P7 and P8 are measured against: for each cell a run of the file as it is and a run of the patched
-// one, a batch of one prompt, all logits. It prints the seconds a cell takes, the mean over prompts of some lengths:
+// naive is the loop that P7 and P8 are measured against: for each cell a clean run and a run with the memory, a batch of one
+// prompt, all logits. It prints the seconds a cell takes, the mean over prompts of some lengths:
 //
 //	bench naive THREADS FOLDER LENGTH…
+//
+// The patched model does both. Without a memory it costs what the original costs (P5), and the threads of two sessions in
+// one process would get into each other's way, which makes the loop twice as slow.
 func naive(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) < 3 {
 		return fmt.Errorf("naive %q: want a number of threads, a model folder and lengths", args)
@@ -28,11 +31,6 @@ func naive(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("naive: threads %q: want a number", args[0])
 	}
-	clean, err := openDecoder(ctx, args[1], threads, models.ReadInputs)
-	if err != nil {
-		return err
-	}
-	defer clean.Close()
 	patched, err := openDecoder(ctx, args[1], threads, injectAll)
 	if err != nil {
 		return err
@@ -45,12 +43,12 @@ func naive(ctx context.Context, args []string, out io.Writer) error {
 			return fmt.Errorf("naive: length %q: want a number", arg)
 		}
 		cell := func() error {
-			for _, d := range []*decoder{clean, patched} {
-				in, err := d.feeds(n, 1)
+			for range 2 {
+				in, err := patched.feeds(n, 1)
 				if err != nil {
 					return err
 				}
-				if _, err := d.Run(ctx, in, d.logits); err != nil {
+				if _, err := patched.Run(ctx, in, patched.logits); err != nil {
 					return err
 				}
 			}
