@@ -6,11 +6,8 @@ type shape struct {
 	taus                 int64
 }
 
-// small is GPT-2 small with the paper's 15 taus, large is GPT-2 large.
-var (
-	smallGrid = shape{12, 768, vocab, 15}
-	largeGrid = shape{36, 1280, vocab, 15}
-)
+// smallGrid is GPT-2 small with the paper's 15 taus.
+var smallGrid = shape{12, 768, vocab, 15}
 
 func (s shape) cells() int64 { return s.layers * s.taus }
 
