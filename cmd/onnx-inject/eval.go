@@ -29,7 +29,7 @@ The same command goes on where it was stopped; Ctrl-C finishes the prompt first.
 a folder of its own, and report takes all of these folders together.
 
 --memory may stand several times, and is one of
-` + listing(eval.SourceDoc()) + `
+` + listing(eval.Sources()) + `
 LIST and PATH are a .txt file with one text a line, or FILE.csv#COLUMN; PATH may hold vectors (.npy, .safetensors, .gguf).
 
 --plan is how the cells are computed; all plans give the same numbers:

@@ -73,7 +73,12 @@ func (e *evaluation) run(ctx context.Context, w *results.Writer, start time.Time
 		}
 	}
 	r.Plan = w.Manifest.Plan
-	if len(todo) > 0 || r.Resumed == 0 {
+	switch {
+	case len(e.rows) == 0: // of more shards than prompts, some have none
+		if err := w.Begin(r.Plan); err != nil {
+			return r, err
+		}
+	case len(todo) > 0:
 		if err := e.encodeAll(ctx, todo); err != nil {
 			return r, err
 		}

@@ -153,6 +153,12 @@ func TestShards(t *testing.T) {
 		_, part := run(t, c)
 		parts = append(parts, part)
 	}
+	c.Shard, c.Dir = results.Shard{Index: 7, Of: 9}, filepath.Join(t.TempDir(), "none") // of 6 prompts
+	for range 2 {
+		if r, part := run(t, c); r.Prompts != 0 || len(part.Prompts) != 0 {
+			t.Errorf("a shard without prompts: %+v", r)
+		}
+	}
 	merged, err := results.Merge(parts)
 	if err != nil || len(merged) != 1 {
 		t.Fatalf("%d runs, %v", len(merged), err)

@@ -51,8 +51,8 @@ var sourceKinds = []sourceKind{
 	{"file", "PATH", "every text or vector of a file, one after the other, for every prompt", openFile},
 }
 
-// SourceDoc lists the sources for help: name and meaning.
-func SourceDoc() [][2]string {
+// Sources lists the sources that [Config] takes, with what they mean.
+func Sources() [][2]string {
 	var out [][2]string
 	for _, k := range sourceKinds {
 		name := k.name
@@ -70,7 +70,7 @@ func openSource(spec string, in sourceInput) (*Source, error) {
 	i := slices.IndexFunc(sourceKinds, func(k sourceKind) bool { return k.name == name })
 	if i < 0 {
 		var names []string
-		for _, d := range SourceDoc() {
+		for _, d := range Sources() {
 			names = append(names, d[0])
 		}
 		return nil, fmt.Errorf("memory %q: want one of %s", spec, strings.Join(names, ", "))
