@@ -58,4 +58,4 @@ fuzz: ## run every fuzz target for FUZZTIME
 
 .PHONY: clean
 clean: ## remove what was built and measured
-	@rm -rf bin .cache demo-out
+	@rm -rf bin .cache onnx-inject-demo
