@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/onnx-inject/onnx-inject/graph"
@@ -141,5 +142,22 @@ func TestFlags(t *testing.T) {
 		if err := run(context.Background(), c.args); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("bench %v: error %v, want one with %q", c.args, err, c.want)
 		}
+	}
+}
+
+func TestOneBenchAtATime(t *testing.T) {
+	cache := t.TempDir()
+	held := flock.New(filepath.Join(cache, "lock"))
+	if ok, err := held.TryLock(); !ok {
+		t.Fatal(err)
+	}
+	defer held.Unlock()
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = run(context.Background(), []string{"-cache", cache, "-binary", binary, "-only", "P1"})
+	if err == nil || !strings.Contains(err.Error(), "another bench") {
+		t.Errorf("a second bench in one cache: error %v", err)
 	}
 }

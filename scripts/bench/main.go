@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/gofrs/flock"
 )
 
 // bench is one run of this program.
@@ -97,6 +99,13 @@ func run(ctx context.Context, args []string) error {
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
 		return err
 	}
+	lock := flock.New(filepath.Join(b.cache, "lock"))
+	if alone, err := lock.TryLock(); err != nil {
+		return err
+	} else if !alone {
+		return fmt.Errorf("another bench measures in %s: each would measure the other", b.cache)
+	}
+	defer lock.Unlock()
 
 	fmt.Printf("%s/%s, %d processors, load %s, best of %d or more\n\n", goruntime.GOOS, goruntime.GOARCH, goruntime.NumCPU(), load(), b.rounds)
 	var rows []row
