@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/rewrite"
@@ -16,7 +17,7 @@ type exposed struct {
 }
 
 // layerish is what a part of LAYERS looks like: it goes on with the kind before it, for a comma separates both.
-var layerish = regexp.MustCompile(`^(all|-?[0-9]+(-(-?[0-9]+))?)$`)
+var layerish = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(all|-?[0-9]+(-(-?[0-9]+))?)$`) })
 
 // parseExpose reads the values of --expose: KIND[@LAYERS], several of them with commas between. "z@0-3,7,result" is z at the
 // layers 0-3,7 and result at all. A kind that stands twice gets the layers of both.
@@ -30,13 +31,13 @@ func parseExpose(values []string) ([]exposed, error) {
 			switch {
 			case item == "":
 				return nil, usagef("flag --expose %s: a kind is missing beside a comma", quote(value))
-			case layerish.MatchString(item) && open:
+			case layerish().MatchString(item) && open:
 				last := &out[len(out)-1]
 				last.layers = append(last.layers, item)
 				continue
-			case layerish.MatchString(item):
+			case layerish().MatchString(item):
 				return nil, hintf(usagef("flag --expose %s: %s is no kind", quote(value), quote(item)), "layers go behind an @: z@%s", item)
-			case hasLayers && !layerish.MatchString(layers):
+			case hasLayers && !layerish().MatchString(layers):
 				return nil, hintf(usagef("flag --expose %s: %s are no layers", quote(value), quote(layers)), "layers are all, 7, 0-3,7 or -1 (the last)")
 			}
 			kind, err := rewrite.KindByName(name)

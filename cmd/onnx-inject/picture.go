@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/onnx-inject/onnx-inject/models"
 )
@@ -37,7 +38,7 @@ const (
    @ resid_post`
 )
 
-var marked = regexp.MustCompile(`@ (tau × memory|[a-z_]+)`)
+var marked = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`@ (tau × memory|[a-z_]+)`) })
 
 // picture draws one block with what can be reached in it.
 func (d *description) picture(p *printer) {
@@ -48,7 +49,7 @@ func (d *description) picture(p *printer) {
 	for line := range strings.SplitSeq(strings.TrimPrefix(art, "\n"), "\n") {
 		var spans []span
 		at := 0
-		for _, m := range marked.FindAllStringSubmatchIndex(line, -1) {
+		for _, m := range marked().FindAllStringSubmatchIndex(line, -1) {
 			name := line[m[2]:m[3]]
 			kind := models.PortKind(name)
 			if strings.HasSuffix(name, "memory") {

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/urfave/cli/v2"
 )
@@ -106,12 +107,14 @@ func (v *verb) exampleText() string {
 	return "\nexample:\n  " + strings.ReplaceAll(v.example, "\n", "\n  ") + "\n"
 }
 
-var invalid = regexp.MustCompile(`(?s)^invalid (?:boolean )?value (".*") for (?:flag )?-+([a-z-]+): (.*)$`)
+var invalid = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?s)^invalid (?:boolean )?value (".*") for (?:flag )?-+([a-z-]+): (.*)$`)
+})
 
 // badValue puts the flag package's message about a value into our words.
 func badValue(flags []cli.Flag) cli.OnUsageErrorFunc {
 	return func(c *cli.Context, err error, _ bool) error {
-		m := invalid.FindStringSubmatch(err.Error())
+		m := invalid().FindStringSubmatch(err.Error())
 		if m == nil {
 			return usage(err)
 		}

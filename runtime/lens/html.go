@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"sync"
 )
 
 // The page is one file that works offline: no script, no font, no picture from anywhere. html/template escapes every text.
@@ -13,7 +14,7 @@ import (
 //go:embed page.html
 var pageText string
 
-var page = template.Must(template.New("page").Parse(pageText))
+var page = sync.OnceValue(func() *template.Template { return template.Must(template.New("page").Parse(pageText)) })
 
 // pageData is what page.html shows.
 type pageData struct {
@@ -81,7 +82,7 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		}
 		d.Layers = append(d.Layers, t)
 	}
-	return page.Execute(w, d)
+	return page().Execute(w, d)
 }
 
 // viewNames are what the prompts are called, as on the command line.
@@ -225,7 +226,7 @@ func (s *Survey) WriteHTML(w io.Writer, data string) error {
 		counts("Two-hop prompts whose entity the head names", most, "%d", func(c Count) int { return c.TwoHop }),
 		difference,
 	}
-	return page.Execute(w, d)
+	return page().Execute(w, d)
 }
 
 // probability writes p with three digits that count.

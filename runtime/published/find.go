@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
@@ -42,11 +43,13 @@ type kind struct {
 }
 
 // kinds is the list of forms.
-var kinds = []kind{
-	{regexp.MustCompile(`^tweak_(\d+(?:\.\d+)?)\.csv$`), curatedSet, (*sheet).layers},
-	{regexp.MustCompile(`^(.+)_(hand|2wmh)_fake_inject_layer(\d+)_tweak(\d+(?:\.\d+)?)_(\w+)\.csv$`), listSet, (*sheet).words},
-	{regexp.MustCompile(`^(.+)_(hand|2wmh)_pos_inject_tweakFactor_(\d+(?:\.\d+)?)\.csv$`), drawnSet, (*sheet).layers},
-}
+var kinds = sync.OnceValue(func() []kind {
+	return []kind{
+		{regexp.MustCompile(`^tweak_(\d+(?:\.\d+)?)\.csv$`), curatedSet, (*sheet).layers},
+		{regexp.MustCompile(`^(.+)_(hand|2wmh)_fake_inject_layer(\d+)_tweak(\d+(?:\.\d+)?)_(\w+)\.csv$`), listSet, (*sheet).words},
+		{regexp.MustCompile(`^(.+)_(hand|2wmh)_pos_inject_tweakFactor_(\d+(?:\.\d+)?)\.csv$`), drawnSet, (*sheet).layers},
+	}
+})
 
 // hooks are the functions of the authors' utils.py that make a memory, by the encoding they are.
 var hooks = map[string]string{
@@ -91,7 +94,7 @@ func Find(dir string) ([]Set, error) {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		for i, k := range kinds {
+		for i, k := range kinds() {
 			m := k.name.FindStringSubmatch(d.Name())
 			if m == nil {
 				continue

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/vg"
@@ -90,16 +91,18 @@ func (d *drawing) vector() (string, []spot, error) {
 	if _, err := c.WriteTo(&b); err != nil {
 		return "", nil, fmt.Errorf("draw %s: %w", d.name, err)
 	}
-	return text.ReplaceAllStringFunc(b.String(), fitted), spots, nil
+	return text().ReplaceAllStringFunc(b.String(), fitted), spots, nil
 }
 
 // text is one text of an SVG by gonum.
-var text = regexp.MustCompile(`(?s)<text ([^>]*)font-family:Liberation Sans;([^>]*)font-size:([0-9.]+)px([^>]*)>([^<]*)</text>`)
+var text = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?s)<text ([^>]*)font-family:Liberation Sans;([^>]*)font-size:([0-9.]+)px([^>]*)>([^<]*)</text>`)
+})
 
 // fitted gives a text the width that gonum placed it by, that of Liberation Sans, whatever font a viewer has for it. Arial and
 // Helvetica have the same widths.
 func fitted(svg string) string {
-	m := text.FindStringSubmatch(svg)
+	m := text().FindStringSubmatch(svg)
 	size, err := strconv.ParseFloat(m[3], 64)
 	if err != nil || m[5] == "" {
 		return svg
@@ -124,7 +127,7 @@ func (d *drawing) inline() (template.HTML, error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg width="%gpt" viewBox="0 0 %[1]g %[2]g" role="img" aria-label="%[3]s">`+"\n", d.width.Points(), d.height.Points(),
 		template.HTMLEscapeString(strings.ReplaceAll(d.title, "\n", ", ")))
-	b.WriteString(themed.Replace(body))
+	b.WriteString(themed().Replace(body))
 	for _, s := range spots {
 		size := s.Size()
 		fmt.Fprintf(&b, `<rect class="spot" x="%.1f" y="%.1f" width="%.1f" height="%.1f"><title>%s</title></rect>`+"\n",

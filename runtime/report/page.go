@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/onnx-inject/onnx-inject/runtime/results"
 	"github.com/onnx-inject/onnx-inject/runtime/stats"
@@ -20,10 +21,12 @@ var pageText string
 //go:embed page.css
 var pageStyle template.CSS
 
-var templates = template.Must(template.New("page").Funcs(template.FuncMap{
-	"percent": ofNumber(percent), "percents": ofInterval(percent), "odds": ofNumber(logOdds), "oddss": ofInterval(logOdds),
-	"prob": ofNumber(probability), "p": probability, "change": percent, "oddsOf": logOdds, "nats": ofNumber(plain(3)), "rank": ofNumber(plain(1)), "short": short,
-}).Parse(pageText))
+var templates = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Funcs(template.FuncMap{
+		"percent": ofNumber(percent), "percents": ofInterval(percent), "odds": ofNumber(logOdds), "oddss": ofInterval(logOdds),
+		"prob": ofNumber(probability), "p": probability, "change": percent, "oddsOf": logOdds, "nats": ofNumber(plain(3)), "rank": ofNumber(plain(1)), "short": short,
+	}).Parse(pageText))
+})
 
 // page is what the template shows.
 type page struct {

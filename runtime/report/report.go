@@ -84,7 +84,7 @@ func (r *Report) Names() []string {
 
 // HTML writes the report as one file that needs nothing else.
 func (r *Report) HTML(w io.Writer) error {
-	if err := templates.Execute(w, r.page); err != nil {
+	if err := templates().Execute(w, r.page); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	return nil

@@ -4,10 +4,8 @@ import (
 	"fmt"
 	"html/template"
 	"image/color"
-	"slices"
 	"strings"
-
-	"gonum.org/v1/plot/palette/brewer"
+	"sync"
 )
 
 // role is a colour by what it says. A drawing uses colours of roles only, so that the HTML can exchange them.
@@ -29,32 +27,21 @@ var (
 
 // steps is the diverging scale: blue for less, red for more, no colour for zero. On light ground it is ColorBrewer's RdBu of
 // eleven steps, which is safe for readers who do not see red or green; on dark ground zero is dark and the ends are light.
-var steps = divergingSteps()
+var steps = []role{
+	{"step0", rgb(0x053061), rgb(0x8ecbff)},
+	{"step1", rgb(0x2166ac), rgb(0x79abd5)},
+	{"step2", rgb(0x4393c3), rgb(0x648aab)},
+	{"step3", rgb(0x92c5de), rgb(0x506a82)},
+	{"step4", rgb(0xd1e5f0), rgb(0x3b4958)},
+	{"step5", rgb(0xf7f7f7), rgb(0x26292e)},
+	{"step6", rgb(0xfddbc7), rgb(0x51413e)},
+	{"step7", rgb(0xf4a582), rgb(0x7d594e)},
+	{"step8", rgb(0xd6604d), rgb(0xa8705f)},
+	{"step9", rgb(0xb2182b), rgb(0xd4886f)},
+	{"step10", rgb(0x67001f), rgb(0xffa07f)},
+}
 
 var roles = append([]role{ink, paper, rule, first, second, missing}, steps...)
-
-func divergingSteps() []role {
-	p, err := brewer.GetPalette(brewer.TypeDiverging, "RdBu", 11)
-	if err != nil {
-		panic(err) // a name and a size that the library has
-	}
-	light := slices.Clone(p.Colors())
-	slices.Reverse(light)
-	low, zero, high := rgb(0x8ecbff), rgb(0x26292e), rgb(0xffa07f)
-	var out []role
-	for i, c := range light {
-		end, t := low, float64(5-i)/5
-		if i > 5 {
-			end, t = high, float64(i-5)/5
-		}
-		mix := func(from, to uint8) uint8 { return uint8(float64(from) + t*(float64(to)-float64(from)) + 0.5) }
-		out = append(out, role{
-			fmt.Sprintf("step%d", i), color.NRGBAModel.Convert(c).(color.NRGBA),
-			color.NRGBA{mix(zero.R, end.R), mix(zero.G, end.G), mix(zero.B, end.B), 255},
-		})
-	}
-	return out
-}
 
 // scaleColors is the diverging scale as gonum takes it.
 type scaleColors struct{}
@@ -74,7 +61,7 @@ func rgb(hex uint32) color.NRGBA {
 func hex(c color.NRGBA) string { return fmt.Sprintf("#%02X%02X%02X", c.R, c.G, c.B) }
 
 // themed exchanges the colours of an SVG by gonum for the variables of their roles.
-var themed = func() *strings.Replacer {
+var themed = sync.OnceValue(func() *strings.Replacer {
 	var pairs []string
 	for _, r := range roles {
 		for _, property := range []string{"fill:", "stroke:"} {
@@ -82,7 +69,7 @@ var themed = func() *strings.Replacer {
 		}
 	}
 	return strings.NewReplacer(pairs...)
-}()
+})
 
 // variables is the CSS that gives the roles their colours. Print has the light ones.
 func variables() template.CSS {

@@ -91,7 +91,7 @@ func places(explicit string, f Flavor) []*place {
 		if err != nil {
 			continue // no home folder, no cache
 		}
-		for _, b := range pinned.builds(platform(), f) {
+		for _, b := range pinned().builds(platform(), f) {
 			out = append(out, &place{Place: Place{Source: FromCache, Path: b.library(dir)}, build: &b})
 		}
 	}

@@ -47,7 +47,7 @@ func Install(ctx context.Context, o InstallOptions) (Installed, error) {
 		}
 		o.Dir = dir
 	}
-	return install(ctx, o, pinned, platform(), clients)
+	return install(ctx, o, pinned(), platform(), clients)
 }
 
 // install is Install with everything given: tests bring their own manifest and clients.

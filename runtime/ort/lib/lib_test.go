@@ -252,9 +252,10 @@ func TestFindOrder(t *testing.T) {
 	saved := pinned
 	t.Cleanup(func() { pinned = saved })
 	good := here(t, 30)
-	pinned = Manifest{Version: "1.30.0", Builds: []Build{
+	m := Manifest{Version: "1.30.0", Builds: []Build{
 		{Platform: platform(), Flavor: CPU, Client: "pip", Package: "p", Files: []File{{Member: "a/lib.so", SHA256: sum(good)}}},
 	}}
+	pinned = func() Manifest { return m }
 	cached := write(t, filepath.Join(cache, "lib.so"), good)
 
 	find := func(explicit string) (Source, string) {

@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"runtime"
+	"sync"
 )
 
 // Oldest is the oldest ONNX Runtime that works: the binding asks for API 24, which 1.24.1 brought.
@@ -50,15 +51,15 @@ type File struct {
 //go:embed manifest.json
 var manifestJSON []byte
 
-var pinned = func() (m Manifest) {
+var pinned = sync.OnceValue(func() (m Manifest) {
 	if err := json.Unmarshal(manifestJSON, &m); err != nil {
 		panic("lib: manifest.json: " + err.Error())
 	}
 	return m
-}()
+})
 
 // Pinned returns the manifest that this program carries.
-func Pinned() Manifest { return pinned }
+func Pinned() Manifest { return pinned() }
 
 func (m Manifest) builds(platform string, f Flavor) []Build {
 	var out []Build
@@ -112,5 +113,5 @@ func CacheDir(f Flavor) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(base, "onnx-inject", "onnxruntime", pinned.Version, runtime.GOOS+"-"+runtime.GOARCH, string(f)), nil
+	return filepath.Join(base, "onnx-inject", "onnxruntime", pinned().Version, runtime.GOOS+"-"+runtime.GOARCH, string(f)), nil
 }

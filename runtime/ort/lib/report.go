@@ -35,7 +35,7 @@ type GPU struct {
 
 // Inspect looks at every place without loading anything.
 func Inspect(ctx context.Context, explicit string, f Flavor) Report {
-	r := Report{Platform: platform(), Pinned: pinned.Version, Oldest: Oldest, Looked: []Place{}, Clients: []string{}}
+	r := Report{Platform: platform(), Pinned: pinned().Version, Oldest: Oldest, Looked: []Place{}, Clients: []string{}}
 	for _, p := range places(explicit, f) {
 		p.check()
 		r.Looked = append(r.Looked, p.Place)
