@@ -187,6 +187,10 @@ func eachHole(k kind, b []byte, f func(number uint64)) {
 
 // weightsDir is the real folder of the weights: of the first data file, else of the model.
 func (m *Model) weightsDir() string {
+	elsewhere := func(h hole) bool { return h.span.File != m.file }
+	if m.file != nil && !slices.ContainsFunc(m.holes, elsewhere) { // whichever of them an edit left
+		return filepath.Dir(m.file.Real)
+	}
 	for _, f := range m.Files() {
 		if m.file == nil || f.Real != m.file.Real {
 			// A data file may lie in a folder below the model's.

@@ -119,11 +119,12 @@ func rewriteModel(c *call) error {
 	}
 	r.NodesAfter = countNodes(o.model)
 	r.Ports = added(r.Manifest, req)
-	need := needs(o.model, f.out, f.weights)
+	weights := graph.WeightsFor(o.model, f.out, f.weights)
+	need := needs(o.model, weights)
 	if err := checkSpace(f.out, need, freeSpace); err != nil {
 		return err
 	}
-	if r.Saved, err = rewrite.Save(o.model, r.Manifest, f.out, f.weights, c.Bool("force")); err != nil {
+	if r.Saved, err = rewrite.Save(o.model, r.Manifest, f.out, weights, c.Bool("force")); err != nil {
 		return refused(writeHint(err, need)) // about writing it has a code of its own, which exitCode sees
 	}
 	r.WeightsWhy = weightsWhy(f.weights, r.Weights)

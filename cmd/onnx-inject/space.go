@@ -11,9 +11,9 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
 )
 
-// needs estimates how many bytes a copy of the model takes in the folder of path: its weights, unless it refers to them.
-func needs(m *graph.Model, path string, w graph.Weights) int64 {
-	if graph.WeightsFor(m, path, w) == graph.Ref {
+// needs estimates how many bytes a copy of the model takes: its weights, unless it refers to them.
+func needs(m *graph.Model, w graph.Weights) int64 {
+	if w == graph.Ref {
 		return 0
 	}
 	return m.WeightBytes()
