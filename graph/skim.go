@@ -116,7 +116,7 @@ func skim(f *DataFile, ext func(string) (*DataFile, error)) (*skeleton, error) {
 		return nil, errors.New("the file is empty")
 	}
 	s := &skimmer{file: f, ext: ext}
-	data, err := s.message(make([]byte, 0, min(f.Size, 512<<10)), kModel, 0, f.Size, 0)
+	data, err := s.message(make([]byte, 0, min(f.Size, 2<<20)), kModel, 0, f.Size, 0)
 	if err != nil {
 		return nil, err
 	}
