@@ -55,6 +55,9 @@ func (v *verb) command() *cli.Command {
 		if err := v.checkArgs(x.args); err != nil {
 			return err
 		}
+		if err := v.checkFiles(cc); err != nil {
+			return err
+		}
 		return v.run(x)
 	}
 	return c
@@ -86,6 +89,16 @@ func (v *verb) checkArgs(args []string) error {
 		return usagef("%s: takes no arguments, got %s", v.name, strings.Join(got, " "))
 	}
 	return hintf(usagef("%s: want only %s, got %s", v.name, v.args, strings.Join(got, " ")), "text with spaces wants quotes around it")
+}
+
+// checkFiles refuses "-": no verb streams a file, and one of that name is a trap for whoever meant standard output.
+func (v *verb) checkFiles(c *cli.Context) error {
+	for _, f := range v.flags {
+		if s, ok := f.(*cli.StringFlag); ok && s.TakesFile && c.String(s.Name) == "-" {
+			return hintf(usagef("flag --%s: want a name, got \"-\": files are read and written whole", s.Name), "a file that is called so is ./-")
+		}
+	}
+	return nil
 }
 
 func (v *verb) usageText(prefix string) string {
