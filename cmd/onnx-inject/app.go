@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -14,16 +15,12 @@ import (
 func command(ctx context.Context, args []string, stdout, stderr io.Writer, colour bool) error {
 	app := newApp(stdout, stderr)
 	app.Metadata["colour"] = colour
-	if len(args) < 2 {
-		app.Writer = stderr
-		if err := helpOf(app, nil); err != nil {
-			return err
-		}
-		return usagef("want a verb")
-	}
 	if args[len(args)-1] != completionFlag {
 		var err error
-		if args, err = arrange(app, args); err != nil {
+		if args, err = arrange(app, args); errors.Is(err, errNoVerb) {
+			app.Writer = stderr
+			return errors.Join(helpOf(app, nil), err)
+		} else if err != nil {
 			return err
 		}
 	} else {
