@@ -40,7 +40,7 @@ func (c *call) note(format string, args ...any) { say(c.err, format, args...) }
 func (v *verb) command() *cli.Command {
 	c := &cli.Command{
 		Name: v.name, Usage: v.usage, ArgsUsage: v.args, Description: strings.TrimSpace(v.doc), Flags: append(slices.Clone(v.flags), cli.HelpFlag), UsageText: v.usageText("onnx-inject"),
-		HideHelpCommand: true, CustomHelpTemplate: verbHelp + v.exampleText(), OnUsageError: badValue(v.flags), BashComplete: v.complete,
+		HideHelpCommand: true, CustomHelpTemplate: verbHelp + v.exampleText(), OnUsageError: badValue(v.flags),
 	}
 	for _, p := range v.parts {
 		sub := p.command()
