@@ -19,7 +19,7 @@ import (
 
 func evalVerb() *verb {
 	return &verb{
-		name: "eval", args: "MODEL", usage: "every cell of prompts x layers x taus, as files",
+		name: "eval", args: "MODEL", need: "--data FILE -o DIR", usage: "every cell of prompts x layers x taus, as files",
 		doc: `Runs every prompt of FILE clean and with a memory at every layer and tau, and writes DIR: cells.csv (a row a cell),
 prompts.csv (a row a prompt), manifest.json (what was evaluated) and summary.json (statistics). FILE is .csv or .jsonl
 with the paper's columns (explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer) or with prompt,
@@ -131,10 +131,14 @@ func hostFacts(host runtime.Host, o runtime.Options) (results.Host, error) {
 
 // evalConfig reads the flags that need no model.
 func evalConfig(c *call) (*eval.Config, error) {
-	for _, name := range []string{"data", "out"} {
-		if c.String(name) == "" {
-			return nil, usagef("eval: want --data FILE and -o DIR")
+	var missing []string
+	for _, f := range [][2]string{{"data", "--data FILE"}, {"out", "-o DIR"}} {
+		if c.String(f[0]) == "" {
+			missing = append(missing, f[1])
 		}
+	}
+	if missing != nil {
+		return nil, usagef("eval: want %s", strings.Join(missing, " and "))
 	}
 	for _, name := range []string{"memories", "limit", "top"} {
 		if n := c.Int(name); n < 0 {

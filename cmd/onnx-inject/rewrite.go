@@ -18,7 +18,7 @@ func rewriteVerb() *verb {
 		kinds = append(kinds, "  "+k.Name()+strings.Repeat(" ", 12-len(k.Name()))+k.Doc())
 	}
 	return &verb{
-		name: "rewrite", args: "MODEL", usage: "write a patched copy: outputs that show, inputs that steer",
+		name: "rewrite", args: "MODEL", need: "-o OUT", usage: "write a patched copy: outputs that show, inputs that steer",
 		doc: `Writes a copy of the model with ports: outputs for what the layers compute, and for each injected layer two inputs,
 memory [batch, pos, d_model] and tau [batch, pos, 1]. With --bake the memory becomes part of the file instead, and
 the inputs and outputs stay as they are. What was done is recorded in the file, under the key onnx-inject.

@@ -13,7 +13,7 @@ import (
 
 func runVerb() *verb {
 	return &verb{
-		name: "run", args: "MODEL", usage: "one prompt, before and after a memory",
+		name: "run", args: "MODEL", need: "--prompt TEXT", usage: "one prompt, before and after a memory",
 		doc: `Runs a prompt and shows the most likely next tokens; with a memory, once without it and once with it, side by side.
 A model that is not patched is patched in memory, and its file stays as it is.
 
@@ -26,7 +26,7 @@ has these vectors, which the paper used; raw is the file's own.
 Without a memory, injected is empty in JSON and the answer's numbers stand twice.`,
 		example: `onnx-inject run onnx-inject-demo --prompt "People in the land of Machu Picchu speak" --memory " Peru" --layer 0 --tau 1 --answer Spanish`,
 		flags: append(append([]cli.Flag{
-			&cli.StringFlag{Name: "prompt", Usage: "the text to go on with"},
+			&cli.StringFlag{Name: "prompt", Usage: "go on with `TEXT`"},
 			&cli.StringFlag{Name: "answer", Usage: "tell the probability and rank of `TEXT`"},
 			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, last, or tokens A-B counted from 0", Value: "all"},
 			&cli.IntFlag{Name: "top", Usage: "show `N` tokens", Value: 10},
