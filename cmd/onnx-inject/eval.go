@@ -35,7 +35,12 @@ LIST and PATH are a .txt file with one text a line, or FILE.csv#COLUMN; PATH may
 --plan is how the cells are computed; all plans give the same numbers:
 ` + listing(eval.Plans()) + `
 The conventions are those of the paper's code: the beginning-of-text token stands before prompts and not before
-memories, and an answer counts by the first token of " " + answer.`,
+memories, and an answer counts by the first token of " " + answer.
+
+The table at the end has the best cell of each source by two measures, which often disagree: the paper's mean (of the
+changes of the probability, those above the 99th percentile left out) and the mean change of the log-odds. p clean and
+one hop are mean probabilities without a memory, of the prompts and of the same with the hop spelled out. other half is
+the measure where the cell is chosen on one half of the prompts and counted on the other.`,
 		example: "onnx-inject eval onnx-inject-demo --data onnx-inject-demo/prompts.csv --taus 0.5,1,2,4 -o demo-results",
 		flags: append(append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "prompts to evaluate: `FILE`", TakesFile: true},
@@ -224,5 +229,6 @@ func printEval(p *printer, cfg *eval.Config, r *eval.Report) {
 	}
 	printBest(p, r.Summary, sources)
 	p.line()
-	p.line(text("  onnx-inject report %s", cfg.Dir))
+	p.line(styled(bold, "Go on with"))
+	p.line(text("  onnx-inject report %s", shellWord(cfg.Dir)))
 }
