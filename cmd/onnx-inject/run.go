@@ -124,7 +124,12 @@ func (c *call) printRun(q steer.Query, m *memory, r *steer.Result) error {
 	return nil
 }
 
-func countTokens(n int) string { return strconv.Itoa(n) + " tokens" }
+func countTokens(n int) string {
+	if n == 1 {
+		return "1 token"
+	}
+	return strconv.Itoa(n) + " tokens"
+}
 
 // name is the memory as the user gave it.
 func (m *memory) name(file string) string {
@@ -136,7 +141,14 @@ func (m *memory) name(file string) string {
 
 // where tells everything that decides what a memory does.
 func (m *memory) where(q steer.Query) string {
-	s := "layer " + strconv.Itoa(q.Layer) + ", tau " + strconv.FormatFloat(q.Tau, 'g', -1, 64) + ", at " + q.Positions.String() + " positions"
+	at := "positions " + q.Positions.String()
+	switch q.Positions {
+	case steer.AllPositions:
+		at = "all positions"
+	case steer.LastPosition:
+		at = "the last position"
+	}
+	s := "layer " + strconv.Itoa(q.Layer) + ", tau " + strconv.FormatFloat(q.Tau, 'g', -1, 64) + ", at " + at
 	if m.vector == nil {
 		s += ", " + string(q.Encoding) + ", " + string(q.Convention)
 	}
