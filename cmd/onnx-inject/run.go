@@ -67,6 +67,14 @@ func runModel(c *call) error {
 	if err != nil {
 		return err
 	}
+	man, err := models.ReadManifest(o.model)
+	if err != nil {
+		return refused(err)
+	}
+	var baked []models.Baked
+	if man != nil {
+		baked = man.Baked
+	}
 	q := steer.Query{Prompt: c.String("prompt"), Answer: c.String("answer"), Top: c.Int("top"), Positions: positions, Layer: l.Layers / 2}
 	if c.IsSet("layer") {
 		if q.Layer, err = oneLayer(c.String("layer"), l); err != nil {
@@ -92,7 +100,7 @@ func runModel(c *call) error {
 	if m != nil && q.Tau != 0 {
 		c.noteFaint(m.name(c.String("vector")), r.MemoryNorm)
 	}
-	if err := c.printRun(q, m, r); err != nil {
+	if err := c.printRun(q, m, r, baked); err != nil {
 		return err
 	}
 	if r.NoEffect {
@@ -101,16 +109,21 @@ func runModel(c *call) error {
 	return nil
 }
 
-// printRun shows a result as JSON or side by side.
-func (c *call) printRun(q steer.Query, m *memory, r *steer.Result) error {
+// printRun shows a result as JSON or side by side. baked are memories that the file itself has, in the clean run too.
+func (c *call) printRun(q steer.Query, m *memory, r *steer.Result, baked []models.Baked) error {
 	if c.Bool("json") {
 		device, err := deviceOf(c)
 		if err != nil {
 			return err
 		}
-		return c.out.json(runJSON(q, m, r, device))
+		out := runJSON(q, m, r, device)
+		out.Baked = baked
+		return c.out.json(out)
 	}
 	facts := [][]span{{text("prompt"), text("%s", quote(q.Prompt)), styled(dim, "%s", countTokens(len(r.Prompt)))}}
+	for _, b := range baked {
+		facts = append(facts, []span{text("baked"), styled(green, "%s", memoryName(b.Text)), styled(dim, "layer %d, tau %v, in the file: clean has it too", b.Layer, b.Tau)})
+	}
 	if m != nil {
 		facts = append(facts, []span{text("memory"), styled(green, "%s", m.name(c.String("vector"))), styled(dim, "%s", m.where(q))})
 	}
@@ -165,6 +178,7 @@ type runResult struct {
 	Encoding   models.Encoding   `json:"encoding,omitempty"`
 	Convention models.Convention `json:"convention,omitempty"`
 	Positions  string            `json:"positions,omitempty"`
+	Baked      []models.Baked    `json:"baked,omitempty"` // memories in the file, which the clean run has, too
 	Device     string            `json:"device"`
 	Clean      []tokenJSON       `json:"clean"`
 	Injected   []tokenJSON       `json:"injected"`
