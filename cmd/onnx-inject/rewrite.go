@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -114,8 +115,12 @@ func rewriteModel(c *call) error {
 		return err
 	}
 	r := &rewritten{NodesBefore: countNodes(o.model)}
+	inputs := len(o.model.Graph.Inputs())
 	if r.Manifest, _, err = rewrite.Apply(o.model, l, req); err != nil {
-		return refused(err)
+		return refused(fmt.Errorf("rewrite %s: %w", o.folder.Model, err))
+	}
+	if req.Prefill && len(o.model.Graph.Inputs())-2*len(req.Inject) == inputs {
+		c.note("%s has no cache: --prefill changes nothing", o.folder.Model)
 	}
 	r.NodesAfter = countNodes(o.model)
 	r.Ports = added(r.Manifest, req)
