@@ -34,6 +34,9 @@ func open(path string) (*opened, error) {
 // locate finds the layers of an opened model.
 func (o *opened) locate() (*models.Layout, error) {
 	l, err := models.Locate(o.model, o.folder.Config)
+	if err != nil {
+		err = hintf(err, "onnx-inject inspect --why %s shows how far each form of attention got", shellWord(o.folder.Model))
+	}
 	return l, refused(err)
 }
 
