@@ -28,6 +28,9 @@ type Folder struct {
 // decoder_with_past_model.onnx is not among them, because it takes one token at a time.
 var modelNames = []string{"model.onnx", "decoder_model_merged.onnx", "decoder_model.onnx"}
 
+// checkpointNames tell a folder that is still to be exported.
+var checkpointNames = []string{"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}
+
 // OpenFolder finds the parts of a model. path is an ONNX file, or a folder that has one: model.onnx,
 // decoder_model_merged.onnx or decoder_model.onnx, in this order, first in the folder itself and then in its subfolder onnx.
 // Where none of these is there, a single other .onnx file is taken; of several the caller has to name one.
@@ -125,6 +128,11 @@ func findModel(dir string) (model string, others []string, err error) {
 		err := fmt.Errorf("no ONNX file: looked for %s, here and under onnx", strings.Join(modelNames, ", "))
 		if exists(filepath.Join(dir, "snapshots")) {
 			return "", nil, graph.Hint(err, "this is a folder of the hub's cache: name the one below snapshots")
+		}
+		for _, name := range checkpointNames {
+			if exists(filepath.Join(dir, name)) {
+				return "", nil, graph.Hint(err, fmt.Sprintf("%s is a PyTorch checkpoint: optimum-cli export onnx --model %s OUT makes an ONNX model of it", name, dir))
+			}
 		}
 		return "", nil, graph.Hint(err, "export the model to ONNX, or name the file")
 	default:
