@@ -56,11 +56,6 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 	return app
 }
 
-// appWords tells what all verbs have in common.
-const appWords = `MODEL is an ONNX file, or a folder that holds one with config.json and the files of its tokenizer.
-LAYERS is all, 7, 0-3,7 or -1 (the last).
-`
-
 const appHelp = `{{.Name}}: {{.Usage}}
 
 usage:
@@ -72,7 +67,9 @@ verbs:{{range .VisibleCommands}}
 flags of every verb:{{range .VisibleFlags}}
   {{.}}{{end}}
 
-` + appWords + `
+MODEL is an ONNX file, or a folder that holds one with config.json and the files of its tokenizer.
+LAYERS is all, 7, 0-3,7 or -1 (the last).
+
 example:
   onnx-inject demo
 `
