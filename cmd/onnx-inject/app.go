@@ -56,6 +56,11 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 	return app
 }
 
+// appWords tells what all verbs have in common.
+const appWords = `MODEL is an ONNX file, or a folder that holds one with config.json and the files of its tokenizer.
+LAYERS is all, 7, 0-3,7 or -1 (the last).
+`
+
 const appHelp = `{{.Name}}: {{.Usage}}
 
 usage:
@@ -67,9 +72,7 @@ verbs:{{range .VisibleCommands}}
 flags of every verb:{{range .VisibleFlags}}
   {{.}}{{end}}
 
-MODEL is an ONNX file, or a folder that holds one with config.json and the files of its tokenizer.
-LAYERS is all, 7, 0-3,7 or -1 (the last).
-
+` + appWords + `
 example:
   onnx-inject demo
 `
