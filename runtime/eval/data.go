@@ -31,7 +31,8 @@ type Row struct {
 	Values []string // in the order of Data.Columns
 }
 
-// The columns that mean something. The first name is the paper's.
+// The columns that mean something. The first name is the paper's, and it goes before the others: a prompts.csv of results has the
+// number of the prompt in its column prompt.
 var (
 	twoHopColumns  = []string{"obscure_sentence", "prompt"}
 	oneHopColumns  = []string{"explicit_sentence"}
@@ -58,7 +59,12 @@ func readData(path string) (*Data, error) {
 	}
 	d := &Data{File: results.File{Name: filepath.Base(path), SHA256: sum}, Columns: columns}
 	at := func(names []string) int {
-		return slices.IndexFunc(columns, func(c string) bool { return slices.Contains(names, c) })
+		for _, name := range names {
+			if i := slices.Index(columns, name); i >= 0 {
+				return i
+			}
+		}
+		return -1
 	}
 	twoHop, answer := at(twoHopColumns), at(answerColumns)
 	if twoHop < 0 || answer < 0 {

@@ -30,6 +30,8 @@ func TestReadData(t *testing.T) {
 			want: []row{{"The  leader, of Y lives in ", "X lives in", "X ", "Y", "Rome"}}},
 		{name: "simple", file: "a.csv", text: "answer,memory,prompt,note\nRome,X,Where,-\n", want: []row{{TwoHop: "Where", Explicit: "X", Answer: "Rome"}}},
 		{name: "a column without a name", file: "a.csv", text: ",prompt,answer\n0,Where,Rome\n1,Who,Zoë\n", want: []row{{TwoHop: "Where", Answer: "Rome"}, {TwoHop: "Who", Answer: "Zoë"}}},
+		{name: "the prompts.csv of results", file: "a.csv", text: "prompt,answer,obscure_sentence,memory,explicit_entity\n0,Rome,Where,no,X\n",
+			want: []row{{TwoHop: "Where", Explicit: "X", Answer: "Rome"}}},
 		{name: "JSON Lines", file: "a.jsonl", text: "{\"prompt\":\" a \",\"answer\":12,\"memory\":\"m\"}\r\n\n{\"answer\":\"x\",\"prompt\":\"b\",\"memory\":\"\"}\n",
 			want: []row{{TwoHop: " a ", Explicit: "m", Answer: "12"}, {TwoHop: "b", Answer: "x"}}},
 		{name: "no answer", file: "a.csv", text: "prompt,response\na,b\n", err: "want the columns obscure_sentence (or prompt) and answer, found prompt, response"},
