@@ -51,13 +51,13 @@ func prepare(host runtime.Host, c Config) (*evaluation, error) {
 	if e.data, err = ReadData(c.Data); err != nil {
 		return nil, err
 	}
-	for i, spec := range c.Memories {
+	for _, spec := range c.Memories {
 		s, err := openSource(spec, sourceInput{e.data, model.Layout.Layers, len(c.Taus)})
 		if err != nil {
 			return nil, err
 		}
-		if slices.Contains(c.Memories[:i], spec) {
-			return nil, fmt.Errorf("memory %q stands twice", spec)
+		if slices.ContainsFunc(e.sources, func(o *Source) bool { return o.Name == s.Name }) {
+			return nil, graph.Hint(fmt.Errorf("memory %q stands twice", s.Name), "rows are told apart by this name, which has no folder: rename one of two files")
 		}
 		e.sources = append(e.sources, s)
 	}

@@ -261,6 +261,9 @@ func TestRunRefuses(t *testing.T) {
 		{"tau", func(c *Config) { c.Taus = []float64{1, 1e39} }, "tau 1e+39, want a number that float32 can hold"},
 		{"tau twice", func(c *Config) { c.Taus = []float64{1, 2, 1} }, "tau 1 stands twice"},
 		{"memory twice", func(c *Config) { c.Memories = []string{"none", "none"} }, `memory "none" stands twice`},
+		{"two files of one name", func(c *Config) {
+			c.Memories = []string{"random:" + filepath.Join(c.Model, "words.txt"), "random:" + write(t, "words.txt", "a\n")}
+		}, `memory "random:words.txt" stands twice`},
 		{"layer", func(c *Config) { c.Layers = []int{6} }, "layer 6, the model has 0 to 5"},
 		{"plan", func(c *Config) { c.Plan = "fast" }, `plan "fast": want one of auto, fanout, rows, points`},
 		{"top", func(c *Config) { c.Top = 5000 }, "the 5000 likeliest tokens, the vocabulary has 1417"},
