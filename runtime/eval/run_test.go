@@ -80,6 +80,7 @@ func TestPlansAgree(t *testing.T) {
 		{"embed, raw, last position", func(c *Config) {
 			c.Encoding, c.Convention, c.Positions = models.EncodingEmbed, models.ConventionRaw, steer.LastPosition
 		}},
+		{"positions that one-hop prompts do not reach", func(c *Config) { c.Positions, _ = steer.ParsePositions("7-8") }},
 		{"layer, two layers", func(c *Config) { c.Encoding, c.Layers = models.EncodingLayer, []int{1, 4} }},
 		{"three sources", func(c *Config) {
 			c.Memories, c.First = []string{"wrong", "random:" + filepath.Join(c.Model, "words.txt"), "file:" + filepath.Join(c.Model, "words.txt")}, 3
