@@ -235,6 +235,37 @@ func TestAutoFallsBack(t *testing.T) {
 	}
 }
 
+// Auto looks at cells that have a memory.
+func TestSample(t *testing.T) {
+	grid := func(layers []int, taus []float64, vectors ...[]float32) (cells []cell) {
+		for _, v := range vectors {
+			for _, l := range layers {
+				for _, tau := range taus {
+					cells = append(cells, cell{l, tau, v})
+				}
+			}
+		}
+		return cells
+	}
+	memory := []float32{1}
+	for _, tt := range []struct {
+		name    string
+		layers  []int
+		taus    []float64
+		vectors [][]float32
+		want    []int
+	}{
+		{"another tau for each layer", []int{0, 2}, []float64{1, 2}, [][]float32{memory}, []int{0, 3}},
+		{"tau 0", []int{6}, []float64{0, 1}, [][]float32{memory}, []int{1}},
+		{"none first", []int{0, 2}, []float64{1, 2}, [][]float32{nil, memory}, []int{4, 7}},
+		{"none alone", []int{0, 2}, []float64{0}, [][]float32{nil}, []int{0, 1}},
+	} {
+		if got := sample(tt.layers, tt.taus, grid(tt.layers, tt.taus, tt.vectors...)); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 // shifted is a runner whose numbers depend on what else is in the batch, as those of dynamic quantisation do.
 type shifted struct{ runner }
 
