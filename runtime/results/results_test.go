@@ -135,6 +135,27 @@ func TestEveryCut(t *testing.T) {
 func promptStart(i int) string { return "\n" + string(rune('0'+i)) + ",Rome," }
 func cellStart(i int) string   { return "m,d.csv," + string(rune('0'+i)) + "," }
 
+// A file that grows while it is read is read as it was in the beginning.
+func TestGrowing(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir, 0, 1)
+	path := filepath.Join(dir, PromptsFile)
+	var seen []string
+	_, err := scan(path, promptColumns, func(r *row, _ int64) error {
+		seen = append(seen, r.text("prompt"))
+		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = f.WriteString("2,Rome,7,5,4,,")
+		return err
+	})
+	if err != nil || !slices.Equal(seen, []string{"0", "1"}) {
+		t.Errorf("rows %v, %v", seen, err)
+	}
+}
+
 func TestCreateRefuses(t *testing.T) {
 	dir := t.TempDir()
 	fill(t, dir, 0)
