@@ -80,14 +80,20 @@ func against(reference, s *series) (control, bool, error) {
 	if s.Source == reference.Source {
 		c.Name = s.Label
 	}
-	best, found := math.Inf(-1), false
+	var common []stats.Effect // of the reference
+	most := 0
 	for _, row := range s.Grid {
 		for _, e := range row {
-			r, ok := reference.effect(e.Layer, e.Tau)
-			if ok && e.N > 0 && r.LogOdds.OK() && float64(r.LogOdds) > best {
-				best, found = float64(r.LogOdds), true
-				c.Layer, c.Tau = e.Layer, e.Tau
+			if r, ok := reference.effect(e.Layer, e.Tau); ok && e.N > 0 {
+				common, most = append(common, r), max(most, r.N)
 			}
+		}
+	}
+	best, found := math.Inf(-1), false
+	for _, r := range common { // as with stats.Best, a cell at which the model breaks is not judged by the prompts it spares
+		if r.N == most && r.LogOdds.OK() && float64(r.LogOdds) > best {
+			best, found = float64(r.LogOdds), true
+			c.Layer, c.Tau = r.Layer, r.Tau
 		}
 	}
 	if !found || !samePrompts(reference.run, s.run) {
