@@ -61,6 +61,7 @@ func TestCompare(t *testing.T) {
 		})}, []string{"curated / none @ layer 3, tau 4", "curated / random:nouns @ layer 3, tau 4"}},
 		{"no cell in common", []*results.Run{only(curatedOnly(), func(c results.Cell) bool { return c.Layer == 0 }), others(nil)}, nil},
 		{"another encoding", []*results.Run{curatedOnly(), others(func(r *results.Run) { r.Manifest.Encoding = "embed" })}, nil},
+		{"another token of the answer", []*results.Run{curatedOnly(), others(func(r *results.Run) { r.Manifest.Texts.AnswerSpace = !r.Manifest.Texts.AnswerSpace })}, nil},
 		{"another model of the same name", []*results.Run{curatedOnly(), others(func(r *results.Run) { r.Manifest.Model.SHA256 = "other" })}, nil},
 		{"other prompts under the same name", []*results.Run{curatedOnly(), others(func(r *results.Run) { r.Prompts[3].TwoHop = "Another" })}, nil},
 		{
