@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/runtime"
@@ -89,6 +90,9 @@ func (e *evaluation) ask(i int) (err error) {
 	var q question
 	if q.ids, err = e.bench.model.Prompt(row.TwoHop); err != nil {
 		return err
+	}
+	if e.Texts.AnswerSpace && strings.HasPrefix(row.Answer, " ") { // it would count by a space alone
+		return graph.Hint(fmt.Errorf("answer %q begins with a space, and another is put in front of it", row.Answer), "--answer-space=false takes answers as they are")
 	}
 	if q.answer, err = e.bench.model.Answer(row.Answer); err != nil {
 		return err

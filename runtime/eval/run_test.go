@@ -289,6 +289,7 @@ func TestRunRefuses(t *testing.T) {
 		want string
 	}{
 		{"long prompt", bad(strings.Repeat("People in Japan speak ", 60) + ",a,m"), `prompt 0: prompt of 242 tokens, the model's context is 64`},
+		{"an answer with its space", bad("a, b,c"), `prompt 0: answer " b" begins with a space, and another is put in front of it`},
 		{"no memory", bad("a,b,"), `memory "curated": prompt 0 has none`},
 		{"tau", func(c *Config) { c.Taus = []float64{1, 1e39} }, "tau 1e+39, want a number that float32 can hold"},
 		{"tau twice", func(c *Config) { c.Taus = []float64{1, 2, 1} }, "tau 1 stands twice"},
