@@ -229,7 +229,8 @@ func TestMerge(t *testing.T) {
 	shard := func(index int, prompts ...int) *Run {
 		r := &Run{Dir: string(rune('a' + index)), Manifest: manifest()}
 		r.Manifest.Shard = Shard{index, 2}
-		r.Manifest.Plan = Plan{Used: []string{"fanout", "rows"}[index]}
+		r.Manifest.Plan = []Plan{{"fanout", ""}, {"rows", "slow"}}[index]
+		r.Manifest.Host.Version = string(rune('0' + index))
 		for _, i := range prompts {
 			p, cells := prompt(i)
 			r.Prompts, r.Cells = append(r.Prompts, p), append(r.Cells, cells...)
@@ -244,6 +245,9 @@ func TestMerge(t *testing.T) {
 	}
 	if len(got) != 2 || got[1].Manifest.Encoding != "embed" || got[0].Manifest.Shard != (Shard{0, 1}) {
 		t.Fatalf("%d runs", len(got))
+	}
+	if want := (Plan{"rows + fanout", "slow"}); got[0].Manifest.Plan != want || got[0].Manifest.Host.Version != "1 + 0" {
+		t.Errorf("plan %v on %v, want %v", got[0].Manifest.Plan, got[0].Manifest.Host, want)
 	}
 	var order []int
 	for _, c := range got[0].Cells {
