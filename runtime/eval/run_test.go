@@ -13,6 +13,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/models/vector"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
@@ -117,6 +118,20 @@ func TestNothingChangesNothing(t *testing.T) {
 		if same := math.Abs(cell.LogP-clean.LogP) < 1e-5; same != (cell.Tau == 0 || cell.Source == "none") {
 			t.Errorf("%s, layer %d, tau %v: %v, clean %v", cell.Source, cell.Layer, cell.Tau, cell.LogP, clean.LogP)
 		}
+	}
+}
+
+// A memory that can have no effect is told, whether it is a text or a vector.
+func TestFaint(t *testing.T) {
+	c := world(t)
+	path := filepath.Join(t.TempDir(), "zero.safetensors")
+	if err := vector.Write(path, &vector.Vector{Name: "zero", Data: make([]float32, 128)}, false); err != nil {
+		t.Fatal(err)
+	}
+	c.Memories, c.Limit = []string{"curated", "file:" + path, "file:" + write(t, "untold.txt", "\x01\n")}, 2
+	r, _ := run(t, c)
+	if want := []string{"zero", "\x01"}; !slices.Equal(r.Faint, want) {
+		t.Errorf("faint: %q, want %q", r.Faint, want)
 	}
 }
 
