@@ -111,7 +111,7 @@ func runEval(c *call) error {
 		return evalError(c, cfg, r, err)
 	}
 	if n := len(r.Faint); n > 0 {
-		c.note("the vectors of %d memories are as good as zero, that of %s among them: the model never learned their tokens", n, quote(r.Faint[0]))
+		c.note("the vectors of %d memories are as good as zero, that of %s among them: a file has zeros, or the model never learned the tokens", n, quote(r.Faint[0]))
 	}
 	if c.Bool("json") {
 		err = c.out.json(evalJSON(cfg, r))

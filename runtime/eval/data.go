@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
@@ -31,7 +32,8 @@ type Row struct {
 	Values []string // in the order of Data.Columns
 }
 
-// The columns that mean something. The first name is the paper's.
+// The columns that mean something. The first name is the paper's, and it goes before the others: a prompts.csv of results has the
+// number of the prompt in its column prompt.
 var (
 	twoHopColumns  = []string{"obscure_sentence", "prompt"}
 	oneHopColumns  = []string{"explicit_sentence"}
@@ -58,7 +60,12 @@ func readData(path string) (*Data, error) {
 	}
 	d := &Data{File: results.File{Name: filepath.Base(path), SHA256: sum}, Columns: columns}
 	at := func(names []string) int {
-		return slices.IndexFunc(columns, func(c string) bool { return slices.Contains(names, c) })
+		for _, name := range names {
+			if i := slices.Index(columns, name); i >= 0 {
+				return i
+			}
+		}
+		return -1
 	}
 	twoHop, answer := at(twoHopColumns), at(answerColumns)
 	if twoHop < 0 || answer < 0 {
@@ -105,13 +112,10 @@ func (d *Data) Column(name string) ([]string, error) {
 
 // readTable reads a file of columns, and the SHA-256 of its bytes.
 func readTable(path string) (columns []string, rows [][]string, sum string, err error) {
-	data, err := os.ReadFile(path)
+	data, sum, err := readText(path)
 	if err != nil {
 		return nil, nil, "", err
 	}
-	digest := sha256.Sum256(data)
-	sum = hex.EncodeToString(digest[:])
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	switch ext := strings.ToLower(filepath.Ext(path)); ext {
 	case ".csv":
 		columns, rows, err = readCSV(data)
@@ -121,6 +125,27 @@ func readTable(path string) (columns []string, rows [][]string, sum string, err 
 		err = fmt.Errorf("files of type %q are not read: want .csv or .jsonl", ext)
 	}
 	return columns, rows, sum, err
+}
+
+// readText reads a file of texts without its byte order mark, and the SHA-256 of its bytes. In another encoding than UTF-8 every
+// letter that is not ASCII would become other tokens.
+func readText(path string) (data []byte, sum string, err error) {
+	if data, err = os.ReadFile(path); err != nil {
+		return nil, "", err
+	}
+	digest := sha256.Sum256(data)
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	if !utf8.Valid(data) {
+		line := 1
+		for text := range bytes.Lines(data) {
+			if !utf8.Valid(text) {
+				break
+			}
+			line++
+		}
+		return nil, "", graph.Hint(fmt.Errorf("line %d: bytes that are not UTF-8", line), "save the file as UTF-8")
+	}
+	return data, hex.EncodeToString(digest[:]), nil
 }
 
 func readCSV(data []byte) (columns []string, rows [][]string, err error) {

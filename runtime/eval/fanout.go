@@ -64,9 +64,11 @@ func (f *fanOut) part(ctx context.Context, q question, cells []cell, scores []re
 	}
 	feeds[rewrite.FanOutAnswer] = graph.NewInt64([]int64{q.answer}, 1)
 	d, pos := f.model.Layout.DModel, len(q.ids)
-	from, to, err := f.positions.Within(pos)
-	if err != nil {
-		return clean, err
+	from, to := 0, 0
+	if len(cells) > 0 { // a one-hop prompt has no memory, and may be too short for where one would be
+		if from, to, err = f.positions.Within(pos); err != nil {
+			return clean, err
+		}
 	}
 	order := make([]int, 0, len(cells)) // of the rows behind the clean one
 	for layer := range f.model.Layout.Layers {

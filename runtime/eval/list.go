@@ -3,7 +3,6 @@ package eval
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,11 +33,11 @@ func readTexts(arg string) ([]string, *results.File, error) {
 		if hasColumn {
 			return nil, nil, fmt.Errorf("%s has lines and no columns", file.Name)
 		}
-		data, err := os.ReadFile(path)
+		data, _, err := readText(path)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, fmt.Errorf("%s: %w", file.Name, err)
 		}
-		for line := range strings.Lines(strings.TrimPrefix(string(data), "\ufeff")) {
+		for line := range strings.Lines(string(data)) {
 			texts = append(texts, strings.TrimRight(line, "\r\n"))
 		}
 	} else {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/runtime"
@@ -51,13 +52,13 @@ func prepare(host runtime.Host, c Config) (*evaluation, error) {
 	if e.data, err = ReadData(c.Data); err != nil {
 		return nil, err
 	}
-	for i, spec := range c.Memories {
+	for _, spec := range c.Memories {
 		s, err := openSource(spec, sourceInput{e.data, model.Layout.Layers, len(c.Taus)})
 		if err != nil {
 			return nil, err
 		}
-		if slices.Contains(c.Memories[:i], spec) {
-			return nil, fmt.Errorf("memory %q stands twice", spec)
+		if slices.ContainsFunc(e.sources, func(o *Source) bool { return o.Name == s.Name }) {
+			return nil, graph.Hint(fmt.Errorf("memory %q stands twice", s.Name), "rows are told apart by this name, which has no folder: rename one of two files")
 		}
 		e.sources = append(e.sources, s)
 	}
@@ -89,6 +90,9 @@ func (e *evaluation) ask(i int) (err error) {
 	var q question
 	if q.ids, err = e.bench.model.Prompt(row.TwoHop); err != nil {
 		return err
+	}
+	if e.Texts.AnswerSpace && strings.HasPrefix(row.Answer, " ") { // it would count by a space alone
+		return graph.Hint(fmt.Errorf("answer %q begins with a space, and another is put in front of it", row.Answer), "--answer-space=false takes answers as they are")
 	}
 	if q.answer, err = e.bench.model.Answer(row.Answer); err != nil {
 		return err

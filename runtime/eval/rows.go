@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/onnx-inject/onnx-inject/runtime/results"
+	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
 
 // batched runs a patched model: memory and tau are inputs of every layer, and a run has some rows, all of one layer.
@@ -35,8 +36,9 @@ func (b bench) rowsOf(tokens int) int {
 
 func (b *batched) run(ctx context.Context, q question, cells []cell) (clean results.Score, scores []results.Score, err error) {
 	zero := make([]float32, b.model.Layout.DModel)
-	// The clean run is a run of one row in every plan of this kind, so that it does not depend on the grid.
-	rows, err := b.model.Rows(ctx, q.ids, 0, b.positions, [][]float32{zero}, []float64{0})
+	// The clean run is a run of one row in every plan of this kind, so that it does not depend on the grid. Its memory is none, and
+	// goes everywhere: a one-hop prompt may be too short for the positions.
+	rows, err := b.model.Rows(ctx, q.ids, 0, steer.AllPositions, [][]float32{zero}, []float64{0})
 	if err != nil {
 		return clean, nil, err
 	}

@@ -128,14 +128,31 @@ func (e *evaluation) open(ctx context.Context, p results.Plan, todo []int) (resu
 		}
 		return p, r, nil
 	}
-	// Each layer once, with another tau: enough to see a difference, and cheap.
-	rows, cells := e.cells(todo[0])
-	var sample []int
-	for i, l := range e.Layers {
-		sample = append(sample, slices.IndexFunc(rows, func(c results.Cell) bool { return c.Layer == l && c.Tau == e.Taus[i%len(e.Taus)] }))
-	}
-	r, p, err := choose(ctx, e.bench, e.asked[todo[0]], cells, sample)
+	_, cells := e.cells(todo[0])
+	r, p, err := choose(ctx, e.bench, e.asked[todo[0]], cells, sample(e.Layers, e.Taus, cells))
 	return p, r, err
+}
+
+// sample takes a cell of each layer, with another tau each: enough to see a difference, and cheap. No memory and tau 0 are the clean
+// run, which says nothing about the others; they are taken where there is nothing else.
+func sample(layers []int, taus []float64, cells []cell) []int {
+	if loud := slices.DeleteFunc(slices.Clone(taus), func(tau float64) bool { return tau == 0 }); len(loud) > 0 {
+		taus = loud
+	}
+	var out []int
+	for i, layer := range layers {
+		find := func(silent bool) int {
+			return slices.IndexFunc(cells, func(c cell) bool {
+				return c.layer == layer && c.tau == taus[i%len(taus)] && (silent || c.vector != nil)
+			})
+		}
+		at := find(false)
+		if at < 0 {
+			at = find(true)
+		}
+		out = append(out, at)
+	}
+	return out
 }
 
 // loop computes and writes prompt after prompt.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/models/vector"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
@@ -80,6 +81,7 @@ func TestPlansAgree(t *testing.T) {
 		{"embed, raw, last position", func(c *Config) {
 			c.Encoding, c.Convention, c.Positions = models.EncodingEmbed, models.ConventionRaw, steer.LastPosition
 		}},
+		{"positions that one-hop prompts do not reach", func(c *Config) { c.Positions, _ = steer.ParsePositions("7-8") }},
 		{"layer, two layers", func(c *Config) { c.Encoding, c.Layers = models.EncodingLayer, []int{1, 4} }},
 		{"three sources", func(c *Config) {
 			c.Memories, c.First = []string{"wrong", "random:" + filepath.Join(c.Model, "words.txt"), "file:" + filepath.Join(c.Model, "words.txt")}, 3
@@ -116,6 +118,20 @@ func TestNothingChangesNothing(t *testing.T) {
 		if same := math.Abs(cell.LogP-clean.LogP) < 1e-5; same != (cell.Tau == 0 || cell.Source == "none") {
 			t.Errorf("%s, layer %d, tau %v: %v, clean %v", cell.Source, cell.Layer, cell.Tau, cell.LogP, clean.LogP)
 		}
+	}
+}
+
+// A memory that can have no effect is told, whether it is a text or a vector.
+func TestFaint(t *testing.T) {
+	c := world(t)
+	path := filepath.Join(t.TempDir(), "zero.safetensors")
+	if err := vector.Write(path, &vector.Vector{Name: "zero", Data: make([]float32, 128)}, false); err != nil {
+		t.Fatal(err)
+	}
+	c.Memories, c.Limit = []string{"curated", "file:" + path, "file:" + write(t, "untold.txt", "\x01\n")}, 2
+	r, _ := run(t, c)
+	if want := []string{"zero", "\x01"}; !slices.Equal(r.Faint, want) {
+		t.Errorf("faint: %q, want %q", r.Faint, want)
 	}
 }
 
@@ -234,6 +250,37 @@ func TestAutoFallsBack(t *testing.T) {
 	}
 }
 
+// Auto looks at cells that have a memory.
+func TestSample(t *testing.T) {
+	grid := func(layers []int, taus []float64, vectors ...[]float32) (cells []cell) {
+		for _, v := range vectors {
+			for _, l := range layers {
+				for _, tau := range taus {
+					cells = append(cells, cell{l, tau, v})
+				}
+			}
+		}
+		return cells
+	}
+	memory := []float32{1}
+	for _, tt := range []struct {
+		name    string
+		layers  []int
+		taus    []float64
+		vectors [][]float32
+		want    []int
+	}{
+		{"another tau for each layer", []int{0, 2}, []float64{1, 2}, [][]float32{memory}, []int{0, 3}},
+		{"tau 0", []int{6}, []float64{0, 1}, [][]float32{memory}, []int{1}},
+		{"none first", []int{0, 2}, []float64{1, 2}, [][]float32{nil, memory}, []int{4, 7}},
+		{"none alone", []int{0, 2}, []float64{0}, [][]float32{nil}, []int{0, 1}},
+	} {
+		if got := sample(tt.layers, tt.taus, grid(tt.layers, tt.taus, tt.vectors...)); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
 // shifted is a runner whose numbers depend on what else is in the batch, as those of dynamic quantisation do.
 type shifted struct{ runner }
 
@@ -257,10 +304,14 @@ func TestRunRefuses(t *testing.T) {
 		want string
 	}{
 		{"long prompt", bad(strings.Repeat("People in Japan speak ", 60) + ",a,m"), `prompt 0: prompt of 242 tokens, the model's context is 64`},
+		{"an answer with its space", bad("a, b,c"), `prompt 0: answer " b" begins with a space, and another is put in front of it`},
 		{"no memory", bad("a,b,"), `memory "curated": prompt 0 has none`},
 		{"tau", func(c *Config) { c.Taus = []float64{1, 1e39} }, "tau 1e+39, want a number that float32 can hold"},
 		{"tau twice", func(c *Config) { c.Taus = []float64{1, 2, 1} }, "tau 1 stands twice"},
 		{"memory twice", func(c *Config) { c.Memories = []string{"none", "none"} }, `memory "none" stands twice`},
+		{"two files of one name", func(c *Config) {
+			c.Memories = []string{"random:" + filepath.Join(c.Model, "words.txt"), "random:" + write(t, "words.txt", "a\n")}
+		}, `memory "random:words.txt" stands twice`},
 		{"layer", func(c *Config) { c.Layers = []int{6} }, "layer 6, the model has 0 to 5"},
 		{"plan", func(c *Config) { c.Plan = "fast" }, `plan "fast": want one of auto, fanout, rows, points`},
 		{"top", func(c *Config) { c.Top = 5000 }, "the 5000 likeliest tokens, the vocabulary has 1417"},

@@ -62,6 +62,7 @@ func TestSources(t *testing.T) {
 		{spec: "random:" + table, err: "want table.csv#COLUMN with one of its columns: Nouns, Verbs"},
 		{spec: "random:" + words + "#a", err: "words.txt has lines and no columns"},
 		{spec: "file:" + filepath.Join(dir, "none.txt"), err: "no such file"},
+		{spec: "file:" + file("latin1.txt", "one\nCura\xe7ao\n"), err: "latin1.txt: line 2: bytes that are not UTF-8"},
 		{spec: "file:" + file("empty.txt", "\n\n"), err: "the list is empty"},
 	}
 	for _, tt := range tests {

@@ -34,14 +34,14 @@ func ParseTaus(s string) ([]float64, error) {
 			return nil, fmt.Errorf("taus %q: the range %q does not end", s, part)
 		}
 		// Half a step of slack: 0.1 three times is a little more than 0.3.
-		n := int(math.Floor((to-from)/step + 0.5))
-		if from+float64(n)*step > to+step*1e-9 {
+		n := math.Floor((to-from)/step + 0.5) // may be more than an int holds
+		if from+n*step > to+step*1e-9 {
 			n--
 		}
 		if n >= 10000 {
-			return nil, fmt.Errorf("taus %q: the range %q has %d numbers", s, part, n+1)
+			return nil, fmt.Errorf("taus %q: the range %q has %.0f numbers", s, part, n+1)
 		}
-		for i := range n + 1 {
+		for i := range int(n) + 1 {
 			out = append(out, round(from+float64(i)*step))
 		}
 	}

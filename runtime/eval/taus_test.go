@@ -24,6 +24,7 @@ func TestParseTaus(t *testing.T) {
 	}
 	for s, want := range map[string]string{
 		"": `got ""`, "x": `got "x"`, "1:": `got ""`, "1:NaN": `got "NaN"`, "4:1": "does not end", "1:4:0": "does not end", "1:2:3:4": "want FROM:TO", "1:1e9": "has 1000000000 numbers",
+		"1,0:1e300": `the range "0:1e300" has 1000`, "-1e308:1e308": "has +Inf numbers",
 	} {
 		if _, err := ParseTaus(s); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", s, err, want)

@@ -52,8 +52,16 @@ func TestCompare(t *testing.T) {
 	}{
 		{"one run", []*results.Run{made(usual)}, []string{"curated / none @ layer 2, tau 4", "curated / random:nouns @ layer 2, tau 4"}},
 		{"of two runs, at a cell that both have", []*results.Run{others(nil), curatedOnly()}, []string{"curated / none @ layer 1, tau 4"}},
+		{"the best cell has a number for few", []*results.Run{with(made(usual), func(r *results.Run) {
+			for i, c := range r.Cells {
+				if c.Source == curated && c.Layer == 2 && c.Tau == 4 && c.Prompt > 0 {
+					r.Cells[i].Score = results.Score{LogP: math.NaN(), Rank: -1, Status: results.NaN}
+				}
+			}
+		})}, []string{"curated / none @ layer 3, tau 4", "curated / random:nouns @ layer 3, tau 4"}},
 		{"no cell in common", []*results.Run{only(curatedOnly(), func(c results.Cell) bool { return c.Layer == 0 }), others(nil)}, nil},
 		{"another encoding", []*results.Run{curatedOnly(), others(func(r *results.Run) { r.Manifest.Encoding = "embed" })}, nil},
+		{"another token of the answer", []*results.Run{curatedOnly(), others(func(r *results.Run) { r.Manifest.Texts.AnswerSpace = !r.Manifest.Texts.AnswerSpace })}, nil},
 		{"another model of the same name", []*results.Run{curatedOnly(), others(func(r *results.Run) { r.Manifest.Model.SHA256 = "other" })}, nil},
 		{"other prompts under the same name", []*results.Run{curatedOnly(), others(func(r *results.Run) { r.Prompts[3].TwoHop = "Another" })}, nil},
 		{

@@ -5,12 +5,13 @@ import (
 	"math"
 	"slices"
 
+	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
 	"github.com/onnx-inject/onnx-inject/runtime/stats"
 )
 
-// comparison holds other memories against those that the evaluation is about, all of one model, data, encoding, convention and
-// positions.
+// comparison holds other memories against those that the evaluation is about, all of one model, data, encoding, convention,
+// positions and way to make tokens of texts.
 type comparison struct {
 	Against  *series
 	Rows     []control
@@ -56,12 +57,15 @@ func compare(all []*series) ([]*comparison, error) {
 
 // groups puts series together that differ in their memories alone, in the order of the first of each.
 func groups(all []*series) [][]*series {
-	type key struct{ model, data, encoding, convention, positions string }
+	type key struct {
+		model, data, encoding, convention, positions string
+		texts                                        models.Texts
+	}
 	var order []key
 	by := map[key][]*series{}
 	for _, s := range all {
 		m := s.run.Manifest
-		k := key{m.Model.Name + " " + m.Model.SHA256, m.Data.Name + " " + m.Data.SHA256, m.Encoding, m.Convention, m.Positions}
+		k := key{m.Model.Name + " " + m.Model.SHA256, m.Data.Name + " " + m.Data.SHA256, m.Encoding, m.Convention, m.Positions, m.Texts}
 		if by[k] == nil {
 			order = append(order, k)
 		}
@@ -80,14 +84,20 @@ func against(reference, s *series) (control, bool, error) {
 	if s.Source == reference.Source {
 		c.Name = s.Label
 	}
-	best, found := math.Inf(-1), false
+	var common []stats.Effect // of the reference
+	most := 0
 	for _, row := range s.Grid {
 		for _, e := range row {
-			r, ok := reference.effect(e.Layer, e.Tau)
-			if ok && e.N > 0 && r.LogOdds.OK() && float64(r.LogOdds) > best {
-				best, found = float64(r.LogOdds), true
-				c.Layer, c.Tau = e.Layer, e.Tau
+			if r, ok := reference.effect(e.Layer, e.Tau); ok && e.N > 0 {
+				common, most = append(common, r), max(most, r.N)
 			}
+		}
+	}
+	best, found := math.Inf(-1), false
+	for _, r := range common { // as with stats.Best, a cell at which the model breaks is not judged by the prompts it spares
+		if r.N == most && r.LogOdds.OK() && float64(r.LogOdds) > best {
+			best, found = float64(r.LogOdds), true
+			c.Layer, c.Tau = r.Layer, r.Tau
 		}
 	}
 	if !found || !samePrompts(reference.run, s.run) {

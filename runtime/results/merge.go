@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // Merge puts the shards of an evaluation together and leaves different evaluations apart, in the order of the first of each.
 // Shards belong together when their manifests differ in nothing but the shard, the plan and the host. A prompt that is in
-// several must have the same cells in all. Prompts may be missing: len(Prompts) is then below Manifest.Prompts.
+// several must have the same cells in all. Plan and host of the whole are those of all shards: "fanout + rows". Prompts may be
+// missing: len(Prompts) is then below Manifest.Prompts.
 func Merge(runs []*Run) ([]*Run, error) {
 	var out []*Run
 	for _, r := range runs {
@@ -38,7 +40,22 @@ func (m *Manifest) whole() *Manifest {
 	return &w
 }
 
+// both says of two shards what may differ between them.
+func both(a, b string) string {
+	const and = " + "
+	switch {
+	case a == "":
+		return b
+	case b == "" || slices.Contains(strings.Split(a, and), b):
+		return a
+	}
+	return a + and + b
+}
+
 func (r *Run) add(other *Run) error {
+	m, o := r.Manifest, other.Manifest
+	m.Plan = Plan{both(m.Plan.Used, o.Plan.Used), both(m.Plan.Reason, o.Plan.Reason)}
+	m.Host = Host{both(m.Host.Name, o.Host.Name), both(m.Host.Version, o.Host.Version), both(m.Host.Device, o.Host.Device)}
 	twice := map[int]bool{}
 	for _, p := range other.Prompts {
 		if i := slices.IndexFunc(r.Prompts, func(q Prompt) bool { return q.Index == p.Index }); i < 0 {

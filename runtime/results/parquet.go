@@ -49,6 +49,9 @@ func WriteParquet(path string, runs []*Run, force bool) error {
 				P: known(c.Score, c.P()), LogP: known(c.Score, c.LogP), Rank: known(c.Score, int32(c.Rank)), Top: c.Top,
 				PClean: known(p.Clean, p.Clean.P()), PCeiling: known(p.Ceiling, p.Ceiling.P()),
 			}
+			if c.Rank < 0 { // the authors' files have none
+				row.Rank = nil
+			}
 			rows = append(rows, row)
 		}
 		if _, err := w.Write(rows); err != nil {

@@ -212,7 +212,7 @@ func TestSummarizeNoClean(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := s.Series[0]
-	if got.NoClean != 2 || got.Grid[0][0].N != 0 || len(got.Best) != 0 {
+	if got.NoClean != 2 || got.Grid[0][0].N != 0 || got.Best == nil || len(got.Best) != 0 { // no best cells are [] in JSON, not null
 		t.Errorf("NoClean %d, N %d, %d best cells; want 2, 0, 0", got.NoClean, got.Grid[0][0].N, len(got.Best))
 	}
 	if p := got.Peaks[0]; p.Tau.OK() || p.Value.OK() {

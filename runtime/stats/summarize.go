@@ -36,7 +36,7 @@ func Summarize(runs ...*results.Run) (*Summary, error) {
 }
 
 func (t *table) series(boot func(int) *bootstrap) Series {
-	s := Series{Source: t.source, Prompts: len(t.all), NoClean: len(t.all) - len(t.prompts), Layers: t.layers, Taus: t.taus}
+	s := Series{Source: t.source, Prompts: len(t.all), NoClean: len(t.all) - len(t.prompts), Layers: t.layers, Taus: t.taus, Best: []Best{}}
 	s.TwoHop = level(t.all, func(p *results.Prompt) results.Score { return p.Clean })
 	if slices.ContainsFunc(t.all, func(p *results.Prompt) bool { return p.Ceiling.Status != results.Missing }) {
 		one := level(t.all, func(p *results.Prompt) results.Score { return p.Ceiling })
