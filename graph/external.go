@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -61,6 +62,30 @@ func externalRecords(location string, offset, length int64) []byte {
 		out = appendMessage(out, 13, encodeEntry(kv[0], kv[1]))
 	}
 	return protowire.AppendVarint(protowire.AppendTag(out, 14, protowire.VarintType), 1)
+}
+
+// Locations lists the external data files that a model file names, in the order in which they are first met, as paths with
+// slashes relative to the model's folder. The files need not be there; none is opened.
+func Locations(path string) ([]string, error) {
+	f, err := openDataFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	defer f.f.Close()
+	var out []string
+	files := map[string]*DataFile{}
+	_, err = skim(f, func(location string) (*DataFile, error) {
+		name := filepath.ToSlash(filepath.Clean(filepath.FromSlash(location)))
+		if files[name] == nil {
+			files[name] = &DataFile{Path: name, Real: name, Size: math.MaxInt64} // large enough for any range
+			out = append(out, name)
+		}
+		return files[name], nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return out, nil
 }
 
 // span opens the file an entry names and checks that the range lies in it. The length must be known.
