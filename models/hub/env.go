@@ -21,7 +21,7 @@ func FromEnv(getenv func(string) string) (*Client, error) {
 		endpoint = publicHub
 	}
 	if u, err := url.Parse(endpoint); err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, fmt.Errorf("HF_ENDPOINT %q: want an address such as %s", endpoint, publicHub)
+		return nil, fmt.Errorf("HF_ENDPOINT: want an address such as %s, without a user's name", publicHub)
 	}
 	home, err := homeDir(getenv)
 	if err != nil {

@@ -62,6 +62,8 @@ func (c *Client) explain(err error, l *Listing) error {
 		return graph.Hint(err, "HF_HUB_OFFLINE is set: nobody is asked; unset it to fetch what is missing")
 	case graph.HintOf(err) != "":
 		return err
+	case errors.Is(err, ErrChecksum):
+		return graph.Hint(err, "nothing of it was kept; run the same command again, and should it stay so, something on the way changes files")
 	case errors.As(err, &lost):
 		return graph.Hint(fmt.Errorf("%s cannot be reached: %w", c.Endpoint, err),
 			"check the network and HF_ENDPOINT; with HF_HUB_OFFLINE=1 nobody is asked, and what is in the cache must do")

@@ -35,8 +35,6 @@ func (c *Client) lock(ctx context.Context, s store, f File) (unlock func(), err 
 	for told := false; ; told = true {
 		ok, err := l.TryLock()
 		switch {
-		case errors.Is(err, errors.ErrUnsupported): // some network file systems; two at a part are then found by the checksum
-			return func() {}, nil
 		case err != nil:
 			return nil, unwritten(name, err)
 		case ok:
