@@ -35,33 +35,33 @@ func TestRefused(t *testing.T) {
 			"no such repository, or the token does not open it: ", "the token in HF_TOKEN"},
 		{"gated", func(h *hubtest.Hub, c *Client) { h.Gated(world); c.Token = "hf_x" }, Request{Repo: world}, "pull org/small-world: access is restricted: ", "ask for access on the model's page"},
 		{"a file that is gone", func(h *hubtest.Hub, _ *Client) {
-			h.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			h.SetFault(func(w http.ResponseWriter, r *http.Request) bool {
 				if !strings.HasSuffix(r.URL.Path, "/config.json") {
 					return false
 				}
 				w.Header().Set("X-Error-Code", "EntryNotFound")
 				w.WriteHeader(http.StatusNotFound)
 				return true
-			}
+			})
 		}, Request{Repo: world}, "config.json", ""},
 		{"nobody there", func(_ *hubtest.Hub, c *Client) { c.Endpoint = "http://127.0.0.1:1" }, Request{Repo: world}, "cannot be reached", "check the network and HF_ENDPOINT"},
 		{"a sign-in page", func(h *hubtest.Hub, _ *Client) {
-			h.Fault = func(w http.ResponseWriter, r *http.Request) bool { w.Write([]byte("<html>Welcome")); return true }
+			h.SetFault(func(w http.ResponseWriter, r *http.Request) bool { w.Write([]byte("<html>Welcome")); return true })
 		}, Request{Repo: world}, "the answer is no list of files", "a proxy"},
 		{"unwell", func(h *hubtest.Hub, _ *Client) {
-			h.Fault = func(w http.ResponseWriter, r *http.Request) bool { w.WriteHeader(http.StatusBadGateway); return true }
+			h.SetFault(func(w http.ResponseWriter, r *http.Request) bool { w.WriteHeader(http.StatusBadGateway); return true })
 		}, Request{Repo: world}, "answers 502 Bad Gateway", "run the same command again later"},
 		{"too many requests", func(h *hubtest.Hub, _ *Client) {
-			h.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			h.SetFault(func(w http.ResponseWriter, r *http.Request) bool {
 				w.WriteHeader(http.StatusTooManyRequests)
 				return true
-			}
+			})
 		}, Request{Repo: world}, "answers 429 Too Many Requests", "with a token in HF_TOKEN the hub allows more"},
 		{"round and round", func(h *hubtest.Hub, _ *Client) {
-			h.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			h.SetFault(func(w http.ResponseWriter, r *http.Request) bool {
 				http.Redirect(w, r, r.URL.String(), http.StatusFound)
 				return true
-			}
+			})
 		}, Request{Repo: world}, "more than 10 redirects", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -110,24 +110,24 @@ func TestBusy(t *testing.T) {
 	h, c := newWorld(t, files)
 	var n atomic.Int32
 	var seen sync.Map
-	h.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+	h.SetFault(func(w http.ResponseWriter, r *http.Request) bool {
 		if _, again := seen.LoadOrStore(r.Host+r.URL.Path, true); again {
 			return false
 		}
 		w.Header().Set("Retry-After", "1")
 		w.WriteHeader([]int{429, 503, 500, 502}[n.Add(1)%4])
 		return true
-	}
+	})
 	p := mustPull(t, c, Request{Repo: world})
 	checkFiles(t, p.Folder, files, worldWants...)
 	for _, r := range []string{"3600", "Fri, 31 Dec 9999 23:59:59 GMT"} { // too long to wait for
 		n.Store(0)
-		h.Fault = func(w http.ResponseWriter, _ *http.Request) bool {
+		h.SetFault(func(w http.ResponseWriter, _ *http.Request) bool {
 			n.Add(1)
 			w.Header().Set("Retry-After", r)
 			w.WriteHeader(http.StatusTooManyRequests)
 			return true
-		}
+		})
 		if _, err := c.Pull(t.Context(), Request{Repo: world}); err == nil || n.Load() != 1 {
 			t.Errorf("%d requests, %v", n.Load(), err)
 		}
@@ -254,7 +254,7 @@ func TestHostileList(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := hubtest.New(t)
-			h.Fault = func(w http.ResponseWriter, r *http.Request) bool { json.NewEncoder(w).Encode(doc); return true }
+			h.SetFault(func(w http.ResponseWriter, r *http.Request) bool { json.NewEncoder(w).Encode(doc); return true })
 			c := newClient(t, h)
 			if _, err := c.Pull(t.Context(), Request{Repo: world}); err == nil {
 				t.Fatal("it was taken")

@@ -23,13 +23,13 @@ import (
 // cutter ends the first n answers with the bytes of a large file after some bytes, without a word.
 func cutter(h *hubtest.Hub, n int32, after int) {
 	var done atomic.Int32
-	h.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+	h.SetFault(func(w http.ResponseWriter, r *http.Request) bool {
 		if "http://"+r.Host != h.CDN || done.Add(1) > n {
 			return false
 		}
 		h.ServeLarge(&cutting{w, after}, r)
 		return true
-	}
+	})
 }
 
 // cutting cuts the connection when so many bytes were written.
@@ -181,7 +181,7 @@ func TestCorrupt(t *testing.T) {
 		for _, dir := range []string{"", filepath.Join(t.TempDir(), "plain")} {
 			t.Run(name+dir, func(t *testing.T) {
 				h, c := newWorld(t, files)
-				h.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+				h.SetFault(func(w http.ResponseWriter, r *http.Request) bool {
 					if !strings.Contains(r.URL.String(), h.Etag(name, files[name])) && !strings.HasSuffix(r.URL.Path, "/"+name) || r.URL.Query().Get("blobs") != "" {
 						return false
 					}
@@ -192,7 +192,7 @@ func TestCorrupt(t *testing.T) {
 					data[len(data)/2] ^= 1
 					w.Write(data)
 					return true
-				}
+				})
 				_, err := c.Pull(t.Context(), Request{Repo: world, Dir: dir})
 				if !errors.Is(err, ErrChecksum) || !strings.Contains(err.Error(), name+": wrong checksum: want "+h.Etag(name, files[name])) || graph.HintOf(err) == "" {
 					t.Fatalf("got %v (%s)", err, graph.HintOf(err))
@@ -252,13 +252,13 @@ func TestRanges(t *testing.T) {
 			h, c := newWorld(t, files)
 			part(t, h, c, "model.onnx", model, model[:1000])
 			var first atomic.Bool
-			h.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+			h.SetFault(func(w http.ResponseWriter, r *http.Request) bool {
 				if "http://"+r.Host != h.CDN || !first.CompareAndSwap(false, true) {
 					return false
 				}
 				tt.answer(flushing{w})
 				return true
-			}
+			})
 			p, err := c.Pull(t.Context(), Request{Repo: world})
 			if tt.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.err) {
@@ -283,7 +283,7 @@ func TestIfRange(t *testing.T) {
 	files := worldFiles(t)
 	h, c := newWorld(t, files)
 	var n atomic.Int32
-	h.Fault = func(w http.ResponseWriter, r *http.Request) bool {
+	h.SetFault(func(w http.ResponseWriter, r *http.Request) bool {
 		if "http://"+r.Host != h.CDN {
 			return false
 		}
@@ -300,7 +300,7 @@ func TestIfRange(t *testing.T) {
 			}
 		}
 		return false
-	}
+	})
 	p := mustPull(t, c, Request{Repo: world})
 	checkFiles(t, p.Folder, files, worldWants...)
 	if got := n.Load(); got != 2 {
@@ -393,7 +393,7 @@ func TestWaitingCancelled(t *testing.T) {
 	mustPull(t, c, Request{Repo: world})
 	cut, stop := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, why)
 	defer stop()
-	h.Fault = func(w http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true }
+	h.SetFault(func(w http.ResponseWriter, r *http.Request) bool { <-r.Context().Done(); return true })
 	if _, err := newClient(t, h).Pull(cut, Request{Repo: world}); !errors.Is(err, why) {
 		t.Errorf("got %v", err)
 	}

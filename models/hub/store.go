@@ -10,6 +10,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
 )
 
@@ -99,7 +100,8 @@ func (d *folder) have(f File) (bool, error) {
 	if d.force {
 		return false, nil
 	}
-	return false, &atomicfile.Error{Path: path, Err: errors.New("the file exists already, with other contents")}
+	err = &atomicfile.Error{Path: path, Err: errors.New("the file exists already, with other contents")}
+	return false, graph.Hint(err, "give another folder, or --force to replace it")
 }
 
 func (d *folder) keep(f File) error {

@@ -22,12 +22,11 @@ type Hub struct {
 	URL string // for HF_ENDPOINT
 	CDN string // the other host
 
-	// Fault may answer a request in the hub's place; it then returns true. It is called by several goroutines.
-	Fault func(w http.ResponseWriter, r *http.Request) bool
 	// Large is how many bytes a file has that the other host keeps. Files that end in .onnx or hold ONNX data go there, too.
 	Large int
 
 	mu    sync.Mutex
+	fault func(w http.ResponseWriter, r *http.Request) bool
 	repos map[string]*repo
 	log   []Request
 }
@@ -52,7 +51,7 @@ type repo struct {
 func New(t testing.TB) *Hub {
 	h := &Hub{Large: 10 << 20, repos: map[string]*repo{}}
 	hub, cdn := httptest.NewServer(h.logged(h.serve)), httptest.NewServer(h.logged(func(w http.ResponseWriter, r *http.Request) {
-		if h.Fault == nil || !h.Fault(w, r) {
+		if !h.faulty(w, r) {
 			h.ServeLarge(w, r)
 		}
 	}))
@@ -98,6 +97,20 @@ func (h *Hub) repo(name string) *repo {
 	return h.repos[name]
 }
 
+// SetFault makes a function that may answer a request in the hub's place; it then returns true. It is called by several goroutines.
+func (h *Hub) SetFault(fault func(w http.ResponseWriter, r *http.Request) bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fault = fault
+}
+
+func (h *Hub) faulty(w http.ResponseWriter, r *http.Request) bool {
+	h.mu.Lock()
+	fault := h.fault
+	h.mu.Unlock()
+	return fault != nil && fault(w, r)
+}
+
 // Requests returns what was asked since the last call.
 func (h *Hub) Requests() []Request {
 	h.mu.Lock()
@@ -122,7 +135,7 @@ func etag(data []byte, large bool) string {
 }
 
 func (h *Hub) serve(w http.ResponseWriter, r *http.Request) {
-	if h.Fault != nil && h.Fault(w, r) {
+	if h.faulty(w, r) {
 		return
 	}
 	if rest, ok := strings.CutPrefix(r.URL.Path, "/api/models/"); ok {
