@@ -152,7 +152,8 @@ func checkLocation(loc string) error {
 
 // externalOpener returns a function that opens external data files of the model at path, each once. A file must lie,
 // symbolic links resolved, under the model's folder or under the folder of the model's own link target (the layout of
-// the Hugging Face hub cache): the rule of ONNX Runtime 1.24.2 and later.
+// the Hugging Face hub cache): the rule of ONNX Runtime 1.24.2 and later. The store that newer hub clients share between
+// repositories counts as one folder.
 func externalOpener(model *DataFile) func(string) (*DataFile, error) {
 	open := map[string]*DataFile{}
 	return func(loc string) (*DataFile, error) {
@@ -175,7 +176,9 @@ func externalOpener(model *DataFile) func(string) (*DataFile, error) {
 		}
 		if !under(real, dir) {
 			if dir = filepath.Dir(model.Real); !under(real, dir) {
-				return nil, fmt.Errorf("external data file %s lies outside the model's folder", path)
+				if dir = sharedStore(model.Real); dir == "" || !under(real, dir) {
+					return nil, fmt.Errorf("external data file %s lies outside the model's folder", path)
+				}
 			}
 		}
 		f, err := openUnder(dir, real, path)
@@ -189,6 +192,19 @@ func externalOpener(model *DataFile) func(string) (*DataFile, error) {
 		open[loc] = f
 		return f, nil
 	}
+}
+
+// sharedStore returns the folder that the hub's client keeps the large files of all repositories in, "" where the model lies in no
+// such cache. Newer clients (2.4 does) make a link of blobs/<etag>, to blobs/ab/<hash> of the whole cache, so that the graph and its
+// weights lie in different folders. The client's own mark tells the store from any other folder.
+func sharedStore(model string) string {
+	dir := filepath.Dir(model)
+	for _, store := range []string{filepath.Dir(dir), filepath.Join(dir, "..", "..", "blobs")} {
+		if st, err := os.Lstat(filepath.Join(store, ".huggingface-shared-blobs")); err == nil && st.Mode().IsRegular() {
+			return store
+		}
+	}
+	return ""
 }
 
 // resolve returns the absolute path of a file, symbolic links followed.

@@ -125,6 +125,9 @@ func (l *Listing) located(model File, locations []string) ([]File, error) {
 	var out []File
 	for _, loc := range locations {
 		name := path.Join(path.Dir(model.Name), loc)
+		if name == model.Name {
+			continue // it may name itself
+		}
 		if holdsCode(name) {
 			return nil, errors.New("the weights lie in " + name + ": files of this kind can hold code and are never fetched")
 		}
