@@ -26,7 +26,7 @@ func (b *pullBar) tell(p hub.Progress) {
 	}
 	fresh := b.bar == nil
 	if fresh {
-		b.bar = progressbar.NewOptions64(p.All, progressbar.OptionSetWriter(b.w), progressbar.OptionShowBytes(true), progressbar.OptionShowTotalBytes(true),
+		b.bar = progressbar.NewOptions64(p.All, progressbar.OptionSetWriter(b.w), progressbar.OptionShowBytes(true), progressbar.OptionShowCount(), progressbar.OptionShowTotalBytes(true),
 			progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish(), progressbar.OptionThrottle(100*time.Millisecond))
 	}
 	if p.All != before.All {

@@ -110,7 +110,7 @@ func (l *Listing) companions(model File) ([]File, error) {
 func (l *Listing) Data(model File) []File {
 	var out []File
 	for _, f := range l.Files {
-		if rest, ok := strings.CutPrefix(f.Name, model.Name); ok && (strings.HasPrefix(rest, "_data") || strings.HasPrefix(rest, ".data")) {
+		if rest, ok := strings.CutPrefix(f.Name, model.Name); ok && (strings.HasPrefix(rest, "_data") || strings.HasSuffix(rest, ".data")) {
 			out = append(out, f)
 		}
 	}

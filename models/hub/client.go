@@ -47,7 +47,6 @@ func NewClient(endpoint, cache string) *Client {
 	t := http.DefaultTransport.(*http.Transport).Clone() // proxies are the environment's
 	t.DialContext = (&net.Dialer{Timeout: connectTimeout}).DialContext
 	t.TLSHandshakeTimeout, t.ResponseHeaderTimeout = connectTimeout, answerTimeout
-	t.DisableCompression = true // sizes and ranges are those of the file itself
 	return &Client{
 		Endpoint: strings.TrimRight(endpoint, "/"), Cache: cache, Agent: "onnx-inject",
 		http:  &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
@@ -84,6 +83,7 @@ func (c *Client) ask(ctx context.Context, method, address string, header http.He
 			req.Header = header.Clone()
 		}
 		req.Header.Set("User-Agent", c.Agent)
+		req.Header.Set("Accept-Encoding", "identity") // sizes and ranges are those of the file itself
 		a.foreign = !c.own(u)
 		if c.Token != "" && !a.foreign {
 			req.Header.Set("Authorization", "Bearer "+c.Token)

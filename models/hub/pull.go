@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -125,7 +126,7 @@ func (p *pulling) warn(beside []File) {
 
 // plan finds out which files are still to come, and refuses to begin what there is no room for.
 func (p *pulling) plan(ctx context.Context, files []File) error {
-	var need int64
+	var need, parts int64
 	for _, f := range files {
 		t, known := p.todo[f.Name]
 		if !known {
@@ -141,13 +142,16 @@ func (p *pulling) plan(ctx context.Context, files []File) error {
 		}
 		if !t.there {
 			need += t.Size
+			if st, err := os.Stat(p.to.part(t.File)); err == nil {
+				parts += min(st.Size(), t.Size)
+			}
 		}
 	}
 	p.all = p.done + need
-	if p.c.Room == nil || need == 0 {
+	if p.c.Room == nil || need == parts {
 		return nil
 	}
-	return p.c.Room(p.to.room(), need)
+	return p.c.Room(p.to.room(), need-parts)
 }
 
 // take sees to it that one file is in its place.

@@ -304,7 +304,7 @@ func damage(t testing.TB, path string) {
 // Progress counts the bytes that come, and ends with all of them; there is room for these and no more.
 func TestPullProgress(t *testing.T) {
 	files := externalFiles(t)
-	_, c := newWorld(t, files)
+	h, c := newWorld(t, files)
 	var last Progress
 	var needs []int64
 	c.Progress = func(p Progress) {
@@ -324,6 +324,14 @@ func TestPullProgress(t *testing.T) {
 	}
 	if last.Done != all || last.All != all || needs[0] != all {
 		t.Errorf("%+v, room for %v; want %d bytes", last, needs, all)
+	}
+	// What an earlier run left is there already.
+	other := newClient(t, h)
+	part(t, h, other, "onnx/model.onnx", files["onnx/model.onnx"], files["onnx/model.onnx"][:1000])
+	other.Room, needs = c.Room, nil
+	mustPull(t, other, Request{Repo: world, File: "onnx/model.onnx"})
+	if needs[0] != all-1000 {
+		t.Errorf("room for %v, want %d", needs, all-1000)
 	}
 	c.Room = func(string, int64) error { return errors.New("full") }
 	mustPull(t, c, Request{Repo: world, File: "onnx/model.onnx"}) // nothing to come, nothing to refuse

@@ -22,9 +22,6 @@ type Hub struct {
 	URL string // for HF_ENDPOINT
 	CDN string // the other host
 
-	// Large is how many bytes a file has that the other host keeps. Files that end in .onnx or hold ONNX data go there, too.
-	Large int
-
 	mu    sync.Mutex
 	fault func(w http.ResponseWriter, r *http.Request) bool
 	repos map[string]*repo
@@ -49,7 +46,7 @@ type repo struct {
 
 // New starts a hub without repositories; it ends with the test.
 func New(t testing.TB) *Hub {
-	h := &Hub{Large: 10 << 20, repos: map[string]*repo{}}
+	h := &Hub{repos: map[string]*repo{}}
 	hub, cdn := httptest.NewServer(h.logged(h.serve)), httptest.NewServer(h.logged(func(w http.ResponseWriter, r *http.Request) {
 		if !h.faulty(w, r) {
 			h.ServeLarge(w, r)
@@ -121,11 +118,10 @@ func (h *Hub) Requests() []Request {
 }
 
 // Etag is the checksum that a file goes by.
-func (h *Hub) Etag(name string, data []byte) string { return etag(data, h.large(name, data)) }
+func (h *Hub) Etag(name string, data []byte) string { return etag(data, large(name)) }
 
-func (h *Hub) large(name string, data []byte) bool {
-	return strings.Contains(name, ".onnx") || len(data) >= h.Large
-}
+// large reports whether the other host keeps a file: ONNX files and their data.
+func large(name string) bool { return strings.Contains(name, ".onnx") }
 
 func etag(data []byte, large bool) string {
 	if large {
@@ -157,7 +153,7 @@ func (h *Hub) serve(w http.ResponseWriter, r *http.Request) {
 	data := files[file]
 	w.Header().Set("X-Repo-Commit", commit)
 	sum := h.Etag(file, data)
-	if h.large(file, data) {
+	if large(file) {
 		w.Header().Set("X-Linked-Etag", `"`+sum+`"`)
 		w.Header().Set("X-Linked-Size", strconv.Itoa(len(data)))
 		w.Header().Set("ETag", `"`+strings.Repeat("0", 40)+`"`) // of the redirect, not of the file
@@ -180,7 +176,7 @@ func (h *Hub) list(w http.ResponseWriter, r *http.Request, name, rev string) {
 		s := map[string]any{"rfilename": f}
 		if !h.repos[name].bare && r.URL.Query().Get("blobs") == "true" {
 			s["size"], s["blobId"] = len(files[f]), etag(files[f], false)
-			if h.large(f, files[f]) {
+			if large(f) {
 				s["blobId"] = strings.Repeat("1", 40) // of the pointer to the file
 				s["lfs"] = map[string]any{"sha256": etag(files[f], true), "size": len(files[f]), "pointerSize": 134}
 			}
