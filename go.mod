@@ -3,6 +3,7 @@ module github.com/onnx-inject/onnx-inject
 go 1.26.0
 
 require (
+	github.com/cpuguy83/go-md2man/v2 v2.0.7 // the manual page, as the cli library renders its own
 	github.com/dlclark/regexp2 v1.10.0 // tests: GPT-2's own splitting expression, which regexp cannot hold
 	github.com/gofrs/flock v0.13.1 // one writer to a folder of results, and to a file of the hub's cache, on every system
 	github.com/google/go-cmp v0.7.0 // tests: differences that can be read
@@ -35,7 +36,6 @@ require (
 	github.com/awalterschulze/gographviz v0.0.0-20190522210029-fa59802746ab // indirect
 	github.com/chewxy/hm v1.0.0 // indirect
 	github.com/chewxy/math32 v1.0.4 // indirect
-	github.com/cpuguy83/go-md2man/v2 v2.0.7 // indirect
 	github.com/gogo/protobuf v1.3.0 // indirect
 	github.com/golang/freetype v0.0.0-20170609003504-e2365dfdc4a0 // indirect
 	github.com/golang/protobuf v1.5.0 // indirect

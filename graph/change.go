@@ -94,7 +94,28 @@ func (e *Edit) importOpset(domain string, version int64) {
 
 // Const adds an initializer to g. Its name is made unique.
 func (e *Edit) Const(g *Graph, name string, t *Tensor) *Value {
-	c := constOf(t)
+	return e.initializer(g, name, constOf(t))
+}
+
+// Rows adds an initializer that is rows [from, from+n) along the first axis of another: [n, dims[1:]...]. The bytes of a large one
+// stay where they lie. [Load] takes ranges that share bytes for a mistake, so this is for graphs that are run, not kept.
+func (e *Edit) Rows(g *Graph, name string, c *Const, from, n int64) *Value {
+	part, err := c.part(from, n)
+	if err != nil {
+		e.fail("initializer %q: %w", name, err)
+		part = constOf(&Tensor{DType: c.DType})
+	}
+	if m := e.model; part.span != nil {
+		e.do(func() func() {
+			part.record(len(m.holes))
+			m.holes = append(m.holes, hole{span: *part.span, field: part.field})
+			return func() { m.holes = m.holes[:len(m.holes)-1] }
+		})
+	}
+	return e.initializer(g, name, part)
+}
+
+func (e *Edit) initializer(g *Graph, name string, c *Const) *Value {
 	v := &Value{id: e.model.valueID(), name: e.Fresh(name), graph: g, init: c, Type: constType(c)}
 	e.do(func() func() {
 		g.inits = append(g.inits, v)

@@ -116,16 +116,50 @@ func (c *Const) ReadAt(p []byte, off int64) (int, error) {
 
 // Rows reads rows [from, from+n) along the first axis as a tensor [n, dims[1:]...], from disk only those bytes.
 func (c *Const) Rows(from, n int64) (*Tensor, error) {
-	if len(c.Dims) == 0 || from < 0 || n < 0 || from > c.Dims[0]-n {
-		return nil, fmt.Errorf("rows %d to %d of shape %v", from, from+n, c.Dims)
-	}
-	size, err := ByteSize(c.DType, c.Dims[1:])
-	if err != nil || c.DType.Bits() < 8 {
-		return nil, fmt.Errorf("rows of %v%v cannot be addressed", c.DType, c.Dims)
+	size, err := c.rowSize(from, n)
+	if err != nil {
+		return nil, err
 	}
 	t := &Tensor{DType: c.DType, Dims: append([]int64{n}, c.Dims[1:]...), Data: make([]byte, n*size)}
 	_, err = c.ReadAt(t.Data, from*size)
 	return t, err
+}
+
+// rowSize checks a range of rows and returns the bytes of one.
+func (c *Const) rowSize(from, n int64) (int64, error) {
+	if len(c.Dims) == 0 || from < 0 || n < 0 || from > c.Dims[0]-n {
+		return 0, fmt.Errorf("rows %d to %d of shape %v", from, from+n, c.Dims)
+	}
+	size, err := ByteSize(c.DType, c.Dims[1:])
+	if err != nil || c.DType.Bits() < 8 {
+		return 0, fmt.Errorf("rows of %v%v cannot be addressed", c.DType, c.Dims)
+	}
+	return size, nil
+}
+
+// part is what Rows reads, as a constant: of a tensor on disk the range of these bytes, without a record yet.
+func (c *Const) part(from, n int64) (*Const, error) {
+	size, err := c.rowSize(from, n)
+	if err != nil {
+		return nil, err
+	}
+	if s, large := c.Span(); large {
+		dims := append([]int64{n}, c.Dims[1:]...)
+		return &Const{DType: c.DType, Dims: dims, span: &Span{s.File, s.Offset + from*size, n * size}, field: 9}, nil
+	}
+	t, err := c.Rows(from, n)
+	if err != nil {
+		return nil, err
+	}
+	return constOf(t), nil
+}
+
+// record writes the TensorProto of a range of bytes: a hole in place of the payload.
+func (c *Const) record(hole int) {
+	head := tensorProto("", &Tensor{DType: c.DType, Dims: c.Dims})
+	head.RawData = nil
+	c.raw, _ = marshal.Marshal(head) // a message of plain fields cannot fail
+	c.raw = protowire.AppendVarint(append(c.raw, holeTag...), uint64(hole))
 }
 
 // decodeTensor reads the skeleton of a TensorProto and returns its name too.

@@ -29,6 +29,9 @@ type Folder struct {
 // decoder_with_past_model.onnx is not among them, because it takes one token at a time.
 var modelNames = []string{"model.onnx", "decoder_model_merged.onnx", "decoder_model.onnx"}
 
+// checkpointNames tell a folder that is still to be exported.
+var checkpointNames = []string{"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}
+
 // OpenFolder finds the parts of a model. path is an ONNX file, or a folder that has one: model.onnx,
 // decoder_model_merged.onnx or decoder_model.onnx, in this order, first in the folder itself and then in its subfolder onnx.
 // Where none of these is there, a single other .onnx file is taken; of several the caller has to name one.
@@ -112,8 +115,8 @@ func findModel(dir string) (model string, others []string, err error) {
 	}
 	chosen, err := ChooseModel(found)
 	if err != nil {
-		if len(found) == 0 && exists(filepath.Join(dir, "snapshots")) {
-			err = graph.Hint(err, "this is a folder of the hub's cache: name the one below snapshots")
+		if len(found) == 0 {
+			err = graph.Hint(err, instead(dir, graph.HintOf(err)))
 		}
 		return "", nil, err
 	}
@@ -125,6 +128,19 @@ func findModel(dir string) (model string, others []string, err error) {
 	model = filepath.Join(dir, filepath.FromSlash(chosen))
 	_, err = statModel(model)
 	return model, others, err
+}
+
+// instead gives advice for a folder without an ONNX file, by what it has; other is given where that tells nothing.
+func instead(dir, other string) string {
+	if exists(filepath.Join(dir, "snapshots")) {
+		return "this is a folder of the hub's cache: name the one below snapshots"
+	}
+	for _, name := range checkpointNames {
+		if exists(filepath.Join(dir, name)) {
+			return fmt.Sprintf("%s is a PyTorch checkpoint: optimum-cli export onnx --model %s OUT makes an ONNX model of it", name, dir)
+		}
+	}
+	return other
 }
 
 // ChooseModel takes the ONNX file of a model folder among those in the folder itself and in its subfolder onnx, which are given

@@ -65,6 +65,7 @@ func TestOpenFolder(t *testing.T) {
 		{"the only file", []string{"gpt2-10.onnx", "config.json"}, "", "gpt2-10.onnx | | config.json | ", ""},
 		{"several strangers", []string{"a.onnx", "onnx/b.onnx"}, "", "2 ONNX files, none of them called model.onnx, decoder_model_merged.onnx, decoder_model.onnx: a.onnx, onnx/b.onnx", "name one of them"},
 		{"nothing", []string{"config.json"}, "", "no ONNX file: looked for model.onnx, decoder_model_merged.onnx, decoder_model.onnx, here and under onnx", "name the file"},
+		{"a checkpoint", []string{"config.json", "vocab.json", "model.safetensors"}, "", "no ONNX file", "optimum-cli export onnx --model "},
 		{"a folder called .onnx", []string{"model.onnx/", "x.onnx"}, "", "x.onnx | | | ", ""},
 		{"not there", nil, "gpt2", "no such file or folder", "want an ONNX file"},
 		{"external data is no model", []string{"model.onnx", "model.onnx_data", "model.onnx.data"}, "", "model.onnx | | | ", ""},

@@ -36,7 +36,8 @@ func FanOutTau(layer int) string    { return fmt.Sprintf("fanout.%d.tau", layer)
 //
 // The cache is dropped as by Prefill. Everything behind the first join has more rows than the tokens, and what breaks
 // by that in real files is the target of a Reshape that carries the batch size: its first element becomes -1, or 0 where
-// another element is -1. Masks have one row and broadcast. Files of fixed batch size are refused.
+// another element is -1. Masks have one row and broadcast. Files of fixed batch size are refused. The last layer computes the
+// last position alone, from W_O on or from the join on, where the operations there allow it.
 //
 // The inputs that are returned feed the prompt; the caller adds those of the fan-out.
 func FanOut(m *graph.Model, l *models.Layout, top int) (*models.Inputs, error) {
@@ -65,9 +66,10 @@ func FanOut(m *graph.Model, l *models.Layout, top int) (*models.Inputs, error) {
 	}
 	grown := p.behind(joins...)
 	last := p.lastBlock(grown)
-	for i, layer := range p.body.Layers {
-		p.grow(layer, last != nil && i == len(p.body.Layers)-1)
+	for _, layer := range p.body.Layers[:len(p.body.Layers)-1] {
+		p.grow(layer, nil)
 	}
+	p.grow(p.lastLayer(), last)
 	p.freeBatch(grown, last)
 	p.score(top)
 	e.ForgetTypes(m.Graph)
@@ -78,44 +80,79 @@ func FanOut(m *graph.Model, l *models.Layout, top int) (*models.Inputs, error) {
 	return in, nil
 }
 
-// grow appends the cells of one layer to both operands of its join. last cuts these down to the last position.
-func (p *patch) grow(l *models.Layer, last bool) {
+// grow appends the cells of one layer to both operands of its join. What computes the last position alone, if anything does,
+// is given that alone.
+func (p *patch) grow(l *models.Layer, last []*graph.Node) {
 	name := fmt.Sprintf("fanout.%d", l.Index)
 	dim := func(axis string) string { return fmt.Sprintf("fanout_%d_%s", l.Index, axis) }
 	memory := p.edit.Input(FanOutMemory(l.Index), graph.TensorType(graph.Float32, dim("cells"), 1, p.layout.DModel))
 	tau := p.edit.Input(FanOutTau(l.Index), graph.TensorType(graph.Float32, dim("cells"), dim("pos"), 1))
+	at := func(what string, v *graph.Value) *graph.Value {
+		if last == nil {
+			return v
+		}
+		return p.lastOf(name+"/"+what+"_last", v, 1)
+	}
 	attn := l.Join.Node.In(l.Join.Slot)
+	if slices.Contains(last, l.WO.Node) {
+		p.cutZ(l, last)
+	} else {
+		attn = at("attn", attn)
+	}
 	row0 := func(what string, v *graph.Value) *graph.Value {
 		return p.node("Slice", name+"/"+what+"_row0", v, p.ints("fanout_from", 0), p.ints("fanout_to", 1), p.ints("fanout_axis", 0))
 	}
-	scaled := p.like(name, p.node("Mul", name+"/scaled", memory, tau), p.dtype(attn), attn)
+	scaled := p.like(name, p.node("Mul", name+"/scaled", memory, at("tau", tau)), p.dtype(attn), attn)
 	cells := p.node("Add", name+"/cells", row0("attn", attn), scaled)
 	shape := p.node("Shape", name+"/shape", cells)
-	grow := func(u graph.Use, what string, rows *graph.Value) {
-		now := u.Node.In(u.Slot)
-		if rows == nil {
-			rows = p.node("Expand", name+"/"+what+"_copies", row0(what, now), shape)
-		}
-		all := p.nodeAttrs("Concat", name+"/"+what, graph.Attrs{"axis": 0}, now, rows)
-		if last {
-			all = p.node("Slice", name+"/"+what+"_last", all, p.ints("fanout_last", -1), p.ints("fanout_end", 1<<31-1), p.ints("fanout_positions", 1))
-		}
-		p.edit.Redirect(u, all)
+	grow := func(u graph.Use, what string, now, rows *graph.Value) {
+		p.edit.Redirect(u, p.nodeAttrs("Concat", name+"/"+what, graph.Attrs{"axis": 0}, now, rows))
 	}
-	grow(l.Join, "attn", cells)
-	grow(graph.Use{Node: l.Join.Node, Slot: 1 - l.Join.Slot}, "other", nil)
+	copied := func(n *graph.Node, slot int, what string) {
+		now := at(what, n.In(slot))
+		grow(graph.Use{Node: n, Slot: slot}, what, now, p.node("Expand", name+"/"+what+"_copies", row0(what, now), shape))
+	}
+	grow(l.Join, "attn", attn, cells)
+	copied(l.Join.Node, 1-l.Join.Slot, "other")
 	if len(l.ResidMid) == 0 { // a parallel block: the other operand was the MLP, the stream comes in behind
 		end := l.ResidPost[0].Producer()
-		grow(graph.Use{Node: end, Slot: slices.Index(end.Inputs(), l.ResidPre[0])}, "stream", nil)
+		copied(end, slices.Index(end.Inputs(), l.ResidPre[0]), "stream")
+	}
+}
+
+// lastOf cuts a value down to the last position along an axis.
+func (p *patch) lastOf(name string, v *graph.Value, axis int64) *graph.Value {
+	return p.node("Slice", name, v, p.ints("fanout_last", -1), p.ints("fanout_end", 1<<31-1), p.ints(fmt.Sprintf("fanout_axis_%d", axis), axis))
+}
+
+// cutZ gives the last position of z to its readers among some nodes. Reshapes put its heads side by side, so of one position
+// they may come in either order of axes: the Transpose is left out.
+func (p *patch) cutZ(l *models.Layer, readers []*graph.Node) {
+	z, axis := l.Z, int64(2)
+	switch l.ZForm {
+	case models.ZByPos: // what Transpose [0, 2, 1, 3] gives
+		z = z.Producer().In(0)
+	case models.ZFlat:
+		axis = 1
+	}
+	z = p.lastOf("fanout/z_last", z, axis)
+	for _, u := range l.Z.Uses() {
+		if slices.Contains(readers, u.Node) {
+			p.edit.Redirect(u, z)
+		}
 	}
 }
 
 // freeBatch makes everything behind the joins work for any number of rows; last is what computes the last position alone.
-func (p *patch) freeBatch(grown []*graph.Node, last map[*graph.Node]bool) {
+func (p *patch) freeBatch(grown, last []*graph.Node) {
+	for _, n := range last {
+		if n.Is("Reshape") {
+			p.freeLast(n)
+		}
+	}
 	for _, n := range grown {
 		switch {
-		case last[n] && n.Is("Reshape"):
-			p.freeLast(n)
+		case slices.Contains(last, n):
 		case n.Is("Reshape") && slices.Contains(grown, n.In(0).Producer()):
 			p.freeReshape(n)
 		case n.Is("com.microsoft.Attention"):
@@ -141,7 +178,7 @@ func (p *patch) behind(from ...*graph.Node) []*graph.Node {
 	return out
 }
 
-// positionwise are the operations that may stand behind the last join for its positions to be computed one without the others.
+// positionwise are the operations that may stand behind z of the last layer for its positions to be computed one without the others.
 var positionwise = []string{
 	"Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Reciprocal", "Tanh", "Erf", "Sigmoid", "Relu", "Gelu", "Softplus", "IsNaN", "Where",
 	"Cast", "Identity", "Dropout", "ReduceMean", "LayerNormalization", "MatMul", "Gemm", "Reshape",
@@ -149,19 +186,35 @@ var positionwise = []string{
 	"com.microsoft.SkipLayerNormalization", "com.microsoft.SkipSimplifiedLayerNormalization",
 }
 
-// lastBlock returns the nodes behind the last join if they can do with the last position alone: nothing but the logits there
-// is wanted, and the MLP of the last layer, which has the most rows, is a tenth of a grid's work. It returns nil where
-// something among them looks at several positions, or has a shape that does not tell which axis they are.
-func (p *patch) lastBlock(grown []*graph.Node) map[*graph.Node]bool {
-	layer := p.body.Layers[len(p.body.Layers)-1]
-	if len(layer.ResidMid) == 0 {
+func (p *patch) lastLayer() *models.Layer { return p.body.Layers[len(p.body.Layers)-1] }
+
+// lastBlock returns the nodes of the last layer that compute the last position alone: nothing but the logits there is wanted,
+// and the MLP of that layer, which has the most rows, is a tenth of a grid's work. They begin behind z with W_O where that is
+// possible, else with the join, and there are none where not even those can do without the other positions.
+func (p *patch) lastBlock(grown []*graph.Node) []*graph.Node {
+	l := p.lastLayer()
+	if len(l.ResidMid) == 0 {
 		return nil
 	}
-	block := map[*graph.Node]bool{}
-	for _, n := range p.behind(layer.Join.Node) {
-		block[n] = true
+	other := graph.Use{Node: l.Join.Node, Slot: 1 - l.Join.Slot}
+	if l.AttnOut[0] == l.Join.Node.In(l.Join.Slot) { // else an earlier rewrite adds a memory behind W_O, at any position
+		z := slices.DeleteFunc(l.Z.Uses(), func(u graph.Use) bool { return u.Node.Is("Shape") })
+		if block := p.apart(grown, append(z, other)...); block != nil {
+			return block
+		}
 	}
-	for n := range block {
+	return p.apart(grown, l.Join, other)
+}
+
+// apart returns the nodes behind some uses if one position of these is all they need for that position of theirs. It returns
+// nil where something among them looks at several positions, or has a shape that does not tell which axis they are.
+func (p *patch) apart(grown []*graph.Node, cut ...graph.Use) []*graph.Node {
+	var from []*graph.Node
+	for _, u := range cut {
+		from = append(from, u.Node)
+	}
+	block := p.behind(from...)
+	for _, n := range block {
 		if !n.Is(positionwise...) {
 			return nil
 		}
@@ -172,8 +225,8 @@ func (p *patch) lastBlock(grown []*graph.Node) map[*graph.Node]bool {
 			continue
 		}
 		for slot, v := range n.Inputs() {
-			own := n == layer.Join.Node && (slot == layer.Join.Slot || slot == 1-layer.Join.Slot)
-			if v != nil && !own && !block[v.Producer()] && slices.Contains(grown, v.Producer()) {
+			one := v == nil || slices.Contains(cut, graph.Use{Node: n, Slot: slot}) || slices.Contains(block, v.Producer())
+			if !one && slices.Contains(grown, v.Producer()) {
 				return nil
 			}
 		}
@@ -181,17 +234,23 @@ func (p *patch) lastBlock(grown []*graph.Node) map[*graph.Node]bool {
 	return block
 }
 
-// freeLast makes the target of a Reshape behind the last join [-1, 1, n] or [-1, n], for any number of rows of one position. These
-// fold batch and positions into one axis for a Gemm and unfold them again; n stays what it is.
+// freeLast gives a Reshape of one position a target for any number of rows. These fold batch and positions into one axis for a
+// Gemm and unfold them again; the last axis is what is left.
 func (p *patch) freeLast(n *graph.Node) {
 	shape, complete := models.ConstInts(n.In(1))
-	folds := complete && len(shape) == 2 || !complete && feeds(n, "Gemm")
-	lead := p.ints("fanout_unfold", -1, 1)
-	if folds {
-		lead = p.ints("fanout_fold", -1)
+	target := p.ints("fanout_unfold", 0, 1, -1)
+	if complete && len(shape) == 2 || !complete && feeds(n, "Gemm") {
+		target = p.ints("fanout_fold", 0, -1)
 	}
-	width := p.node("Slice", n.Name()+"/width", p.node("Shape", n.Name()+"/shape", n.In(0)), p.ints("fanout_last", -1), p.ints("fanout_end", 1<<31-1), p.ints("fanout_axis", 0))
-	p.edit.Redirect(graph.Use{Node: n, Slot: 1}, p.nodeAttrs("Concat", n.Name()+"/free", graph.Attrs{"axis": 0}, lead, width))
+	p.copyZero(n)
+	p.edit.Redirect(graph.Use{Node: n, Slot: 1}, target)
+}
+
+// copyZero makes a 0 in the target of a Reshape copy the input's dimension.
+func (p *patch) copyZero(n *graph.Node) {
+	if n.Int("allowzero", 0) != 0 {
+		p.edit.SetAttr(n, "allowzero", 0)
+	}
 }
 
 // feeds reports whether an operation reads the output of a node.
@@ -207,20 +266,17 @@ func (p *patch) freeReshape(n *graph.Node) {
 		return
 	}
 	if slices.Contains(shape, -1) {
-		first = 0 // only one element may be -1; 0 copies the input's dimension
-		if n.Int("allowzero", 0) != 0 {
-			p.edit.SetAttr(n, "allowzero", 0)
-		}
+		first = 0 // only one element may be -1
+		p.copyZero(n)
 	}
 	rest := p.node("Slice", n.Name()+"/rest", n.In(1), p.ints("fanout_one", 1), p.ints("fanout_end", 1<<31-1), p.ints("fanout_axis", 0))
 	target := p.nodeAttrs("Concat", n.Name()+"/free", graph.Attrs{"axis": 0}, p.ints(fmt.Sprintf("fanout_first_%d", -first), first), rest)
 	p.edit.Redirect(graph.Use{Node: n, Slot: 1}, target)
 }
 
-// score replaces the logits by what is asked of them. The log of the sum of exponentials is taken after the largest logit
-// is taken away.
+// score replaces the logits by what is asked of them: for each row the largest logit m, the sum s of exp(logit - m), and with
+// these log p = logit - m - log s. What needs no order among tokens is computed part by part, for a row has 50,000 of them.
 func (p *patch) score(top int) {
-	v := p.convert("fanout/logits", p.node("Reshape", "fanout/rows", p.atLast(), p.ints("fanout_rows", -1, int64(p.layout.Vocab))), graph.Float32)
 	answer := p.edit.Input(FanOutAnswer, graph.TensorType(graph.Int64, 1))
 	reduce := func(op, name string, x *graph.Value) *graph.Value { // over the vocabulary
 		if op == "ReduceSum" && p.model.Opset("") >= 13 || op == "ReduceMax" && p.model.Opset("") >= 18 {
@@ -228,22 +284,35 @@ func (p *patch) score(top int) {
 		}
 		return p.nodeAttrs(op, name, graph.Attrs{"axes": []int64{1}, "keepdims": 1}, x)
 	}
-	shifted := p.node("Sub", "fanout/shifted", v, reduce("ReduceMax", "fanout/max", v))
+	cast := func(name string, x *graph.Value, to graph.DType) *graph.Value {
+		return p.nodeAttrs("Cast", name, graph.Attrs{"to": int64(to)}, x)
+	}
+	parts := p.atLastInParts()
+	each := func(what string, f func(name string, part *graph.Value) *graph.Value) (out []*graph.Value) {
+		for i, part := range parts {
+			out = append(out, f(fmt.Sprintf("fanout/%s_%d", what, i), part))
+		}
+		return out
+	}
+	logits := p.nodeAttrs("Concat", "fanout/logits", graph.Attrs{"axis": 1}, parts...)
+	largest := p.node("Max", "fanout/max", each("max", func(name string, part *graph.Value) *graph.Value { return reduce("ReduceMax", name, part) })...)
 	// The sum is in double precision: where one token has nearly all of the probability, a float32 sum loses what the other 50,000
 	// add to it, and the logarithm is 3e-5 off.
-	wide := func(x *graph.Value, name string) *graph.Value {
-		return p.nodeAttrs("Cast", name+"_wide", graph.Attrs{"to": int64(graph.Float64)}, x)
-	}
-	norm := p.node("Log", "fanout/norm", reduce("ReduceSum", "fanout/sum", wide(p.node("Exp", "fanout/exp", shifted), "fanout/exp")))
+	norm := p.node("Log", "fanout/norm", p.node("Sum", "fanout/sum", each("sum", func(name string, part *graph.Value) *graph.Value {
+		exp := p.node("Exp", name+"/exp", p.node("Sub", name+"/shifted", part, largest))
+		return reduce("ReduceSum", name, cast(name+"/wide", exp, graph.Float64))
+	})...))
 	logps := func(x *graph.Value, name string) *graph.Value {
-		return p.nodeAttrs("Cast", name, graph.Attrs{"to": int64(graph.Float32)}, p.node("Sub", name+"_wide", wide(x, name+"_shifted"), norm))
+		shifted := cast(name+"_wide", p.node("Sub", name+"_shifted", x, largest), graph.Float64)
+		return cast(name, p.node("Sub", name+"_normed", shifted, norm), graph.Float32)
 	}
-	own := p.nodeAttrs("Gather", "fanout/own", graph.Attrs{"axis": 1}, shifted, answer)
+	own := p.nodeAttrs("Gather", "fanout/own", graph.Attrs{"axis": 1}, logits, answer)
 	flat := p.ints("fanout_flat", -1)
 	p.out(FanOutLogP, p.node("Reshape", "fanout/logp_flat", logps(own, "fanout/logp"), flat), graph.TensorType(graph.Float32, "rows"))
 	// Counted in float32, which is exact up to 2^24 tokens and half as wide as int64.
-	above := p.nodeAttrs("Cast", "fanout/above", graph.Attrs{"to": int64(graph.Float32)}, p.node("Greater", "fanout/likelier", shifted, own))
-	rank := p.nodeAttrs("Cast", "fanout/rank_int", graph.Attrs{"to": int64(graph.Int64)}, reduce("ReduceSum", "fanout/rank", above))
+	rank := cast("fanout/rank", p.node("Sum", "fanout/above", each("above", func(name string, part *graph.Value) *graph.Value {
+		return reduce("ReduceSum", name, cast(name+"/float", p.node("Greater", name+"/likelier", part, own), graph.Float32))
+	})...), graph.Int64)
 	p.out(FanOutRank, p.node("Reshape", "fanout/rank_flat", rank, flat), graph.TensorType(graph.Int64, "rows"))
 	if top > 0 {
 		attrs := graph.Attrs{"axis": 1}
@@ -251,7 +320,7 @@ func (p *patch) score(top int) {
 			attrs["largest"], attrs["sorted"] = 1, 1
 		}
 		values := p.edit.Node(p.body.Graph, graph.Spec{Op: "TopK", Name: "fanout/topk", Outputs: 2, Attrs: attrs,
-			Inputs: []*graph.Value{shifted, p.ints("fanout_top", int64(top))}})
+			Inputs: []*graph.Value{logits, p.ints("fanout_top", int64(top))}})
 		p.out(FanOutTopP, logps(values, "fanout/topk_logp"), graph.TensorType(graph.Float32, "rows", top))
 		p.out(FanOutTop, values.Producer().Out(1), graph.TensorType(graph.Int64, "rows", top))
 	}

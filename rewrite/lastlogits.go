@@ -25,21 +25,27 @@ func (p *patch) lastLogits() {
 // the work, unless the way to it reshapes by the number of positions or is quantised by their range; then the logits are
 // sliced.
 func (p *patch) atLast() *graph.Value {
-	last := func(v *graph.Value) *graph.Value {
-		return p.node("Slice", "last_logits", v, p.ints("last_start", -1), p.ints("last_end", 1<<31-1), p.ints("last_axis", 1))
-	}
-	w := p.layout.Unembed
-	if w.Node.Graph() == p.body.Graph && w.Node.Is("MatMul", "com.microsoft.FusedMatMul") && w.ScaleValue == nil && direct(p.body.Logits, w.Node) {
-		p.edit.Redirect(graph.Use{Node: w.Node, Slot: 0}, last(w.Node.In(0)))
+	if n := p.layout.Unembed.Node; p.direct() {
+		p.edit.Redirect(graph.Use{Node: n, Slot: 0}, p.last(n.In(0)))
 		return p.body.Logits
 	}
-	return last(p.body.Logits)
+	return p.last(p.body.Logits)
 }
 
-// direct reports whether logits [batch, pos, vocab] are the output of n, moved at most by operations that do not name the
-// positions. A Reshape in front of n may flatten batch and positions where nothing says that the logits have three axes.
-func direct(v *graph.Value, n *graph.Node) bool {
-	axes := len(v.Type.Dims)
+// last is the last position of a value [batch, pos, …].
+func (p *patch) last(v *graph.Value) *graph.Value {
+	return p.node("Slice", "last_logits", v, p.ints("last_start", -1), p.ints("last_end", 1<<31-1), p.ints("last_axis", 1))
+}
+
+// direct reports whether the unembedding takes one position as well as all of them, and logits [batch, pos, vocab] are its
+// output, moved at most by operations that do not name the positions. A Reshape in front of it may flatten batch and
+// positions where nothing says that the logits have three axes.
+func (p *patch) direct() bool {
+	w, v := p.layout.Unembed, p.body.Logits
+	n, axes := w.Node, len(v.Type.Dims)
+	if n.Graph() != p.body.Graph || !n.Is("MatMul", "com.microsoft.FusedMatMul") || w.ScaleValue != nil {
+		return false
+	}
 	for v != nil && v.Producer() != n {
 		q := v.Producer()
 		if !q.Is("Identity", "Cast", "Add") {

@@ -2,10 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 )
@@ -14,26 +13,20 @@ import (
 func command(ctx context.Context, args []string, stdout, stderr io.Writer, colour bool) error {
 	app := newApp(stdout, stderr)
 	app.Metadata["colour"] = colour
-	if len(args) < 2 {
-		app.Writer = stderr
-		if err := helpOf(app, nil); err != nil {
-			return err
-		}
-		return usagef("want a verb")
+	if len(args) > 2 && args[1] == completeWord {
+		complete(app, args[2:len(args)-1], args[len(args)-1])
+		return nil
 	}
-	if args[len(args)-1] != completionFlag {
-		var err error
-		if args, err = arrange(app, args); err != nil {
-			return err
-		}
-	} else {
-		app.Metadata["words"] = args[1 : len(args)-1]
+	args, err := arrange(app, args)
+	switch {
+	case errors.Is(err, errNoVerb):
+		app.Writer = stderr
+		return errors.Join(helpOf(app, nil), err)
+	case err != nil:
+		return err
 	}
 	return app.RunContext(ctx, args)
 }
-
-// completionFlag is what completion scripts put at the end of a line to ask for what may stand there.
-const completionFlag = "--generate-bash-completion"
 
 // newApp makes the library's form of the table of verbs.
 func newApp(stdout, stderr io.Writer) *cli.App {
@@ -49,8 +42,6 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			&cli.StringFlag{Name: "ort-lib", Usage: "load the ONNX Runtime library at `PATH` (default: see ort which)", TakesFile: true},
 			cli.HelpFlag,
 		},
-		EnableBashCompletion:      true,
-		BashComplete:              completeVerbs,
 		HideHelpCommand:           true, // ours is a verb like the others
 		DisableSliceFlagSeparator: true, // a comma belongs to the text
 		CustomAppHelpTemplate:     appHelp,
@@ -65,6 +56,11 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 	return app
 }
 
+// appWords tells what all verbs have in common.
+const appWords = `MODEL is an ONNX file, or a folder that holds one with config.json and the files of its tokenizer.
+LAYERS is all, 7, 0-3,7 or -1 (the last).
+`
+
 const appHelp = `{{.Name}}: {{.Usage}}
 
 usage:
@@ -76,9 +72,7 @@ verbs:{{range .VisibleCommands}}
 flags of every verb:{{range .VisibleFlags}}
   {{.}}{{end}}
 
-MODEL is an ONNX file, or a folder that holds one with config.json and the files of its tokenizer.
-LAYERS is all, 7, 0-3,7 or -1 (the last).
-
+` + appWords + `
 example:
   onnx-inject demo
 `
@@ -124,47 +118,5 @@ func helpVerb() *verb {
 		doc:     "Prints the verbs, or the flags of one with an example that works.",
 		example: "onnx-inject help run",
 		run:     func(c *call) error { return helpOf(c.App, c.args) },
-	}
-}
-
-// completeVerbs prints what may stand in the place of a verb.
-func completeVerbs(c *cli.Context) {
-	words, _ := c.App.Metadata["words"].([]string)
-	if len(words) > 0 && strings.HasPrefix(words[len(words)-1], "-") {
-		completeFlags(c, words[len(words)-1], c.App.Flags)
-		return
-	}
-	for _, v := range c.App.VisibleCommands() {
-		fmt.Fprintln(c.App.Writer, v.Name)
-	}
-}
-
-// complete prints what may stand next in a verb: the words that a flag takes, flags, or parts. Where it prints nothing, shells
-// offer files.
-func (v *verb) complete(c *cli.Context) {
-	words, _ := c.App.Metadata["words"].([]string)
-	last := words[len(words)-1]
-	if !strings.HasPrefix(last, "-") {
-		for _, p := range v.parts {
-			fmt.Fprintln(c.App.Writer, p.name)
-		}
-		return
-	}
-	if f, ok := find(v.flags, strings.TrimLeft(last, "-")).(*cli.GenericFlag); ok {
-		if words, ok := f.Value.(*choice); ok {
-			fmt.Fprintln(c.App.Writer, strings.Join(words.from, "\n"))
-		}
-		return
-	}
-	completeFlags(c, last, slices.Concat(v.flags, []cli.Flag{cli.HelpFlag}, c.App.Flags))
-}
-
-func completeFlags(c *cli.Context, typed string, flags []cli.Flag) {
-	var names []string
-	for _, f := range flags {
-		if name := dashed(f.Names()[0]); strings.HasPrefix(name, typed) && !slices.Contains(names, name) {
-			names = append(names, name)
-			fmt.Fprintln(c.App.Writer, name)
-		}
 	}
 }

@@ -10,14 +10,18 @@ import (
 
 // arrange puts a command line into the one order that the library reads: global flags, the verb, its flags, "--", and the
 // arguments. Left alone, the library takes a flag behind an argument for one more argument and says nothing. Flags of the
-// verb and global ones may stand anywhere behind the program's name; an argument that begins with a dash goes behind "--".
+// verb may stand anywhere behind it, global ones anywhere; an argument that begins with a dash goes behind "--".
 func arrange(app *cli.App, args []string) ([]string, error) {
 	line := &commandLine{global: app.Flags, commands: app.Commands}
 	for i := 1; i < len(args); i++ {
 		arg := args[i]
 		switch {
 		case arg == "--":
-			line.words = append(line.words, args[i+1:]...)
+			for _, arg := range args[i+1:] {
+				if err := line.word(arg); err != nil {
+					return nil, err
+				}
+			}
 			i = len(args)
 		case len(arg) < 2 || arg[0] != '-':
 			if err := line.word(arg); err != nil {
@@ -32,8 +36,11 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 		}
 	}
 	out := append([]string{args[0]}, line.globals...)
-	if line.path == nil {
+	switch {
+	case line.path == nil && line.help:
 		return out, nil
+	case line.path == nil:
+		return nil, errNoVerb
 	}
 	out = append(out, line.path...)
 	out = append(out, line.flags...)
@@ -42,6 +49,9 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	}
 	return out, nil
 }
+
+// errNoVerb says that a command line has nothing to do.
+var errNoVerb = usagef("want a verb")
 
 // commandLine is what arrange has read so far.
 type commandLine struct {
@@ -52,7 +62,7 @@ type commandLine struct {
 	globals  []string       // arguments that are global flags
 	flags    []string       // arguments that are flags of the verb
 	words    []string       // what is no flag
-	help     bool           // -h stands somewhere: the library would take the first word for a topic
+	help     bool           // -h or -v stands somewhere: the library would take the first word for a topic
 }
 
 func (l *commandLine) word(arg string) error {
@@ -91,7 +101,7 @@ func (l *commandLine) flag(arg string, rest []string) (took int, err error) {
 	if f == nil {
 		return 0, l.unknown(arg, name, known)
 	}
-	l.help = l.help || f == cli.HelpFlag
+	l.help = l.help || f == cli.HelpFlag || f == cli.VersionFlag
 	*into = append(*into, arg)
 	if inline || isBool(f) {
 		return 0, nil
@@ -108,8 +118,11 @@ func (l *commandLine) unknown(arg, name string, flags []cli.Flag) error {
 	if l.verb != nil {
 		err = usagef("%s: unknown flag %s", strings.Join(l.path, " "), dashed(name))
 	}
-	if strings.Trim(arg[1:], "0123456789.,") == "" {
+	switch {
+	case strings.Trim(arg[1:], "0123456789.,") == "":
 		return hintf(err, "an argument that begins with a dash goes behind --")
+	case l.verb == nil && slices.ContainsFunc(l.commands, func(c *cli.Command) bool { return find(c.Flags, name) != nil }):
+		return hintf(err, "flags of a verb stand behind it: onnx-inject VERB %s", dashed(name))
 	}
 	var names []string
 	for _, f := range flags {
@@ -150,7 +163,7 @@ func dashed(name string) string {
 func didYouMean(err error, typed string, names []string) error {
 	best, score := "", 0.8
 	for _, n := range names {
-		if s := smetrics.JaroWinkler(strings.ToLower(typed), n, 0.7, 4); s > score {
+		if s := smetrics.JaroWinkler(strings.ToLower(strings.TrimLeft(typed, "-")), strings.TrimLeft(n, "-"), 0.7, 4); s > score {
 			best, score = n, s
 		}
 	}

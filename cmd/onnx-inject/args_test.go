@@ -28,6 +28,9 @@ func TestArrange(t *testing.T) {
 		{"ort install --cuda", "ort install --cuda"},
 		{"ort --ort-lib /l.so which --json", "--ort-lib /l.so ort which --json"},
 		{"--version", "--version"},
+		{"-h", "-h"},
+		{"-- inspect m.onnx", "inspect -- m.onnx"},
+		{"ort -- which", "ort which"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.line, func(t *testing.T) {
@@ -49,6 +52,11 @@ func TestArrangeErrors(t *testing.T) {
 		{"rewrite m --exposes z", "rewrite: unknown flag --exposes", "did you mean --expose?"},
 		{"rewrite m --qqq", "rewrite: unknown flag --qqq", "onnx-inject help lists the verbs, and a verb with -h its flags"},
 		{"--jsn inspect", "unknown flag --jsn", "onnx-inject help lists the verbs, and a verb with -h its flags"},
+		{"--json inspect m", "unknown flag --json", "flags of a verb stand behind it: onnx-inject VERB --json"},
+		{"help --jzon", "help: unknown flag --jzon", "onnx-inject help lists the verbs, and a verb with -h its flags"}, // dashes are no likeness
+		{"", "want a verb", ""},
+		{"--", "want a verb", ""},
+		{"--ort-lib /l.so", "want a verb", ""},
 		{"run m --tau", "flag --tau wants a value", ""},
 		{"ort instal", `unknown ort verb "instal", want one of which, install, doctor`, "did you mean install?"},
 	}

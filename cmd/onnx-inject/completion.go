@@ -2,7 +2,12 @@ package main
 
 import (
 	"embed"
+	"fmt"
 	"io"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
 )
 
 //go:embed completion
@@ -15,13 +20,6 @@ func completionVerb() *verb {
 			doc:     "Prints the script that completes verbs, flags and their values in " + shell + ".\nTo use it: " + how,
 			example: "onnx-inject completion " + shell,
 			run: func(c *call) error {
-				if file == "" { // the library makes this one
-					s, err := newApp(io.Discard, io.Discard).ToFishCompletion()
-					if err == nil {
-						_, err = io.WriteString(c.out.w, s)
-					}
-					return err
-				}
 				b, err := completionScripts.ReadFile("completion/" + file)
 				if err == nil {
 					_, err = c.out.w.Write(b)
@@ -37,8 +35,58 @@ func completionVerb() *verb {
 		parts: []*verb{
 			script("bash", "bash.sh", "source <(onnx-inject completion bash)"),
 			script("zsh", "zsh.sh", "source <(onnx-inject completion zsh)"),
-			script("fish", "", "onnx-inject completion fish | source"),
+			script("fish", "fish.fish", "onnx-inject completion fish | source"),
 			script("powershell", "powershell.ps1", "onnx-inject completion powershell | Out-String | Invoke-Expression"),
 		},
 	}
+}
+
+// completeWord stands in the place of the verb when a completion script asks what may come next. The words of the line follow,
+// and at the end what has been typed of the next one, which may be empty.
+const completeWord = "__complete"
+
+// complete prints what may stand next, one a line, with a tab and what it is behind it: verbs, parts of one, flags, or the words
+// that a flag takes. Where it prints nothing, shells offer files.
+func complete(app *cli.App, words []string, typed string) {
+	commands, flags := app.Commands, app.Flags
+	var before cli.Flag // whose value is wanted
+	for _, w := range words {
+		if before = nil; strings.HasPrefix(w, "-") && !strings.Contains(w, "=") {
+			if before = find(flags, strings.TrimLeft(w, "-")); before != nil && isBool(before) {
+				before = nil
+			}
+		} else if i := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.HasName(w) }); i >= 0 {
+			flags = slices.Concat(commands[i].Flags, app.Flags)
+			if commands[i].Name != "help" { // behind which verbs stand, too
+				commands = commands[i].Subcommands
+			}
+		}
+	}
+	switch {
+	case before != nil:
+		if f, ok := before.(*cli.GenericFlag); ok {
+			if c, ok := f.Value.(*choice); ok {
+				for _, w := range c.from {
+					offer(app.Writer, w, "")
+				}
+			}
+		}
+	case strings.HasPrefix(typed, "-"):
+		seen := map[string]bool{}
+		for _, f := range flags {
+			name := dashed(f.Names()[0])
+			if d, ok := f.(cli.DocGenerationFlag); ok && !seen[name] && strings.HasPrefix(name, typed) {
+				offer(app.Writer, name, strings.ReplaceAll(d.GetUsage(), "`", ""))
+			}
+			seen[name] = true
+		}
+	default:
+		for _, c := range commands {
+			offer(app.Writer, c.Name, c.Usage)
+		}
+	}
+}
+
+func offer(w io.Writer, word, what string) {
+	fmt.Fprintln(w, strings.TrimRight(word+"\t"+what, "\t"))
 }

@@ -40,6 +40,9 @@ const demoTool = "onnx-inject demo"
 
 func runDemo(c *call) error {
 	dir := c.String("out")
+	if dir == "" {
+		return usagef("demo: want a name behind -o")
+	}
 	if err := demo.WriteTo(dir); err != nil {
 		return unwritten(err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/onnx-inject/onnx-inject/runtime/lens"
@@ -39,11 +40,12 @@ func printDemo(p *printer, dir, page string, r *paper.Result, most results.Promp
 	printTokens(p, one)
 	p.line()
 	p.line(styled(bold, "%s", page), text(": all of it as a page, open it in a browser"))
+	at := shellWord(dir)
 	p.line(styled(bold, "Go on with"))
-	p.line(text("  onnx-inject inspect %s", dir))
-	p.line(text("  onnx-inject run %s --prompt %s --memory %s --layer %d --tau %v --answer %s", dir, quote(q.Prompt), quote(q.Memory), q.Layer, q.Tau, quote(q.Answer)))
-	p.line(text("  onnx-inject lens %s --prompt %s --against %s --entity %s", dir, quote(most.OneHop), quote(most.TwoHop), quote(most.ExplicitEntity)))
-	p.line(text("  onnx-inject rewrite %s -o %s/heads.onnx --expose result,pattern --inject all", dir, dir))
+	p.line(text("  onnx-inject inspect %s", at))
+	p.line(text("  onnx-inject run %s --prompt %s --memory %s --layer %d --tau %v --answer %s", at, quote(q.Prompt), quote(q.Memory), q.Layer, q.Tau, quote(q.Answer)))
+	p.line(text("  onnx-inject lens %s --prompt %s --against %s --entity %s", at, quote(most.OneHop), quote(most.TwoHop), quote(most.ExplicitEntity)))
+	p.line(text("  onnx-inject rewrite %s -o %s --expose result,pattern --inject all", at, shellWord(filepath.Join(dir, "heads.onnx"))))
 }
 
 // demoHeads is the heads that name the missing hop for the most prompts of either kind.

@@ -15,14 +15,14 @@ import (
 
 func encodeVerb() *verb {
 	return &verb{
-		name: "encode", args: "MODEL", usage: "make a memory vector of a text and write it to a file",
+		name: "encode", args: "MODEL", need: "--text TEXT -o OUT", usage: "make a memory vector of a text and write it to a file",
 		doc: `Writes the vector [d_model] that run and rewrite --bake would inject for the text. The ending of OUT says the format:
 .npy holds the numbers only; .safetensors and .gguf hold the text, the encoding, the convention and the layer too.
 The encodings unembed and embed read the weights and run nothing; layer runs the model and wants --layer.`,
 		example: `onnx-inject encode onnx-inject-demo --text " Peru" -o onnx-inject-demo/peru.safetensors`,
 		flags: slices.Concat([]cli.Flag{
 			outFlag("the vector"),
-			&cli.StringFlag{Name: "text", Usage: "what the memory says"},
+			&cli.StringFlag{Name: "text", Usage: "the memory as `TEXT`"},
 			&cli.StringFlag{Name: "layer", Usage: "layer `L` that the memory is meant for; -1 is the last"},
 			boolFlag("force", "replace OUT"),
 			jsonFlag(),

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -35,3 +36,14 @@ func hidden(r rune) bool { return !strconv.IsPrint(r) }
 
 // quote shows text as people would type it, in quotes: a token's space, which matters, can be seen.
 func quote(s string) string { return strconv.Quote(s) }
+
+// shellWord writes an argument of a command line that people will paste.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return strings.ContainsRune("-_./:@%+=,", r) || unicode.IsLetter(r) || unicode.IsDigit(r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

@@ -19,7 +19,7 @@ import (
 
 func evalVerb() *verb {
 	return &verb{
-		name: "eval", args: "MODEL", usage: "every cell of prompts x layers x taus, as files",
+		name: "eval", args: "MODEL", need: "--data FILE -o DIR", usage: "every cell of prompts x layers x taus, as files",
 		doc: `Runs every prompt of FILE clean and with a memory at every layer and tau, and writes DIR: cells.csv (a row a cell),
 prompts.csv (a row a prompt), manifest.json (what was evaluated) and summary.json (statistics). FILE is .csv or .jsonl
 with the paper's columns (explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer) or with prompt,
@@ -35,7 +35,12 @@ LIST and PATH are a .txt file with one text a line, or FILE.csv#COLUMN; PATH may
 --plan is how the cells are computed; all plans give the same numbers:
 ` + listing(eval.Plans()) + `
 The conventions are those of the paper's code: the beginning-of-text token stands before prompts and not before
-memories, and an answer counts by the first token of " " + answer.`,
+memories, and an answer counts by the first token of " " + answer.
+
+The table at the end has the best cell of each source by two measures, which often disagree: the paper's mean (of the
+changes of the probability, those above the 99th percentile left out) and the mean change of the log-odds. p clean and
+one hop are mean probabilities without a memory, of the prompts and of the same with the hop spelled out. other half is
+the measure where the cell is chosen on one half of the prompts and counted on the other.`,
 		example: "onnx-inject eval onnx-inject-demo --data onnx-inject-demo/prompts.csv --taus 0.5,1,2,4 -o demo-results",
 		flags: append(append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "prompts to evaluate: `FILE`", TakesFile: true},
@@ -131,10 +136,14 @@ func hostFacts(host runtime.Host, o runtime.Options) (results.Host, error) {
 
 // evalConfig reads the flags that need no model.
 func evalConfig(c *call) (*eval.Config, error) {
-	for _, name := range []string{"data", "out"} {
-		if c.String(name) == "" {
-			return nil, usagef("eval: want --data FILE and -o DIR")
+	var missing []string
+	for _, f := range [][2]string{{"data", "--data FILE"}, {"out", "-o DIR"}} {
+		if c.String(f[0]) == "" {
+			missing = append(missing, f[1])
 		}
+	}
+	if missing != nil {
+		return nil, usagef("eval: want %s", strings.Join(missing, " and "))
 	}
 	for _, name := range []string{"memories", "limit", "top"} {
 		if n := c.Int(name); n < 0 {
@@ -220,5 +229,6 @@ func printEval(p *printer, cfg *eval.Config, r *eval.Report) {
 	}
 	printBest(p, r.Summary, sources)
 	p.line()
-	p.line(text("  onnx-inject report %s", cfg.Dir))
+	p.line(styled(bold, "Go on with"))
+	p.line(text("  onnx-inject report %s", shellWord(cfg.Dir)))
 }

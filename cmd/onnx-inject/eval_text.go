@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/onnx-inject/onnx-inject/runtime/stats"
 )
@@ -37,7 +36,13 @@ func printBest(p *printer, s *stats.Summary, names []string) {
 	p.table(rows, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11)
 }
 
-func measureName(m stats.Measure) string { return strings.ReplaceAll(string(m), "_", "-") }
+// measureName calls a measure what the column of its numbers is called, here and on the page.
+func measureName(m stats.Measure) string {
+	if m == stats.ByRejected {
+		return "paper's mean"
+	}
+	return "log-odds"
+}
 
 func signed(e stats.Effect, m stats.Measure) string {
 	if m == stats.ByLogOdds {

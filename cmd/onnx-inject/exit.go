@@ -24,6 +24,20 @@ const (
 	exitNotFinite = 8
 )
 
+// exitCodes are the words for them that the manual page has.
+var exitCodes = [][2]string{
+	{"0", "done"},
+	{"1", "an error inside this program"},
+	{"2", "the command line is wrong"},
+	{"3", "refused: a model, file, library or device that cannot be used"},
+	{"4", "a check failed: verify, ort doctor, a memory without effect"},
+	{"5", "cannot write"},
+	{"6", "locked by another run"},
+	{"7", "out of memory"},
+	{"8", "done, but some numbers are not finite"},
+	{"130, 143", "interrupted (SIGINT, SIGTERM)"},
+}
+
 // coded is an error that knows its exit code.
 type coded struct {
 	error

@@ -48,7 +48,7 @@ func inspect(c *call) error {
 	}
 	if err != nil {
 		if why != nil {
-			return errorOr(c.refusal(o, why), err)
+			return errorOr(c.refusal(o, why), hintf(err, "")) // the advice is to do what was just done
 		}
 		return err
 	}

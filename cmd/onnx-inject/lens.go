@@ -11,7 +11,7 @@ import (
 
 func lensVerb() *verb {
 	return &verb{
-		name: "lens", args: "MODEL", usage: "what each attention head writes, as words",
+		name: "lens", args: "MODEL", need: "--prompt TEXT|--data FILE", usage: "what each attention head writes, as words",
 		doc: `Takes the output of every attention head at the last position of a prompt through the unembedding, and shows the likeliest
 tokens; with --against, those for a second prompt beside them. --layer shows one layer at length. MODEL stays as it is.
 
@@ -29,7 +29,7 @@ norm in between; raw is the file's own numbers. The paper looked at heads with -
 A probability is the softmax of one head's logits: how sharply it points, not what the model says.`,
 		example: `onnx-inject lens onnx-inject-demo --prompt "People in Peru speak" --against "People in the land of Machu Picchu speak" --entity Peru`,
 		flags: slices.Concat([]cli.Flag{
-			&cli.StringFlag{Name: "prompt", Usage: "the text whose last position is looked at"},
+			&cli.StringFlag{Name: "prompt", Usage: "look at the last position of `TEXT`"},
 			&cli.StringFlag{Name: "against", Usage: "a second `TEXT` beside it"},
 			&cli.StringFlag{Name: "entity", Usage: "look for `TEXT`"},
 			&cli.StringFlag{Name: "layer", Usage: "show layer `L` at length; -1 is the last"},

@@ -45,6 +45,9 @@ func TestExamples(t *testing.T) {
 		if !strings.HasSuffix(help.String(), "\nexample:\n  "+ending+"\n") {
 			t.Errorf("%s -h does not end with its example:\n%s", path, &help)
 		}
+		if strings.Contains(help.String(), " value ") {
+			t.Errorf("%s -h: a flag's value has no name:\n%s", path, &help)
+		}
 		if !slices.Contains(skip, v.example) {
 			if code := run(args, &out, &errs); code != 0 || out.Len() == 0 {
 				t.Errorf("%s: exit code %d\n%s%s", v.example, code, &out, &errs)

@@ -4,30 +4,88 @@ import (
 	"io"
 	"strings"
 
+	"github.com/cpuguy83/go-md2man/v2/md2man"
 	"github.com/urfave/cli/v2"
 )
 
 func manVerb() *verb {
 	return &verb{
 		name: "man", usage: "the manual page",
-		doc:     "Prints the manual page, section 1, in roff.",
+		doc:     "Prints the manual page, section 1, in roff. To read it: onnx-inject man | man -l -",
 		example: "onnx-inject man",
 		run: func(c *call) error {
-			app := newApp(io.Discard, io.Discard)
-			withDocs(app.Commands, verbs())
-			page, err := app.ToManWithSection(1)
-			if err == nil {
-				_, err = io.WriteString(c.out.w, strings.TrimSpace(page)+"\n")
-			}
+			_, err := c.out.w.Write(md2man.Render([]byte(manPage(newApp(io.Discard, io.Discard), verbs()))))
 			return err
 		},
 	}
 }
 
-// withDocs puts what -h says about each verb where the library's manual page has a place for it.
-func withDocs(commands []*cli.Command, verbs []*verb) {
-	for i, v := range verbs {
-		commands[i].UsageText += "\n\n" + strings.TrimSpace(v.doc) + "\n\nexample:\n" + strings.TrimRight(v.example, "\n")
-		withDocs(commands[i].Subcommands, v.parts)
+// manPage says in Markdown what the help texts say, and what all verbs have in common. The page that the command line's library
+// makes, with the same renderer, has another synopsis than help, and neither exit codes nor the names of flags' values.
+func manPage(app *cli.App, verbs []*verb) string {
+	p := &markdown{}
+	p.lines("% "+strings.ToUpper(app.Name)+" 1", "# NAME", app.Name+" - "+app.Usage, "# SYNOPSIS", escaped.Replace(app.Name+" VERB [arguments and flags, in any order]"), "# DESCRIPTION")
+	p.doc(appWords)
+	p.lines("# VERBS")
+	for _, v := range verbs {
+		p.verb(v, app.Name)
+	}
+	p.lines("# FLAGS OF EVERY VERB")
+	p.flags(app.Flags)
+	p.lines("# EXIT STATUS")
+	for _, e := range exitCodes {
+		p.item(e[0], e[1])
+	}
+	p.lines("# ENVIRONMENT")
+	p.item("ONNX_INJECT_ORT_LIB, ONNXRUNTIME_SHARED_LIBRARY_PATH", "path of the ONNX Runtime library")
+	p.item("NO_COLOR", "when set, no colours on a terminal")
+	return p.String()
+}
+
+// markdown collects paragraphs.
+type markdown struct{ strings.Builder }
+
+func (p *markdown) lines(paragraphs ...string) {
+	for _, s := range paragraphs {
+		p.WriteString(s + "\n\n")
+	}
+}
+
+// escaped keeps what our texts have from being taken for markup.
+var escaped = strings.NewReplacer(`\`, `\\`, "*", `\*`, "_", `\_`, "<", `\<`, "[", `\[`, "`", "\\`", "|", `\|`)
+
+func (p *markdown) item(term, what string) {
+	p.lines("**" + escaped.Replace(term) + "**\n: " + escaped.Replace(what))
+}
+
+// doc writes paragraphs; indented lines are lists of names and meanings.
+func (p *markdown) doc(s string) {
+	for line := range strings.SplitSeq(strings.TrimSpace(s), "\n") {
+		if name, what, ok := strings.Cut(strings.TrimSpace(line), "  "); ok && strings.HasPrefix(line, "  ") {
+			p.WriteString("\n")
+			p.item(name, strings.TrimSpace(what))
+		} else {
+			p.WriteString(escaped.Replace(line) + "\n")
+		}
+	}
+	p.WriteString("\n")
+}
+
+func (p *markdown) flags(flags []cli.Flag) {
+	for _, f := range flags {
+		term, what, _ := strings.Cut(f.String(), "\t")
+		p.item(term, what)
+	}
+}
+
+func (p *markdown) verb(v *verb, prefix string) {
+	p.lines("### " + escaped.Replace(v.usageText(prefix)))
+	p.doc(v.doc)
+	p.flags(v.flags)
+	if v.parts == nil {
+		p.lines("Example:", "```\n"+strings.TrimRight(v.example, "\n")+"\n```")
+	}
+	for _, part := range v.parts {
+		p.verb(part, prefix+" "+v.name)
 	}
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"path/filepath"
+
 	"github.com/urfave/cli/v2"
 
 	"github.com/onnx-inject/onnx-inject/graph"
@@ -20,6 +22,9 @@ func open(path string) (*opened, error) {
 		return nil, refused(err)
 	}
 	m, err := graph.Load(folder.Model)
+	if err != nil && graph.HintOf(err) == "" && filepath.Ext(folder.Model) != ".onnx" {
+		err = hintf(err, "want an ONNX file; optimum-cli export onnx makes one of a PyTorch checkpoint")
+	}
 	if err != nil {
 		return nil, refused(err)
 	}
@@ -29,6 +34,9 @@ func open(path string) (*opened, error) {
 // locate finds the layers of an opened model.
 func (o *opened) locate() (*models.Layout, error) {
 	l, err := models.Locate(o.model, o.folder.Config)
+	if err != nil {
+		err = hintf(err, "onnx-inject inspect --why %s shows how far each form of attention got", shellWord(o.folder.Model))
+	}
 	return l, refused(err)
 }
 

@@ -30,6 +30,16 @@ func TestEscape(t *testing.T) {
 	}
 }
 
+func TestShellWord(t *testing.T) {
+	for in, want := range map[string]string{
+		"out": "out", "a/b-c_1.d": "a/b-c_1.d", "Größe": "Größe", "": "''", "my results": "'my results'", "a$b": "'a$b'", "it's": `'it'\''s'`,
+	} {
+		if got := shellWord(in); got != want {
+			t.Errorf("%q: got %s, want %s", in, got, want)
+		}
+	}
+}
+
 func TestColour(t *testing.T) {
 	tests := []struct {
 		name     string

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,7 +19,7 @@ func rewriteVerb() *verb {
 		kinds = append(kinds, "  "+k.Name()+strings.Repeat(" ", 12-len(k.Name()))+k.Doc())
 	}
 	return &verb{
-		name: "rewrite", args: "MODEL", usage: "write a patched copy: outputs that show, inputs that steer",
+		name: "rewrite", args: "MODEL", need: "-o OUT", usage: "write a patched copy: outputs that show, inputs that steer",
 		doc: `Writes a copy of the model with ports: outputs for what the layers compute, and for each injected layer two inputs,
 memory [batch, pos, d_model] and tau [batch, pos, 1]. With --bake the memory becomes part of the file instead, and
 the inputs and outputs stay as they are. What was done is recorded in the file, under the key onnx-inject.
@@ -114,8 +115,12 @@ func rewriteModel(c *call) error {
 		return err
 	}
 	r := &rewritten{NodesBefore: countNodes(o.model)}
+	inputs := len(o.model.Graph.Inputs())
 	if r.Manifest, _, err = rewrite.Apply(o.model, l, req); err != nil {
-		return refused(err)
+		return refused(fmt.Errorf("rewrite %s: %w", o.folder.Model, err))
+	}
+	if req.Prefill && len(o.model.Graph.Inputs())-2*len(req.Inject) == inputs {
+		c.note("%s has no cache: --prefill changes nothing", o.folder.Model)
 	}
 	r.NodesAfter = countNodes(o.model)
 	r.Ports = added(r.Manifest, req)

@@ -13,7 +13,7 @@ import (
 
 func runVerb() *verb {
 	return &verb{
-		name: "run", args: "MODEL", usage: "one prompt, before and after a memory",
+		name: "run", args: "MODEL", need: "--prompt TEXT", usage: "one prompt, before and after a memory",
 		doc: `Runs a prompt and shows the most likely next tokens; with a memory, once without it and once with it, side by side.
 A model that is not patched is patched in memory, and its file stays as it is.
 
@@ -26,7 +26,7 @@ has these vectors, which the paper used; raw is the file's own.
 Without a memory, injected is empty in JSON and the answer's numbers stand twice.`,
 		example: `onnx-inject run onnx-inject-demo --prompt "People in the land of Machu Picchu speak" --memory " Peru" --layer 0 --tau 1 --answer Spanish`,
 		flags: append(append([]cli.Flag{
-			&cli.StringFlag{Name: "prompt", Usage: "the text to go on with"},
+			&cli.StringFlag{Name: "prompt", Usage: "go on with `TEXT`"},
 			&cli.StringFlag{Name: "answer", Usage: "tell the probability and rank of `TEXT`"},
 			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, last, or tokens A-B counted from 0", Value: "all"},
 			&cli.IntFlag{Name: "top", Usage: "show `N` tokens", Value: 10},
@@ -67,6 +67,14 @@ func runModel(c *call) error {
 	if err != nil {
 		return err
 	}
+	man, err := models.ReadManifest(o.model)
+	if err != nil {
+		return refused(err)
+	}
+	var baked []models.Baked
+	if man != nil {
+		baked = man.Baked
+	}
 	q := steer.Query{Prompt: c.String("prompt"), Answer: c.String("answer"), Top: c.Int("top"), Positions: positions, Layer: l.Layers / 2}
 	if c.IsSet("layer") {
 		if q.Layer, err = oneLayer(c.String("layer"), l); err != nil {
@@ -92,7 +100,7 @@ func runModel(c *call) error {
 	if m != nil && q.Tau != 0 {
 		c.noteFaint(m.name(c.String("vector")), r.MemoryNorm)
 	}
-	if err := c.printRun(q, m, r); err != nil {
+	if err := c.printRun(q, m, r, baked); err != nil {
 		return err
 	}
 	if r.NoEffect {
@@ -101,16 +109,21 @@ func runModel(c *call) error {
 	return nil
 }
 
-// printRun shows a result as JSON or side by side.
-func (c *call) printRun(q steer.Query, m *memory, r *steer.Result) error {
+// printRun shows a result as JSON or side by side. baked are memories that the file itself has, in the clean run too.
+func (c *call) printRun(q steer.Query, m *memory, r *steer.Result, baked []models.Baked) error {
 	if c.Bool("json") {
 		device, err := deviceOf(c)
 		if err != nil {
 			return err
 		}
-		return c.out.json(runJSON(q, m, r, device))
+		out := runJSON(q, m, r, device)
+		out.Baked = baked
+		return c.out.json(out)
 	}
 	facts := [][]span{{text("prompt"), text("%s", quote(q.Prompt)), styled(dim, "%s", countTokens(len(r.Prompt)))}}
+	for _, b := range baked {
+		facts = append(facts, []span{text("baked"), styled(green, "%s", memoryName(b.Text)), styled(dim, "layer %d, tau %v, in the file: clean has it too", b.Layer, b.Tau)})
+	}
 	if m != nil {
 		facts = append(facts, []span{text("memory"), styled(green, "%s", m.name(c.String("vector"))), styled(dim, "%s", m.where(q))})
 	}
@@ -124,7 +137,12 @@ func (c *call) printRun(q steer.Query, m *memory, r *steer.Result) error {
 	return nil
 }
 
-func countTokens(n int) string { return strconv.Itoa(n) + " tokens" }
+func countTokens(n int) string {
+	if n == 1 {
+		return "1 token"
+	}
+	return strconv.Itoa(n) + " tokens"
+}
 
 // name is the memory as the user gave it.
 func (m *memory) name(file string) string {
@@ -136,7 +154,14 @@ func (m *memory) name(file string) string {
 
 // where tells everything that decides what a memory does.
 func (m *memory) where(q steer.Query) string {
-	s := "layer " + strconv.Itoa(q.Layer) + ", tau " + strconv.FormatFloat(q.Tau, 'g', -1, 64) + ", at " + q.Positions.String() + " positions"
+	at := "positions " + q.Positions.String()
+	switch q.Positions {
+	case steer.AllPositions:
+		at = "all positions"
+	case steer.LastPosition:
+		at = "the last position"
+	}
+	s := "layer " + strconv.Itoa(q.Layer) + ", tau " + strconv.FormatFloat(q.Tau, 'g', -1, 64) + ", at " + at
 	if m.vector == nil {
 		s += ", " + string(q.Encoding) + ", " + string(q.Convention)
 	}
@@ -153,6 +178,7 @@ type runResult struct {
 	Encoding   models.Encoding   `json:"encoding,omitempty"`
 	Convention models.Convention `json:"convention,omitempty"`
 	Positions  string            `json:"positions,omitempty"`
+	Baked      []models.Baked    `json:"baked,omitempty"` // memories in the file, which the clean run has, too
 	Device     string            `json:"device"`
 	Clean      []tokenJSON       `json:"clean"`
 	Injected   []tokenJSON       `json:"injected"`

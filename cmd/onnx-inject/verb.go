@@ -16,6 +16,7 @@ import (
 type verb struct {
 	name    string
 	args    string // words that stand for the arguments, "MODEL"; one in brackets may be left out, one with … repeated
+	need    string // flags that must stand, "-o OUT"
 	usage   string // one line
 	doc     string // paragraphs for -h
 	example string // works when pasted after `onnx-inject demo`
@@ -40,7 +41,7 @@ func (c *call) note(format string, args ...any) { say(c.err, format, args...) }
 func (v *verb) command() *cli.Command {
 	c := &cli.Command{
 		Name: v.name, Usage: v.usage, ArgsUsage: v.args, Description: strings.TrimSpace(v.doc), Flags: append(slices.Clone(v.flags), cli.HelpFlag), UsageText: v.usageText("onnx-inject"),
-		HideHelpCommand: true, CustomHelpTemplate: verbHelp + v.exampleText(), OnUsageError: badValue(v.flags), BashComplete: v.complete,
+		HideHelpCommand: true, CustomHelpTemplate: verbHelp + v.exampleText(), OnUsageError: badValue(v.flags),
 	}
 	for _, p := range v.parts {
 		sub := p.command()
@@ -52,7 +53,10 @@ func (v *verb) command() *cli.Command {
 			return v.wantPart()
 		}
 		x := &call{Context: cc, ctx: cc.Context, args: cc.Args().Slice(), out: newPrinter(cc.App), err: cc.App.ErrWriter}
-		if err := v.checkArgs(x.args); err != nil {
+		if err := v.checkArgs(cc.Command.HelpName, x.args); err != nil {
+			return err
+		}
+		if err := v.checkFiles(cc); err != nil {
 			return err
 		}
 		return v.run(x)
@@ -68,8 +72,8 @@ func (v *verb) wantPart() error {
 	return hintf(usagef("%s: want one of %s behind it", v.name, strings.Join(names, ", ")), "onnx-inject %s -h", v.name)
 }
 
-// checkArgs compares the arguments with the words that stand for them.
-func (v *verb) checkArgs(args []string) error {
+// checkArgs compares the arguments with the words that stand for them. path is what the verb is called in full.
+func (v *verb) checkArgs(path string, args []string) error {
 	words := strings.Fields(v.args)
 	many := strings.Contains(v.args, "…")
 	least := len(slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w[0] == '[' }))
@@ -77,24 +81,38 @@ func (v *verb) checkArgs(args []string) error {
 	for _, a := range args {
 		got = append(got, quote(a))
 	}
+	name := strings.TrimPrefix(path, "onnx-inject ")
 	switch {
 	case len(args) < least:
-		return hintf(usagef("%s: want %s", v.name, strings.Join(words[len(args):least], " and ")), "for example: %s", v.example)
+		return hintf(usagef("%s: want %s", name, strings.Join(words[len(args):least], " and ")), "for example: %s", v.example)
 	case many || len(args) <= len(words):
 		return nil
 	case len(words) == 0:
-		return usagef("%s: takes no arguments, got %s", v.name, strings.Join(got, " "))
+		return usagef("%s: takes no arguments, got %s", name, strings.Join(got, " "))
 	}
-	return hintf(usagef("%s: want only %s, got %s", v.name, v.args, strings.Join(got, " ")), "text with spaces wants quotes around it")
+	return hintf(usagef("%s: want only %s, got %s", name, v.args, strings.Join(got, " ")), "text with spaces wants quotes around it")
+}
+
+// checkFiles refuses "-": no verb streams a file, and one of that name is a trap for whoever meant standard output.
+func (v *verb) checkFiles(c *cli.Context) error {
+	for _, f := range v.flags {
+		if s, ok := f.(*cli.StringFlag); ok && s.TakesFile && c.String(s.Name) == "-" {
+			return hintf(usagef("flag --%s: want a name, got \"-\": files are read and written whole", s.Name), "a file that is called so is ./-")
+		}
+	}
+	return nil
 }
 
 func (v *verb) usageText(prefix string) string {
 	s := prefix + " " + v.name
-	if v.parts != nil {
-		s += " VERB"
+	var parts []string
+	for _, p := range v.parts {
+		parts = append(parts, p.name)
 	}
-	if v.args != "" {
-		s += " " + v.args
+	for _, words := range []string{strings.Join(parts, "|"), v.args, v.need} {
+		if words != "" {
+			s += " " + words
+		}
 	}
 	if len(v.flags) > 0 {
 		s += " [flags]"

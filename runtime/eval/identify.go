@@ -62,6 +62,21 @@ func hashModel(path string) (string, error) {
 	return hash(append([]string{path}, data...)...)
 }
 
+// later starts f, which goes on beside the caller, and returns a function that waits for what it gives.
+func later[T any](f func() (T, error)) func() (T, error) {
+	var v T
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		v, err = f()
+	}()
+	return func() (T, error) {
+		<-done
+		return v, err
+	}
+}
+
 // hashDir is hash of those of the named files that a folder has; "" for none.
 func hashDir(dir string, names ...string) (string, error) {
 	var paths []string

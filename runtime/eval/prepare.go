@@ -18,9 +18,10 @@ type evaluation struct {
 	data    *Data
 	sources []*Source
 	encode  *encoder
-	rows    []int            // indexes of the prompts of this shard
-	asked   map[int]question // by index
-	onehop  map[int][]int64  // tokens of the one-hop prompts
+	rows    []int                  // indexes of the prompts of this shard
+	asked   map[int]question       // by index
+	onehop  map[int][]int64        // tokens of the one-hop prompts
+	sum     func() (string, error) // waits for hashModel
 }
 
 // prepare reads everything that is asked of the model.
@@ -29,6 +30,7 @@ func prepare(host runtime.Host, c Config) (*evaluation, error) {
 	if err != nil {
 		return nil, err
 	}
+	sum := later(func() (string, error) { return hashModel(model.Folder.Model) })
 	if err := model.LoadTokenizer(); err != nil {
 		return nil, err
 	}
@@ -44,7 +46,7 @@ func prepare(host runtime.Host, c Config) (*evaluation, error) {
 			c.Layers = append(c.Layers, l)
 		}
 	}
-	e := &evaluation{Config: c, bench: bench{model, host, c.Options, c.Positions, c.Top}, asked: map[int]question{}, onehop: map[int][]int64{}}
+	e := &evaluation{Config: c, bench: bench{model, host, c.Options, c.Positions, c.Top}, asked: map[int]question{}, onehop: map[int][]int64{}, sum: sum}
 	e.encode = newEncoder(model, c.Encoding, c.Convention, c.Layers)
 	if e.data, err = ReadData(c.Data); err != nil {
 		return nil, err
@@ -120,7 +122,7 @@ func (e *evaluation) manifest() (*results.Manifest, error) {
 		m.Memories = append(m.Memories, s.Source)
 	}
 	var err error
-	if m.Model.SHA256, err = hashModel(folder.Model); err != nil {
+	if m.Model.SHA256, err = e.sum(); err != nil {
 		return nil, err
 	}
 	m.Model.Tokenizer, err = HashTokenizer(folder.TokenizerDir)

@@ -22,7 +22,7 @@ func openRows(ctx context.Context, b bench) (runner, error) {
 
 // How large a run may be. Matrices of a thousand rows are as fast as larger ones, and activations stay small beside the
 // weights: the widest of a layer, the MLP's, has batchTokens x 4 x d_model numbers (50 MB for GPT-2 small, 105 MB for XL),
-// the logits have batchLogits, in double precision where they are summed (34 MB).
+// the logits have batchLogits, a second time where they are compared (34 MB).
 const (
 	batchTokens = 4096    // rows x positions
 	batchLogits = 1 << 22 // rows x vocabulary

@@ -85,6 +85,7 @@ func sessionOptions(m runtime.Model, o runtime.Options) (*binding.SessionOptions
 		return nil, err
 	}
 	err = errors.Join(opts.SetIntraOpNumThreads(threads), opts.SetInterOpNumThreads(1), opts.SetGraphOptimizationLevel(level),
+		opts.SetMemPattern(false), // a block planned for each length of prompt, which the next length cannot use
 		opts.SetLogSeverityLevel(binding.LoggingLevelFatal))
 	if err == nil && o.Yield {
 		err = opts.AddSessionConfigEntry("session.intra_op.allow_spinning", "0")

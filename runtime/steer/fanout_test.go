@@ -3,6 +3,7 @@ package steer
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
@@ -16,7 +17,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
-// A fan-out graph of every float32 fixture gives, in one run, what PyTorch gives in a run for each cell.
+const answer = int64(17)
+
+// A fan-out graph of every float32 fixture gives, in one run, what PyTorch gives in a run for each cell. The first prompt has one
+// tau a cell, the second one for each position, and cells of the last position among them.
 func TestFanOutAgainstPyTorch(t *testing.T) {
 	var cases []fixture
 	readJSON(t, filepath.Join(testdata, "cases.json"), &cases)
@@ -24,33 +28,62 @@ func TestFanOutAgainstPyTorch(t *testing.T) {
 		if c.Atol > 1e-4 || c.First {
 			continue
 		}
-		t.Run(strings.TrimSuffix(c.File, ".onnx"), func(t *testing.T) {
-			var ref reference
-			readJSON(t, filepath.Join(testdata, c.Ref), &ref)
-			m, err := graph.Load(filepath.Join(testdata, c.File))
-			if err != nil {
-				t.Fatal(err)
+		for _, tied := range []bool{false, true} {
+			name := strings.TrimSuffix(c.File, ".onnx")
+			m, l := located(t, c.File)
+			if tied {
+				if m, l = tie(t, m, l); m == nil {
+					continue
+				}
+				name += " tied"
 			}
-			l, err := models.Locate(m, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			top := 5
-			in, err := rewrite.FanOut(m, l, top)
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx := context.Background()
-			s, err := runtime.OpenGraph(ctx, orttest.Host(t), m, runtime.Options{Threads: 1})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer s.Close()
-			for prompt := range ref.InputIDs {
-				checkFanOut(t, s, in, l, ref, prompt, top)
-			}
-		})
+			t.Run(name, func(t *testing.T) {
+				var ref reference
+				readJSON(t, filepath.Join(testdata, c.Ref), &ref)
+				top := 5
+				in, err := rewrite.FanOut(m, l, top)
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx := context.Background()
+				s, err := runtime.OpenGraph(ctx, orttest.Host(t), m, runtime.Options{Threads: 1})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close()
+				for prompt := range ref.InputIDs {
+					checkFanOut(t, s, in, l, ref, prompt, top)
+				}
+			})
+		}
 	}
+}
+
+// tie makes the unembedding read the table of embeddings, which holds the same numbers in the fixtures, as exporters write it that
+// keep them once. It returns nil for a file whose unembedding is not a MatMul by a matrix of its own, and for GPT-J, where that has other numbers.
+func tie(t *testing.T, m *graph.Model, l *models.Layout) (*graph.Model, *models.Layout) {
+	t.Helper()
+	n := l.Unembed.Node
+	if !n.Is("MatMul") || n.In(1).Const() == nil || l.Family == "gpt-j" || n.Graph() != m.Graph {
+		return nil, nil
+	}
+	var table *graph.Value
+	for _, v := range m.Graph.Initializers() {
+		if v.Const() == l.Embed.Store {
+			table = v
+		}
+	}
+	e := m.Edit()
+	turned := e.Node(m.Graph, graph.Spec{Op: "Transpose", Name: "tied", Inputs: []*graph.Value{table}, Attrs: graph.Attrs{"perm": []int64{1, 0}}})
+	e.Redirect(graph.Use{Node: n, Slot: 1}, turned)
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := models.Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, l
 }
 
 func checkFanOut(t *testing.T, s runtime.Session, in *models.Inputs, l *models.Layout, ref reference, prompt, top int) {
@@ -59,24 +92,31 @@ func checkFanOut(t *testing.T, s runtime.Session, in *models.Inputs, l *models.L
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer := int64(17)
 	feeds[rewrite.FanOutAnswer] = graph.NewInt64([]int64{answer}, 1)
 	want := [][]float64{ref.lastLogits(ref.Logits, prompt)}
+	taus := 1
+	if prompt > 0 {
+		taus = len(ref.InputIDs[prompt])
+	}
 	for layer := range l.Layers {
 		var memory, tau []float32
 		for _, inj := range ref.Injected {
-			if !slices.Equal(inj.Layers, []int{layer}) || inj.Positions == "last" {
+			if !slices.Equal(inj.Layers, []int{layer}) || inj.Positions == "last" && taus == 1 {
 				continue
 			}
-			for _, x := range ref.Memory[inj.Memory].Data {
-				memory = append(memory, float32(x))
+			memory = append(memory, narrow(ref.Memory[inj.Memory].Data)...)
+			schedule := make([]float32, taus)
+			for i := range schedule {
+				if i == taus-1 || inj.Positions != "last" {
+					schedule[i] = float32(inj.Tau)
+				}
 			}
-			tau = append(tau, float32(inj.Tau))
+			tau = append(tau, schedule...)
 			want = append(want, ref.lastLogits(inj.Logits, prompt))
 		}
-		k := int64(len(tau))
+		k := int64(len(tau) / taus)
 		feeds[rewrite.FanOutMemory(layer)] = graph.NewFloat32(memory, k, 1, int64(l.DModel))
-		feeds[rewrite.FanOutTau(layer)] = graph.NewFloat32(tau, k, 1, 1)
+		feeds[rewrite.FanOutTau(layer)] = graph.NewFloat32(tau, k, int64(taus), 1)
 	}
 	out, err := s.Run(context.Background(), feeds)
 	if err != nil {
@@ -89,10 +129,10 @@ func checkFanOut(t *testing.T, s runtime.Session, in *models.Inputs, l *models.L
 		t.Fatalf("%d rows, want %d", len(logp), len(want))
 	}
 	for i, logits := range want {
-		x := make([]float32, len(logits))
+		x := narrow(logits)
 		order := make([]int64, len(logits))
-		for j := range x {
-			x[j], order[j] = float32(logits[j]), int64(j)
+		for j := range order {
+			order[j] = int64(j)
 		}
 		if d := math.Abs(LogSoftmax(x)[answer] - float64(logp[i])); !(d <= 1e-5) {
 			t.Errorf("prompt %d, row %d: log-probability differs by %g", prompt, i, d)
@@ -117,4 +157,131 @@ func (r reference) lastLogits(a array, prompt int) []float64 {
 	pos, vocab := int(a.Shape[1]), int(a.Shape[2])
 	end := (prompt + 1) * pos * vocab
 	return a.Data[end-vocab : end]
+}
+
+// A memory that the file itself has in the last layer may be at any position.
+func TestFanOutOfPatched(t *testing.T) {
+	var ref reference
+	readJSON(t, filepath.Join(testdata, "ref_gpt2.json"), &ref)
+	m, l := located(t, "torchscript-op10.onnx")
+	last, pos := l.Layers-1, len(ref.InputIDs[0])
+	_, l, err := rewrite.Apply(m, l, rewrite.Request{Inject: []int{last}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, inj := range ref.Injected {
+		if !slices.Equal(inj.Layers, []int{last}) || inj.Positions != "last" {
+			continue
+		}
+		tau := make([]float32, pos)
+		tau[pos-1] = float32(inj.Tau)
+		got := cleanLogP(t, m, l, ref.InputIDs[:1], map[string]*graph.Tensor{
+			models.PortMemory.Name(last): graph.NewFloat32(narrow(ref.Memory[inj.Memory].Data), 1, 1, int64(l.DModel)),
+			models.PortTau.Name(last):    graph.NewFloat32(tau, 1, int64(pos), 1),
+		})
+		if want := LogSoftmax(narrow(ref.lastLogits(inj.Logits, 0)))[answer]; !(math.Abs(got-want) <= 1e-5) {
+			t.Errorf("log-probability %g, want %g", got, want)
+		}
+		return
+	}
+	t.Error("no injection at the last position of the last layer")
+}
+
+// The only layer is the last one: what it computes of z is in front of the first join.
+func TestFanOutOfOneLayer(t *testing.T) {
+	var ref reference
+	readJSON(t, filepath.Join(testdata, "ref_gpt2.json"), &ref)
+	m, l := located(t, "torchscript-op10.onnx")
+	layers := l.Bodies[0].Layers
+	e := m.Edit()
+	for _, v := range m.Graph.Outputs() {
+		if v != l.Logits() {
+			e.RemoveOutput(m.Graph, v)
+		}
+	}
+	for _, u := range layers[len(layers)-1].ResidPre[0].Uses() {
+		e.Redirect(u, layers[0].ResidPre[0])
+	}
+	e.Prune()
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := models.Locate(m, nil)
+	if err != nil || l.Layers != 1 {
+		t.Fatalf("%+v (%v), want one layer", l, err)
+	}
+	in, err := models.ReadInputs(m, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	logits, err := run(t, m, in, ref.InputIDs[:1], nil)[l.Logits().Name()].Float32s()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := LogSoftmax(logits[len(logits)-l.Vocab:])[answer]
+	if got := cleanLogP(t, m, l, ref.InputIDs[:1], nil); !(math.Abs(got-want) <= 1e-5) {
+		t.Errorf("log-probability %g, want %g", got, want)
+	}
+}
+
+func located(t *testing.T, file string) (*graph.Model, *models.Layout) {
+	t.Helper()
+	m, err := graph.Load(filepath.Join(testdata, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := models.Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, l
+}
+
+// cleanLogP makes the fan-out graph of a model and runs it without cells.
+func cleanLogP(t *testing.T, m *graph.Model, l *models.Layout, ids [][]int64, more map[string]*graph.Tensor) float64 {
+	t.Helper()
+	in, err := rewrite.FanOut(m, l, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	feeds := map[string]*graph.Tensor{rewrite.FanOutAnswer: graph.NewInt64([]int64{answer}, 1)}
+	for layer := range l.Layers {
+		feeds[rewrite.FanOutMemory(layer)] = graph.NewFloat32(nil, 0, 1, int64(l.DModel))
+		feeds[rewrite.FanOutTau(layer)] = graph.NewFloat32(nil, 0, 1, 1)
+	}
+	maps.Copy(feeds, more)
+	logp, err := run(t, m, in, ids, feeds)[rewrite.FanOutLogP].Float32s()
+	if err != nil || len(logp) != 1 {
+		t.Fatalf("log-probabilities %v (%v), want one", logp, err)
+	}
+	return float64(logp[0])
+}
+
+// run feeds a model a prompt, and more.
+func run(t *testing.T, m *graph.Model, in *models.Inputs, ids [][]int64, more map[string]*graph.Tensor) map[string]*graph.Tensor {
+	t.Helper()
+	ctx := context.Background()
+	s, err := runtime.OpenGraph(ctx, orttest.Host(t), m, runtime.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	feeds, err := in.Feeds(ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(feeds, more)
+	out, err := s.Run(ctx, feeds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func narrow(x []float64) []float32 {
+	out := make([]float32, len(x))
+	for i := range x {
+		out[i] = float32(x[i])
+	}
+	return out
 }

@@ -84,6 +84,11 @@ func Verify(ctx context.Context, host runtime.Host, patched, original string, o 
 	return v.report, nil
 }
 
+// sizes tells models apart, to people too.
+func sizes(l *models.Layout) string {
+	return fmt.Sprintf("%d layers of d_model %d and %d tokens", l.Layers, l.DModel, l.Vocab)
+}
+
 // sourceOf finds the original that the manifest names and makes sure it is still the same size.
 func sourceOf(patched string, man *models.Manifest) (string, error) {
 	path := filepath.Join(filepath.Dir(patched), man.Source.File)
@@ -119,6 +124,10 @@ func (v *verifier) prepare(p, g *graph.Model) error {
 	}
 	if v.layout, err = models.Locate(p, &models.Config{Heads: plain.Heads}); err != nil {
 		return err
+	}
+	if got, want := sizes(v.layout), sizes(plain); got != want {
+		return graph.Hint(fmt.Errorf("%s: not a copy of %s: it has %s, the original %s", v.report.Patched, v.report.Original, got, want),
+			"name the original with --against")
 	}
 	expose := append(missingPorts(models.PortAttnOut, v.layout, v.man), missingPorts(models.PortResult, v.layout, v.man)...)
 	if _, v.layout, err = rewrite.Apply(p, v.layout, rewrite.Request{Expose: expose}); err != nil {

@@ -16,13 +16,13 @@ func (s shape) cells() int64 { return s.layers * s.taus }
 // keys and values. A multiplication with an addition counts as two.
 func (s shape) least(t int64) int64 { return s.work(t, s.lastBlock(t, 1)) }
 
-// done counts those of the graph that eval runs: the last layer's attention is computed at every position.
+// done counts those of the graph that eval runs: the last layer's queries are computed at every position.
 func (s shape) done(t int64) int64 { return s.work(t, s.lastBlock(t, t)) }
 
-// lastBlock is the work for one row in the last block whose queries are of some positions.
+// lastBlock is the work for one row in the last block: keys and values, queries of some positions, and W_O at one.
 func (s shape) lastBlock(t, queries int64) int64 {
 	d := s.width
-	return 4*d*d*t + queries*(4*d*d+4*t*d)
+	return 4*d*d*t + queries*(2*d*d+4*t*d) + 2*d*d
 }
 
 // work adds up the layers. Attention of layer l sees the clean row and the cells of the layers below, its MLP the layer's own

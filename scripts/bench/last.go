@@ -111,7 +111,7 @@ func fanOut(g *graph.Model, l *models.Layout, trick bool) (*models.Inputs, error
 	if err != nil {
 		return nil, err
 	}
-	cut := slices.ContainsFunc(g.Graph.Nodes(), func(n *graph.Node) bool { return strings.HasSuffix(n.Name(), "/attn_last") })
+	cut := slices.ContainsFunc(g.Graph.Nodes(), func(n *graph.Node) bool { return strings.HasSuffix(n.Name(), "/other_last") })
 	if cut != trick {
 		return nil, fmt.Errorf("last block for the last position alone: %v, want %v", cut, trick)
 	}

@@ -68,7 +68,7 @@ func TestWork(t *testing.T) {
 		got, want int64
 	}{
 		// One clean row through attention, four through the MLP's 16 d² = 64 at one position.
-		{"done", s.done(10), 10*(8*4+4*10*2) + 4*64 + unembed},
+		{"done", s.done(10), 10*(6*4+4*10*2) + 2*4 + 4*64 + unembed},
 		{"least", s.least(10), 10*16 + (16 + 80) + 4*64 + unembed},
 	} {
 		if c.got != c.want {
@@ -76,7 +76,7 @@ func TestWork(t *testing.T) {
 		}
 	}
 	two := shape{layers: 2, width: 2, vocab: 5, taus: 3}
-	if got, want := two.done(10), 10*(32+80)+4*10*64+4*10*(32+80)+7*64+7*2*2*5; got != int64(want) {
+	if got, want := two.done(10), 10*(32+80)+4*10*64+4*(10*(24+80)+8)+7*64+7*2*2*5; got != int64(want) {
 		t.Errorf("two layers: %d operations, want %d", got, want)
 	}
 	if got := over(lengths, smallGrid.least) / 1e12; math.Abs(got-22.2) > 0.05 {

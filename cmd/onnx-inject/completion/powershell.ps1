@@ -3,8 +3,12 @@
 Register-ArgumentCompleter -Native -CommandName onnx-inject -ScriptBlock {
   param($word, $line, $position)
   $words = @($line.CommandElements | ForEach-Object { $_.ToString() })
-  if ($word -ne '' -and -not $word.StartsWith('-')) { $words = $words[0..($words.Count - 2)] }
-  & $words[0] @($words | Select-Object -Skip 1) --generate-bash-completion 2>$null |
-    Where-Object { $_ -like "$word*" } |
-    ForEach-Object { [System.Management.Automation.CompletionResult]::new($_, $_, 'ParameterValue', $_) }
+  if ($word -ne '') { $words = @($words | Select-Object -SkipLast 1) }
+  $typed = if ($word -ne '') { $word } else { ' ' } # an empty argument would be dropped
+  & $words[0] __complete @($words | Select-Object -Skip 1) $typed 2>$null | ForEach-Object {
+    $name, $what = $_ -split "`t", 2
+    if ($name -like "$word*") {
+      [System.Management.Automation.CompletionResult]::new($name, $name, 'ParameterValue', $(if ($what) { $what } else { $name }))
+    }
+  }
 }

@@ -2,15 +2,12 @@
 # Completion of onnx-inject for zsh: source <(onnx-inject completion zsh)
 
 _onnx_inject() {
-  local -a found
-  local cur=${words[CURRENT]}
-  if [[ "$cur" == -* ]]; then
-    found=("${(@f)$(${words[1,CURRENT-1]} $cur --generate-bash-completion 2>/dev/null)}")
-  else
-    found=("${(@f)$(${words[1,CURRENT-1]} --generate-bash-completion 2>/dev/null)}")
-  fi
+  local -a found names
+  found=("${(@f)$(${words[1]} __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
   if [[ -n "${found[1]}" ]]; then
-    compadd -a found
+    names=("${(@)found%%$'\t'*}")
+    found=("${(@)found/$'\t'/  -- }")
+    compadd -l -d found -a names
   else
     _files
   fi

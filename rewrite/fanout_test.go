@@ -1,0 +1,91 @@
+package rewrite
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+)
+
+// The last layer computes the last position alone from W_O on where a file allows it, else from the join on, else nowhere. The
+// numbers are the same in all three, so nothing else would tell that the saving is lost.
+func TestFanOutLastPosition(t *testing.T) {
+	at := map[string]string{"gpt-j": "", "ort-int8-dynamic": "", "optimum-1-with-past": "refused", "q4-with-past": "refused"}
+	for _, path := range fixtures(t) {
+		name := strings.TrimSuffix(filepath.Base(path), ".onnx")
+		want, special := at[name]
+		if !special {
+			want = "W_O"
+		}
+		t.Run(name, func(t *testing.T) {
+			if got := lastFrom(t, path); got != want {
+				t.Errorf("one position from %q on, want %q", got, want)
+			}
+		})
+	}
+	for layer, want := range []string{"W_O", "W_O", "join"} { // the memory of an earlier rewrite may differ between positions
+		t.Run(fmt.Sprintf("memory of layer %d", layer), func(t *testing.T) {
+			if got := lastFrom(t, filepath.Join(testdata, "torchscript-op10.onnx"), layer); got != want {
+				t.Errorf("one position from %q on, want %q", got, want)
+			}
+		})
+	}
+}
+
+// lastFrom makes a fan-out graph of a file with memories in some layers, and tells where the last layer leaves the other positions
+// out: it goes from the join against the data flow until a Slice, and past one projection at most.
+func lastFrom(t *testing.T, path string, memories ...int) string {
+	t.Helper()
+	m, l := load(t, path)
+	if memories != nil {
+		_, patched, err := Apply(m, l, Request{Inject: memories})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l = patched
+	}
+	if _, err := FanOut(m, l, 0); err != nil {
+		return "refused"
+	}
+	concat := fmt.Sprintf("fanout.%d/attn", l.Layers-1)
+	nodes := m.Graph.Nodes()
+	n := nodes[slices.IndexFunc(nodes, func(n *graph.Node) bool { return n.Name() == concat })].In(0).Producer()
+	for from := "join"; ; {
+		slot := 0
+		switch {
+		case n.Is("Slice"):
+			return from
+		case n.Is("MatMul", "Gemm") && from == "join":
+			from = "W_O"
+		case n.Is("Add") && n.In(0).Const() != nil:
+			slot = 1
+		case !n.Is("Add", "Reshape"):
+			return ""
+		}
+		n = n.In(slot).Producer()
+	}
+}
+
+// A tied W_U is multiplied in parts, and each part is cut out of what the file stores.
+func TestFanOutUnembedsInParts(t *testing.T) {
+	m, l := load(t, filepath.Join("..", "models", "demo", "model.onnx"))
+	if _, err := FanOut(m, l, 0); err != nil {
+		t.Fatal(err)
+	}
+	parts, tokens := 0, int64(0)
+	for _, n := range m.Graph.Nodes() {
+		if n.Is("MatMul") && n.In(1).Producer().Is("Transpose") && strings.HasPrefix(n.Name(), "fanout/logits") {
+			stored := n.In(1).Producer().In(0).Const()
+			if _, large := stored.Span(); !large {
+				t.Errorf("%s: the part is in memory, want it on disk", n.Name())
+			}
+			parts, tokens = parts+1, tokens+stored.Dims[0]
+		}
+	}
+	if parts != unembedParts || tokens != int64(l.Vocab) {
+		t.Errorf("%d parts of %d tokens in all, want %d of %d", parts, tokens, unembedParts, l.Vocab)
+	}
+}
