@@ -5,7 +5,7 @@ go 1.26.0
 require (
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // the manual page, as the cli library renders its own
 	github.com/dlclark/regexp2 v1.10.0 // tests: GPT-2's own splitting expression, which regexp cannot hold
-	github.com/gofrs/flock v0.13.1 // one writer to a folder of results, on every system
+	github.com/gofrs/flock v0.13.1 // one writer to a folder of results, and to a file of the hub's cache, on every system
 	github.com/google/go-cmp v0.7.0 // tests: differences that can be read
 	github.com/jedib0t/go-pretty/v6 v6.8.3 // tables and colours on a terminal
 	github.com/owulveryck/onnx-go v0.5.0 // tests: an independent decoder, and executor of what is inserted

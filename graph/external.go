@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -61,6 +62,30 @@ func externalRecords(location string, offset, length int64) []byte {
 		out = appendMessage(out, 13, encodeEntry(kv[0], kv[1]))
 	}
 	return protowire.AppendVarint(protowire.AppendTag(out, 14, protowire.VarintType), 1)
+}
+
+// Locations lists the external data files that a model file names, in the order in which they are first met, as paths with
+// slashes relative to the model's folder. The files need not be there; none is opened.
+func Locations(path string) ([]string, error) {
+	f, err := openDataFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	defer f.f.Close()
+	var out []string
+	files := map[string]*DataFile{}
+	_, err = skim(f, func(location string) (*DataFile, error) {
+		name := filepath.ToSlash(filepath.Clean(filepath.FromSlash(location)))
+		if files[name] == nil {
+			files[name] = &DataFile{Path: name, Real: name, Size: math.MaxInt64} // large enough for any range
+			out = append(out, name)
+		}
+		return files[name], nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return out, nil
 }
 
 // span opens the file an entry names and checks that the range lies in it. The length must be known.
@@ -127,7 +152,8 @@ func checkLocation(loc string) error {
 
 // externalOpener returns a function that opens external data files of the model at path, each once. A file must lie,
 // symbolic links resolved, under the model's folder or under the folder of the model's own link target (the layout of
-// the Hugging Face hub cache): the rule of ONNX Runtime 1.24.2 and later.
+// the Hugging Face hub cache): the rule of ONNX Runtime 1.24.2 and later. The store that newer hub clients share between
+// repositories counts as one folder.
 func externalOpener(model *DataFile) func(string) (*DataFile, error) {
 	open := map[string]*DataFile{}
 	return func(loc string) (*DataFile, error) {
@@ -150,7 +176,9 @@ func externalOpener(model *DataFile) func(string) (*DataFile, error) {
 		}
 		if !under(real, dir) {
 			if dir = filepath.Dir(model.Real); !under(real, dir) {
-				return nil, fmt.Errorf("external data file %s lies outside the model's folder", path)
+				if dir = sharedStore(model.Real); dir == "" || !under(real, dir) {
+					return nil, fmt.Errorf("external data file %s lies outside the model's folder", path)
+				}
 			}
 		}
 		f, err := openUnder(dir, real, path)
@@ -164,6 +192,19 @@ func externalOpener(model *DataFile) func(string) (*DataFile, error) {
 		open[loc] = f
 		return f, nil
 	}
+}
+
+// sharedStore returns the folder that the hub's client keeps the large files of all repositories in, "" where the model lies in no
+// such cache. Newer clients (2.4 does) make a link of blobs/<etag>, to blobs/ab/<hash> of the whole cache, so that the graph and its
+// weights lie in different folders. The client's own mark tells the store from any other folder.
+func sharedStore(model string) string {
+	dir := filepath.Dir(model)
+	for _, store := range []string{filepath.Dir(dir), filepath.Join(dir, "..", "..", "blobs")} {
+		if st, err := os.Lstat(filepath.Join(store, ".huggingface-shared-blobs")); err == nil && st.Mode().IsRegular() {
+			return store
+		}
+	}
+	return ""
 }
 
 // resolve returns the absolute path of a file, symbolic links followed.

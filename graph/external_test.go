@@ -103,6 +103,7 @@ func TestExternalRefused(t *testing.T) {
 func TestExternalLayouts(t *testing.T) {
 	const (
 		ones = "1111111111111111"
+		mark = ".huggingface-shared-blobs"
 	)
 	at := func(location, offset string) []byte {
 		if offset == "" {
@@ -130,6 +131,14 @@ func TestExternalLayouts(t *testing.T) {
 		{"link loop", map[string]string{"w.bin ->": "w.bin"}, "m.onnx", at("w.bin", ""), "!w.bin"},
 		{"hub cache", map[string]string{"snapshots/x/m.onnx ->": "../../blobs/aaa", "snapshots/x/w.bin ->": "../../blobs/bbb", "blobs/bbb": ones}, "snapshots/x/m.onnx", at("w.bin", ""), ones},
 		{"hub cache, data elsewhere", map[string]string{"snapshots/x/m.onnx ->": "../../blobs/aaa", "snapshots/x/w.bin ->": "../../other", "blobs/y": "", "other": ones}, "snapshots/x/m.onnx", at("w.bin", ""), "!lies outside"},
+		{"hub cache with a shared store", map[string]string{"hub/r/s/x/m.onnx ->": "../../blobs/a", "hub/r/blobs/a ->": "../../blobs/aa/a", "hub/blobs/aa/y": "", "hub/blobs/" + mark: "1\n",
+			"hub/r/s/x/w.bin ->": "../../blobs/b", "hub/r/blobs/b ->": "../../blobs/bb/b", "hub/blobs/bb/b": ones}, "hub/r/s/x/m.onnx", at("w.bin", ""), ones},
+		{"hub cache, data alone in the shared store", map[string]string{"hub/r/s/x/m.onnx ->": "../../blobs/a", "hub/r/blobs/y": "", "hub/blobs/" + mark: "1\n",
+			"hub/r/s/x/w.bin ->": "../../blobs/b", "hub/r/blobs/b ->": "../../blobs/bb/b", "hub/blobs/bb/b": ones}, "hub/r/s/x/m.onnx", at("w.bin", ""), ones},
+		{"a store without the mark", map[string]string{"hub/r/s/x/m.onnx ->": "../../../blobs/aa/a", "hub/blobs/aa/y": "", "hub/r/s/x/w.bin ->": "../../../blobs/bb/b",
+			"hub/blobs/bb/b": ones}, "hub/r/s/x/m.onnx", at("w.bin", ""), "!lies outside"},
+		{"a shared store, data elsewhere", map[string]string{"hub/r/s/x/m.onnx ->": "../../../blobs/aa/a", "hub/blobs/aa/y": "", "hub/blobs/" + mark: "1\n",
+			"hub/r/s/x/w.bin ->": "../../../other", "hub/other": ones}, "hub/r/s/x/m.onnx", at("w.bin", ""), "!lies outside"},
 		{"the model's own file", map[string]string{}, "m.onnx", at("m.onnx", "1"), ""},
 	}
 	for _, tt := range tests {

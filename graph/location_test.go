@@ -4,8 +4,46 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 )
+
+// The locations that a graph names are told without the files, which are not there, and only where they may be opened.
+func TestLocations(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		data []byte
+		want []string
+		err  string
+	}{
+		{"none", initializer(num(1, 4), num(2, 1), sub(9, make([]byte, 16))), nil, ""},
+		{"one", external(entry("location", "model.onnx_data")), []string{"model.onnx_data"}, ""},
+		{"spelled oddly", external(entry("location", "./sub//w.bin"), entry("offset", "9000000000000")), []string{"sub/w.bin"}, ""},
+		{"outside", external(entry("location", "../w.bin")), nil, "does not lie under"},
+		{"no model", []byte("text"), nil, "not an ONNX model"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Locations(write(t, tt.data))
+			if tt.err == "" && (err != nil || !slices.Equal(got, tt.want)) || tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
+				t.Errorf("got %q, %v", got, err)
+			}
+		})
+	}
+	// Many tensors in one file name it once.
+	m, err := Load("../models/testdata/optimum-1-merged.onnx")
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved, err := Save(m, filepath.Join(t.TempDir(), "m.onnx"), Copy, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(saved.Data)
+	if got, err := Locations(saved.Path); err != nil || len(got) != 1 || got[0] != filepath.Base(saved.Data) {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
 
 // Some writers spell data_location out although the data is in the file. A copy that refers to the data must not keep that
 // word: the last one wins, and readers would look for data in the copy. An inline copy keeps it where it stood.

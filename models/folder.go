@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -108,45 +109,59 @@ func findModel(dir string) (model string, others []string, err error) {
 		}
 		for _, e := range entries {
 			if strings.HasSuffix(e.Name(), ".onnx") && !e.IsDir() {
-				found = append(found, filepath.Join(sub, e.Name()))
+				found = append(found, path.Join(sub, e.Name()))
 			}
 		}
 	}
-	chosen := ""
-	for _, sub := range []string{".", "onnx"} {
-		for _, name := range modelNames {
-			if p := filepath.Join(sub, name); chosen == "" && slices.Contains(found, p) {
-				chosen = p
-			}
+	chosen, err := ChooseModel(found)
+	if err != nil {
+		if len(found) == 0 {
+			err = graph.Hint(err, instead(dir, graph.HintOf(err)))
 		}
-	}
-	switch {
-	case chosen != "":
-	case len(found) == 1:
-		chosen = found[0]
-	case len(found) == 0:
-		err := fmt.Errorf("no ONNX file: looked for %s, here and under onnx", strings.Join(modelNames, ", "))
-		if exists(filepath.Join(dir, "snapshots")) {
-			return "", nil, graph.Hint(err, "this is a folder of the hub's cache: name the one below snapshots")
-		}
-		for _, name := range checkpointNames {
-			if exists(filepath.Join(dir, name)) {
-				return "", nil, graph.Hint(err, fmt.Sprintf("%s is a PyTorch checkpoint: optimum-cli export onnx --model %s OUT makes an ONNX model of it", name, dir))
-			}
-		}
-		return "", nil, graph.Hint(err, "export the model to ONNX, or name the file")
-	default:
-		err := fmt.Errorf("%d ONNX files, none of them called %s: %s", len(found), strings.Join(modelNames, ", "), strings.Join(found, ", "))
-		return "", nil, graph.Hint(err, "name one of them")
+		return "", nil, err
 	}
 	for _, p := range found {
 		if p != chosen {
-			others = append(others, filepath.Join(dir, p))
+			others = append(others, filepath.Join(dir, filepath.FromSlash(p)))
 		}
 	}
-	model = filepath.Join(dir, chosen)
+	model = filepath.Join(dir, filepath.FromSlash(chosen))
 	_, err = statModel(model)
 	return model, others, err
+}
+
+// instead gives advice for a folder without an ONNX file, by what it has; other is given where that tells nothing.
+func instead(dir, other string) string {
+	if exists(filepath.Join(dir, "snapshots")) {
+		return "this is a folder of the hub's cache: name the one below snapshots"
+	}
+	for _, name := range checkpointNames {
+		if exists(filepath.Join(dir, name)) {
+			return fmt.Sprintf("%s is a PyTorch checkpoint: optimum-cli export onnx --model %s OUT makes an ONNX model of it", name, dir)
+		}
+	}
+	return other
+}
+
+// ChooseModel takes the ONNX file of a model folder among those in the folder itself and in its subfolder onnx, which are given
+// as paths with slashes relative to the folder. [OpenFolder] says which is taken.
+func ChooseModel(found []string) (string, error) {
+	for _, sub := range []string{".", "onnx"} {
+		for _, name := range modelNames {
+			if p := path.Join(sub, name); slices.Contains(found, p) {
+				return p, nil
+			}
+		}
+	}
+	switch len(found) {
+	case 0:
+		err := fmt.Errorf("no ONNX file: looked for %s, here and under onnx", strings.Join(modelNames, ", "))
+		return "", graph.Hint(err, "export the model to ONNX, or name the file")
+	case 1:
+		return found[0], nil
+	}
+	err := fmt.Errorf("%d ONNX files, none of them called %s: %s", len(found), strings.Join(modelNames, ", "), strings.Join(found, ", "))
+	return "", graph.Hint(err, "name one of them")
 }
 
 // statModel reports whether path is a folder; a link that leads nowhere is told from a name that is not there.
@@ -159,9 +174,20 @@ func statModel(path string) (isDir bool, err error) {
 		return false, graph.Hint(fmt.Errorf("%s links to %s, which is missing", path, to), "the download is not complete")
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, graph.Hint(errors.New("no such file or folder"), "want an ONNX file, or a folder with model.onnx and config.json")
+		advice := "want an ONNX file, or a folder with model.onnx and config.json"
+		if likeRepo(path) {
+			advice += "; a model of the hub is fetched first: onnx-inject pull " + path
+		}
+		return false, graph.Hint(errors.New("no such file or folder"), advice)
 	}
 	return false, err
+}
+
+// likeRepo reports whether a path that is not there could be meant as org/name of the hub.
+func likeRepo(path string) bool {
+	org, name, ok := strings.Cut(path, "/")
+	return ok && org != "" && name != "" && org[0] != '.' && org[0] != '~' && !strings.ContainsAny(name, `/\`) &&
+		filepath.Ext(name) != ".onnx" && !exists(org)
 }
 
 func exists(path string) bool {

@@ -178,6 +178,20 @@ func TestOpenFolderBrokenConfig(t *testing.T) {
 	}
 }
 
+// What could be a name of the hub, and is no path, gets the advice to fetch it.
+func TestOpenFolderOfHub(t *testing.T) {
+	t.Chdir(tree(t, "folder/model.onnx"))
+	for path, like := range map[string]bool{
+		"openai-community/gpt2": true, "gpt2": false, "folder/gpt2": false, "./gpt2/x": false, "../gpt2": false, "~/gpt2": false,
+		"a/b/c": false, "/a": false, "a/": false, "org/model.onnx": false,
+	} {
+		_, err := OpenFolder(path)
+		if err == nil || strings.Contains(graph.HintOf(err), "onnx-inject pull "+path) != like {
+			t.Errorf("%s: got %v (%s)", path, err, graph.HintOf(err))
+		}
+	}
+}
+
 // The demo model is a model folder like any other.
 func TestOpenDemoFolder(t *testing.T) {
 	dir := t.TempDir()

@@ -41,6 +41,11 @@ var rules = []rule{
 		rationale: "graph and rewrite work on files; nothing there can phone home",
 	},
 	{
+		what: "the network and locks, below models", in: []string{"./models/..."}, except: []string{"./models/hub/..."},
+		forbids: []string{"net/http", "net", "github.com/gofrs/flock"}, tests: true,
+		rationale: "the hub is one package; what knows models reads files",
+	},
+	{
 		what: "other programs", in: []string{"./graph/...", "./models/...", "./rewrite/...", "./runtime", "./runtime/steer", "./runtime/ort"},
 		forbids:   []string{"os/exec"},
 		rationale: "only ort/lib runs one: the package client of the machine",
@@ -71,12 +76,12 @@ var rules = []rule{
 }
 
 // helpers are the packages that tests of other packages import.
-var helpers = []string{"./graph/graphtest", "./runtime/runtimetest", "./runtime/ort/orttest"}
+var helpers = []string{"./graph/graphtest", "./models/hub/hubtest", "./runtime/runtimetest", "./runtime/ort/orttest"}
 
 // thirdParty lists what the lower rooms may import from others.
 var thirdParty = map[string][]string{
 	"graph":   {"google.golang.org/protobuf/..."}, // the wire format, and the messages generated from onnx-ml.proto
-	"models":  nil,                                // arithmetic on weights, and JSON: the standard library has it
+	"models":  {"github.com/gofrs/flock"},         // hub alone: its cache is shared with the hub's own client, which locks files
 	"rewrite": nil,                                // edits of a graph
 }
 

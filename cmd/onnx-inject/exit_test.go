@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -64,6 +65,12 @@ func TestCheckSpace(t *testing.T) {
 	err := checkSpace("d/m.onnx", 5e6, free(4e6, true))
 	if err == nil || err.Error() != "write d/m.onnx: 5 MB are needed, 4 MB are free there" || exitCode(err) != exitWrite {
 		t.Errorf("got %v, code %d", err, exitCode(err))
+	}
+	// A folder that is not there yet will be where the one above it is.
+	dir := t.TempDir()
+	asked := ""
+	if err := checkRoom("x", filepath.Join(dir, "a", "b"), 1, func(d string) (int64, bool) { asked = d; return 0, true }); err == nil || asked != dir {
+		t.Errorf("got %v for %s, want it for %s", err, asked, dir)
 	}
 	if _, ok := freeSpace(t.TempDir()); !ok {
 		t.Log("the free space of a folder is not known on this system")

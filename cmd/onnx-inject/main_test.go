@@ -19,15 +19,15 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
-// TestExamples runs the example of every help text, as it stands there, in a folder where demo has been. Only the two that
-// take long or reach out are read and not run; the scripts cover demo, and lib's tests install.
+// TestExamples runs the example of every help text, as it stands there, in a folder where demo has been. Only the three that
+// take long or reach out are read and not run; the scripts cover demo and pull, and lib's tests install.
 func TestExamples(t *testing.T) {
 	t.Setenv("ONNX_INJECT_ORT_LIB", orttest.Host(t).Lib)
 	t.Chdir(t.TempDir())
 	if err := demo.WriteTo("onnx-inject-demo"); err != nil {
 		t.Fatal(err)
 	}
-	skip := []string{"onnx-inject demo", "onnx-inject ort install"}
+	skip := []string{"onnx-inject demo", "onnx-inject ort install", "onnx-inject pull openai-community/gpt2"}
 	var check func(path string, v *verb)
 	check = func(path string, v *verb) {
 		args := words(t, v.example)

@@ -38,6 +38,7 @@ func manPage(app *cli.App, verbs []*verb) string {
 	}
 	p.lines("# ENVIRONMENT")
 	p.item("ONNX_INJECT_ORT_LIB, ONNXRUNTIME_SHARED_LIBRARY_PATH", "path of the ONNX Runtime library")
+	p.item("HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_HUB_OFFLINE", "token, folders and address of the hub, as its own client reads them")
 	p.item("NO_COLOR", "when set, no colours on a terminal")
 	return p.String()
 }

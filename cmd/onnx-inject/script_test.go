@@ -43,6 +43,9 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LIBRARY", library)
 			e.Setenv("ONNX_INJECT_ORT_LIB", library)
 			e.Setenv("HOME", e.WorkDir)
+			h := newHub(t)
+			e.Setenv("HF_ENDPOINT", h.URL)
+			e.Values["hub"] = h
 			// A vector that changes nothing, which encode never makes.
 			return vector.Write(filepath.Join(e.WorkDir, "zero.npy"), &vector.Vector{Data: make([]float32, 128)}, false)
 		},
@@ -57,7 +60,7 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", name)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "json": jsonField, "demo-model": demoModel, "same-tokens": sameTokens, "model": textModel, "hostile": hostile, "hardlink": hardlink,
+			"exits": exits, "json": jsonField, "demo-model": demoModel, "same-tokens": sameTokens, "model": textModel, "hostile": hostile, "hardlink": hardlink, "hub": hubCommand,
 		},
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"syscall"
 
@@ -21,12 +22,22 @@ func needs(m *graph.Model, w graph.Weights) int64 {
 
 // checkSpace refuses to start a copy that cannot end well. free tells how much room a folder has, and whether that is known.
 func checkSpace(path string, need int64, free func(dir string) (int64, bool)) error {
-	have, ok := free(filepath.Dir(path))
+	return hintf(checkRoom(path, filepath.Dir(path), need, free), "--weights ref, in the folder of the original, writes no weights")
+}
+
+// checkRoom refuses to write so many bytes to a path where its folder, or the folder that will get it, has no room for them.
+func checkRoom(path, dir string, need int64, free func(dir string) (int64, bool)) error {
+	for {
+		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	have, ok := free(dir)
 	if !ok || have >= need {
 		return nil
 	}
-	err := &atomicfile.Error{Path: path, Err: fmt.Errorf("%s are needed, %s are free there", size(need), size(have))}
-	return hintf(err, "--weights ref, in the folder of the original, writes no weights")
+	return &atomicfile.Error{Path: path, Err: fmt.Errorf("%s are needed, %s are free there", size(need), size(have))}
 }
 
 // writeHint gives advice that fits what went wrong with writing a copy; other errors keep the advice they have.

@@ -96,6 +96,15 @@ func (f *File) Commit() error {
 	return nil
 }
 
+// Move gives a file that is written and synced its name, in place of what had it. Both names are on one file system.
+func Move(path, target string) error {
+	if err := os.Rename(path, target); err != nil {
+		return &Error{target, cause(err)}
+	}
+	syncDir(filepath.Dir(target))
+	return nil
+}
+
 // link is os.Link; tests stand in for file systems that have no hard links.
 var link = os.Link
 

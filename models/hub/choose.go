@@ -1,0 +1,141 @@
+package hub
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+)
+
+// companions are the files beside an ONNX file that a model folder is made of.
+var companions = []string{"config.json", "generation_config.json",
+	"tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}
+
+// maxCompanion is how large one of them may be; the largest vocabularies take 40 MB.
+const maxCompanion = 256 << 20
+
+// maxData is how many files the weights of one model may lie in: as many as graph opens.
+const maxData = 1024
+
+// ONNX lists the ONNX files of the commit.
+func (l *Listing) ONNX() []File {
+	var out []File
+	for _, f := range l.Files {
+		if path.Ext(f.Name) == ".onnx" {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// Find returns the file of that name.
+func (l *Listing) Find(name string) (File, bool) {
+	i := slices.IndexFunc(l.Files, func(f File) bool { return f.Name == name })
+	if i < 0 {
+		return File{}, false
+	}
+	return l.Files[i], true
+}
+
+// Choose returns the ONNX file called name, or with "" the one that [models.OpenFolder] would take.
+func (l *Listing) Choose(name string) (File, error) {
+	all := l.ONNX()
+	if len(all) == 0 {
+		return File{}, graph.Hint(fmt.Errorf("no ONNX file among the %d files of %s", len(l.Files), l.Commit[:8]),
+			"export it yourself: pip install optimum[onnx], then optimum-cli export onnx --model "+l.Repo+" --task text-generation DIR")
+	}
+	if name == "" {
+		var near []string
+		for _, f := range all {
+			if dir := path.Dir(f.Name); dir == "." || dir == "onnx" {
+				near = append(near, f.Name)
+			}
+		}
+		if len(near) == 0 {
+			return File{}, graph.Hint(fmt.Errorf("no ONNX file at the top or under onnx, but %s", names(all)), "name one of them with --file")
+		}
+		chosen, err := models.ChooseModel(near)
+		if err != nil {
+			return File{}, graph.Hint(err, "name one of them with --file")
+		}
+		name = chosen
+	}
+	f, ok := l.Find(name)
+	switch {
+	case path.Ext(name) != ".onnx":
+		return File{}, graph.Hint(fmt.Errorf("file %q is no .onnx file", name), "--list shows those of the repository")
+	case !ok:
+		return File{}, graph.Hint(fmt.Errorf("no file %q in the repository", name), "it has "+names(all))
+	}
+	return f, nil
+}
+
+// names lists some files for a message.
+func names(files []File) string {
+	const most = 8
+	var out []string
+	for _, f := range files[:min(most, len(files))] {
+		out = append(out, f.Name)
+	}
+	if n := len(files) - most; n > 0 {
+		out = append(out, fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(out, ", ")
+}
+
+// companions returns the files that belong to a model: those beside it, else those of the same name at the top.
+func (l *Listing) companions(model File) ([]File, error) {
+	var out []File
+	for _, name := range companions {
+		f, ok := l.Find(path.Join(path.Dir(model.Name), name))
+		if !ok {
+			f, ok = l.Find(name)
+		}
+		if f.Size > maxCompanion {
+			return nil, fmt.Errorf("file %q: %d bytes, want at most %d MB", f.Name, f.Size, maxCompanion>>20)
+		}
+		if ok {
+			out = append(out, f)
+		}
+	}
+	return out, nil
+}
+
+// Data guesses which files hold the weights of an ONNX file, by the names that exporters give them: model.onnx_data,
+// model.onnx_data_1, model.onnx.data.
+func (l *Listing) Data(model File) []File {
+	var out []File
+	for _, f := range l.Files {
+		if rest, ok := strings.CutPrefix(f.Name, model.Name); ok && (strings.HasPrefix(rest, "_data") || strings.HasSuffix(rest, ".data")) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// located returns the files that a graph says its weights lie in.
+func (l *Listing) located(model File, locations []string) ([]File, error) {
+	if len(locations) > maxData {
+		return nil, fmt.Errorf("the weights lie in %d files, more than %d", len(locations), maxData)
+	}
+	var out []File
+	for _, loc := range locations {
+		name := path.Join(path.Dir(model.Name), loc)
+		if name == model.Name {
+			continue // it may name itself
+		}
+		if holdsCode(name) {
+			return nil, errors.New("the weights lie in " + name + ": files of this kind can hold code and are never fetched")
+		}
+		f, ok := l.Find(name)
+		if !ok {
+			return nil, graph.Hint(fmt.Errorf("the weights lie in %s, which is missing", name), "take another ONNX file with --file; --list shows them")
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}

@@ -1,0 +1,65 @@
+package hub
+
+import (
+	"fmt"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+)
+
+// DefaultRevision is the branch that is meant when none is named.
+const DefaultRevision = "main"
+
+// CheckRepo says what is wrong with the name of a repository. The rules are the hub's: "org/name" or "name" of letters, digits
+// and - _ . in between, neither "--" nor "..".
+func CheckRepo(repo string) error {
+	parts := strings.Split(repo, "/")
+	bad := len(parts) > 2 || strings.Contains(repo, "--") || strings.Contains(repo, "..") || strings.HasSuffix(repo, ".git")
+	for _, p := range parts {
+		bad = bad || p == "" || len(p) > 96 || strings.ContainsFunc(p, func(r rune) bool { return !wordRune(r) && r != '-' && r != '.' }) ||
+			strings.Trim(p, "-.") != p
+	}
+	if bad {
+		return graph.Hint(fmt.Errorf("repository %q: want org/name or name", repo), "it is the end of the address of the model's page, such as openai-community/gpt2")
+	}
+	return nil
+}
+
+func wordRune(r rune) bool {
+	return r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+}
+
+// checkRevision allows a branch, a tag or a commit: it becomes a file under refs.
+func checkRevision(revision string) error {
+	if err := checkName(revision); err != nil {
+		return fmt.Errorf("revision %q: want a branch, a tag or a commit", revision)
+	}
+	return nil
+}
+
+// maxName is how long a path in a repository may be.
+const maxName = 1024
+
+// checkName refuses paths in a repository that could mean a place outside of the folder they are put under, on any system.
+func checkName(name string) error {
+	if name == "" || len(name) > maxName || path.Clean(name) != name || strings.HasPrefix(name, "/") || !filepath.IsLocal(filepath.FromSlash(name)) ||
+		slices.Contains(strings.Split(name, "/"), "..") || strings.ContainsFunc(name, func(r rune) bool { return r == '\\' || !unicode.IsPrint(r) }) ||
+		len(name) >= 2 && name[1] == ':' {
+		return fmt.Errorf("file name %q could lead out of its folder", name)
+	}
+	return nil
+}
+
+// code lists the endings of formats that run code when they are opened, or are code.
+var code = []string{".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".h5", ".keras", ".py", ".so", ".dll", ".dylib", ".exe"}
+
+func holdsCode(name string) bool { return slices.Contains(code, strings.ToLower(path.Ext(name))) }
+
+// isHex reports whether s is n hexadecimal digits in lower case.
+func isHex(s string, n int) bool {
+	return len(s) == n && strings.Trim(s, "0123456789abcdef") == ""
+}

@@ -1,0 +1,363 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/hub/hubtest"
+)
+
+const world = "org/small-world" // the repository that tests pull
+
+// worldFiles are the files of the demo model with others that must never be fetched.
+func worldFiles(t testing.TB) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{}
+	for _, name := range []string{"config.json", "generation_config.json", "merges.txt", "tokenizer_config.json", "vocab.json", "model.onnx"} {
+		data, err := os.ReadFile(filepath.Join("..", "demo", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[name] = data
+	}
+	for _, name := range []string{"README.md", "pytorch_model.bin", "model.safetensors", "training_args.pt", "onnx/decoder_with_past_model.onnx"} {
+		files[name] = []byte("not to be fetched: " + name)
+	}
+	return files
+}
+
+// externalFiles has the weights in a file beside the graph, below onnx.
+func externalFiles(t testing.TB) map[string][]byte {
+	t.Helper()
+	files := worldFiles(t)
+	delete(files, "model.onnx")
+	m, err := graph.Load(filepath.Join("..", "demo", "model.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved, err := graph.Save(m, filepath.Join(t.TempDir(), "model.onnx"), graph.Copy, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{saved.Path, saved.Data} {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files["onnx/"+filepath.Base(path)] = data
+	}
+	return files
+}
+
+// newWorld starts a hub with the repository, and a client with an empty cache that never waits long.
+func newWorld(t testing.TB, files map[string][]byte) (*hubtest.Hub, *Client) {
+	t.Helper()
+	h := hubtest.New(t)
+	h.Commit(world, "main", files)
+	return h, newClient(t, h)
+}
+
+func newClient(t testing.TB, h *hubtest.Hub) *Client {
+	c := NewClient(h.URL, filepath.Join(t.TempDir(), "cache"))
+	c.pause = func(ctx context.Context, d time.Duration) error { return pause(ctx, min(d, 5*time.Millisecond)) }
+	return c
+}
+
+func mustPull(t testing.TB, c *Client, r Request) *Pulled {
+	t.Helper()
+	p, err := c.Pull(t.Context(), r)
+	if err != nil {
+		t.Fatalf("%v (%s)", err, graph.HintOf(err))
+	}
+	return p
+}
+
+// checkFiles compares a pulled folder with the repository, and wants nothing else in it.
+func checkFiles(t testing.TB, folder string, files map[string][]byte, want ...string) {
+	t.Helper()
+	var got []string
+	err := filepath.WalkDir(folder, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || strings.HasPrefix(d.Name(), atomicfile.Prefix) {
+			return err
+		}
+		rel, err := filepath.Rel(folder, path)
+		if err != nil {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if name := filepath.ToSlash(rel); string(data) != string(files[name]) {
+			t.Errorf("%s: %d bytes are not those of the repository (%d)", name, len(data), len(files[name]))
+		} else {
+			got = append(got, name)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
+var worldWants = []string{"config.json", "generation_config.json", "merges.txt", "model.onnx", "tokenizer_config.json", "vocab.json"}
+
+// A pull brings what a model folder needs and nothing else, in the layout of the hub's client; a second one asks for the
+// list and nothing else.
+func TestPull(t *testing.T) {
+	files := worldFiles(t)
+	h, c := newWorld(t, files)
+	p := mustPull(t, c, Request{Repo: world})
+	checkFiles(t, p.Folder, files, worldWants...)
+	repo := filepath.Join(c.Cache, "models--org--small-world")
+	if want := filepath.Join(repo, "snapshots", p.Commit); p.Folder != want || p.Open != want || p.Model != filepath.Join(want, "model.onnx") {
+		t.Errorf("folder %s, open %s, model %s; want %s", p.Folder, p.Open, p.Model, want)
+	}
+	for _, f := range p.Files {
+		if !f.Fetched || f.Etag() != h.Etag(f.Name, files[f.Name]) || f.Size != int64(len(files[f.Name])) {
+			t.Errorf("%+v", f)
+		}
+		if to, err := os.Readlink(filepath.Join(p.Folder, f.Name)); err != nil || to != "../../blobs/"+f.Etag() {
+			t.Errorf("%s links to %q, %v", f.Name, to, err)
+		}
+	}
+	if ref, err := os.ReadFile(filepath.Join(repo, "refs", "main")); err != nil || string(ref) != p.Commit {
+		t.Errorf("refs/main is %q, %v", ref, err)
+	}
+	blobs, err := os.ReadDir(filepath.Join(repo, "blobs"))
+	if err != nil || len(blobs) != len(worldWants) {
+		t.Errorf("%d blobs, %v", len(blobs), err)
+	}
+
+	h.Requests()
+	again := mustPull(t, c, Request{Repo: world, Revision: "main"})
+	if got := h.Requests(); len(got) != 1 || got[0].Method != http.MethodGet {
+		t.Errorf("the second pull asks %+v", got)
+	}
+	if slices.ContainsFunc(again.Files, func(f Pull) bool { return f.Fetched }) || again.Open != p.Open {
+		t.Errorf("%+v", again)
+	}
+	if _, err := models.OpenFolder(p.Open); err != nil {
+		t.Error(err)
+	}
+}
+
+// A new commit brings the files that changed; the rest is linked.
+func TestPullNewCommit(t *testing.T) {
+	files := worldFiles(t)
+	h, c := newWorld(t, files)
+	old := mustPull(t, c, Request{Repo: world})
+	changed := worldFiles(t)
+	changed["config.json"] = append(changed["config.json"], '\n')
+	h.Commit(world, "main", changed)
+	p := mustPull(t, c, Request{Repo: world})
+	checkFiles(t, p.Folder, changed, worldWants...)
+	checkFiles(t, old.Folder, files, worldWants...)
+	for _, f := range p.Files {
+		if f.Fetched != (f.Name == "config.json") {
+			t.Errorf("%s: fetched %v", f.Name, f.Fetched)
+		}
+	}
+	// The old commit can still be named, and refs/main stays where it is.
+	again := mustPull(t, c, Request{Repo: world, Revision: old.Commit})
+	if ref, _ := os.ReadFile(filepath.Join(c.Cache, "models--org--small-world", "refs", "main")); again.Folder != old.Folder || string(ref) != p.Commit {
+		t.Errorf("folder %s, refs/main %s", again.Folder, ref)
+	}
+}
+
+// A graph with its weights beside it works through the links of a snapshot, each into blobs.
+func TestPullExternalData(t *testing.T) {
+	files := externalFiles(t)
+	h, c := newWorld(t, files)
+	p := mustPull(t, c, Request{Repo: world, File: "onnx/model.onnx"})
+	if p.Open != p.Folder {
+		t.Errorf("opens with %s", p.Open)
+	}
+	var data string
+	for _, f := range p.Files {
+		if strings.HasPrefix(f.Name, "onnx/model.onnx") && f.Name != "onnx/model.onnx" {
+			data = f.Name
+		}
+	}
+	checkFiles(t, p.Folder, files, "config.json", "generation_config.json", "merges.txt", "onnx/model.onnx", data, "tokenizer_config.json", "vocab.json")
+	folder, err := models.OpenFolder(p.Open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := graph.Load(folder.Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := models.Locate(m, folder.Config)
+	if err != nil || l.Layers != 6 {
+		t.Errorf("%v", err)
+	}
+	if _, err := folder.Tokenizer(); err != nil {
+		t.Error(err)
+	}
+	// The data goes by what the graph says, and not by its name.
+	delete(files, data)
+	files["onnx/model.onnx_data"] = []byte("of another exporter")
+	h.Commit(world, "main", files)
+	_, err = c.Pull(t.Context(), Request{Repo: world, File: "onnx/model.onnx"})
+	if err == nil || !strings.Contains(err.Error(), "the weights lie in "+data+", which is missing") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A file that a folder would not open with is handed on itself.
+func TestPullNamedFile(t *testing.T) {
+	files := worldFiles(t)
+	files["onnx/decoder_model.onnx"] = files["model.onnx"]
+	_, c := newWorld(t, files)
+	p := mustPull(t, c, Request{Repo: world, File: "onnx/decoder_model.onnx"})
+	if p.Open != p.Folder {
+		t.Errorf("alone it opens with %s", p.Open)
+	}
+	mustPull(t, c, Request{Repo: world})
+	p = mustPull(t, c, Request{Repo: world, File: "onnx/decoder_model.onnx"})
+	if p.Open != p.Model || !strings.HasSuffix(p.Model, "decoder_model.onnx") {
+		t.Errorf("beside model.onnx it opens with %s", p.Open)
+	}
+	f, err := models.OpenFolder(p.Open)
+	if err != nil || f.ConfigFile == "" || f.TokenizerDir == "" {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// -o: plain files, and no cache where there was none.
+func TestPullFolder(t *testing.T) {
+	files := externalFiles(t)
+	h, c := newWorld(t, files)
+	dir := filepath.Join(t.TempDir(), "out")
+	p := mustPull(t, c, Request{Repo: world, File: "onnx/model.onnx", Dir: dir})
+	var want []string
+	for _, f := range p.Files {
+		want = append(want, f.Name)
+		if st, err := os.Lstat(filepath.Join(dir, f.Name)); err != nil || !st.Mode().IsRegular() {
+			t.Errorf("%s is no plain file: %v", f.Name, err)
+		}
+	}
+	checkFiles(t, dir, files, want...)
+	if _, err := os.Stat(c.Cache); err == nil {
+		t.Error("there is a cache")
+	}
+	h.Requests()
+	mustPull(t, c, Request{Repo: world, File: "onnx/model.onnx", Dir: dir})
+	if got := h.Requests(); len(got) != 1 {
+		t.Errorf("the second pull asks %+v", got)
+	}
+	// What is somebody's stays, unless told otherwise.
+	config := filepath.Join(dir, "config.json")
+	if err := os.WriteFile(config, []byte("mine"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Pull(t.Context(), Request{Repo: world, File: "onnx/model.onnx", Dir: dir})
+	if !errors.As(err, new(*atomicfile.Error)) || !strings.Contains(err.Error(), "config.json") {
+		t.Errorf("got %v", err)
+	}
+	mustPull(t, c, Request{Repo: world, File: "onnx/model.onnx", Dir: dir, Force: true})
+	checkFiles(t, dir, files, want...)
+
+	// What the cache has is copied, and a damaged blob is not.
+	mustPull(t, c, Request{Repo: world, File: "onnx/model.onnx"})
+	blob := filepath.Join(c.Cache, "models--org--small-world", "blobs", h.Etag("vocab.json", files["vocab.json"]))
+	damage(t, blob)
+	h.Requests()
+	other := filepath.Join(t.TempDir(), "other")
+	mustPull(t, c, Request{Repo: world, File: "onnx/model.onnx", Dir: other})
+	checkFiles(t, other, files, want...)
+	if got := h.Requests(); len(got) != 2 || got[1].Path != "vocab.json" {
+		t.Errorf("asked for %+v", got)
+	}
+}
+
+// damage changes a byte of a file and not its size.
+func damage(t testing.TB, path string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)/2] ^= 1
+	if err := os.WriteFile(path, data, 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Progress counts the bytes that come, and ends with all of them; there is room for these and no more.
+func TestPullProgress(t *testing.T) {
+	files := externalFiles(t)
+	h, c := newWorld(t, files)
+	var last Progress
+	var needs []int64
+	c.Progress = func(p Progress) {
+		if p.Done > p.All || p.Done < last.Done {
+			t.Errorf("%+v after %+v", p, last)
+		}
+		last = p
+	}
+	c.Room = func(dir string, need int64) error {
+		needs = append(needs, need)
+		return nil
+	}
+	p := mustPull(t, c, Request{Repo: world, File: "onnx/model.onnx"})
+	var all int64
+	for _, f := range p.Files {
+		all += f.Size
+	}
+	if last.Done != all || last.All != all || needs[0] != all {
+		t.Errorf("%+v, room for %v; want %d bytes", last, needs, all)
+	}
+	// What an earlier run left is there already.
+	other := newClient(t, h)
+	part(t, h, other, "onnx/model.onnx", files["onnx/model.onnx"], files["onnx/model.onnx"][:1000])
+	other.Room, needs = c.Room, nil
+	mustPull(t, other, Request{Repo: world, File: "onnx/model.onnx"})
+	if needs[0] != all-1000 {
+		t.Errorf("room for %v, want %d", needs, all-1000)
+	}
+	c.Room = func(string, int64) error { return errors.New("full") }
+	mustPull(t, c, Request{Repo: world, File: "onnx/model.onnx"}) // nothing to come, nothing to refuse
+	_, err := c.Pull(t.Context(), Request{Repo: world, File: "onnx/model.onnx", Dir: t.TempDir()})
+	if err == nil || !strings.Contains(err.Error(), "full") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A hub that lists names alone is asked for each file's checksum.
+func TestPullBareList(t *testing.T) {
+	files := worldFiles(t)
+	h, c := newWorld(t, files)
+	h.Bare(world)
+	p := mustPull(t, c, Request{Repo: world})
+	checkFiles(t, p.Folder, files, worldWants...)
+	heads := 0
+	for _, r := range h.Requests() {
+		if r.Method == http.MethodHead {
+			heads++
+			if "http://"+r.Host != h.URL {
+				t.Errorf("HEAD went to the other host: %+v", r)
+			}
+		}
+	}
+	if heads != len(worldWants) {
+		t.Errorf("%d HEADs", heads)
+	}
+}

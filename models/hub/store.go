@@ -1,0 +1,112 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+)
+
+// store is where files go: the cache, or a plain folder.
+type store interface {
+	root() string              // the folder that the files' names are relative to
+	path(f File) string        // where the file is once it is whole
+	have(f File) (bool, error) // it is there, whole
+	part(f File) string        // where its bytes are collected
+	lockFile(f File) string    // what keeps others from collecting them at the same time
+	keep(f File) error         // gives the part, which is whole and synced, its place
+	finish(fetched bool) error // everything is there
+	room() string              // a folder on the file system that the bytes go to
+}
+
+// lock waits until nobody else is at a file. The hub's client locks in the same way.
+func (c *Client) lock(ctx context.Context, s store, f File) (unlock func(), err error) {
+	name := s.lockFile(f)
+	if err := makeDirs(filepath.Dir(name), filepath.Dir(s.part(f))); err != nil {
+		return nil, err
+	}
+	l := flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o664))
+	for told := false; ; told = true {
+		ok, err := l.TryLock()
+		switch {
+		case err != nil:
+			return nil, unwritten(name, err)
+		case ok:
+			return func() { l.Unlock() }, nil
+		case !told:
+			c.log("%s: another process is fetching it; waiting", f.Name)
+		}
+		if err := c.pause(ctx, 200*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func makeDirs(dirs ...string) error {
+	for _, dir := range dirs {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return unwritten(dir, err)
+		}
+	}
+	return nil
+}
+
+// unwritten makes an error one about writing, with the path that the user knows.
+func unwritten(path string, err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		path, err = p.Path, p.Err
+	}
+	return &atomicfile.Error{Path: path, Err: err}
+}
+
+// folder is a store of plain files under their names in the repository.
+type folder struct {
+	dir   string
+	force bool // files that hold something else are replaced
+}
+
+func (d *folder) root() string       { return d.dir }
+func (d *folder) room() string       { return d.dir }
+func (d *folder) path(f File) string { return filepath.Join(d.dir, filepath.FromSlash(f.Name)) }
+func (d *folder) part(f File) string {
+	return filepath.Join(d.dir, atomicfile.Prefix+f.Etag()+".incomplete")
+}
+func (d *folder) lockFile(f File) string { return filepath.Join(d.dir, atomicfile.Prefix+"lock") }
+func (d *folder) finish(bool) error      { return nil }
+
+// have compares the bytes: nothing else tells where a plain file came from.
+func (d *folder) have(f File) (bool, error) {
+	path := d.path(f)
+	st, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, unwritten(path, err)
+	case st.IsDir():
+		return false, &atomicfile.Error{Path: path, Err: errors.New("is a folder")}
+	}
+	if st.Size() == f.Size && f.verify(path) == nil {
+		return true, nil
+	}
+	if d.force {
+		return false, nil
+	}
+	err = &atomicfile.Error{Path: path, Err: errors.New("the file exists already, with other contents")}
+	return false, graph.Hint(err, "give another folder, or --force to replace it")
+}
+
+func (d *folder) keep(f File) error {
+	if err := makeDirs(filepath.Dir(d.path(f))); err != nil {
+		return err
+	}
+	return atomicfile.Move(d.part(f), d.path(f))
+}
