@@ -88,7 +88,7 @@ func TestKilledAt(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "prompts.csv")
 	loop := `echo head >"$0"; while :; do echo row >>"$0"; sleep 0.05; done`
 	b := bench{binary: "sh"}
-	s, err := b.killedAt(context.Background(), file, 3, "-c", loop, file)
+	s, lost, err := b.killedAt(context.Background(), file, 3, "-c", loop, file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,10 @@ func TestKilledAt(t *testing.T) {
 	if n := bytes.Count(rows, []byte("\n")); n < 4 || s.wall < 100*time.Millisecond {
 		t.Errorf("killed after %d lines and %v, want 4 or more", n, s.wall)
 	}
-	if _, err := b.killedAt(context.Background(), file+"2", 3, "-c", "echo reason >&2; exit 1"); err == nil || !strings.Contains(err.Error(), "reason") {
+	if lost < 0 || lost > s.wall/2 {
+		t.Errorf("%v of %v lost, want what went by since the last row", lost, s.wall)
+	}
+	if _, _, err := b.killedAt(context.Background(), file+"2", 3, "-c", "echo reason >&2; exit 1"); err == nil || !strings.Contains(err.Error(), "reason") {
 		t.Errorf("killedAt: error %v, want one that says why the program ended", err)
 	}
 }
