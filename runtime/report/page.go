@@ -146,6 +146,9 @@ func newSection(s *series, scales map[string]*scale, o Options, draw func(*drawi
 	if len(s.Layers) > 1 {
 		var list []*drawing
 		for _, c := range curves {
+			if !slices.ContainsFunc(s.Layers, func(layer int) bool { _, ok := s.peak(c.best, layer); return ok }) {
+				continue // nothing below the 99th percentile, where no memory changes nothing anywhere
+			}
 			d, err := layerCurves(s, c)
 			if err != nil {
 				return sec, err

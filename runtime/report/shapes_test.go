@@ -43,7 +43,7 @@ func TestShapes(t *testing.T) {
 			[]string{"30 of 480 cells have no number"}, nil,
 		},
 		{
-			"nothing changes", []*results.Run{constant(made(usual))}, []string{"0.0"}, nil,
+			"nothing changes", []*results.Run{constant(made(usual))}, []string{"0.0", "log-odds by layer"}, []string{"probability by layer"},
 		},
 		{
 			"no clean number", []*results.Run{unclean(made(usual))}, []string{"30 prompts have no number without a memory"}, nil,
