@@ -32,8 +32,8 @@ a folder of its own, and report takes all of these folders together.
 ` + listing(eval.Sources()) + `
 LIST and PATH are a .txt file with one text a line, or FILE.csv#COLUMN; PATH may hold vectors (.npy, .safetensors, .gguf).
 
---plan is how the cells are computed. All plans give the same numbers, save on a model that quantises as it runs, by the range
-of all rows together; auto looks whether they do:
+--plan is how the cells are computed. All plans give the same numbers, save on a model that quantises as it runs, by
+the range of all rows together; auto looks whether they do:
 ` + listing(eval.Plans()) + `
 The conventions are those of the paper's code: the beginning-of-text token stands before prompts and not before
 memories, and an answer counts by the first token of " " + answer.
