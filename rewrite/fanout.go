@@ -115,8 +115,16 @@ func (p *patch) grow(l *models.Layer, last []*graph.Node) {
 	grow(l.Join, "attn", attn, cells)
 	copied(l.Join.Node, 1-l.Join.Slot, "other")
 	if len(l.ResidMid) == 0 { // a parallel block: the other operand was the MLP, the stream comes in behind
-		end := l.ResidPost[0].Producer()
-		copied(end, slices.Index(end.Inputs(), l.ResidPre[0]), "stream")
+		end := l.ResidPostOut
+		if end == nil {
+			end = l.ResidPost[0].Producer()
+		}
+		slot := slices.Index(end.Inputs(), l.ResidPre[0])
+		if slot < 0 {
+			p.edit.Fail(fmt.Errorf("layer %d: %s does not read the stream in front of the layer", l.Index, end))
+			return
+		}
+		copied(end, slot, "stream")
 	}
 }
 

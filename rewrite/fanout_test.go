@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
 )
 
 // The last layer computes the last position alone from W_O on where a file allows it, else from the join on, else nowhere. The
@@ -87,5 +88,39 @@ func TestFanOutUnembedsInParts(t *testing.T) {
 	}
 	if parts != unembedParts || tokens != int64(l.Vocab) {
 		t.Errorf("%d parts of %d tokens in all, want %d of %d", parts, tokens, unembedParts, l.Vocab)
+	}
+}
+
+// W_U of four bits is no value that could be cut.
+func TestFanOutOfBlockwiseUnembedding(t *testing.T) {
+	m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
+	n, k, v := l.Unembed.Node, l.Unembed.In, l.Unembed.Out
+	const size = 32
+	blocks := (k + size - 1) / size
+	scales := make([]float32, v*blocks)
+	for i := range scales {
+		scales[i] = 1
+	}
+	e := m.Edit()
+	packed := e.Const(m.Graph, "packed", &graph.Tensor{DType: graph.Uint8, Dims: []int64{v, blocks, size / 2}, Data: make([]byte, v*blocks*size/2)})
+	quantised := e.Node(m.Graph, graph.Spec{
+		Op: "MatMulNBits", Domain: "com.microsoft", Name: "quantised",
+		Inputs: []*graph.Value{n.In(0), packed, e.Const(m.Graph, "scales", graph.NewFloat32(scales, v*blocks))},
+		Attrs:  graph.Attrs{"K": k, "N": v, "bits": 4, "block_size": size},
+	})
+	e.ReplaceOutput(n.Out(0), quantised)
+	e.Prune()
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := models.Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.Unembed.Block == nil {
+		t.Fatal("the unembedding is not blockwise")
+	}
+	if _, err := FanOut(m, l, 0); err != nil {
+		t.Fatal(err)
 	}
 }

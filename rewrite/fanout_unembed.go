@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
 )
 
 // unembedParts is how many products the unembedding of a fan-out is.
@@ -18,8 +19,7 @@ func (p *patch) atLastInParts() []*graph.Value {
 		return p.convert(name, rows, graph.Float32)
 	}
 	w := p.layout.Unembed
-	t := w.Operand.Producer()
-	if !p.direct() || p.body.Logits != w.Node.Out(0) || !w.Node.Is("MatMul") || w.OperandT || !t.Is("Transpose") || t.In(0).Const() != w.Store {
+	if !p.direct() || p.body.Logits != w.Node.Out(0) || !transposed(w) {
 		return []*graph.Value{flat("fanout/logits", p.atLast(), w.Out)}
 	}
 	h := p.last(w.Node.In(0))
@@ -31,4 +31,13 @@ func (p *patch) atLastInParts() []*graph.Value {
 		parts = append(parts, flat(name, p.node("MatMul", name, h, columns), to-from))
 	}
 	return parts
+}
+
+// transposed reports whether a MatMul reads a matrix of the file, transposed.
+func transposed(w *models.Weight) bool {
+	if !w.Node.Is("MatMul") || w.Operand == nil || w.OperandT {
+		return false
+	}
+	t := w.Operand.Producer()
+	return t.Is("Transpose") && t.In(0).Const() != nil && t.In(0).Const() == w.Store
 }
