@@ -25,13 +25,18 @@ func newEncoder(m *steer.Model, enc models.Encoding, conv models.Convention, lay
 	return &encoder{model: m, encoding: enc, convention: conv, layers: layers, vectors: map[string][]float32{}, looked: map[*float32]bool{}, byLayer: map[string]map[int][]float32{}}
 }
 
+// fits refuses a vector that was made for another model.
+func (e *encoder) fits(m Memory) error {
+	if got, want := len(m.Vector), e.model.Layout.DModel; m.Vector != nil && got != want {
+		return fmt.Errorf("memory %q: %d numbers, d_model is %d", m.Text, got, want)
+	}
+	return nil
+}
+
 // add encodes a memory if that has not been done.
 func (e *encoder) add(ctx context.Context, m Memory) error {
 	switch {
 	case m.Vector != nil:
-		if got, want := len(m.Vector), e.model.Layout.DModel; got != want {
-			return fmt.Errorf("memory %q: %d numbers, d_model is %d", m.Text, got, want)
-		}
 		if first := &m.Vector[0]; !e.looked[first] { // every cell has it
 			e.looked[first] = true
 			if models.Length(m.Vector) < models.Faint {

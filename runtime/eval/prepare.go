@@ -61,6 +61,11 @@ func prepare(host runtime.Host, c Config) (*evaluation, error) {
 			return nil, graph.Hint(fmt.Errorf("memory %q stands twice", s.Name), "rows are told apart by this name, which has no folder: rename one of two files")
 		}
 		e.sources = append(e.sources, s)
+		for _, m := range s.at(0, 0, 0) { // vectors come from files, which every prompt has the whole of
+			if err := e.encode.fits(m); err != nil {
+				return nil, err
+			}
+		}
 	}
 	for i := range e.prompts() {
 		if i%c.Shard.Of == c.Shard.Index {

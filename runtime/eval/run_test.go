@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -132,6 +133,23 @@ func TestFaint(t *testing.T) {
 	r, _ := run(t, c)
 	if want := []string{"zero", "\x01"}; !slices.Equal(r.Faint, want) {
 		t.Errorf("faint: %q, want %q", r.Faint, want)
+	}
+}
+
+// A vector of another model is refused before the folder is there.
+func TestVectorOfAnotherModel(t *testing.T) {
+	c := world(t)
+	path := filepath.Join(t.TempDir(), "narrow.safetensors")
+	if err := vector.Write(path, &vector.Vector{Name: "narrow", Data: []float32{1, 2}}, false); err != nil {
+		t.Fatal(err)
+	}
+	c.Memories = []string{"file:" + path}
+	_, err := Run(context.Background(), orttest.Host(t), c)
+	if err == nil || err.Error() != `memory "narrow": 2 numbers, d_model is 128` {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(c.Dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder is there: %v", err)
 	}
 }
 
