@@ -139,19 +139,20 @@ func (c *Const) rowSize(from, n int64) (int64, error) {
 
 // part is what Rows reads, as a constant: of a tensor on disk the range of these bytes, without a record yet.
 func (c *Const) part(from, n int64) (*Const, error) {
+	s, large := c.Span()
+	if !large {
+		t, err := c.Rows(from, n)
+		if err != nil {
+			return nil, err
+		}
+		return constOf(t), nil
+	}
 	size, err := c.rowSize(from, n)
 	if err != nil {
 		return nil, err
 	}
-	if s, large := c.Span(); large {
-		dims := append([]int64{n}, c.Dims[1:]...)
-		return &Const{DType: c.DType, Dims: dims, span: &Span{s.File, s.Offset + from*size, n * size}, field: 9}, nil
-	}
-	t, err := c.Rows(from, n)
-	if err != nil {
-		return nil, err
-	}
-	return constOf(t), nil
+	dims := append([]int64{n}, c.Dims[1:]...)
+	return &Const{DType: c.DType, Dims: dims, span: &Span{s.File, s.Offset + from*size, n * size}, field: 9}, nil
 }
 
 // record writes the TensorProto of a range of bytes: a hole in place of the payload.

@@ -91,7 +91,7 @@ func (p *patch) grow(l *models.Layer, last []*graph.Node) {
 		if last == nil {
 			return v
 		}
-		return p.lastOf(name+"/"+what+"_last", v, 1)
+		return p.last(name+"/"+what+"_last", v, 1)
 	}
 	attn := l.Join.Node.In(l.Join.Slot)
 	if slices.Contains(last, l.WO.Node) {
@@ -128,11 +128,6 @@ func (p *patch) grow(l *models.Layer, last []*graph.Node) {
 	}
 }
 
-// lastOf cuts a value down to the last position along an axis.
-func (p *patch) lastOf(name string, v *graph.Value, axis int64) *graph.Value {
-	return p.node("Slice", name, v, p.ints("fanout_last", -1), p.ints("fanout_end", 1<<31-1), p.ints(fmt.Sprintf("fanout_axis_%d", axis), axis))
-}
-
 // cutZ gives the last position of z to its readers among some nodes. Reshapes put its heads side by side, so of one position
 // they may come in either order of axes: the Transpose is left out.
 func (p *patch) cutZ(l *models.Layer, readers []*graph.Node) {
@@ -143,7 +138,7 @@ func (p *patch) cutZ(l *models.Layer, readers []*graph.Node) {
 	case models.ZFlat:
 		axis = 1
 	}
-	z = p.lastOf("fanout/z_last", z, axis)
+	z = p.last("fanout/z_last", z, axis)
 	for _, u := range l.Z.Uses() {
 		if slices.Contains(readers, u.Node) {
 			p.edit.Redirect(u, z)

@@ -22,7 +22,7 @@ func (p *patch) atLastInParts() []*graph.Value {
 	if !p.direct() || p.body.Logits != w.Node.Out(0) || !transposed(w) {
 		return []*graph.Value{flat("fanout/logits", p.atLast(), w.Out)}
 	}
-	h := p.last(w.Node.In(0))
+	h := p.last("last_logits", w.Node.In(0), 1)
 	var parts []*graph.Value
 	for i := range int64(unembedParts) {
 		name, from, to := fmt.Sprintf("fanout/logits_%d", i), w.Out*i/unembedParts, w.Out*(i+1)/unembedParts

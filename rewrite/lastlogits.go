@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
@@ -26,15 +27,19 @@ func (p *patch) lastLogits() {
 // sliced.
 func (p *patch) atLast() *graph.Value {
 	if n := p.layout.Unembed.Node; p.direct() {
-		p.edit.Redirect(graph.Use{Node: n, Slot: 0}, p.last(n.In(0)))
+		p.edit.Redirect(graph.Use{Node: n, Slot: 0}, p.last("last_logits", n.In(0), 1))
 		return p.body.Logits
 	}
-	return p.last(p.body.Logits)
+	return p.last("last_logits", p.body.Logits, 1)
 }
 
-// last is the last position of a value [batch, pos, …].
-func (p *patch) last(v *graph.Value) *graph.Value {
-	return p.node("Slice", "last_logits", v, p.ints("last_start", -1), p.ints("last_end", 1<<31-1), p.ints("last_axis", 1))
+// last cuts a value down to the last position, along the axis of positions.
+func (p *patch) last(name string, v *graph.Value, axis int64) *graph.Value {
+	along := "last_axis"
+	if axis != 1 {
+		along = fmt.Sprintf("last_axis_%d", axis)
+	}
+	return p.node("Slice", name, v, p.ints("last_start", -1), p.ints("last_end", 1<<31-1), p.ints(along, axis))
 }
 
 // direct reports whether the unembedding takes one position as well as all of them, and logits [batch, pos, vocab] are its

@@ -42,7 +42,8 @@ func completionVerb() *verb {
 }
 
 // completeWord stands in the place of the verb when a completion script asks what may come next. The words of the line follow,
-// and at the end what has been typed of the next one, which may be empty.
+// and at the end what has been typed of the next one, which may be empty. The library's own completion knows no flags behind an
+// argument, and no values.
 const completeWord = "__complete"
 
 // complete prints what may stand next, one a line, with a tab and what it is behind it: verbs, parts of one, flags, or the words

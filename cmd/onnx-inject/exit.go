@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"syscall"
 
@@ -25,17 +26,21 @@ const (
 )
 
 // exitCodes are the words for them that the manual page has.
-var exitCodes = [][2]string{
-	{"0", "done"},
-	{"1", "an error inside this program"},
-	{"2", "the command line is wrong"},
-	{"3", "refused: a model, file, library or device that cannot be used"},
-	{"4", "a check failed: verify, ort doctor, a memory without effect"},
-	{"5", "cannot write"},
-	{"6", "locked by another run"},
-	{"7", "out of memory"},
-	{"8", "done, but some numbers are not finite"},
-	{"130, 143", "interrupted (SIGINT, SIGTERM)"},
+var exitCodes = []struct {
+	code int
+	what string
+}{
+	{0, "done"},
+	{exitInternal, "an error inside this program"},
+	{exitUsage, "the command line is wrong"},
+	{exitRefused, "refused: a model, file, library or device that cannot be used"},
+	{exitFailed, "a check failed: verify, ort doctor, a memory without effect"},
+	{exitWrite, "cannot write"},
+	{exitLocked, "locked by another run"},
+	{exitMemory, "out of memory"},
+	{exitNotFinite, "done, but some numbers are not finite"},
+	{exitCode(interrupted{os.Interrupt}), "interrupted by SIGINT"},
+	{exitCode(interrupted{syscall.SIGTERM}), "interrupted by SIGTERM"},
 }
 
 // coded is an error that knows its exit code.

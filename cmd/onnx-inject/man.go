@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/cpuguy83/go-md2man/v2/md2man"
@@ -34,7 +35,7 @@ func manPage(app *cli.App, verbs []*verb) string {
 	p.flags(app.Flags)
 	p.lines("# EXIT STATUS")
 	for _, e := range exitCodes {
-		p.item(e[0], e[1])
+		p.item(strconv.Itoa(e.code), e.what)
 	}
 	p.lines("# ENVIRONMENT")
 	p.item("ONNX_INJECT_ORT_LIB, ONNXRUNTIME_SHARED_LIBRARY_PATH", "path of the ONNX Runtime library")

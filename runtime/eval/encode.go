@@ -17,34 +17,27 @@ type encoder struct {
 	tokens     *models.Encoder
 	vectors    map[string][]float32         // unembed, embed
 	byLayer    map[string]map[int][]float32 // layer
-	looked     map[*float32]bool            // first numbers of the vectors of files whose length was looked at
 	faint      []string                     // memories whose vectors are as good as zero
 }
 
 func newEncoder(m *steer.Model, enc models.Encoding, conv models.Convention, layers []int) *encoder {
-	return &encoder{model: m, encoding: enc, convention: conv, layers: layers, vectors: map[string][]float32{}, looked: map[*float32]bool{}, byLayer: map[string]map[int][]float32{}}
+	return &encoder{model: m, encoding: enc, convention: conv, layers: layers, vectors: map[string][]float32{}, byLayer: map[string]map[int][]float32{}}
 }
 
-// fits refuses a vector that was made for another model.
-func (e *encoder) fits(m Memory) error {
+// look refuses a vector that was made for another model, and notes one that is as good as zero.
+func (e *encoder) look(m Memory) error {
 	if got, want := len(m.Vector), e.model.Layout.DModel; m.Vector != nil && got != want {
 		return fmt.Errorf("memory %q: %d numbers, d_model is %d", m.Text, got, want)
+	}
+	if m.Vector != nil && models.Length(m.Vector) < models.Faint {
+		e.faint = append(e.faint, m.Text)
 	}
 	return nil
 }
 
 // add encodes a memory if that has not been done.
 func (e *encoder) add(ctx context.Context, m Memory) error {
-	switch {
-	case m.Vector != nil:
-		if first := &m.Vector[0]; !e.looked[first] { // every cell has it
-			e.looked[first] = true
-			if models.Length(m.Vector) < models.Faint {
-				e.faint = append(e.faint, m.Text)
-			}
-		}
-		return nil
-	case m.Text == "" || e.vectors[m.Text] != nil || e.byLayer[m.Text] != nil:
+	if m.Vector != nil || m.Text == "" || e.vectors[m.Text] != nil || e.byLayer[m.Text] != nil {
 		return nil
 	}
 	if err := e.encode(ctx, m.Text); err != nil {

@@ -62,7 +62,7 @@ func prepare(host runtime.Host, c Config) (*evaluation, error) {
 		}
 		e.sources = append(e.sources, s)
 		for _, m := range s.at(0, 0, 0) { // vectors come from files, which every prompt has the whole of
-			if err := e.encode.fits(m); err != nil {
+			if err := e.encode.look(m); err != nil {
 				return nil, err
 			}
 		}
