@@ -116,7 +116,11 @@ func skim(f *DataFile, ext func(string) (*DataFile, error)) (*skeleton, error) {
 		return nil, errors.New("the file is empty")
 	}
 	s := &skimmer{file: f, ext: ext}
-	data, err := s.message(make([]byte, 0, min(f.Size, 2<<20)), kModel, 0, f.Size, 0)
+	room := f.Size
+	if room > 2<<20 {
+		room = 512 << 10 // weights lie in the file: how much else it holds is not known before it is read
+	}
+	data, err := s.message(make([]byte, 0, room), kModel, 0, f.Size, 0)
 	if err != nil {
 		return nil, err
 	}
