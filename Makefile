@@ -41,6 +41,10 @@ bench: setup ## measure costs as ratios against peers and limits, on files of re
 conformance: build ## patch every fixture and compare it in Python's ONNX Runtime with PyTorch
 	@ONNX_INJECT=$(BIN) scripts/conformance.sh
 
+.PHONY: hosts
+hosts: build ## the same in other hosts: OpenVINO, tract, the ONNX reference, WebAssembly
+	@ONNX_INJECT=$(BIN) scripts/hosts/run.sh
+
 .PHONY: parity
 parity: setup ## compare vectors, log-probabilities, ranks and plans with TransformerLens
 	@ONNX_INJECT=$(BIN) scripts/parity/run.sh

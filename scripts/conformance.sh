@@ -6,6 +6,7 @@
 #
 # CONFORMANCE_DIR  folder with tools/check_patched.py and fixtures/cases.json (default: ../shared beside this repository)
 # ONNX_INJECT      the binary (default: bin/onnx-inject, built first)
+# PYTHON           the interpreter, with onnxruntime and numpy (default: one of its own, made first)
 # --optional       exit 0 with a message when the judge's files are absent; otherwise that is a failure
 set -eu
 cd "$(dirname "$0")/.."
@@ -32,10 +33,14 @@ if [ -z "$binary" ]; then
 	go build -o "$binary" ./cmd/onnx-inject
 fi
 
-venv=.cache/conformance
-if ! "$venv/bin/python" -c 'import onnxruntime, numpy; assert onnxruntime.__version__ == "1.30.0"' 2>/dev/null; then
-	python3 -m venv "$venv"
-	"$venv/bin/python" -m pip install --quiet --disable-pip-version-check onnxruntime==1.30.0 numpy
+python=${PYTHON:-}
+if [ -z "$python" ]; then
+	venv=.cache/conformance
+	python=$venv/bin/python
+	if ! "$python" -c 'import onnxruntime, numpy; assert onnxruntime.__version__ == "1.30.0"' 2>/dev/null; then
+		python3 -m venv "$venv"
+		"$python" -m pip install --quiet --disable-pip-version-check onnxruntime==1.30.0 numpy
+	fi
 fi
 
-exec "$venv/bin/python" "$judge/tools/check_patched.py" "$binary" "$judge/fixtures" "$@"
+exec "$python" "$judge/tools/check_patched.py" "$binary" "$judge/fixtures" "$@"
