@@ -32,7 +32,7 @@ type Bake struct {
 }
 
 // Apply changes the model as asked, all or nothing, and records its ports in the manifest. The layout must be the model's
-// own; with Prefill it is made anew, so the one in force afterwards is returned.
+// own; the one in force afterwards is returned, which with Prefill is another.
 func Apply(m *graph.Model, l *models.Layout, req Request) (*models.Manifest, *models.Layout, error) {
 	old, err := models.ReadManifest(m)
 	if err != nil {
@@ -50,7 +50,8 @@ func Apply(m *graph.Model, l *models.Layout, req Request) (*models.Manifest, *mo
 	e := m.Edit()
 	injected := inputs(e, l, req.Inject)
 	ports := &mainPorts{seen: map[string]bool{}}
-	for _, b := range l.Bodies {
+	logits := make([]*graph.Value, len(l.Bodies))
+	for i, b := range l.Bodies {
 		p := newPatch(e, m, l, b)
 		for _, x := range req.Expose {
 			for _, layer := range x.Layers {
@@ -58,8 +59,9 @@ func Apply(m *graph.Model, l *models.Layout, req Request) (*models.Manifest, *mo
 			}
 		}
 		p.inject(injected, req.Bake)
+		logits[i] = b.Logits
 		if req.LastLogits {
-			p.lastLogits()
+			logits[i] = p.lastLogits()
 		}
 	}
 	req.eachPort(func(port models.PortKind, layer int) { man.Ports = append(man.Ports, port.Port(layer, l)) })
@@ -69,6 +71,9 @@ func Apply(m *graph.Model, l *models.Layout, req Request) (*models.Manifest, *mo
 	e.SetMeta(models.ManifestKey, man.Encode())
 	if err := e.Commit(); err != nil {
 		return nil, nil, err
+	}
+	for i, b := range l.Bodies {
+		b.Logits = logits[i]
 	}
 	return man, l, nil
 }
@@ -133,7 +138,7 @@ func (r Request) check(m *graph.Model, l *models.Layout) error {
 		}
 	}
 	if r.LastLogits {
-		if l.Bodies[0].Logits == nil {
+		if slices.ContainsFunc(l.Bodies, func(b *models.Body) bool { return b.Logits == nil }) {
 			fail(errors.New("last logits: the model ends in hidden states: it has no logits"))
 		} else if m.Opset("") < 10 {
 			fail(fmt.Errorf("last logits: opset 10 or later is needed, the model has %d", m.Opset("")))

@@ -124,3 +124,71 @@ func TestFanOutOfBlockwiseUnembedding(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestFanOutRefuses(t *testing.T) {
+	for want, change := range map[string]func(e *graph.Edit, l *models.Layout){
+		"fan-out: the file fixes the batch size to 2": func(e *graph.Edit, l *models.Layout) {
+			e.Retype(l.Tokens(), graph.TensorType(graph.Int64, 2, "pos"))
+		},
+		"fan-out: the file fixes the batch size to 0": func(e *graph.Edit, l *models.Layout) {
+			e.Retype(l.Tokens(), graph.TensorType(graph.Int64, 0, "pos"))
+		},
+		"fan-out: the model ends in hidden states: it has no logits": func(e *graph.Edit, l *models.Layout) {
+			e.ReplaceOutput(l.Logits(), l.Unembed.Node.In(0))
+		},
+	} {
+		t.Run(want, func(t *testing.T) {
+			m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
+			e := m.Edit()
+			change(e, l)
+			if err := e.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			l, err := models.Locate(m, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := graph.Format(m)
+			if _, err := FanOut(m, l, 0); err == nil || err.Error() != want {
+				t.Errorf("%v, want %s", err, want)
+			}
+			if graph.Format(m) != before {
+				t.Error("the refused fan-out changed the model")
+			}
+		})
+	}
+}
+
+// In a parallel block the stream comes in behind the join, on either side of an Add.
+func TestFanOutOfSwappedParallelBlock(t *testing.T) {
+	m, l := load(t, filepath.Join(testdata, "gpt-j.onnx"))
+	e := m.Edit()
+	for _, layer := range l.Bodies[0].Layers {
+		end := layer.ResidPost[0].Producer()
+		e.Redirect(graph.Use{Node: end, Slot: 0}, end.In(1))
+		e.Redirect(graph.Use{Node: end, Slot: 1}, end.In(0))
+	}
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := models.Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := FanOut(m, l, 0); err != nil {
+		t.Error(err)
+	}
+}
+
+// One of the N likeliest tokens is as good a question as ten; none leaves the two outputs out.
+func TestFanOutTop(t *testing.T) {
+	for top, want := range []string{"fanout.logp fanout.rank", "fanout.logp fanout.rank fanout.top_logp fanout.top"} {
+		m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
+		if _, err := FanOut(m, l, top); err != nil {
+			t.Fatal(err)
+		}
+		if _, got, _ := strings.Cut(signature(m), " -> "); got != want {
+			t.Errorf("top %d: %s, want %s", top, got, want)
+		}
+	}
+}

@@ -45,7 +45,11 @@ func TestGolden(t *testing.T) {
 		"inject-merged": {"optimum-1-merged", Request{Inject: []int{1}}},
 		"inject-j":      {"gpt-j", Request{Inject: []int{1}}},
 		"bake":          {"gpt-neo", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: 2, Text: "a memory", Encoding: "unembed", Convention: "raw"}, vector}}}},
-		"last-logits":   {"torchscript-op10", Request{LastLogits: true}},
+		"bake-more": {"torchscript-op10", Request{Bake: []Bake{
+			{models.Baked{Layer: 2, Tau: 1}, vector}, {models.Baked{Layer: 0, Tau: -1}, vector}, {models.Baked{Layer: 2, Tau: 3}, vector},
+		}}},
+		"last-logits":        {"torchscript-op10", Request{LastLogits: true}},
+		"last-logits-merged": {"optimum-1-merged", Request{LastLogits: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, l := load(t, filepath.Join(testdata, c.file+".onnx"))

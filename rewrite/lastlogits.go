@@ -7,19 +7,27 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// lastLogits makes the model unembed the last position only: logits become [batch, 1, vocab].
-func (p *patch) lastLogits() {
-	old := p.body.Logits
-	t := old.Type
-	t.Dims = slices.Clone(t.Dims)
-	if len(t.Dims) == 3 {
-		t.Dims[1] = graph.Dim{Size: 1}
-	}
+// lastLogits makes the model unembed the last position only: logits become [batch, 1, vocab]. It returns what is the body's
+// output then.
+func (p *patch) lastLogits() *graph.Value {
+	old, outer := p.body.Logits, p.layout.Logits()
 	v := p.atLast()
-	p.edit.Retype(v, t)
+	p.edit.Retype(v, onePosition(old.Type))
 	if v != old {
 		p.edit.ReplaceOutput(old, v)
 	}
+	if outer.Graph() != p.body.Graph { // a branch: the If declares its outputs, too
+		p.edit.Retype(outer, onePosition(outer.Type))
+	}
+	return v
+}
+
+func onePosition(t graph.Type) graph.Type {
+	if len(t.Dims) == 3 {
+		t.Dims = slices.Clone(t.Dims)
+		t.Dims[1] = graph.Dim{Size: 1}
+	}
+	return t
 }
 
 // atLast gives the logits of the last position, [batch, 1, vocab]. The slice goes in front of the unembedding, where it saves
@@ -52,11 +60,14 @@ func (p *patch) direct() bool {
 		return false
 	}
 	for v != nil && v.Producer() != n {
-		q := v.Producer()
-		if !q.Is("Identity", "Cast", "Add") {
+		switch q := v.Producer(); {
+		case q.Is("Identity", "Cast"), q.Is("Add") && q.In(1).Const() != nil:
+			v = q.In(0)
+		case q.Is("Add") && q.In(0).Const() != nil:
+			v = q.In(1)
+		default:
 			return false
 		}
-		v = q.In(0)
 	}
 	return v != nil && (axes == 3 || !n.In(0).Producer().Is("Reshape"))
 }

@@ -74,3 +74,26 @@ graph main {
 		t.Errorf("W_O is %v of %v", w.FullOp(), w.Inputs())
 	}
 }
+
+// A memory is float32. Where the type of the block cannot be told, the host converts; files older than CastLike are float32.
+func TestMemoryOfUnknownType(t *testing.T) {
+	for opset, want := range map[string]string{"14": "", "15": "CastLike"} {
+		m, err := graph.Parse(`
+ir 8
+opset ` + opset + `
+graph main {
+  in n: float32[b, 4]
+  unknown = com.example.Op(n)
+  out unknown
+}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newPatch(m.Edit(), m, &models.Layout{}, &models.Body{Graph: m.Graph})
+		memory, unknown := m.Graph.Inputs()[0], m.Graph.Nodes()[0].Out(0)
+		v := p.like("memory", memory, p.dtype(unknown), unknown)
+		if got := v.Producer(); want == "" && v != memory || want != "" && !got.Is(want) {
+			t.Errorf("opset %s: %v, want %q", opset, got, want)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package rewrite
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
@@ -34,7 +35,7 @@ func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 	e := m.Edit()
 	body := l.Bodies[0]
 	for _, v := range m.Graph.Outputs() {
-		if v != body.Logits && isCache(v, l) && !isPort(m, v) {
+		if v != body.Logits && isCache(v, l) && !isPort(m, v) && !isPattern(v, body) {
 			e.RemoveOutput(m.Graph, v)
 		}
 	}
@@ -51,7 +52,7 @@ func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 		}
 		var empty *graph.Value
 		for _, u := range past.Uses() {
-			if u.Node.Is("Concat") && len(u.Node.Inputs()) == 2 && u.Node.Out(0) != nil {
+			if u.Node.Is("Concat") && len(u.Node.Inputs()) == 2 {
 				fresh := u.Node.In(1 - u.Slot) // Concat with nothing is the rest
 				for _, r := range u.Node.Out(0).Uses() {
 					e.Redirect(r, fresh)
@@ -83,6 +84,14 @@ func isCache(v *graph.Value, l *models.Layout) bool {
 	}
 	agrees := func(d graph.Dim, n int) bool { return d.Size < 0 || d.Size == int64(n) }
 	return agrees(d[k-3], l.Heads) && agrees(d[k-1], l.DHead)
+}
+
+// isPattern reports whether an exporter gave out the attention probabilities of a layer.
+func isPattern(v *graph.Value, b *models.Body) bool {
+	for v.Producer().Is("Identity", "Cast") {
+		v = v.Producer().In(0)
+	}
+	return slices.ContainsFunc(b.Layers, func(l *models.Layer) bool { return l.Pattern == v })
 }
 
 func isPort(m *graph.Model, v *graph.Value) bool {

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -190,6 +191,8 @@ func TestRefusals(t *testing.T) {
 			"these kinds can be exposed: z, result, pattern, attn_out, resid_pre, resid_post, mlp_out"},
 		{"layer out of range", "torchscript-op10", Request{Inject: []int{3}}, "layer 3, the model has 0 to 2", ""},
 		{"the same port twice", "torchscript-op10", Request{Inject: []int{1, 1}}, "port blocks.1.attn.memory exists already", "onnx-inject inspect lists the ports the file has"},
+		{"layer below zero", "torchscript-op10", Request{Inject: []int{-1}}, "layer -1, the model has 0 to 2", ""},
+		{"baked tau of no size", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: math.Inf(-1)}, make([]float32, 32)}}}, "bake: tau -Inf, want a finite number", ""},
 		{"baked vector of another width", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: 1}, make([]float32, 31)}}}, "bake: a memory of 31 numbers, d_model is 32", ""},
 		{"prefill of a one-token file", "optimum-1-with-past", Request{Prefill: true}, `prefill: input "input_ids" takes one token at a time`,
 			"use the file of the folder that takes whole prompts (decoder_model.onnx or model.onnx)"},
@@ -209,28 +212,156 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// Prefill leaves a model that takes tokens alone: no cache in, no cache out, one body.
+// Prefill leaves a model that takes tokens alone: no cache in, no cache out, one body, and of a merged file the branch without
+// a cache, which has fewer nodes.
 func TestPrefill(t *testing.T) {
-	for _, name := range []string{"optimum-1-merged", "optimum-2-cache", "ort-fused-attention", "gpt-neo", "gpt-j", "torchscript-op17-mask"} {
+	for name, want := range map[string]struct {
+		signature string
+		nodes     int
+	}{
+		"optimum-1-merged":      {"input_ids attention_mask -> logits", 818},
+		"optimum-2-cache":       {"input_ids attention_mask position_ids -> logits", 748},
+		"ort-fused-attention":   {"input_ids position_ids attention_mask -> logits", 36},
+		"gpt-neo":               {"input_ids attention_mask -> logits", 347},
+		"gpt-j":                 {"input_ids attention_mask -> logits", 548},
+		"torchscript-op17-mask": {"input_ids attention_mask -> logits", 748},
+	} {
 		t.Run(name, func(t *testing.T) {
 			m, l := load(t, filepath.Join(testdata, name+".onnx"))
-			_, l2, err := Apply(m, l, Request{Prefill: true, LastLogits: true, Inject: allLayers(l)})
+			_, l2, err := Apply(m, l, Request{Prefill: true})
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, v := range append(m.Graph.Inputs(), m.Graph.Outputs()...) {
-				if len(v.Type.Dims) >= 4 {
-					t.Errorf("%s %v is a cache", v.Name(), v.Type)
-				}
+			if got := signature(m); got != want.signature {
+				t.Errorf("%s, want %s", got, want.signature)
+			}
+			if got := len(m.Graph.Nodes()); got != want.nodes {
+				t.Errorf("%d nodes, want %d", got, want.nodes)
 			}
 			if len(l2.Bodies) != 1 || l2.Layers != l.Layers {
 				t.Errorf("%d bodies of %d layers", len(l2.Bodies), l2.Layers)
 			}
-			if d := m.Graph.Lookup("logits").Type.Dims; d[1].Size != 1 {
+		})
+	}
+}
+
+func signature(m *graph.Model) string {
+	var words []string
+	for _, v := range m.Graph.Inputs() {
+		words = append(words, v.Name())
+	}
+	words = append(words, "->")
+	for _, v := range m.Graph.Outputs() {
+		words = append(words, v.Name())
+	}
+	return strings.Join(words, " ")
+}
+
+// What has four axes is not always a cache.
+func TestPrefillKeeps(t *testing.T) {
+	m, l := load(t, filepath.Join(testdata, "optimum-2-cache.onnx"))
+	pattern, _ := KindByName("pattern")
+	_, l, err := Apply(m, l, Request{Expose: []Expose{{pattern, []int{1}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	attentions := l.Bodies[0].Layers[0].Pattern
+	e := m.Edit()
+	e.Input("mask", graph.TensorType(graph.Float32, "batch", 1, "query", "key"))
+	e.Input("narrow", graph.TensorType(graph.Float32, "batch", l.Heads, "past", l.DHead+1))
+	e.Input("ids", graph.TensorType(graph.Int64, "batch", l.Heads, "past", l.DHead))
+	e.Input("three", graph.TensorType(graph.Float32, 3, "batch", l.Heads, "past", l.DHead))
+	e.Input("flag", graph.TensorType(graph.Bool, 1))
+	e.Output(m.Graph, attentions)
+	e.Retype(attentions, graph.TensorType(graph.Float32, "batch", l.Heads, "query", "key"))
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Apply(m, l, Request{Prefill: true}); err != nil {
+		t.Fatal(err)
+	}
+	want := "input_ids attention_mask position_ids mask narrow ids three -> logits blocks.1.attn.hook_pattern " + attentions.Name()
+	if got := signature(m); got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
+// A cache of a fixed length can be left out only if that length is none.
+func TestPrefillOfFixedCache(t *testing.T) {
+	for size, want := range map[int]string{
+		0: "",
+		3: `prefill: input "past_key_values.0.key" holds exactly 3 earlier positions, want a cache that may be empty`,
+	} {
+		m, l := load(t, filepath.Join(testdata, "optimum-2-cache.onnx"))
+		e := m.Edit()
+		for _, v := range m.Graph.Inputs() {
+			if len(v.Type.Dims) == 4 {
+				e.Retype(v, graph.TensorType(graph.Float32, "batch", l.Heads, size, l.DHead))
+			}
+		}
+		if err := e.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if _, _, err := Apply(m, l, Request{Prefill: true}); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%d earlier positions: %q, want %q", size, got, want)
+		}
+	}
+}
+
+// The last position is cut out in front of the unembedding, also where a bias, on either side of its Add, and a conversion
+// follow; behind it where what follows depends on the position.
+func TestLastLogits(t *testing.T) {
+	for name, c := range map[string]struct {
+		file   string
+		change func(e *graph.Edit, l *models.Layout)
+		before bool
+	}{
+		"nothing behind":     {"torchscript-op10", nil, true},
+		"a bias and a Cast":  {"gpt-j", nil, true},
+		"the bias behind it": {"gpt-j", swapBias, true},
+		"a sum of positions": {"torchscript-op10", addToLogits, false},
+		"in two branches":    {"optimum-1-merged", nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, l := load(t, filepath.Join(testdata, c.file+".onnx"))
+			if c.change != nil {
+				e := m.Edit()
+				c.change(e, l)
+				if err := e.Commit(); err != nil {
+					t.Fatal(err)
+				}
+				var err error
+				if l, err = models.Locate(m, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, l, err := Apply(m, l, Request{LastLogits: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := l.Unembed.Node.In(0).Producer().Is("Slice"); got != c.before {
+				t.Errorf("cut in front of the unembedding: %t, want %t", got, c.before)
+			}
+			if d := l.Logits().Type.Dims; len(d) != 3 || d[1].Size != 1 {
 				t.Errorf("logits %v, want one position", d)
 			}
 		})
 	}
+}
+
+func swapBias(e *graph.Edit, l *models.Layout) {
+	add := l.Logits().Producer().In(0).Producer()
+	e.Redirect(graph.Use{Node: add, Slot: 0}, add.In(1))
+	e.Redirect(graph.Use{Node: add, Slot: 1}, add.In(0))
+}
+
+func addToLogits(e *graph.Edit, l *models.Layout) {
+	old := l.Logits()
+	e.ReplaceOutput(old, e.Node(old.Graph(), graph.Spec{Op: "Add", Name: "more", Inputs: []*graph.Value{old, old}, Type: old.Type}))
 }
 
 func ExampleApply() {
