@@ -45,15 +45,21 @@ func (e editor) rounded(v *graph.Value) *graph.Value {
 	return e.op("DequantizeLinear", nil, e.op("QuantizeLinear", nil, v, scale, zero), scale, zero)
 }
 
-// integers is what dynamic quantisation makes of MatMul(a, b).
-func (e editor) integers(a, b *graph.Value) *graph.Value {
+// integers is what dynamic quantisation makes of MatMul(a, b), in three spellings.
+func (e editor) integers(op string, a, b *graph.Value) *graph.Value {
 	quantized := func(v *graph.Value) (q, scale, zero *graph.Value) {
 		n := e.Node(e.g, graph.Spec{Op: "DynamicQuantizeLinear", Name: e.Fresh("made"), Inputs: []*graph.Value{v}, Outputs: 3}).Producer()
 		return n.Out(0), n.Out(1), n.Out(2)
 	}
-	aq, as, az := quantized(a)
 	bq, bs, bz := quantized(b)
-	product := e.op("MatMulInteger", nil, aq, bq, az, bz)
+	if op == ".DynamicQuantizeMatMul" {
+		return e.op(op, nil, a, bq, bs, bz)
+	}
+	aq, as, az := quantized(a)
+	if op == ".MatMulIntegerToFloat" {
+		return e.op(op, nil, aq, bq, as, bs, az, bz)
+	}
+	product := e.op(op, nil, aq, bq, az, bz)
 	return e.op("Mul", nil, e.op("Cast", graph.Attrs{"to": int64(graph.Float32)}, product), e.op("Mul", nil, as, bs))
 }
 
@@ -122,14 +128,9 @@ func TestLocateForms(t *testing.T) {
 				e.replace(n.Out(0), e.op("Div", nil, exp, e.op("ReduceSum", nil, exp, e.ints(-1))))
 			}
 		}},
-		{"products of integers", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *Layout) {
-			a := newAnalysis(m.Graph)
-			for _, n := range m.Graph.Nodes() {
-				if n.Is("MatMul") && a.product(n) != nil {
-					e.replace(n.Out(0), e.integers(n.In(0), n.In(1)))
-				}
-			}
-		}},
+		{"products of integers", "torchscript-op17-mask", 0, integerProducts("MatMulInteger")},
+		{"products of integers as floats", "torchscript-op17-mask", 0, integerProducts(".MatMulIntegerToFloat")},
+		{"products that round their operands", "torchscript-op17-mask", 0, integerProducts(".DynamicQuantizeMatMul")},
 		{"static quantisation", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *Layout) {
 			for _, x := range l.Bodies[0].Layers {
 				for _, v := range []*graph.Value{x.Pattern, x.Core.Out(0), x.Z, x.AttnOut[0], x.MLPOut[0]} {
@@ -195,6 +196,18 @@ func TestLocateForms(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// integerProducts replaces the products of activations with each other.
+func integerProducts(op string) func(e editor, m *graph.Model, l *Layout) {
+	return func(e editor, m *graph.Model, l *Layout) {
+		a := newAnalysis(m.Graph)
+		for _, n := range m.Graph.Nodes() {
+			if n.Is("MatMul") && a.product(n) != nil {
+				e.replace(n.Out(0), e.integers(op, n.In(0), n.In(1)))
+			}
+		}
 	}
 }
 

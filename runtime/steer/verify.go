@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
@@ -235,10 +236,20 @@ func (v *verifier) tauZero() error {
 	return nil
 }
 
-// half reports whether the model computes in 16 bits.
+// half reports whether the model computes in 16 bits: W_O is stored so, or its scales are.
 func (v *verifier) half() bool {
 	w := v.layout.Bodies[0].Layers[0].WO
-	return w.Store != nil && (w.Store.DType == graph.Float16 || w.Store.DType == graph.BFloat16)
+	return slices.ContainsFunc([]*graph.Const{w.Store, w.Scale, w.Node.In(2).Const()}, func(c *graph.Const) bool {
+		return c != nil && (c.DType == graph.Float16 || c.DType == graph.BFloat16)
+	})
+}
+
+// roundsActivations reports whether an operator turns floats into 8 bits. Where only weights are quantised, heads add up as in
+// any file.
+func (v *verifier) roundsActivations() bool {
+	return slices.ContainsFunc(v.layout.Bodies[0].Graph.Nodes(), func(n *graph.Node) bool {
+		return n.Is("QuantizeLinear", "DynamicQuantizeLinear", "com.microsoft.DynamicQuantizeMatMul", "com.microsoft.QuantizeLinear")
+	})
 }
 
 // changedShape reports whether the patched model dropped outputs: a prefill graph may compute in other shapes.
@@ -297,12 +308,12 @@ func (v *verifier) heads() error {
 		}
 		bound, note := headsBound, ""
 		switch {
-		case l.WO.Scale != nil:
+		case l.WO.Scale != nil && v.roundsActivations():
 			bound, note = headsQuantised, "the model rounds activations to 8 bits"
-		case l.WO.Block != nil:
+		case l.WO.Store == nil: // in blocks, which the operator may be alone to read
 			bound, note = headsHalf, "blockwise quantised W_O"
-		case l.WO.Store.DType != graph.Float32:
-			bound, note = headsHalf, l.WO.Store.DType.String()
+		case v.half():
+			bound, note = headsHalf, "float16"
 		}
 		if math.IsNaN(worst) {
 			worst = math.Inf(1)
