@@ -117,8 +117,8 @@ func parseMerges(text string) ([][2]string, error) {
 }
 
 func splitMerge(s string) ([2]string, error) {
-	left, right, ok := strings.Cut(s, " ")
-	if !ok || left == "" || right == "" || strings.Contains(right, " ") {
+	left, right, _ := strings.Cut(s, " ")
+	if left == "" || right == "" || strings.Contains(right, " ") {
 		return [2]string{}, fmt.Errorf("want a merge of two tokens, got %q", s)
 	}
 	return [2]string{left, right}, nil

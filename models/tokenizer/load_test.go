@@ -188,6 +188,7 @@ func TestRefused(t *testing.T) {
 		{"no JSON", fstest.MapFS{"tokenizer.json": {Data: []byte(`version https`)}}, "tokenizer.json: invalid character", false},
 		{"cut off", fstest.MapFS{"tokenizer.json": {Data: document(vocab, merges, nil)["tokenizer.json"].Data[:400]}}, "tokenizer.json: unexpected end", false},
 		{"merges of one", model("merges", []string{"he"}), `want a merge of two tokens, got "he"`, false},
+		{"merges of nothing and one", model("merges", []string{" e"}), `want a merge of two tokens, got " e"`, false},
 		{"merges of three", model("merges", [][]string{{"h", "e", "y"}}), `want a merge of two tokens`, false},
 		{"merges.txt of three", with(good, "merges.txt", "#version: 0.2\nh e\nh e y\n"), `merges.txt: line 3: want a merge of two tokens, got "h e y"`, false},
 		{"an unknown merge", with(good, "merges.txt", "h e\nh i\n"), `merge 1, "h" with "i": "hi" is not in the vocabulary`, true},

@@ -209,6 +209,9 @@ func TestIntervalCovers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if e.MedianInterval == nil || e.RejectedInterval == nil {
+			t.Fatal("an interval is missing")
+		}
 		in := e.LogOddsInterval
 		width += float64(in.High-in.Low) / runs
 		if in.Low <= shift && shift <= in.High {
