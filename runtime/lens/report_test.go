@@ -41,7 +41,7 @@ func TestHTML(t *testing.T) {
 	}{
 		"two prompts": {r.WriteHTML, []string{"head 4.1", ">&#43;2.0<", ">-2.0", "--s:100", "rank 0 and 9", "the first of 3 tokens, with a space in front", `class="token hit"`}},
 		"one prompt":  {bare.WriteHTML, []string{"head 4.0", "0.3679"}},
-		"a survey":    {func(w io.Writer) error { return s.WriteHTML(w, hostile) }, []string{">&#43;6<", ">-4<", "9 pairs", "3 different first tokens", "<td>2.0<td>7<td>1<td>6<td>6<td>0<td>&#43;0.000"}},
+		"a survey":    {func(w io.Writer) error { return s.WriteHTML(w, hostile) }, []string{">&#43;6<", ">-4<", "--s:14", "--s:57", "--s:67", "9 pairs", "3 different first tokens", "<td>2.0<td>7<td>1<td>6<td>6<td>0<td>&#43;0.000"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer

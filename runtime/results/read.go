@@ -70,21 +70,17 @@ func load(dir string) (*Run, error) {
 		left--
 		return row.err
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case left > 0 || at < len(counts)-1 && sum(counts[at+1:]) > 0:
+	}
+	for left == 0 && at < len(counts)-1 {
+		at++
+		left = counts[at]
+	}
+	if left > 0 {
 		return nil, fmt.Errorf("%s ends before the cells of prompt %d do, which %s has as done: the file was changed by other hands", CellsFile, r.Prompts[at].Index, PromptsFile)
 	}
 	return r, nil
-}
-
-func sum(list []int) int {
-	n := 0
-	for _, x := range list {
-		n += x
-	}
-	return n
 }
 
 func readManifest(dir string) (*Manifest, error) {

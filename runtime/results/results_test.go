@@ -208,6 +208,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"another version", replace(ManifestFile, `"version": 1`, `"version": 2`), "manifest.json has version 2, this program reads 1"},
 		{"a lost cell", replace(CellsFile, "m,d.csv,0,0,0.5,", "m,d.csv,1,0,0.5,"), "cells.csv, row 1: a cell of prompt 1, want one of prompt 0"},
 		{"lost cells", change(CellsFile, func(s string) string { return s[:strings.LastIndex(s, "m,d.csv,1,0,1,")] }), "cells.csv ends before the cells of prompt 1 do"},
+		{"all cells of the last", change(CellsFile, func(s string) string { return s[:strings.Index(s, "m,d.csv,1,")] }), "cells.csv ends before the cells of prompt 1 do"},
 		{"no number", replace(CellsFile, ",0,0.5,curated", ",zero,0.5,curated"), `column layer: want a number, found "zero"`},
 		{"a status", replace(CellsFile, ",nan,", ",odd,"), `column status: found "odd"`},
 		{"a prompt twice", change(PromptsFile, func(s string) string { return s + s[strings.Index(s, promptStart(1))+1:] }), "prompts.csv, row 3: prompt 1 for the second time"},
