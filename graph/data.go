@@ -75,59 +75,32 @@ func (d *dataWriter) place(h hole) (string, int64, bool, error) {
 	return filepath.Base(d.path), off, true, nil
 }
 
-// stretch is how many bytes are copied before they start on their way to the disk.
-const stretch = 8 << 20
-
-// write copies the ranges into a temporary file; its Commit is the caller's. What has been copied is written to disk while the
-// rest is still being copied: waiting for the disk would take as long again.
+// write copies the ranges into a temporary file; its Commit is the caller's.
 func (d *dataWriter) write() error {
 	var err error
 	if d.out, err = atomicfile.Create(d.path, false); err != nil {
 		return err
 	}
-	copied := make(chan int64, d.end/stretch+1) // ends of stretches; never full
-	written := make(chan struct{})
-	go func() {
-		defer close(written)
-		from := int64(0)
-		for to := range copied {
-			d.out.WriteBack(from, to-from)
-			from = to
-		}
-	}()
-	err = d.copyAll(copied)
-	close(copied)
-	<-written
-	if err != nil {
+	if err := d.copyAll(); err != nil {
 		d.out.Abort()
 		return writeError(d.path, err)
 	}
 	return nil
 }
 
-// copyAll copies every range to its place, and tells of every stretch that is done.
-func (d *dataWriter) copyAll(copied chan<- int64) error {
+// copyAll copies every range to its place.
+func (d *dataWriter) copyAll() error {
 	if err := d.out.Reserve(d.end); err != nil {
 		return err
 	}
-	from := copier{}
+	var from copier
 	defer from.close()
-	told := int64(0)
 	for _, p := range d.spans {
 		if _, err := d.out.Seek(p.offset, io.SeekStart); err != nil {
 			return err
 		}
-		for rest := p.span; rest.Length > 0; {
-			part := rest
-			part.Length = min(rest.Length, stretch)
-			if err := from.copy(d.out.File, part); err != nil {
-				return err
-			}
-			rest.Offset, rest.Length = rest.Offset+part.Length, rest.Length-part.Length
-			if at := p.offset + p.span.Length - rest.Length; at-told >= stretch {
-				copied <- at
-				told = at
-			}
+		if err := from.copy(d.out, p.span); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -33,7 +33,7 @@ func (p *plan) append(q *plan) {
 }
 
 func (p *plan) writeTo(w io.Writer) error {
-	from := copier{}
+	var from copier
 	defer from.close()
 	lits := bufio.NewWriterSize(w, 64<<10)
 	for _, x := range p.parts {

@@ -91,7 +91,12 @@ func Save(m *Model, path string, w Weights, force bool) (*Saved, error) {
 		}
 		defer data.out.Abort()
 	}
-	if err := p.writeTo(out.File); err != nil {
+	if w == Embed {
+		if err := out.Reserve(p.size); err != nil {
+			return nil, writeError(path, err)
+		}
+	}
+	if err := p.writeTo(out); err != nil {
 		return nil, writeError(path, err)
 	}
 	if data != nil && data.out != nil {

@@ -2,7 +2,6 @@ package graph
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -115,47 +114,4 @@ func (s Span) ReadAt(p []byte, off int64) (int, error) {
 		err = nil
 	}
 	return n, err
-}
-
-// copier streams spans from file to file. Between two files Go uses copy_file_range where the system has it. It has handles
-// of its own: the seek positions of the shared ones must not be fought over.
-type copier map[*DataFile]*os.File
-
-func (c copier) close() {
-	for _, f := range c {
-		f.Close()
-	}
-}
-
-// copy appends a span to w.
-func (c copier) copy(w io.Writer, s Span) error {
-	f, err := c.source(s.File)
-	if err != nil {
-		return err
-	}
-	if _, err := f.Seek(s.Offset, io.SeekStart); err != nil {
-		return err
-	}
-	if _, err = io.CopyN(w, f, s.Length); errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s has become shorter meanwhile", s.File.Path)
-	}
-	return err
-}
-
-// source opens a file once more.
-func (c copier) source(d *DataFile) (*os.File, error) {
-	if f := c[d]; f != nil {
-		return f, nil
-	}
-	f, err := os.Open(d.Real)
-	if err != nil {
-		return nil, err
-	}
-	c[d] = f
-	if now, err := f.Stat(); err != nil {
-		return nil, err
-	} else if then, err := d.f.Stat(); err != nil || !os.SameFile(now, then) {
-		return nil, fmt.Errorf("%s was replaced meanwhile", d.Path)
-	}
-	return f, nil
 }

@@ -42,6 +42,7 @@ type File struct {
 	target string
 	force  bool
 	done   bool
+	early  writeBack
 }
 
 // Create starts writing path. Without force an existing path is refused with an error that is [fs.ErrExist].
@@ -78,6 +79,7 @@ func (f *File) Commit() error {
 		return nil
 	}
 	defer f.Abort()
+	f.early.stop()
 	if err := f.File.Sync(); err != nil {
 		return &Error{f.target, cause(err)}
 	}
@@ -138,6 +140,7 @@ func (f *File) Abort() {
 		return
 	}
 	f.done = true
+	f.early.stop()
 	f.File.Close()
 	os.Remove(f.File.Name())
 }

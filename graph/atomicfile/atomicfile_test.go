@@ -1,11 +1,13 @@
 package atomicfile
 
 import (
+	"bytes"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 )
@@ -133,28 +135,39 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// A file that is reserved and written back early holds what was written to it.
+// A file that is reserved and written back early holds what was written to it, whether it ends in Commit or Abort.
 func TestReserveAndWriteBack(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "out")
-	f, err := Create(path, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Abort()
-	if err := f.Reserve(8); err != nil {
-		t.Fatal(err)
-	}
-	for i, half := range []string{"half", "more"} {
-		if _, err := f.File.WriteString(half); err != nil {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "out")
+	want := bytes.Repeat([]byte("some bytes "), 4*batch/11)
+	for _, commit := range []bool{false, true} {
+		f, err := Create(path, false)
+		if err != nil {
 			t.Fatal(err)
 		}
-		f.WriteBack(int64(4*i), 4)
+		defer f.Abort()
+		if err := f.Reserve(int64(len(want))); err != nil {
+			t.Fatal(err)
+		}
+		for part := range slices.Chunk(want, batch/3) {
+			if _, err := f.File.Write(part); err != nil {
+				t.Fatal(err)
+			}
+			f.WriteBack()
+		}
+		if !commit {
+			f.Abort()
+			if got := left(t, dir); len(got) != 0 {
+				t.Errorf("left behind: %v", got)
+			}
+			continue
+		}
+		if err := f.Commit(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := f.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	if got, _ := os.ReadFile(path); string(got) != "halfmore" {
-		t.Errorf("the file holds %q", got)
+	if got, _ := os.ReadFile(path); !bytes.Equal(got, want) {
+		t.Errorf("the file holds %d bytes, other than the %d written", len(got), len(want))
 	}
 }
 

@@ -15,9 +15,8 @@ func (f *File) Reserve(size int64) error {
 	return nil
 }
 
-// WriteBack starts to write n bytes at offset to disk, while others are still being added to the file. It may wait for the
-// disk to take them; it promises nothing, that is for [File.Commit], which also reports what went wrong.
-func (f *File) WriteBack(offset, n int64) {
+// startWriting has the system start to write a range of bytes to disk. It may wait for the disk to take them.
+func (f *File) startWriting(offset, n int64) {
 	const start = 2 // SYNC_FILE_RANGE_WRITE
 	_ = f.control(func(fd int) error { return syscall.SyncFileRange(fd, offset, n, start) })
 }
