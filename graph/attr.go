@@ -3,6 +3,7 @@ package graph
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -43,42 +44,71 @@ func (n *Node) AttrNames() []string {
 	return out
 }
 
-// value decodes the attribute: few of them are ever asked for. One that is not there, or holds a tensor or graphs, gives an
-// empty message.
+// value decodes the attribute. One that is not there, or holds a tensor or graphs, gives an empty message.
 func (a *Attr) value() *onnxpb.AttributeProto {
 	pb := &onnxpb.AttributeProto{}
-	if a != nil && a.tensor == nil && len(a.graphs) == 0 {
+	if a.isPlain() {
 		_ = unmarshal.Unmarshal(a.raw, pb) // cannot fail: decodeAttr has seen to that
 	}
 	return pb
 }
 
+func (a *Attr) isPlain() bool { return a != nil && a.tensor == nil && len(a.graphs) == 0 }
+
+// each calls f with every field of that number and wire type. Numbers, texts and short lists are read so, without a message.
+func (a *Attr) each(field protowire.Number, want protowire.Type, f func(body []byte)) {
+	if !a.isPlain() {
+		return
+	}
+	_ = fields(a.raw, func(num protowire.Number, raw, body []byte) error {
+		if _, typ, _ := protowire.ConsumeTag(raw); num == field && typ == want {
+			f(body)
+		}
+		return nil
+	})
+}
+
 // Int returns an integer attribute, def when it is absent.
 func (n *Node) Int(name string, def int64) int64 {
-	if pb := n.attr(name).value(); pb.I != nil {
-		return pb.GetI()
-	}
+	n.attr(name).each(3, protowire.VarintType, func(body []byte) {
+		v, _ := protowire.ConsumeVarint(body)
+		def = int64(v)
+	})
 	return def
 }
 
 // Float returns a float attribute, def when it is absent.
 func (n *Node) Float(name string, def float64) float64 {
-	if pb := n.attr(name).value(); pb.F != nil {
-		return float64(pb.GetF())
-	}
+	n.attr(name).each(2, protowire.Fixed32Type, func(body []byte) {
+		v, _ := protowire.ConsumeFixed32(body)
+		def = float64(math.Float32frombits(v))
+	})
 	return def
 }
 
 // Str returns a string attribute, def when it is absent.
 func (n *Node) Str(name, def string) string {
-	if pb := n.attr(name).value(); pb.S != nil {
-		return string(pb.GetS())
-	}
+	n.attr(name).each(4, protowire.BytesType, func(body []byte) { def = text(body) })
 	return def
 }
 
 // Ints returns an integer-list attribute, nil when it is absent.
-func (n *Node) Ints(name string) []int64 { return n.attr(name).value().GetInts() }
+func (n *Node) Ints(name string) []int64 {
+	var out []int64
+	list := func(body []byte) { // one number, or several that are packed
+		for len(body) > 0 {
+			v, m := protowire.ConsumeVarint(body)
+			if m < 0 {
+				return
+			}
+			out, body = append(out, int64(v)), body[m:]
+		}
+	}
+	a := n.attr(name)
+	a.each(8, protowire.VarintType, list)
+	a.each(8, protowire.BytesType, list)
+	return out
+}
 
 // Tensor returns a tensor attribute, nil when it is absent.
 func (n *Node) Tensor(name string) *Const {
@@ -95,12 +125,12 @@ func (n *Node) constant() *Const {
 		case "value":
 			return a.tensor
 		case "value_int":
-			return constOf(NewInt64([]int64{a.value().GetI()}))
+			return constOf(NewInt64([]int64{n.Int(a.Name, 0)}))
 		case "value_ints":
-			is := a.value().GetInts()
+			is := n.Ints(a.Name)
 			return constOf(NewInt64(is, int64(len(is))))
 		case "value_float":
-			return constOf(NewFloat32([]float32{a.value().GetF()}))
+			return constOf(NewFloat32([]float32{float32(n.Float(a.Name, 0))}))
 		case "value_floats":
 			fs := a.value().GetFloats()
 			return constOf(NewFloat32(fs, int64(len(fs))))

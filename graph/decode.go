@@ -9,8 +9,6 @@ import (
 	"unsafe"
 
 	"google.golang.org/protobuf/encoding/protowire"
-
-	"github.com/onnx-inject/onnx-inject/graph/internal/onnxpb"
 )
 
 // Load reads an ONNX file. Weights stay on disk; what is loaded is a few megabytes even for the largest models. External
@@ -103,11 +101,11 @@ func decodeModel(sk *skeleton) (*Model, error) {
 			}
 			graphBody = body
 		case 8:
-			pb := &onnxpb.OperatorSetIdProto{}
-			if err := unmarshal.Unmarshal(body, pb); err != nil {
+			domain, version, err := parseOpset(body)
+			if err != nil {
 				return fmt.Errorf("opset_import: %w", err)
 			}
-			m.opsets[ownDomain(pb.GetDomain())] = pb.GetVersion()
+			m.opsets[domain] = version
 		case 14:
 			key, value, err := parseEntry(body)
 			if err != nil {
@@ -142,27 +140,55 @@ func decodeModel(sk *skeleton) (*Model, error) {
 	return m, nil
 }
 
+// parseOpset reads an OperatorSetIdProto: domain 1, version 2.
+func parseOpset(body []byte) (domain string, version int64, err error) {
+	err = fields(body, func(num protowire.Number, raw, body []byte) error {
+		switch _, typ, _ := protowire.ConsumeTag(raw); {
+		case num == 1 && typ == protowire.BytesType:
+			domain = text(body)
+		case num == 2 && typ == protowire.VarintType:
+			v, _ := protowire.ConsumeVarint(body)
+			version = int64(v)
+		}
+		return nil
+	})
+	return ownDomain(domain), version, err
+}
+
 // fields calls f for every field of a message: its number, the record with its tag, and the body without tag and length.
 func fields(b []byte, f func(num protowire.Number, raw, body []byte) error) error {
 	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
+		num, body, n := nextField(b)
 		if n < 0 {
 			return errors.New("broken message")
 		}
-		m := protowire.ConsumeFieldValue(num, typ, b[n:])
-		if m < 0 {
-			return errors.New("broken message")
-		}
-		body := b[n : n+m]
-		if typ == protowire.BytesType {
-			body, _ = protowire.ConsumeBytes(body)
-		}
-		if err := f(num, b[:n+m], body); err != nil {
+		if err := f(num, b[:n], body); err != nil {
 			return err
 		}
-		b = b[n+m:]
+		b = b[n:]
 	}
 	return nil
+}
+
+// nextField reads the field at the start of b, n bytes long with its tag; n is negative when it is broken.
+func nextField(b []byte) (num protowire.Number, body []byte, n int) {
+	if len(b) > 1 && b[0]&0x87 == byte(protowire.BytesType) && b[0] > 7 && b[1] < 0x80 && int(b[1]) <= len(b)-2 {
+		n := 2 + int(b[1]) // most fields: bytes with a number below 16, shorter than 128
+		return protowire.Number(b[0] >> 3), b[2:n], n
+	}
+	num, typ, tag := protowire.ConsumeTag(b)
+	if tag < 0 {
+		return 0, nil, tag
+	}
+	value := protowire.ConsumeFieldValue(num, typ, b[tag:])
+	if value < 0 {
+		return 0, nil, value
+	}
+	body = b[tag : tag+value]
+	if typ == protowire.BytesType {
+		body, _ = protowire.ConsumeBytes(body)
+	}
+	return num, body, tag + value
 }
 
 // text returns bytes of a skeleton as a string that shares their memory: nothing ever changes them.

@@ -5,8 +5,6 @@ import (
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
-
-	"github.com/onnx-inject/onnx-inject/graph/internal/onnxpb"
 )
 
 // functionID is what a call names.
@@ -48,11 +46,11 @@ func readFunction(body []byte) (*function, error) {
 		case 7:
 			f.nodes = append(f.nodes, body)
 		case 9:
-			pb := &onnxpb.OperatorSetIdProto{}
-			if err := unmarshal.Unmarshal(body, pb); err != nil {
+			domain, version, err := parseOpset(body)
+			if err != nil {
 				return fmt.Errorf("opset_import: %w", err)
 			}
-			f.opsets[ownDomain(pb.GetDomain())] = pb.GetVersion()
+			f.opsets[domain] = version
 		case 10:
 			f.id.domain = ownDomain(string(body))
 		case 11:

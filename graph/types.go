@@ -5,9 +5,6 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
-
-	"github.com/onnx-inject/onnx-inject/graph/internal/onnxpb"
 )
 
 // constType is the type of a constant: its element type and fixed shape.
@@ -128,26 +125,27 @@ func (d Dim) String() string {
 	return "?"
 }
 
+// encodeValueInfo writes what valueInfo reads.
 func encodeValueInfo(name string, t Type) []byte {
-	pb := &onnxpb.ValueInfoProto{Name: &name}
-	if t.DType != 0 {
-		tt := &onnxpb.TypeProto_Tensor{ElemType: proto.Int32(int32(t.DType))}
-		if t.Ranked {
-			tt.Shape = &onnxpb.TensorShapeProto{}
-			for _, d := range t.Dims {
-				dim := &onnxpb.TensorShapeProto_Dimension{}
-				if d.Size >= 0 {
-					dim.Value = &onnxpb.TensorShapeProto_Dimension_DimValue{DimValue: d.Size}
-				} else if d.Name != "" {
-					dim.Value = &onnxpb.TensorShapeProto_Dimension_DimParam{DimParam: d.Name}
-				}
-				tt.Shape.Dim = append(tt.Shape.Dim, dim)
-			}
-		}
-		pb.Type = &onnxpb.TypeProto{Value: &onnxpb.TypeProto_TensorType{TensorType: tt}}
+	out := appendStrings(nil, 1, []string{name})
+	if t.DType == 0 {
+		return out
 	}
-	b, _ := marshal.Marshal(pb)
-	return b
+	tensor := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(t.DType))
+	if t.Ranked {
+		var shape []byte
+		for _, d := range t.Dims {
+			var dim []byte
+			if d.Size >= 0 {
+				dim = protowire.AppendVarint(protowire.AppendTag(dim, 1, protowire.VarintType), uint64(d.Size))
+			} else if d.Name != "" {
+				dim = appendStrings(dim, 2, []string{d.Name})
+			}
+			shape = appendMessage(shape, 1, dim)
+		}
+		tensor = appendMessage(tensor, 2, shape)
+	}
+	return appendMessage(out, 2, appendMessage(nil, 1, tensor))
 }
 
 // Type is what is declared about a value: element type and, when known, shape. Values of one type may share their Dims: to
