@@ -62,7 +62,7 @@ func (m *Model) warnings() {
 	if slices.ContainsFunc(m.records, func(r record) bool { return r.num == 20 }) {
 		m.warn = append(m.warn, "the file holds training information, which is kept as it is")
 	}
-	for _, f := range m.sources() {
+	for _, f := range m.Sources() {
 		if f != m.file && f.links > 1 {
 			m.warn = append(m.warn, fmt.Sprintf("%s is a hard link: newer ONNX checkers refuse such data files", f.Path))
 		}

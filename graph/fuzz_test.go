@@ -85,7 +85,7 @@ func FuzzLoad(f *testing.F) {
 }
 
 func closeFiles(m *Model) {
-	for _, f := range m.sources() {
+	for _, f := range m.Sources() {
 		f.f.Close()
 	}
 }

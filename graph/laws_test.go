@@ -95,7 +95,7 @@ func TestRandomEdits(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, f := range again.sources() {
+			for _, f := range again.Sources() {
 				f.f.Close()
 			}
 			if diff := cmp.Diff(Format(m), Format(again)); diff != "" {

@@ -252,14 +252,14 @@ func (m *Model) owns(path string) bool {
 	if err != nil {
 		return false // does not exist
 	}
-	return slices.ContainsFunc(m.sources(), func(f *DataFile) bool {
+	return slices.ContainsFunc(m.Sources(), func(f *DataFile) bool {
 		own, err := os.Stat(f.Real)
 		return err == nil && os.SameFile(st, own)
 	})
 }
 
-// sources returns every file that was read to make the model.
-func (m *Model) sources() []*DataFile {
+// Sources returns every file that was read to make the model, those that an edit no longer needs included.
+func (m *Model) Sources() []*DataFile {
 	var out []*DataFile
 	seen := map[*DataFile]bool{nil: true}
 	add := func(f *DataFile) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
@@ -21,7 +22,8 @@ const ManifestVersion = 1
 type Manifest struct {
 	Version int            `json:"version"`
 	Source  ManifestSource `json:"source"`
-	Weights string         `json:"weights"` // "ref", "copy" or "embed": where the file's weights lie
+	Weights string         `json:"weights"`        // "ref", "copy" or "embed": where the file's weights lie
+	Data    []ManifestData `json:"data,omitempty"` // of "ref": the files that are pointed into
 	Family  string         `json:"family"`
 	Variant string         `json:"variant"` // the exporter's form
 	Layers  int            `json:"layers"`
@@ -38,6 +40,14 @@ type ManifestSource struct {
 	File   string `json:"file"` // its name, without the folder
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256,omitempty"` // hexadecimal
+}
+
+// ManifestData is a file that weights are read from by reference, as it was when the model was patched. Another export under
+// its name would give other numbers without a word: the sample, see [graph.DataFile.Sample], tells.
+type ManifestData struct {
+	File   string `json:"file"` // its name, without the folder
+	Bytes  int64  `json:"bytes"`
+	Sample string `json:"sample"`
 }
 
 // ManifestPort is an input or output that was added.
@@ -108,6 +118,9 @@ func ReadManifest(m *graph.Model) (*Manifest, error) {
 	if err == nil {
 		err = out.matches(m.Graph)
 	}
+	if err == nil {
+		err = out.unchanged(m)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("manifest of %s: %w", m.Path(), err)
 	}
@@ -160,6 +173,36 @@ func (m *Manifest) matches(g *graph.Graph) error {
 	for _, p := range m.Ports {
 		if have[p.Name] != p.IO {
 			return graph.Hint(fmt.Errorf("port %q (%s) is not in the graph", p.Name, p.IO), "the file was changed by another program: patch the original again")
+		}
+	}
+	return nil
+}
+
+// DataOf describes the files that a model was read from.
+func DataOf(m *graph.Model) ([]ManifestData, error) {
+	var out []ManifestData
+	for _, f := range m.Sources() {
+		sample, err := f.Sample()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, ManifestData{filepath.Base(f.Real), f.Size, sample})
+	}
+	return out, nil
+}
+
+// unchanged checks that the files a model points into are those that it was made from.
+func (m *Manifest) unchanged(g *graph.Model) error {
+	for _, was := range m.Data {
+		for _, f := range g.Sources() {
+			if f.Path == g.Path() || filepath.Base(f.Real) != was.File {
+				continue
+			}
+			if sample, err := f.Sample(); err != nil {
+				return err
+			} else if f.Size != was.Bytes || sample != was.Sample {
+				return graph.Hint(fmt.Errorf("the weights in %s have changed since the file was patched", f.Path), "patch it again, from what is there now")
+			}
 		}
 	}
 	return nil

@@ -28,7 +28,13 @@ func newManifest(m *graph.Model, l *models.Layout, old *models.Manifest) *models
 // Save writes a patched model and records in its manifest where the weights lie.
 func Save(m *graph.Model, man *models.Manifest, path string, w graph.Weights, force bool) (*graph.Saved, error) {
 	w = graph.WeightsFor(m, path, w)
-	man.Weights = string(w)
+	man.Weights, man.Data = string(w), nil
+	if w == graph.Ref {
+		var err error
+		if man.Data, err = models.DataOf(m); err != nil {
+			return nil, err
+		}
+	}
 	m.SetMeta(models.ManifestKey, man.Encode())
 	return graph.Save(m, path, w, force)
 }

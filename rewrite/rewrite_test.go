@@ -121,6 +121,17 @@ func TestPatchedFiles(t *testing.T) {
 						t.Errorf("a reference file of %d bytes, the original has %d", st.Size(), len(data))
 					}
 				}
+				// Another export under the original's name, of the same size.
+				if err := os.WriteFile(src, make([]byte, len(data)), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				if again, err = graph.Load(out); err != nil {
+					t.Fatal(err)
+				}
+				_, err = models.ReadManifest(again)
+				if mode == graph.Ref && (err == nil || !strings.Contains(err.Error(), "model.onnx have changed since the file was patched")) || mode != graph.Ref && err != nil {
+					t.Errorf("the original was replaced: %v", err)
+				}
 			})
 		}
 	}

@@ -144,11 +144,26 @@ func TestVerifyErrors(t *testing.T) {
 	if _, err := Verify(ctx, host, src, "", o); err == nil || !strings.Contains(err.Error(), "not a patched model: it holds no manifest") {
 		t.Errorf("an unpatched file: %v", err)
 	}
+	m, err := graph.Load(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	man, err := models.ReadManifest(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := filepath.Join(filepath.Dir(out), "whole.onnx")
+	if _, err := rewrite.Save(m, man, whole, graph.Embed, false); err != nil {
+		t.Fatal(err)
+	}
 	data, _ := os.ReadFile(src)
 	if err := os.WriteFile(src, append(data, 0x92, 0x03, 0), 0o600); err != nil { // one more field
 		t.Fatal(err)
 	}
-	if _, err := Verify(ctx, host, out, "", o); err == nil || !strings.Contains(err.Error(), "it has changed since") {
+	if _, err := Verify(ctx, host, out, "", o); err == nil || !strings.Contains(err.Error(), "model.onnx have changed since the file was patched") {
+		t.Errorf("changed weights: %v", err)
+	}
+	if _, err := Verify(ctx, host, whole, "", o); err == nil || !strings.Contains(err.Error(), "it has changed since") {
 		t.Errorf("a changed original: %v", err)
 	}
 	if err := os.Remove(src); err != nil {
