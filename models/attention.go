@@ -103,7 +103,31 @@ var through = []string{"Transpose", "Reshape", "Cast", "Identity", "Squeeze", "U
 	"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
 
 // matchSoftmax looks at a Softmax.
-func matchSoftmax(a *analysis, n *graph.Node) (*core, *miss) { return a.around(n, n.In(0), n.Out(0)) }
+func matchSoftmax(a *analysis, n *graph.Node) (*core, *miss) {
+	last := int64(-1)
+	if a.g.Model().Opset("") < 13 { // then the default was all axes from the second one on
+		last = 1
+	}
+	c, m := a.around(n, n.In(0), n.Out(0))
+	if m != nil {
+		return nil, m
+	}
+	if axis := n.Int("axis", last); axis != -1 && axis != 3 && (axis != 2 || !a.folds(c)) {
+		return nil, &miss{2, n, "Softmax over the last axis, that of the keys", fmt.Sprintf("axis %d", axis)}
+	}
+	return c, nil
+}
+
+// folds reports whether heads are folded into the batch: scores are [batch*head, query, key], and z is given its heads by a
+// Reshape.
+func (a *analysis) folds(c *core) bool {
+	for _, u := range c.out.Uses() {
+		if shape, _ := a.ints(u.Node.In(1)); u.Node.Is("Reshape") && len(shape) == 4 && feeds(u.Node.Out(0), "Transpose") {
+			return true
+		}
+	}
+	return false
+}
 
 // matchExpanded looks at the Exp of a Softmax that is written out:
 //
@@ -163,6 +187,9 @@ func (a *analysis) around(s *graph.Node, score, probs *graph.Value) (*core, *mis
 	c := &core{node: av.node, out: av.node.Out(0), rank4: true, pattern: av.left, value: av.right, score: score, qk: found[0]}
 	c.qkv = [3]*projected{a.source(qk.left), a.source(qk.right), a.source(av.right)}
 	c.causal = a.causalMask(score, found[0])
+	if a.folds(c) {
+		c.pattern, c.noPattern = nil, "the file folds heads into the batch: its probabilities are [batch*head, query, key]"
+	}
 	return c, nil
 }
 
@@ -251,6 +278,8 @@ func matchMultiHead(a *analysis, n *graph.Node) (*core, *miss) {
 	c.qkv = [3]*projected{a.source(n.In(0)), a.source(n.In(1)), a.source(n.In(2))}
 	if n.Int("unidirectional", 0) == 1 || n.Is("com.microsoft.GroupQueryAttention", "com.microsoft.DecoderMaskedMultiHeadAttention") {
 		c.causal = "unidirectional"
+	} else if n.Is("com.microsoft.MultiHeadAttention") {
+		c.causal = a.causalMask(n.In(5), nil) // attention_bias
 	}
 	return c, nil
 }
@@ -307,10 +336,9 @@ func (a *analysis) causalMask(score *graph.Value, skip *graph.Node) string {
 			continue
 		}
 		switch {
-		case n.Is("Trilu", "LessOrEqual", "GreaterOrEqual", "Less", "Greater"):
-			return n.Op
-		case n.Is("Shape", "Size"): // how large something is: all of the model may lie behind it, so it is looked at last
-			todo = slices.Insert(todo, 0, n.In(0))
+		case n.Is("Trilu"), n.Is("LessOrEqual", "GreaterOrEqual", "Less", "Greater") && a.elements(n.In(0)) != 1 && a.elements(n.In(1)) != 1:
+			return n.Op // positions with positions; with one number, a mask of the caller's is read
+		case n.Is("Shape", "Size"): // how large something is: all of the model may lie behind it
 			continue
 		}
 		if n.Is("Gather") && a.is(n.In(0)) && n.In(0).Const() != nil && n.In(0).Const().DType.IsFloat() {

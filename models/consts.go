@@ -8,7 +8,14 @@ import (
 
 // consts answers what is known about values before the model runs.
 type consts struct {
-	memo []constness // of each value, by its ID
+	memo    []constness // of each value, by its ID
+	vectors map[*graph.Value]vector
+}
+
+// vector is what ints found: a value may be needed many times over.
+type vector struct {
+	elems    []int64
+	complete bool
 }
 
 // constness is whether a value is known to be a constant.
@@ -20,7 +27,7 @@ const (
 	variable
 )
 
-func newConsts(m *graph.Model) *consts { return &consts{make([]constness, m.ValueIDs())} }
+func newConsts(m *graph.Model) *consts { return &consts{memo: make([]constness, m.ValueIDs())} }
 
 // is reports whether v is a constant of the file: an initializer, a Constant node, or anything computed from such alone.
 func (c *consts) is(v *graph.Value) bool {
@@ -56,12 +63,30 @@ const unknown = int64(-1 << 62)
 // then only the elements after the last uncertain part are returned.
 func (c *consts) ints(v *graph.Value) (elems []int64, complete bool) { return c.intsDepth(v, 0) }
 
+// longest is how many elements a shape vector may have.
+const longest = 64
+
 func (c *consts) intsDepth(v *graph.Value, depth int) ([]int64, bool) {
 	if v == nil || depth > 32 {
 		return nil, false
 	}
+	known, ok := c.vectors[v]
+	if !ok {
+		known.elems, known.complete = c.evaluate(v, depth)
+		if len(known.elems) > longest {
+			known = vector{}
+		}
+		if c.vectors == nil {
+			c.vectors = map[*graph.Value]vector{}
+		}
+		c.vectors[v] = known
+	}
+	return slices.Clone(known.elems), known.complete
+}
+
+func (c *consts) evaluate(v *graph.Value, depth int) ([]int64, bool) {
 	if k := v.Const(); k != nil {
-		if k.DType.IsFloat() || k.Len() > 64 {
+		if k.DType.IsFloat() || k.Len() > longest {
 			return nil, false
 		}
 		t, err := k.Load()
@@ -164,6 +189,9 @@ func (c *consts) matrix(v *graph.Value) *Weight {
 				return nil
 			}
 			w.Transposed = !w.Transposed
+			if w.Scale != nil { // the axis was counted before this
+				w.Axis = 1 - w.Axis
+			}
 		case n.Is("DequantizeLinear") && n.In(0).Producer().Is("QuantizeLinear"): // floats in the file, rounded when it runs
 			n = n.In(0).Producer()
 		case n.Is("DequantizeLinear", "com.microsoft.DequantizeLinear"):
@@ -171,8 +199,8 @@ func (c *consts) matrix(v *graph.Value) *Weight {
 				return nil
 			}
 			w.Scale, w.Zero = n.In(1).Const(), n.In(2).Const()
-			w.Axis = int(n.Int("axis", 1))
-			if w.Scale == nil || n.In(2) != nil && w.Zero == nil {
+			w.Axis = int(n.Int("axis", 1)+2) % 2
+			if w.Scale == nil || n.In(2) != nil && w.Zero == nil || n.Int("block_size", 0) != 0 {
 				return nil
 			}
 		default:

@@ -34,7 +34,7 @@ type branch struct {
 	form  ZForm
 	wo    *Weight
 	bias  []*graph.Value
-	out   *graph.Value // attention output before any memory of an earlier rewrite
+	out   Site // attention output without any memory of an earlier rewrite
 	join  graph.Use
 	other *graph.Value // the other operand of the join
 }
@@ -88,21 +88,27 @@ func (a *analysis) follow(c *core) (*branch, *miss) {
 	return b, a.joinOf(b, found[0].Node)
 }
 
+// term is an addition to attention output on its way to the join: of a bias, or of a memory of an earlier rewrite.
+type term struct {
+	before *graph.Value // the sum so far
+	add    *graph.Value
+	memory bool
+}
+
 // joinOf walks from the projection to the node where another part of the residual stream comes in.
 func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
-	if bias := biasOf(proj); bias != nil {
-		b.bias = append(b.bias, bias)
-	}
 	type at struct {
-		v, before *graph.Value // before: attention output in front of a memory that was added earlier
-		bias      []*graph.Value
+		v     *graph.Value
+		terms []term
 	}
 	type hit struct {
-		use graph.Use
-		at  at
+		use   graph.Use
+		v     *graph.Value
+		terms []term
 	}
 	var hits []hit
 	var reached []string
+	scaling := scaled(proj) // of a product of integers; any other factor would be one on attention, which W_O does not have
 	todo := []at{{v: proj.Out(0)}}
 	for len(todo) > 0 {
 		t := todo[0]
@@ -110,25 +116,17 @@ func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
 		for _, u := range t.v.Uses() {
 			n := u.Node
 			var other *graph.Value
-			if n.Is("Add", "Mul") {
+			if n.Is("Add") {
 				other = n.In(1 - u.Slot)
 			}
 			switch {
 			case n.Graph() != a.g || n.Is("Shape"):
-			case u.Slot == 0 && n.Is("Reshape", "Cast", "Identity", "Dropout", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear"):
-				todo = append(todo, at{n.Out(0), t.before, t.bias})
-			case n.Is("Mul") && (a.is(other) || proj.Is("MatMulInteger") && other.Producer().Is("Mul")):
-				todo = append(todo, at{n.Out(0), t.before, t.bias})
-			case n.Is("Add") && a.is(other):
-				todo = append(todo, at{n.Out(0), t.before, append(slices.Clone(t.bias), other)})
-			case n.Is("Add") && other != t.v && a.fromInputs(other):
-				before := t.before
-				if before == nil {
-					before = t.v
-				}
-				todo = append(todo, at{n.Out(0), before, t.bias})
+			case u.Slot == 0 && n.Is("Reshape", "Cast", "Identity", "Dropout", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear"), n == scaling:
+				todo = append(todo, at{n.Out(0), t.terms})
+			case n.Is("Add") && a.is(other), n.Is("Add") && other != t.v && a.fromInputs(other): // what is fed is a memory
+				todo = append(todo, at{n.Out(0), append(slices.Clone(t.terms), term{t.v, other, !a.is(other)})})
 			case n.Is("Add") && other != t.v, n.Is(skipNorms...) && u.Slot < 2:
-				hits = append(hits, hit{u, t})
+				hits = append(hits, hit{u, t.v, t.terms})
 			default:
 				reached = append(reached, n.FullOp())
 			}
@@ -145,11 +143,29 @@ func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
 		return &miss{5, proj, "one join with the residual stream", fmt.Sprintf("%d candidates: %s", len(hits), strings.Join(where, " and "))}
 	}
 	h := hits[0]
-	b.join, b.bias = h.use, append(b.bias, h.at.bias...)
-	b.other = h.use.Node.In(1 - h.use.Slot)
-	b.out = h.at.v
-	if h.at.before != nil {
-		b.out = h.at.before
+	b.join, b.other = h.use, h.use.Node.In(1-h.use.Slot)
+	if bias := biasOf(proj); bias != nil {
+		b.bias = append(b.bias, bias)
+	}
+	baked := a.baked[a.depth(proj.Out(0))-1]
+	for i := len(h.terms) - 1; i >= 0 && baked > 0; i-- { // constants like a bias, but the last ones that were added
+		if !h.terms[i].memory {
+			h.terms[i].memory = true
+			baked--
+		}
+	}
+	b.out = Site{h.v}
+	steered := false
+	for _, t := range h.terms {
+		switch {
+		case !t.memory:
+			b.bias = append(b.bias, t.add)
+			if steered { // behind a memory: a term of its own
+				b.out = append(b.out, t.add)
+			}
+		case !steered:
+			b.out, steered = Site{t.before}, true
+		}
 	}
 	return nil
 }

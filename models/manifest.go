@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
@@ -45,7 +46,7 @@ type ManifestSource struct {
 // ManifestData is a file that weights are read from by reference, as it was when the model was patched. Another export under
 // its name would give other numbers without a word: the sample, see [graph.DataFile.Sample], tells.
 type ManifestData struct {
-	File   string `json:"file"` // its name, without the folder
+	File   string `json:"file"` // its path from the patched file's folder, with slashes
 	Bytes  int64  `json:"bytes"`
 	Sample string `json:"sample"`
 }
@@ -178,32 +179,60 @@ func (m *Manifest) matches(g *graph.Graph) error {
 	return nil
 }
 
-// DataOf describes the files that a model was read from.
-func DataOf(m *graph.Model) ([]ManifestData, error) {
+// DataOf describes the files in a folder, or below it, that a model was read from. dir is absolute, symbolic links resolved.
+func DataOf(m *graph.Model, dir string) ([]ManifestData, error) {
 	var out []ManifestData
 	for _, f := range m.Sources() {
+		name, ok := below(dir, f)
+		if !ok {
+			continue
+		}
 		sample, err := f.Sample()
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, ManifestData{filepath.Base(f.Real), f.Size, sample})
+		out = append(out, ManifestData{name, f.Size, sample})
 	}
 	return out, nil
 }
 
+// below names a file from a folder, with slashes; ok is false where it does not lie there.
+func below(dir string, f *graph.DataFile) (name string, ok bool) {
+	name, err := filepath.Rel(dir, f.Real)
+	return filepath.ToSlash(name), err == nil && filepath.IsLocal(name)
+}
+
 // unchanged checks that the files a model points into are those that it was made from.
 func (m *Manifest) unchanged(g *graph.Model) error {
-	for _, was := range m.Data {
-		for _, f := range g.Sources() {
-			if f.Path == g.Path() || filepath.Base(f.Real) != was.File {
-				continue
-			}
-			if sample, err := f.Sample(); err != nil {
-				return err
-			} else if f.Size != was.Bytes || sample != was.Sample {
-				return graph.Hint(fmt.Errorf("the weights in %s have changed since the file was patched", f.Path), "patch it again, from what is there now")
-			}
+	if len(m.Data) == 0 || g.Path() == "" {
+		return nil
+	}
+	files := g.Sources() // its own file first
+	for _, f := range files[1:] {
+		name, _ := below(filepath.Dir(files[0].Real), f)
+		i := slices.IndexFunc(m.Data, func(d ManifestData) bool { return d.File == name })
+		if i < 0 {
+			continue
+		}
+		if sample, err := f.Sample(); err != nil {
+			return err
+		} else if f.Size != m.Data[i].Bytes || sample != m.Data[i].Sample {
+			return graph.Hint(fmt.Errorf("the weights in %s have changed since the file was patched", f.Path), "patch it again, from what is there now")
 		}
 	}
 	return nil
+}
+
+// bakedIn counts the memories that are part of each layer of a model. A manifest that cannot be read tells of none here;
+// [ReadManifest] says so.
+func bakedIn(m *graph.Model) map[int]int {
+	out := map[int]int{}
+	if text, ok := m.Meta(ManifestKey); ok {
+		if man, err := parseManifest(text); err == nil {
+			for _, b := range man.Baked {
+				out[b.Layer]++
+			}
+		}
+	}
+	return out
 }

@@ -27,9 +27,10 @@ func (c *consts) readProjection(n *graph.Node) *Weight {
 	for _, p := range projections {
 		if n.Is(p.op) {
 			w := p.read(c, n)
-			if w != nil {
-				w.Node = n
+			if bias := biasOf(n); w == nil || bias != nil && !c.is(bias) {
+				return nil
 			}
+			w.Node = n
 			return w
 		}
 	}
@@ -55,7 +56,7 @@ func readMatMul(c *consts, n *graph.Node) *Weight {
 
 // readGemm: Y = alpha * A * B + beta * C, B transposed when transB. Conv1D of transformers leaves W as [in, out].
 func readGemm(c *consts, n *graph.Node) *Weight {
-	if n.Int("transA", 0) != 0 {
+	if n.Int("transA", 0) != 0 || n.In(2) != nil && n.Float("beta", 1) != 1 {
 		return nil
 	}
 	w := readMatMul(c, n)

@@ -27,7 +27,7 @@ func TestRefusedModels(t *testing.T) {
 		"neox":            "2 heads of 24 (q, k and v head by head in one projection, as in GPT-NeoX?)",
 		"openaigpt":       postNorm,
 		"opt":             "q, k and v from three projections with biases (OPT?), LayerNorm is none of the known families",
-		"t5-decoder":      rms,
+		"t5-decoder":      encoder,
 		"t5-encoder":      encoder,
 		"vit":             encoder,
 		"whisper-decoder": encoder,

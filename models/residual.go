@@ -10,15 +10,15 @@ import (
 // block puts one core in its place: which layer it is, and the sites of the residual stream around it.
 func (a *analysis) block(c *core, b *branch) (*Layer, *miss) {
 	l := &Layer{
-		Index: a.depth(b.out) - 1, Core: c.node, Z: b.z, ZForm: b.form, Pattern: c.pattern, PatternOut: c.patternOut,
+		Index: a.depth(b.out[0]) - 1, Core: c.node, Z: b.z, ZForm: b.form, Pattern: c.pattern, PatternOut: c.patternOut,
 		WO: b.wo, BO: b.bias, Join: b.join, Missing: map[string]string{},
 	}
 	if c.noPattern != "" {
 		l.Missing["pattern"] = c.noPattern
 	}
-	l.AttnOut = Site{b.out}
+	l.AttnOut = b.out
 	next := a.parallel
-	if a.dependsOn(b.out, b.other) {
+	if a.dependsOn(b.out[0], b.other) {
 		next = a.sequential
 	}
 	if m := next(l, b); m != nil {
@@ -125,7 +125,7 @@ func (a *analysis) parallel(l *Layer, b *branch) *miss {
 	var hits []graph.Use
 	for _, w := range a.aliases(join.Out(0)) {
 		for _, u := range w.Uses() {
-			if adds(u) && u.Node.Graph() == a.g && !a.is(u.Node.In(1-u.Slot)) && a.dependsOn(b.out, u.Node.In(1-u.Slot)) {
+			if adds(u) && u.Node.Graph() == a.g && !a.is(u.Node.In(1-u.Slot)) && a.dependsOn(b.out[0], u.Node.In(1-u.Slot)) {
 				hits = append(hits, u)
 			}
 		}

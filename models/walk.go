@@ -13,12 +13,13 @@ type analysis struct {
 	g         *graph.Graph
 	cores     []*core
 	triangles map[*graph.Const]bool
-	words     int      // of a set of cores
-	up        []uint64 // for each node, by its ID, the set of cores it depends on, itself included
+	baked     map[int]int // how many memories an earlier rewrite made part of each layer
+	words     int         // of a set of cores
+	up        []uint64    // for each node, by its ID, the set of cores it depends on, itself included
 }
 
 func newAnalysis(g *graph.Graph) *analysis {
-	return &analysis{consts: newConsts(g.Model()), g: g, triangles: map[*graph.Const]bool{}}
+	return &analysis{consts: newConsts(g.Model()), g: g, triangles: map[*graph.Const]bool{}, baked: bakedIn(g.Model())}
 }
 
 // back returns the nodes that accept holds for, reached from v against the data flow through nodes of the given ops only.
@@ -53,13 +54,19 @@ func dataInputs(n *graph.Node) []*graph.Value {
 	switch {
 	case n.Is("Reshape", "Squeeze", "Unsqueeze", "Expand", "Slice", "Split", "SplitToSequence", "SequenceAt", "Tile", "Gather", "Clip",
 		"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"):
-		return n.Inputs()[:1]
+		return some(n, 0, 1)
 	case n.Is("Where"):
-		return n.Inputs()[1:]
+		return some(n, 1, 3)
 	case n.Is(skipNorms...):
-		return n.Inputs()[:2]
+		return some(n, 0, 2)
 	}
 	return n.Inputs()
+}
+
+// some returns the inputs [from, to) of a node, as many of them as it has.
+func some(n *graph.Node, from, to int) []*graph.Value {
+	ins := n.Inputs()
+	return ins[min(from, len(ins)):min(to, len(ins))]
 }
 
 // hop is one step of a path against the data flow: output index of a producer.

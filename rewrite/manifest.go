@@ -30,9 +30,14 @@ func Save(m *graph.Model, man *models.Manifest, path string, w graph.Weights, fo
 	w = graph.WeightsFor(m, path, w)
 	man.Weights, man.Data = string(w), nil
 	if w == graph.Ref {
-		var err error
-		if man.Data, err = models.DataOf(m); err != nil {
-			return nil, err
+		dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+		if err == nil {
+			dir, err = filepath.Abs(dir)
+		}
+		if err == nil { // else graph.Save says what is wrong with the folder
+			if man.Data, err = models.DataOf(m, dir); err != nil {
+				return nil, err
+			}
 		}
 	}
 	m.SetMeta(models.ManifestKey, man.Encode())

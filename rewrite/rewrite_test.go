@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -131,6 +132,50 @@ func TestPatchedFiles(t *testing.T) {
 				_, err = models.ReadManifest(again)
 				if mode == graph.Ref && (err == nil || !strings.Contains(err.Error(), "model.onnx have changed since the file was patched")) || mode != graph.Ref && err != nil {
 					t.Errorf("the original was replaced: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// A memory that was added earlier is told from a bias: attention output stays what it was, and so does b_O, whatever was
+// added to it in whichever order.
+func TestMemoriesAreNoBiases(t *testing.T) {
+	vector := func(l *models.Layout) []float32 {
+		v := make([]float32, l.DModel)
+		v[1] = 2
+		return v
+	}
+	inject := func(*models.Layout) Request { return Request{Inject: []int{1}} }
+	bake := func(l *models.Layout) Request {
+		return Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: 1}, vector(l)}}}
+	}
+	both := func(l *models.Layout) Request { return Request{Inject: []int{1}, Bake: bake(l).Bake} }
+	for _, path := range fixtures(t) {
+		for name, steps := range map[string][]func(*models.Layout) Request{
+			"inject": {inject}, "bake": {bake}, "both": {both}, "bake twice": {bake, bake}, "inject, bake": {inject, bake}, "bake, inject, bake": {bake, inject, bake},
+		} {
+			t.Run(filepath.Base(path)+"/"+name, func(t *testing.T) {
+				m, before := load(t, path)
+				for _, step := range steps {
+					l, err := models.Locate(m, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if _, _, err := Apply(m, l, step(l)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				after, err := models.Locate(m, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for i, b := range after.Bodies {
+					for j, l := range b.Layers {
+						if was := before.Bodies[i].Layers[j]; !slices.Equal(l.AttnOut, was.AttnOut) || !slices.Equal(l.BO, was.BO) {
+							t.Errorf("layer %d: attn_out %v and b_O %v, were %v and %v", j, l.AttnOut, l.BO, was.AttnOut, was.BO)
+						}
+					}
 				}
 			})
 		}
