@@ -303,7 +303,7 @@ func (a *analysis) source(v *graph.Value) *projected {
 		if h.producer.Is("Split") {
 			p.split = h.index
 		}
-		if at, ok := a.ints(h.producer.In(1)); h.producer.Is("SequenceAt") && ok && len(at) == 1 {
+		if at, ok := a.ints(h.producer.In(1)); h.producer.Is("SequenceAt", "Gather") && ok && len(at) == 1 {
 			p.split = int(at[0])
 		}
 	}

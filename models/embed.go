@@ -8,61 +8,55 @@ import (
 )
 
 // ends finds what lies before the first and behind the last layer: embeddings, final norm, unembedding, logits.
-func (a *analysis) ends(l *Layout, b *Body) *miss {
+func (a *analysis) ends(l *Layout, b *Body, cfg *Config) *miss {
 	last := b.Layers[len(b.Layers)-1]
 	a.unembed(l, b, last)
-	return a.embed(l, b)
+	return a.embed(l, b, cfg)
 }
 
 // embed finds the token and position tables behind resid_pre of layer 0.
-func (a *analysis) embed(l *Layout, b *Body) *miss {
+func (a *analysis) embed(l *Layout, b *Body, cfg *Config) *miss {
 	first := b.Layers[0].ResidPre[0]
 	if n := first.Producer(); n.Is("com.microsoft.EmbedLayerNormalization") {
 		// input_ids, segment_ids, word_embedding, position_embedding, …
 		l.Embed, l.Positions = a.table(n, n.In(2)), a.table(n, n.In(3))
 	} else {
 		over := slices.Concat([]string{"Add", "Mul", "Where", "Slice"}, skipNorms, through)
-		tables := a.back(first, over, func(n *graph.Node) bool {
+		var fed, computed []*Weight
+		for _, n := range a.back(first, over, func(n *graph.Node) bool {
 			return n.Is("Gather", "com.microsoft.GatherBlockQuantized", "Slice") && a.is(n.In(0))
-		})
-		var tokens []*graph.Node
-		for _, n := range tables {
+		}) {
 			if n.Is("Slice") { // positions counted from 0 are the first rows of their table
 				l.Positions = a.rows(n.In(0), int64(l.DModel))
 				continue
 			}
-			w := a.table(n, n.In(0))
-			if w == nil || int(w.Out) != l.DModel {
-				continue
-			}
-			if l.Vocab > 0 && w.In != int64(l.Vocab) && !a.padded(w.In, int64(l.Vocab)) || !a.tokensOnly(n.In(1)) {
-				if l.Positions == nil {
-					l.Positions = w
-				}
-				continue
-			}
-			tokens = append(tokens, n)
-		}
-		if len(tokens) == 2 { // without an unembedding to compare with, both tables may fit: the larger one holds the vocabulary
-			x, y := a.table(tokens[0], tokens[0].In(0)), a.table(tokens[1], tokens[1].In(0))
-			if x.In < y.In {
-				x, y = y, x
-				tokens[0], tokens[1] = tokens[1], tokens[0]
-			}
-			if x.In != y.In {
-				l.Positions = y
-				tokens = tokens[:1]
+			switch w := a.table(n, n.In(0)); {
+			case w == nil || int(w.Out) != l.DModel:
+			case a.tokensOnly(n.In(1)):
+				fed = append(fed, w)
+			default:
+				computed = append(computed, w)
 			}
 		}
+		tokens := a.tokenTables(fed, int64(l.Vocab), cfg)
 		if len(tokens) == 0 && l.Vocab > 0 { // the output is not over tokens: a classifier on top of the decoder
-			l.Vocab, l.Unembed, l.Positions, b.Logits = 0, nil, nil, nil
-			return a.embed(l, b)
+			l.Vocab, l.Unembed, b.Logits = 0, nil, nil
+			tokens = a.tokenTables(fed, 0, cfg)
 		}
 		if len(tokens) != 1 {
 			return &miss{8, b.Layers[0].Core, "one table of token embeddings [vocab, d_model] indexed by an input", fmt.Sprintf("%d", len(tokens))}
 		}
-		l.Embed = a.table(tokens[0], tokens[0].In(0))
-		if l.Positions == nil {
+		l.Embed = tokens[0]
+		if len(computed) == 0 { // then an input may give the positions; beside computed ones it is for something else
+			computed = slices.DeleteFunc(fed, func(w *Weight) bool { return w == l.Embed })
+		}
+		switch {
+		case l.Positions != nil:
+		case len(computed) > 1:
+			return &miss{8, b.Layers[0].Core, "one table of positions [n_ctx, d_model]", fmt.Sprintf("%d", len(computed))}
+		case len(computed) == 1:
+			l.Positions = computed[0]
+		default:
 			l.Positions = a.folded(first, over, l.DModel)
 		}
 	}
@@ -73,6 +67,47 @@ func (a *analysis) embed(l *Layout, b *Body) *miss {
 		l.NCtx = int(l.Positions.In)
 	}
 	return nil
+}
+
+// tokenTables returns those of the tables that can be W_E: with as many rows as there are logits or config.json says, else
+// with a few more. Where neither tells, a table as long as the causal mask holds positions, and the longest one tokens.
+func (a *analysis) tokenTables(fed []*Weight, vocab int64, cfg *Config) []*Weight {
+	if vocab == 0 && cfg != nil {
+		vocab = int64(cfg.Vocab)
+	}
+	with := func(ok func(rows int64) bool) (out []*Weight) {
+		for _, w := range fed {
+			if ok(w.In) {
+				out = append(out, w)
+			}
+		}
+		return out
+	}
+	if vocab > 0 {
+		if exact := with(func(rows int64) bool { return rows == vocab }); len(exact) > 0 {
+			return exact
+		}
+		return with(func(rows int64) bool { return a.padded(rows, vocab) })
+	}
+	mask := a.maskSize()
+	longest := int64(0)
+	for _, w := range fed {
+		if w.In != mask || len(fed) == 1 {
+			longest = max(longest, w.In)
+		}
+	}
+	return with(func(rows int64) bool { return rows == longest })
+}
+
+// maskSize is the longest text that a stored causal mask is made for, 0 where the file stores none.
+func (a *analysis) maskSize() int64 {
+	size := int64(0)
+	for k, triangle := range a.triangles {
+		if triangle {
+			size = max(size, k.Dims[len(k.Dims)-1])
+		}
+	}
+	return size
 }
 
 // folded finds the positions of a file of one fixed length: rows that are constant and added to the token embeddings, whether
@@ -154,43 +189,25 @@ func (a *analysis) table(n *graph.Node, data *graph.Value) *Weight {
 	return w
 }
 
-// unembed finds the graph output that is a projection of the normalised last residual stream. A file that ends in hidden
-// states has none; its memories can still be made by the other encodings.
+// unembed finds the graph output that is a projection of the normalised last residual stream; of several, the widest one. A
+// file that ends in hidden states has none; its memories can still be made by the other encodings.
 func (a *analysis) unembed(l *Layout, b *Body, last *Layer) {
 	for _, out := range a.g.Outputs() {
 		if a.depth(out) != len(b.Layers) {
 			continue // a cache output, or a port in the middle
 		}
-		v := out
-		for v != nil && v.Producer() != nil {
-			n := v.Producer()
-			if w := a.readProjection(n); w != nil {
-				if int(w.In) == l.DModel && a.fromStream(n.In(0), b, last) {
-					l.Unembed, l.Vocab, b.Logits = w, int(w.Out), out
-					b.Norm = a.norm(n.In(0))
-				}
-				break
+		if w := a.logits(out); w != nil && int(w.In) == l.DModel && int(w.Out) > l.Vocab {
+			if n := a.finalNorm(w.Node.In(0), last); n != nil {
+				l.Unembed, l.Vocab, b.Logits, b.Norm = w, int(w.Out), out, n
 			}
-			switch {
-			case n.Is(picks...):
-				v = n.In(0)
-			case n.Is("Add", "Mul"):
-				v = n.In(0)
-				if a.is(v) || n.Is("Mul") && v.Producer().Is("Mul") {
-					v = n.In(1)
-				}
-			default:
-				v = nil
-			}
-		}
-		if b.Logits != nil {
-			return
 		}
 	}
-	// No logits: the norm is what reads the last residual stream.
-	for _, out := range a.g.Outputs() {
+	if b.Logits != nil {
+		return
+	}
+	for _, out := range a.g.Outputs() { // no logits: the norm is what reads the last residual stream
 		if a.depth(out) == len(b.Layers) {
-			if n := a.norm(out); n != nil {
+			if n := a.finalNorm(out, last); n != nil {
 				b.Norm = n
 				return
 			}
@@ -201,10 +218,73 @@ func (a *analysis) unembed(l *Layout, b *Body, last *Layer) {
 // picks are operations that move, convert or choose among values: what may stand between the last norm and the logits.
 var picks = append([]string{"Slice", "Gather", "GatherND"}, through...)
 
-// fromStream reports whether v is computed from the end of the last block by nothing but a norm and moves.
-func (a *analysis) fromStream(v *graph.Value, b *Body, last *Layer) bool {
+// logits reads the projection that out comes from: biases may be added behind it, and all of it may be multiplied by a number,
+// which becomes part of W_U. nil when there is none, or when something else is done to the product.
+func (a *analysis) logits(out *graph.Value) *Weight {
+	factor, biased := 1.0, false
+	for v := out; v != nil && v.Producer() != nil; {
+		n := v.Producer()
+		if w := a.readProjection(n); w != nil {
+			if factor != 1 && (biased || biasOf(n) != nil) {
+				return nil // b_U would be scaled, too
+			}
+			w.Alpha *= factor
+			return w
+		}
+		constant, other := constAnd(a, n)
+		switch {
+		case n.Is(picks...):
+			v = n.In(0)
+		case n.Is("Add") && constant != nil:
+			v, biased = other, true
+		case n.Is("Mul") && constant != nil && len(a.floats(constant)) == 1:
+			v, factor = other, factor*float64(a.floats(constant)[0])
+		case n.Is("Mul"):
+			v = integersBehind(n)
+		default:
+			v = nil
+		}
+	}
+	return nil
+}
+
+// integersBehind returns the product of integers that a Mul makes floats of, nil when it does something else; see scaled.
+func integersBehind(mul *graph.Node) *graph.Value {
+	for _, in := range mul.Inputs() {
+		if c := in.Producer(); c.Is("Cast") {
+			if p := c.In(0).Producer(); p.Is("MatMulInteger") && scaled(p) == mul {
+				return c.In(0)
+			}
+		}
+	}
+	return nil
+}
+
+// finalNorm reads the norm that v comes out of, nil unless it normalises what the last block gives: a head on top of the
+// decoder may have a norm of its own.
+func (a *analysis) finalNorm(v *graph.Value, last *Layer) *Norm {
 	n := a.norm(v)
-	return n != nil && a.dependsOn(n.Out, last.AttnOut[0])
+	switch {
+	case n == nil:
+		return nil
+	case last.ResidPost == nil:
+		if n.Node != last.ResidPostOut {
+			n = nil
+		}
+		return n
+	case n.Node == last.ResidPost[0].Producer(): // a skip norm
+		return n
+	}
+	for x := n.In; x != nil; x = x.Producer().In(0) {
+		if x == last.ResidPost[0] {
+			return n
+		}
+		if !x.Producer().Is(picks...) {
+			break
+		}
+	}
+	a.stray = n
+	return nil
 }
 
 // norm reads the normalisation that v comes out of.
@@ -238,7 +318,7 @@ func (a *analysis) scaledNorm(v *graph.Value) *Norm {
 	n := v.Producer()
 	switch {
 	case n.Is("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"):
-		return &Norm{Node: n, Gamma: n.In(1), Beta: n.In(2), Out: n.Out(0), Eps: n.Float("epsilon", 1e-5)}
+		return &Norm{Node: n, In: a.centred(n.In(0)), Gamma: n.In(1), Beta: n.In(2), Out: n.Out(0), Eps: n.Float("epsilon", 1e-5)}
 	case n.Is("com.microsoft.SkipLayerNormalization"):
 		return &Norm{Node: n, Gamma: n.In(2), Beta: n.In(3), Out: n.Out(0), Eps: n.Float("epsilon", 1e-12)}
 	case n.Is("com.microsoft.SkipSimplifiedLayerNormalization"):
@@ -249,7 +329,7 @@ func (a *analysis) scaledNorm(v *graph.Value) *Norm {
 			return nil
 		}
 		if div := a.converted(unit).Producer(); div.Is("Div") && a.converted(div.In(0)).Producer().Is("Sub") {
-			return &Norm{Node: n, Gamma: gamma, Out: v, Eps: a.epsilon(div)}
+			return &Norm{Node: n, In: a.converted(div.In(0)).Producer().In(0), Gamma: gamma, Out: v, Eps: a.epsilon(div)}
 		}
 	}
 	return nil
@@ -258,11 +338,15 @@ func (a *analysis) scaledNorm(v *graph.Value) *Norm {
 // rms reports whether a norm divides by the root mean square of the stream itself. ONNX Runtime writes a LayerNorm without
 // beta as such a norm of x minus its mean, which it is not.
 func (a *analysis) rms(n *Norm) bool {
-	if !n.Node.Is("RMSNormalization", "SimplifiedLayerNormalization", "com.microsoft.SkipSimplifiedLayerNormalization") {
-		return false
+	return n.Node.Is("RMSNormalization", "SimplifiedLayerNormalization", "com.microsoft.SkipSimplifiedLayerNormalization") && a.centred(n.Node.In(0)) == n.Node.In(0)
+}
+
+// centred returns x where v is x minus its mean, else v.
+func (a *analysis) centred(v *graph.Value) *graph.Value {
+	if sub := a.converted(v).Producer(); sub.Is("Sub") && a.converted(sub.In(1)).Producer().Is("ReduceMean") {
+		return sub.In(0)
 	}
-	centred := a.converted(n.Node.In(0)).Producer()
-	return !centred.Is("Sub") || !a.converted(centred.In(1)).Producer().Is("ReduceMean")
+	return v
 }
 
 // converted returns what v was before conversions of its type.

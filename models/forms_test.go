@@ -1,7 +1,9 @@
 package models
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -157,6 +159,30 @@ func TestLocateForms(t *testing.T) {
 			norm := e.op(".SkipLayerNormalization", nil, add.In(0), add.In(1), l.Bodies[0].Norm.Gamma, l.Bodies[0].Norm.Beta)
 			e.replace(add.Out(0), e.SetOutput(norm.Producer(), 3, e.Fresh("sum")))
 		}},
+		{"q, k and v in one Reshape", "dynamo-op18-sdpa", 0, func(e editor, m *graph.Model, l *Layout) {
+			for _, n := range m.Graph.Nodes() {
+				if !n.Is("Split") {
+					continue
+				}
+				five := e.op("Transpose", graph.Attrs{"perm": []int64{2, 0, 1, 3, 4}}, e.op("Reshape", nil, n.In(0), e.ints(0, 0, 3, 4, 8)))
+				for i, v := range n.Outputs() {
+					part := e.op("Gather", graph.Attrs{"axis": 0}, five, e.Const(e.g, "at", graph.NewInt64([]int64{int64(i)})))
+					for _, u := range v.Uses() {
+						e.replace(u.Node.Out(0), part) // a Reshape to heads
+					}
+				}
+			}
+		}},
+		{"a table of positions as long as a padded vocabulary", "optimum-2-cache", 136, func(e editor, m *graph.Model, l *Layout) {
+			e.Redirect(graph.Use{Node: l.Positions.Node, Slot: 0}, e.zeros(graph.Float32, 136, 32))
+		}},
+		{"a head beside the logits", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *Layout) {
+			logits := l.Bodies[0].Logits
+			choice := e.op("MatMul", nil, l.Bodies[0].Norm.Out, e.zeros(graph.Float32, 32, 1))
+			e.RemoveOutput(m.Graph, logits)
+			e.Output(m.Graph, choice)
+			e.Output(m.Graph, logits)
+		}},
 		{"parallel block that ends in a skip norm", "gpt-j", 0, func(e editor, m *graph.Model, l *Layout) {
 			add := l.Bodies[0].Layers[0].ResidPost[0].Producer()
 			norm := e.op(".SkipLayerNormalization", nil, add.In(0), add.In(1), l.Bodies[0].Norm.Gamma, l.Bodies[0].Norm.Beta)
@@ -282,6 +308,143 @@ func TestLowerTriangular(t *testing.T) {
 				t.Errorf("got %v, want %v", got, tt.want)
 			}
 		})
+	}
+}
+
+// Logits may be multiplied by a number: then that is part of W_U.
+func TestScaledLogits(t *testing.T) {
+	m := load(t, "torchscript-op17-mask")
+	e := editor{m.Edit(), m.Graph}
+	old := m.Graph.Outputs()[0]
+	e.ReplaceOutput(old, e.op("Mul", nil, e.Const(e.g, "half", graph.NewFloat32([]float32{0.5})), old))
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(fixtureShapes["torchscript-op17-mask"], shapeOf(l)); diff != "" || l.Unembed.Alpha != 0.5 {
+		t.Errorf("W_U times %v; %s", l.Unembed.Alpha, diff)
+	}
+}
+
+// A memory that is fed between W_O and b_O leaves attention output a sum of two values.
+func TestMemoryBeforeBias(t *testing.T) {
+	m := load(t, "gpt-neo")
+	l, err := Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := l.Bodies[0].Layers[1]
+	add := was.AttnOut[0].Producer()
+	slot := slices.IndexFunc(add.Inputs(), func(v *graph.Value) bool { return v != was.BO[0] })
+	product := add.In(slot)
+	e := editor{m.Edit(), m.Graph}
+	e.Redirect(graph.Use{Node: add, Slot: slot}, e.op("Add", nil, product, e.Input("memory", graph.TensorType(graph.Float32, 1, 1, 32))))
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = Locate(m, nil); err != nil {
+		t.Fatal(err)
+	}
+	is := l.Bodies[0].Layers[1]
+	if want := (Site{product, was.BO[0]}); !slices.Equal(is.AttnOut, want) || !slices.Equal(is.BO, was.BO) {
+		t.Errorf("attn_out %v and b_O %v, want %v and %v", is.AttnOut, is.BO, want, was.BO)
+	}
+}
+
+// Where heads are folded into the batch, the probabilities have no axis of heads.
+func TestFoldedHeads(t *testing.T) {
+	m := load(t, "torchscript-op17-mask")
+	l, err := Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := editor{m.Edit(), m.Graph}
+	x := l.Bodies[0].Layers[0]
+	e.replace(x.Core.Out(0), e.op("Reshape", nil, x.Core.Out(0), e.ints(-1, 4, 0, 8)))
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = Locate(m, nil); err != nil {
+		t.Fatal(err)
+	}
+	for i, x := range l.Bodies[0].Layers {
+		if missing := x.Missing["pattern"]; (x.Pattern == nil) != (i == 0) || strings.Contains(missing, "folds heads into the batch") != (i == 0) {
+			t.Errorf("layer %d: pattern %v, missing %q", i, x.Pattern, missing)
+		}
+	}
+}
+
+// The branch without a cache comes first, whichever it is called and wherever it stands; an If without attention holds no decoder.
+func TestBodies(t *testing.T) {
+	const attention = "s = MatMul(%s, %s) p = Softmax(s) {axis: -1} z: float32[1, 2, n, 4] = MatMul(p, %s) out z"
+	text := fmt.Sprintf(`ir 8
+opset 17
+graph main {
+  in x: float32[1, 2, n, 4]
+  in past: float32[1, 2, m, 4]
+  in c: bool[]
+  pick: float32[1, 2, n, 4] = If(c) {
+    then_branch: graph a { a: float32[1, 2, n, 4] = Softmax(x) out a }
+    else_branch: graph b { b: float32[1, 2, n, 4] = Identity(x) out b }
+  }
+  y: float32[1, 2, n, 4] = If(c) {
+    else_branch: graph cached { k = Concat(past, pick) {axis: 2} `+attention+` }
+    then_branch: graph whole { `+attention+` }
+  }
+  out y
+}`, "pick", "k", "k", "pick", "pick", "pick")
+	m, err := graph.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, g := range bodies(m) {
+		got = append(got, g.Attr())
+	}
+	if want := []string{"then_branch", "else_branch"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// The axis of a scale is counted in the matrix as it is stored, on whichever side of a Transpose it is written.
+func TestScaleBesideTranspose(t *testing.T) {
+	for text, want := range map[string]int{
+		"d = DequantizeLinear(w, s) {axis: 1} y = Transpose(d) {perm: [1, 0]}":  1,
+		"d = Transpose(w) {perm: [1, 0]} y = DequantizeLinear(d, s) {axis: 1}":  0,
+		"d = Transpose(w) {perm: [1, 0]} y = DequantizeLinear(d, s) {axis: -1}": 0,
+		"d = Identity(w) y = DequantizeLinear(d, s) {axis: 1, block_size: 2}":   -1,
+	} {
+		m, err := graph.Parse("ir 10\nopset 21\ngraph main { const w = int8[2, 2] {1, 2, 3, 4} const s = float32[2] {1, 2} " + text + " out y }")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := -1
+		if w := newConsts(m).matrix(m.Graph.Lookup("y")); w != nil {
+			got = w.Axis
+		}
+		if got != want {
+			t.Errorf("%s: axis %d, want %d", text, got, want)
+		}
+	}
+}
+
+// A shape that is put together from itself again and again has no more elements than a shape may have, and takes no time.
+func TestShapeOfShapes(t *testing.T) {
+	text := "ir 8\nopset 17\ngraph main { const c0 = int64[1] {1} "
+	for i := range 30 {
+		text += fmt.Sprintf("c%d = Concat(c%d, c%d) {axis: 0} ", i+1, i, i)
+	}
+	m, err := graph.Parse(text + "out c30 }")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int{"c5": 32, "c6": 64, "c7": 0, "c30": 0} {
+		if got, complete := ConstInts(m.Graph.Lookup(name)); len(got) != want || complete != (want > 0) {
+			t.Errorf("%s: %d elements, complete %v; want %d", name, len(got), complete, want)
+		}
 	}
 }
 

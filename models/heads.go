@@ -64,14 +64,15 @@ func (a *analysis) headEvidence(c *core) []evidence {
 	if c.heads > 0 {
 		out = append(out, evidence{"num_heads", c.heads, 0})
 	}
-	over := append([]string{"Concat", "Mul", "Expand", "Slice", "Split", "Div"}, through...)
-	// v is split into heads by a Reshape to [batch, pos, head, d_head]; the last two elements are what counts.
+	over := append([]string{"Concat", "Mul", "Expand", "Slice", "Split", "Div", "Gather"}, through...)
+	// v is split into heads by a Reshape to [batch, pos, head, d_head], or with q and k to [batch, pos, 3, head, d_head]; the last
+	// two elements are what counts.
 	a.back(c.value, over, func(n *graph.Node) bool {
 		if !n.Is("Reshape") {
 			return false
 		}
 		shape, complete := a.ints(n.In(1))
-		if k := len(shape); k >= 2 && (!complete || k == 4) {
+		if k := len(shape); k >= 2 && (!complete || k == 4 || k == 5 && shape[2] == 3) {
 			h, d := shape[k-2], shape[k-1]
 			if k == 4 && h == 1 && !feeds(n.Out(0), "Transpose") { // of one token, straight to [batch, head, 1, d_head]
 				h = shape[1]

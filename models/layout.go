@@ -73,7 +73,8 @@ type Site []*graph.Value
 
 // Norm is a normalisation with its parameters, each [d_model]; Beta may be nil.
 type Norm struct {
-	Node  *graph.Node // LayerNormalization, or where its expansion multiplies by gamma
+	Node  *graph.Node  // LayerNormalization, or where its expansion multiplies by gamma
+	In    *graph.Value // what is normalised; nil for a skip norm, which makes the sum itself
 	Gamma *graph.Value
 	Beta  *graph.Value
 	Out   *graph.Value

@@ -87,8 +87,8 @@ func bodies(m *graph.Model) []*graph.Graph {
 			continue
 		}
 		branches := n.Branches()
-		if len(branches) == 2 && slices.ContainsFunc(branches, hasAnchor) {
-			if branches[0].Attr() == "then_branch" && readsCache(branches[0]) {
+		if len(branches) == 2 && slices.ContainsFunc(branches, hasAttention) {
+			if readsCache(branches[0]) && !readsCache(branches[1]) {
 				slices.Reverse(branches)
 			}
 			return branches
@@ -97,11 +97,15 @@ func bodies(m *graph.Model) []*graph.Graph {
 	return []*graph.Graph{m.Graph}
 }
 
-func hasAnchor(g *graph.Graph) bool {
+// hasAttention reports whether some form of attention is in a graph. A Softmax alone may choose the next token.
+func hasAttention(g *graph.Graph) bool {
+	a := newAnalysis(g)
 	for _, n := range g.Nodes() {
 		for _, f := range forms {
 			if n.Is(f.anchors...) {
-				return true
+				if c, _ := f.match(a, n); c != nil {
+					return true
+				}
 			}
 		}
 	}
@@ -187,16 +191,32 @@ func (l *Layout) body(g *graph.Graph, cfg *Config, r *Report) error {
 	if m := a.stack(body.Layers); m != nil {
 		return m
 	}
+	if cfg != nil && cfg.Layers > 0 && cfg.Layers != len(body.Layers) {
+		return fmt.Errorf("%d layers found, config.json says %d", len(body.Layers), cfg.Layers)
+	}
+	if d := int(body.Layers[0].WO.Out); cfg != nil && cfg.DModel > 0 && cfg.DModel != d {
+		return fmt.Errorf("W_O gives d_model %d, config.json says %d", d, cfg.DModel)
+	}
 	for _, c := range a.cores {
 		if c.causal == "" {
 			return fmt.Errorf("%v: no causal mask found (an encoder?): want a triangle, a comparison of positions, an attribute or a cache", c.node)
 		}
 	}
 	merged := &Layout{Layers: len(body.Layers), Heads: int(heads), DHead: int(dHead), DModel: int(body.Layers[0].WO.Out)}
-	if m := a.ends(merged, body); m != nil {
+	if m := a.ends(merged, body, cfg); m != nil {
 		return m
 	}
 	f.positions = merged.Positions != nil
+	if body.Norm == nil && a.stray != nil {
+		return &miss{8, a.stray.Node, "a norm of what the last block gives", "a norm of something else"}
+	}
+	if body.Norm == nil {
+		for _, n := range g.Nodes() {
+			if v := n.Out(0); v != nil && a.depth(v) == len(body.Layers) && a.finalNorm(v, body.Layers[len(body.Layers)-1]) != nil {
+				return &miss{8, n, "an output that is this norm, or W_U times it with nothing but constants added", "none"}
+			}
+		}
+	}
 	if body.Norm == nil {
 		return errors.New("no LayerNorm found behind the last block (RMSNorm, as in Llama?)")
 	}

@@ -209,6 +209,62 @@ func TestLocateRefuses(t *testing.T) {
 				}
 			}
 		}, "no causal mask found"},
+		{"a mask of the caller's", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			zero := e.Const(m.Graph, "zero", graph.NewInt64([]int64{0}))
+			for _, n := range m.Graph.Nodes() {
+				if n.Is("Softmax") {
+					var where *graph.Node
+					for x := n.In(0).Producer(); x != nil && where == nil; x = x.In(0).Producer() {
+						if x.Is("Where") {
+							where = x
+						}
+					}
+					e.Redirect(graph.Use{Node: where, Slot: 0}, e.Node(m.Graph, graph.Spec{Op: "Greater", Inputs: []*graph.Value{m.Graph.Lookup("attention_mask"), zero}}))
+				}
+			}
+		}, "no causal mask found"},
+		{"softmax over the queries", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			for _, n := range m.Graph.Nodes() {
+				if n.Is("Softmax") {
+					e.SetAttr(n, "axis", 2)
+				}
+			}
+		}, "want Softmax over the last axis, that of the keys, got axis 2"},
+		{"attention times a number", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			l := layerOf(m)
+			half := e.Const(m.Graph, "half", graph.NewFloat32([]float32{0.5}))
+			e.Redirect(l.Join, e.Node(m.Graph, graph.Spec{Op: "Mul", Inputs: []*graph.Value{l.AttnOut[0], half}}))
+		}, "an Add or SkipLayerNormalization that joins attention to the residual stream, got Mul"},
+		{"a bias that is computed", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			l := layerOf(m)
+			e.Redirect(graph.Use{Node: l.WO.Node, Slot: 2}, e.Node(m.Graph, graph.Spec{Op: "Cast", Attrs: graph.Attrs{"to": 1}, Inputs: []*graph.Value{m.Graph.Lookup("attention_mask")}}))
+		}, "want a projection by a constant matrix (W_O) behind z, got Gemm"},
+		{"a norm of something else at the end", "dynamo-op23-attention", nil, func(m *graph.Model, e *graph.Edit) {
+			l, err := Locate(m, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x := l.Bodies[0].Norm.In
+			twice := e.Node(m.Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{x, x}})
+			e.Redirect(graph.Use{Node: l.Bodies[0].Norm.Node, Slot: 0}, twice)
+		}, "want a norm of what the last block gives, got a norm of something else"},
+		{"logits that are computed with", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			old := m.Graph.Outputs()[0]
+			e.ReplaceOutput(old, e.Node(m.Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{old, old}}))
+		}, "want an output that is this norm, or W_U times it with nothing but constants added, got none"},
+		{"a residual stream of rows", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			l, err := Locate(m, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x := l.Bodies[0].Layers[0].ResidPre[0]
+			rows := e.Node(m.Graph, graph.Spec{Op: "Reshape", Inputs: []*graph.Value{x, e.Const(m.Graph, "rows", graph.NewInt64([]int64{-1, 32}, 2))}})
+			for _, u := range x.Uses() {
+				e.Redirect(u, rows)
+			}
+		}, "want a residual stream [batch, pos, d_model], got"},
+		{"other layers in config", "torchscript-op17-mask", &Config{Layers: 4}, nil, "3 layers found, config.json says 4"},
+		{"another width in config", "torchscript-op17-mask", &Config{DModel: 64}, nil, "W_O gives d_model 32, config.json says 64"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -24,6 +24,11 @@ func (a *analysis) block(c *core, b *branch) (*Layer, *miss) {
 	if m := next(l, b); m != nil {
 		return l, m
 	}
+	for _, v := range []*graph.Value{l.ResidPre[0], l.AttnOut[0]} {
+		if r := a.rank(v, 0); r != 0 && r != 3 {
+			return l, &miss{8, c.node, "a residual stream [batch, pos, d_model]", fmt.Sprintf("%v of %d axes", v, r)}
+		}
+	}
 	if q := c.qkv[0]; q != nil && slices.Contains(a.aliases(l.ResidPre[0]), q.node.In(0)) {
 		return l, &miss{8, c.node, "attention over a norm of the residual stream", "the stream itself (a norm behind the addition, as in BERT?)"}
 	}
