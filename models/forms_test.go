@@ -354,6 +354,27 @@ func TestMemoryBeforeBias(t *testing.T) {
 	}
 }
 
+// A constant that differs by position is a memory, not b_O.
+func TestMemoryByPosition(t *testing.T) {
+	m := load(t, "torchscript-op17-mask")
+	l, err := Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := l.Bodies[0].Layers[1]
+	e := editor{m.Edit(), m.Graph}
+	e.Redirect(was.Join, e.op("Add", nil, was.AttnOut[0], e.zeros(graph.Float32, 1, 7, 32)))
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if l, err = Locate(m, nil); err != nil {
+		t.Fatal(err)
+	}
+	if is := l.Bodies[0].Layers[1]; !slices.Equal(is.AttnOut, was.AttnOut) || !slices.Equal(is.BO, was.BO) {
+		t.Errorf("attn_out %v and b_O %v, want %v and %v", is.AttnOut, is.BO, was.AttnOut, was.BO)
+	}
+}
+
 // Where heads are folded into the batch, the probabilities have no axis of heads.
 func TestFoldedHeads(t *testing.T) {
 	m := load(t, "torchscript-op17-mask")

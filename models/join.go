@@ -123,8 +123,9 @@ func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
 			case n.Graph() != a.g || n.Is("Shape"):
 			case u.Slot == 0 && n.Is("Reshape", "Cast", "Identity", "Dropout", "Squeeze", "Unsqueeze", "QuantizeLinear", "DequantizeLinear"), n == scaling:
 				todo = append(todo, at{n.Out(0), t.terms})
-			case n.Is("Add") && a.is(other), n.Is("Add") && other != t.v && a.fromInputs(other): // what is fed is a memory
-				todo = append(todo, at{n.Out(0), append(slices.Clone(t.terms), term{t.v, other, !a.is(other)})})
+			case n.Is("Add") && a.is(other), n.Is("Add") && other != t.v && a.fromInputs(other):
+				memory := !a.is(other) || a.elements(other) > b.wo.Out // what is fed, or differs by position
+				todo = append(todo, at{n.Out(0), append(slices.Clone(t.terms), term{t.v, other, memory})})
 			case n.Is("Add") && other != t.v, n.Is(skipNorms...) && u.Slot < 2:
 				hits = append(hits, hit{u, t.v, t.terms})
 			default:
