@@ -161,7 +161,7 @@ func (a *analysis) around(s *graph.Node, score, probs *graph.Value) (*core, *mis
 				todo = append(todo, n.Out(0))
 			case n.Is("Where") && u.Slot == 2 && n.In(0).Producer().Is("IsNaN"):
 				todo = append(todo, n.Out(0))
-			case n.Is("Mul") && len(n.Inputs()) == 2 && a.fromInputs(n.In(1-u.Slot)):
+			case n.Is("Mul") && len(n.Inputs()) == 2 && a.fromInputs(n.In(1-u.Slot)) && !a.is(n.In(1-u.Slot)):
 				todo = append(todo, n.Out(0)) // head_mask
 			case u.Slot == 0 && a.product(n) != nil:
 				hits = append(hits, a.product(n))

@@ -328,8 +328,8 @@ func (a *analysis) scaledNorm(v *graph.Value) *Norm {
 		if gamma == nil {
 			return nil
 		}
-		if div := a.converted(unit).Producer(); div.Is("Div") && a.converted(div.In(0)).Producer().Is("Sub") {
-			return &Norm{Node: n, In: a.converted(div.In(0)).Producer().In(0), Gamma: gamma, Out: v, Eps: a.epsilon(div)}
+		if x, eps, ok := a.standardised(a.converted(unit).Producer()); ok {
+			return &Norm{Node: n, In: x, Gamma: gamma, Out: v, Eps: eps}
 		}
 	}
 	return nil
@@ -357,16 +357,57 @@ func (a *analysis) converted(v *graph.Value) *graph.Value {
 	return v
 }
 
-// epsilon reads eps from Div(x - mean, Sqrt(variance + eps)).
-func (a *analysis) epsilon(div *graph.Node) float64 {
-	if sqrt := a.converted(div.In(1)).Producer(); sqrt.Is("Sqrt") && a.converted(sqrt.In(0)).Producer().Is("Add") {
-		eps, _ := constAnd(a, a.converted(sqrt.In(0)).Producer())
-		if f := a.floats(eps); len(f) == 1 {
-			return float64(f[0])
-		}
+// standardised reads x and eps of Div(x - mean, Sqrt(mean((x - mean)²) + eps)).
+func (a *analysis) standardised(div *graph.Node) (x *graph.Value, eps float64, ok bool) {
+	if !div.Is("Div") {
+		return nil, 0, false
 	}
-	return 0
+	sub, sqrt := a.converted(div.In(0)).Producer(), a.converted(div.In(1)).Producer()
+	if !sub.Is("Sub") || !sqrt.Is("Sqrt") || !a.meanOf(sub.In(1), func(v *graph.Value) bool { return a.same(v, sub.In(0)) }) {
+		return nil, 0, false
+	}
+	sum := a.converted(sqrt.In(0)).Producer()
+	if !sum.Is("Add") {
+		return nil, 0, false
+	}
+	constant, variance := constAnd(a, sum)
+	if constant == nil {
+		return nil, 0, false
+	}
+	if f := a.floats(constant); len(f) == 1 {
+		eps = float64(f[0])
+	}
+	deviation := func(v *graph.Value) bool { // the same difference, or one computed once more
+		again := a.converted(v).Producer()
+		return again == sub || again.Is("Sub") && a.same(again.In(0), sub.In(0)) && a.same(again.In(1), sub.In(1))
+	}
+	return sub.In(0), eps, a.meanOf(variance, func(v *graph.Value) bool {
+		switch square := a.converted(v).Producer(); {
+		case square.Is("Pow"):
+			two := a.floats(square.In(1))
+			return len(two) == 1 && two[0] == 2 && deviation(square.In(0))
+		case square.Is("Mul"):
+			return deviation(square.In(0)) && deviation(square.In(1))
+		}
+		return false
+	})
 }
+
+// meanOf reports whether v is a mean over the last axis of something that of holds for.
+func (a *analysis) meanOf(v *graph.Value, of func(*graph.Value) bool) bool {
+	n := a.converted(v).Producer()
+	if !n.Is("ReduceMean") {
+		return false
+	}
+	axes := n.Ints("axes")
+	if n.In(1) != nil {
+		axes, _ = a.ints(n.In(1))
+	}
+	return len(axes) == 1 && (axes[0] == -1 || axes[0] == 2) && of(n.In(0))
+}
+
+// same reports whether two values differ by conversions at most.
+func (a *analysis) same(v, w *graph.Value) bool { return v != nil && a.converted(v) == a.converted(w) }
 
 // constAnd splits the operands of a commutative node into the constant and the other one; nil when there is no constant.
 func constAnd(a *analysis, n *graph.Node) (constant, other *graph.Value) {
