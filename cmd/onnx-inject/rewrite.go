@@ -129,7 +129,7 @@ func rewriteModel(c *call) error {
 	if err := checkSpace(f.out, need, freeSpace); err != nil {
 		return err
 	}
-	if r.Saved, err = rewrite.Save(o.model, r.Manifest, f.out, weights, c.Bool("force")); err != nil {
+	if r.Saved, err = rewrite.Save(c.ctx, o.model, r.Manifest, f.out, weights, c.Bool("force")); err != nil {
 		return refused(writeHint(err, need)) // about writing it has a code of its own, which exitCode sees
 	}
 	r.WeightsWhy = weightsWhy(f.weights, r.Weights)

@@ -41,6 +41,7 @@ type File struct {
 	*os.File
 	target string
 	force  bool
+	synced bool
 	done   bool
 	early  writeBack
 }
@@ -73,15 +74,28 @@ func Write(path string, data []byte, force bool) error {
 	return f.Commit()
 }
 
+// Sync brings the bytes to the disk, as Commit does too: for who wants the long part of that before. Nothing may be written
+// behind it.
+func (f *File) Sync() error {
+	f.early.stop()
+	if f.synced {
+		return nil
+	}
+	if err := f.File.Sync(); err != nil {
+		return &Error{f.target, cause(err)}
+	}
+	f.synced = true
+	return nil
+}
+
 // Commit syncs the bytes to disk and gives the file its name. On an error nothing has changed but the temporary file is gone.
 func (f *File) Commit() error {
 	if f.done {
 		return nil
 	}
 	defer f.Abort()
-	f.early.stop()
-	if err := f.File.Sync(); err != nil {
-		return &Error{f.target, cause(err)}
+	if err := f.Sync(); err != nil {
+		return err
 	}
 	if err := f.File.Close(); err != nil {
 		return &Error{f.target, cause(err)}

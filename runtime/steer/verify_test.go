@@ -38,7 +38,7 @@ func patch(t *testing.T, fixture string, req func(*models.Layout) rewrite.Reques
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := rewrite.Save(m, man, out, graph.Auto, false); err != nil {
+	if _, err := rewrite.Save(t.Context(), m, man, out, graph.Auto, false); err != nil {
 		t.Fatal(err)
 	}
 	return out
@@ -124,7 +124,7 @@ func TestVerifyFindsFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	dead := filepath.Join(filepath.Dir(out), "dead.onnx")
-	if _, err := graph.Save(m, dead, graph.Auto, false); err != nil {
+	if _, err := graph.Save(t.Context(), m, dead, graph.Auto, false); err != nil {
 		t.Fatal(err)
 	}
 	if r, err = Verify(ctx, host, dead, "", o); err != nil || r.OK {
@@ -153,7 +153,7 @@ func TestVerifyErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole := filepath.Join(filepath.Dir(out), "whole.onnx")
-	if _, err := rewrite.Save(m, man, whole, graph.Embed, false); err != nil {
+	if _, err := rewrite.Save(t.Context(), m, man, whole, graph.Embed, false); err != nil {
 		t.Fatal(err)
 	}
 	data, _ := os.ReadFile(src)
