@@ -3,6 +3,7 @@ package steer
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -31,10 +32,23 @@ type Report struct {
 type Check struct {
 	Name  string  `json:"name"`
 	Layer int     `json:"layer"` // -1: the whole model
-	Got   float64 `json:"got"`
-	Want  string  `json:"want"` // the bound, in words
+	Got   float64 `json:"got"`   // null where it is not finite
+	Want  string  `json:"want"`  // the bound, in words
 	OK    bool    `json:"ok"`
 	Note  string  `json:"note,omitempty"`
+}
+
+// MarshalJSON writes null for a number that is not finite, which JSON does not have: it is what a check finds that fails worst.
+func (c Check) MarshalJSON() ([]byte, error) {
+	type plain Check // without this method
+	out := struct {
+		plain
+		Got *float64 `json:"got"`
+	}{plain: plain(c)}
+	if !math.IsNaN(c.Got) && !math.IsInf(c.Got, 0) {
+		out.Got = &c.Got
+	}
+	return json.Marshal(out)
 }
 
 // Bounds of the checks. Heads are added up in another order than the model's own product: the sum of a few hundred products
@@ -369,7 +383,8 @@ func lastPosition(t *graph.Tensor) *graph.Tensor {
 	return out
 }
 
-// worstDifference is the largest absolute difference; a NaN on one side only counts as infinite.
+// worstDifference is the largest absolute difference. What is the same on both sides differs by 0, infinite and NaN too; a NaN on
+// one side only counts as infinite.
 func worstDifference(a, b *graph.Tensor) (float64, error) {
 	x, err := a.Float32s()
 	if err != nil {
@@ -384,11 +399,14 @@ func worstDifference(a, b *graph.Tensor) (float64, error) {
 	}
 	worst := 0.0
 	for i := range x {
-		d := math.Abs(float64(x[i]) - float64(y[i]))
-		if math.IsNaN(d) && !(math.IsNaN(float64(x[i])) && math.IsNaN(float64(y[i]))) {
+		a, b := float64(x[i]), float64(y[i])
+		switch d := math.Abs(a - b); {
+		case a == b, math.IsNaN(a) && math.IsNaN(b):
+		case math.IsNaN(d):
 			return math.Inf(1), nil
+		default:
+			worst = max(worst, d)
 		}
-		worst = max(worst, d)
 	}
 	return worst, nil
 }
