@@ -67,13 +67,9 @@ func runModel(c *call) error {
 	if err != nil {
 		return err
 	}
-	man, err := models.ReadManifest(o.model)
-	if err != nil {
-		return refused(err)
-	}
 	var baked []models.Baked
-	if man != nil {
-		baked = man.Baked
+	if o.manifest != nil {
+		baked = o.manifest.Baked
 	}
 	q := steer.Query{Prompt: c.String("prompt"), Answer: c.String("answer"), Top: c.Int("top"), Positions: positions, Layer: l.Layers / 2}
 	if c.IsSet("layer") {
