@@ -108,14 +108,25 @@ func sizes(l *models.Layout) string {
 func sourceOf(patched string, man *models.Manifest) (string, error) {
 	path := filepath.Join(filepath.Dir(patched), man.Source.File)
 	st, err := os.Stat(path)
-	if err != nil {
+	same := err == nil && (man.Source.Bytes == 0 || st.Size() == man.Source.Bytes)
+	switch {
+	case err != nil, !same && isPatched(path): // a copy often has the name of the original, in another folder
 		return "", graph.Hint(fmt.Errorf("%s: its original %q does not lie beside it", patched, man.Source.File), "name it with --against")
-	}
-	if man.Source.Bytes > 0 && st.Size() != man.Source.Bytes {
+	case !same:
 		return "", graph.Hint(fmt.Errorf("%s: its original %s has %d bytes, %d when it was patched: it has changed since", patched, path, st.Size(), man.Source.Bytes),
 			"patch it again, or name the unchanged original with --against")
 	}
 	return path, nil
+}
+
+// isPatched tells a patched file from an original, which never was one: a copy of a copy keeps the first source.
+func isPatched(path string) bool {
+	m, err := graph.Load(path)
+	if err != nil {
+		return false
+	}
+	_, ok := m.Meta(models.ManifestKey)
+	return ok
 }
 
 type verifier struct {
