@@ -71,7 +71,7 @@ func encodeText(c *call) error {
 	}
 	c.noteFaint(quote(c.String("text")), models.Length(data))
 	if err := vector.Write(out, v, c.Bool("force")); err != nil {
-		return unwritten(writeHint(err, 4*int64(len(data))))
+		return refused(writeHint(err, 4*int64(len(data)))) // about writing it has a code of its own, which exitCode sees
 	}
 	if c.Bool("json") {
 		return c.out.json(struct {

@@ -160,7 +160,10 @@ func evalConfig(c *call) (*eval.Config, error) {
 	if len(cfg.Memories) == 0 {
 		cfg.Memories = []string{"curated"}
 	}
-	var err error
+	err := eval.CheckSources(cfg.Memories)
+	if err != nil {
+		return nil, usagef("flag --memory: %w", err)
+	}
 	if cfg.Taus, err = eval.ParseTaus(c.listed("taus")); err != nil {
 		return nil, usagef("flag --taus: %w", err)
 	}
