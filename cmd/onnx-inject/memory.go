@@ -128,8 +128,9 @@ func hostOf(c *call) (runtime.Host, runtime.Options, error) {
 	if o.Device, err = deviceOf(c); err != nil {
 		return nil, o, err
 	}
-	if o.Threads = c.Int("threads"); o.Threads < 0 {
-		return nil, o, usagef("flag --threads: want 0 or more, got %d", o.Threads)
+	o.Threads = c.Int("threads")
+	if err := ort.CheckThreads(o.Threads); err != nil {
+		return nil, o, usagef("flag --threads: %w", err)
 	}
 	flavor := lib.CPU
 	if o.Device.CUDA {
