@@ -64,6 +64,8 @@ func readMemory(c *call) (*memory, error) {
 		return nil, usagef("--memory and --vector exclude each other: a memory is a text or a file")
 	case c.IsSet("memory") && m.text == "":
 		return nil, usagef("flag --memory: the text is empty")
+	case c.IsSet("vector") && (c.IsSet("encoding") || c.IsSet("convention")):
+		return nil, usagef("--vector excludes --encoding and --convention: they say how a text becomes a vector")
 	case c.IsSet("vector"):
 		v, err := vector.Read(file)
 		if err != nil {

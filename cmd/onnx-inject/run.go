@@ -94,7 +94,11 @@ func runModel(c *call) error {
 		return refused(err)
 	}
 	if m != nil && q.Tau != 0 {
-		c.noteFaint(m.name(c.String("vector")), r.MemoryNorm)
+		if m.vector != nil {
+			c.noteFaint(c.String("vector"), r.MemoryNorm, "")
+		} else {
+			c.noteFaint(quote(m.text), r.MemoryNorm, unlearned)
+		}
 	}
 	if err := c.printRun(q, m, r, baked); err != nil {
 		return err
