@@ -140,7 +140,7 @@ func TestAccept(t *testing.T) {
 				tt.check(t, m)
 			}
 			out := filepath.Join(t.TempDir(), "out.onnx")
-			if _, err := Save(m, out, Embed, false); err != nil {
+			if _, err := Save(t.Context(), m, out, Embed, false); err != nil {
 				t.Fatal(err)
 			}
 			got, err := os.ReadFile(out)

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,7 +37,7 @@ func largeModel(t testing.TB, n int) string {
 		t.Fatal(err)
 	}
 	path := filepath.Join(filepath.Dir(weights), "large.onnx")
-	if _, err := Save(m, path, Embed, false); err != nil {
+	if _, err := Save(context.Background(), m, path, Embed, false); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -66,7 +67,7 @@ func BenchmarkSave(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := Save(m, path+".out", w, true); err != nil {
+				if _, err := Save(b.Context(), m, path+".out", w, true); err != nil {
 					b.Fatal(err)
 				}
 			}

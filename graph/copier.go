@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -27,8 +28,8 @@ func (c *copier) close() {
 	}
 }
 
-// copy appends a span to w.
-func (c *copier) copy(w io.Writer, s Span) error {
+// copy appends a span to w. It ends with the context.
+func (c *copier) copy(ctx context.Context, w io.Writer, s Span) error {
 	from, err := c.source(s.File)
 	if err != nil {
 		return err
@@ -38,6 +39,9 @@ func (c *copier) copy(w io.Writer, s Span) error {
 	}
 	out, file := w.(*atomicfile.File)
 	for rest := s.Length; rest > 0; rest -= stretch {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if err := c.append(w, from, min(rest, stretch)); errors.Is(err, io.EOF) {
 			return fmt.Errorf("%s has become shorter meanwhile", s.File.Path)
 		} else if err != nil {

@@ -37,7 +37,7 @@ func TestCrashHelper(t *testing.T) {
 	}
 	fmt.Println("ready")
 	for i := 0; ; i++ {
-		if _, err := Save(versions[i%2], filepath.Join(dir, "out.onnx"), Copy, true); err != nil {
+		if _, err := Save(t.Context(), versions[i%2], filepath.Join(dir, "out.onnx"), Copy, true); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -55,7 +55,7 @@ func TestKilledSave(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range []string{v, "out"} {
-			if _, err := Save(m, filepath.Join(dir, name+".onnx"), Embed, true); err != nil {
+			if _, err := Save(t.Context(), m, filepath.Join(dir, name+".onnx"), Embed, true); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -95,7 +95,7 @@ func TestKilledSave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Save(m, filepath.Join(dir, "out.onnx"), Copy, true); err != nil {
+	if _, err := Save(t.Context(), m, filepath.Join(dir, "out.onnx"), Copy, true); err != nil {
 		t.Fatal(err)
 	}
 	data, err := filepath.Glob(filepath.Join(dir, "out.onnx*.data"))
@@ -121,7 +121,7 @@ func TestSizeLimitHelper(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, w := range []Weights{Embed, Copy} {
-		_, err = Save(m, path, w, false)
+		_, err = Save(t.Context(), m, path, w, false)
 		var e *atomicfile.Error
 		if !errors.As(err, &e) || !errors.Is(err, syscall.EFBIG) {
 			t.Errorf("%s: got %v, want an error of writing, %v", w, err, syscall.EFBIG)

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -58,7 +59,7 @@ func (m *Model) newDataWriter(path string, force bool) (*dataWriter, error) {
 		}
 	}
 	if len(d.old) > 0 && !force {
-		return nil, Hint(&atomicfile.Error{Path: d.old[0], Err: os.ErrExist}, "give another name, or --force to replace it")
+		return nil, hintTaken(&atomicfile.Error{Path: d.old[0], Err: os.ErrExist})
 	}
 	return d, nil
 }
@@ -76,12 +77,12 @@ func (d *dataWriter) place(h hole) (string, int64, bool, error) {
 }
 
 // write copies the ranges into a temporary file; its Commit is the caller's.
-func (d *dataWriter) write() error {
+func (d *dataWriter) write(ctx context.Context) error {
 	var err error
 	if d.out, err = atomicfile.Create(d.path, false); err != nil {
 		return err
 	}
-	if err := d.copyAll(); err != nil {
+	if err := d.copyAll(ctx); err != nil {
 		d.out.Abort()
 		return writeError(d.path, err)
 	}
@@ -89,7 +90,7 @@ func (d *dataWriter) write() error {
 }
 
 // copyAll copies every range to its place.
-func (d *dataWriter) copyAll() error {
+func (d *dataWriter) copyAll(ctx context.Context) error {
 	if err := d.out.Reserve(d.end); err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func (d *dataWriter) copyAll() error {
 		if _, err := d.out.Seek(p.offset, io.SeekStart); err != nil {
 			return err
 		}
-		if err := from.copy(d.out, p.span); err != nil {
+		if err := from.copy(ctx, d.out, p.span); err != nil {
 			return err
 		}
 	}

@@ -380,7 +380,7 @@ func TestTypedFields(t *testing.T) {
 			check(saveAndLoad(t, m))
 			for _, w := range []Weights{Ref, Copy} {
 				out := filepath.Join(filepath.Dir(m.Path()), string(w)+".onnx")
-				if _, err := Save(m, out, w, false); err != nil {
+				if _, err := Save(t.Context(), m, out, w, false); err != nil {
 					t.Fatal(err)
 				}
 				other, err := Load(out)

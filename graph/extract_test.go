@@ -189,7 +189,7 @@ func TestExtractFixtures(t *testing.T) {
 					}
 				}
 				saveAndLoad(t, part)
-				if _, err := Save(part, path, Embed, false); err == nil || !strings.Contains(err.Error(), "the input itself") {
+				if _, err := Save(t.Context(), part, path, Embed, false); err == nil || !strings.Contains(err.Error(), "the input itself") {
 					t.Fatalf("a part may be written over the whole: %v", err)
 				}
 			}

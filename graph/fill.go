@@ -3,6 +3,7 @@ package graph
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -32,7 +33,7 @@ func (p *plan) append(q *plan) {
 	p.parts, p.size = append(p.parts, q.parts...), p.size+q.size
 }
 
-func (p *plan) writeTo(w io.Writer) error {
+func (p *plan) writeTo(ctx context.Context, w io.Writer) error {
 	var from copier
 	defer from.close()
 	lits := bufio.NewWriterSize(w, 64<<10)
@@ -44,7 +45,7 @@ func (p *plan) writeTo(w io.Writer) error {
 		if err := lits.Flush(); err != nil {
 			return err
 		}
-		if err := from.copy(w, *x.span); err != nil {
+		if err := from.copy(ctx, w, *x.span); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,7 +61,7 @@ func FuzzLoad(f *testing.F) {
 			t.Fatal(err)
 		}
 		for _, w := range []Weights{Embed, Ref} {
-			if _, err := Save(m, out, w, true); err != nil {
+			if _, err := Save(context.Background(), m, out, w, true); err != nil {
 				t.Fatalf("%s: %v\n%s", w, err, text)
 			}
 			again, err := Load(out)

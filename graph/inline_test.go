@@ -319,7 +319,7 @@ func saveAndLoad(t *testing.T, m *Model) *Model {
 func resave(t *testing.T, m *Model) *Model {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out.onnx")
-	if _, err := Save(m, out, Embed, false); err != nil {
+	if _, err := Save(t.Context(), m, out, Embed, false); err != nil {
 		t.Fatal(err)
 	}
 	again, err := Load(out)

@@ -88,7 +88,7 @@ func TestRandomEdits(t *testing.T) {
 				t.Fatal(err)
 			}
 			out := filepath.Join(dir, "out.onnx")
-			if _, err := Save(m, out, Embed, true); err != nil {
+			if _, err := Save(t.Context(), m, out, Embed, true); err != nil {
 				t.Fatal(err)
 			}
 			again, err := Load(out)

@@ -38,7 +38,7 @@ func TestSaveUnchanged(t *testing.T) {
 				t.Fatal(err)
 			}
 			out := filepath.Join(t.TempDir(), "out.onnx")
-			if _, err := Save(m, out, Embed, false); err != nil {
+			if _, err := Save(t.Context(), m, out, Embed, false); err != nil {
 				t.Fatal(err)
 			}
 			a, _ := os.ReadFile(path)

@@ -35,7 +35,7 @@ func TestLocations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	saved, err := Save(m, filepath.Join(t.TempDir(), "m.onnx"), Copy, false)
+	saved, err := Save(t.Context(), m, filepath.Join(t.TempDir(), "m.onnx"), Copy, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestSpelledOutLocation(t *testing.T) {
 					t.Fatal(err)
 				}
 				out := filepath.Join(filepath.Dir(path), "out.onnx")
-				if _, err := Save(m, out, mode, false); err != nil {
+				if _, err := Save(t.Context(), m, out, mode, false); err != nil {
 					t.Fatal(err)
 				}
 				again, err := Load(out)

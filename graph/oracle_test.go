@@ -56,7 +56,7 @@ func TestSameTensorsAsOnnxGo(t *testing.T) {
 					t.Fatal(err)
 				}
 				var original bytes.Buffer
-				if err := p.writeTo(&original); err != nil {
+				if err := p.writeTo(t.Context(), &original); err != nil {
 					t.Fatal(err)
 				}
 				want, err := decodeElsewhere(original.Bytes())

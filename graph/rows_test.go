@@ -36,7 +36,7 @@ func TestRows(t *testing.T) {
 		dir := t.TempDir()
 		for _, w := range []Weights{Embed, Copy} {
 			out := filepath.Join(dir, string(w)+".onnx")
-			if _, err := Save(m, out, w, false); err != nil {
+			if _, err := Save(t.Context(), m, out, w, false); err != nil {
 				t.Fatal(err)
 			}
 			again, err := Load(out)

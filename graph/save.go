@@ -2,6 +2,7 @@ package graph
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -44,8 +45,9 @@ type Saved struct {
 }
 
 // Save writes the model to path. The file appears whole or not at all, and without force nothing is ever replaced; the
-// model's own file and its data files are refused as targets in any case. The same model gives the same bytes.
-func Save(m *Model, path string, w Weights, force bool) (*Saved, error) {
+// model's own file and its data files are refused as targets in any case. The same model gives the same bytes. When ctx ends
+// before the file has its name, everything is left as it was, and the error wraps the context's cause.
+func Save(ctx context.Context, m *Model, path string, w Weights, force bool) (*Saved, error) {
 	if err := m.refuseOwnFiles(path); err != nil {
 		return nil, err
 	}
@@ -58,7 +60,7 @@ func Save(m *Model, path string, w Weights, force bool) (*Saved, error) {
 	}
 	out, err := atomicfile.Create(path, force)
 	if err != nil {
-		return nil, Hint(err, "give another name, or --force to replace it")
+		return nil, hintTaken(err)
 	}
 	defer out.Abort()
 	saved := &Saved{Path: path, Weights: w}
@@ -86,7 +88,7 @@ func Save(m *Model, path string, w Weights, force bool) (*Saved, error) {
 	}
 	if data != nil && len(data.spans) > 0 {
 		saved.Data = data.path
-		if err := data.write(); err != nil {
+		if err := data.write(ctx); err != nil {
 			return nil, err
 		}
 		defer data.out.Abort()
@@ -96,8 +98,20 @@ func Save(m *Model, path string, w Weights, force bool) (*Saved, error) {
 			return nil, writeError(path, err)
 		}
 	}
-	if err := p.writeTo(out); err != nil {
+	if err := p.writeTo(ctx, out); err != nil {
 		return nil, writeError(path, err)
+	}
+	// All syncing first: it is long, and no commit may follow when somebody gives up meanwhile.
+	if data != nil && data.out != nil {
+		if err := data.out.Sync(); err != nil {
+			return nil, err
+		}
+	}
+	if err := out.Sync(); err != nil {
+		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, writeError(path, context.Cause(ctx))
 	}
 	if data != nil && data.out != nil {
 		// The data file first: a model never stands without its weights. Its name is new, so that a replaced model keeps
@@ -110,7 +124,7 @@ func Save(m *Model, path string, w Weights, force bool) (*Saved, error) {
 		if data != nil && data.out != nil {
 			os.Remove(data.path)
 		}
-		return nil, Hint(err, "give another name, or --force to replace it")
+		return nil, hintTaken(err)
 	}
 	if data != nil {
 		data.removeOld()
@@ -129,7 +143,7 @@ func Marshal(m *Model) (data []byte, dir string, err error) {
 	}
 	var buf bytes.Buffer
 	buf.Grow(int(p.size))
-	if err := p.writeTo(&buf); err != nil {
+	if err := p.writeTo(context.Background(), &buf); err != nil {
 		return nil, "", err
 	}
 	return buf.Bytes(), dir, nil
@@ -273,6 +287,14 @@ func (m *Model) Sources() []*DataFile {
 		add(h.span.File)
 	}
 	return out
+}
+
+// hintTaken adds advice to the error of a name that is taken already; to others it would be wrong.
+func hintTaken(err error) error {
+	if errors.Is(err, os.ErrExist) {
+		return Hint(err, "give another name, or --force to replace it")
+	}
+	return err
 }
 
 // writeError names the target of a failed write without the temporary file's name.

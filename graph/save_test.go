@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -59,7 +60,7 @@ func TestWeightsModes(t *testing.T) {
 			// Each step reads what the one before wrote.
 			for i, w := range []Weights{Ref, Copy, Ref, Embed, Copy, Copy, Embed} {
 				out := filepath.Join(dir, fmt.Sprintf("%d-%s.onnx", i, w))
-				saved, err := Save(m, out, w, false)
+				saved, err := Save(t.Context(), m, out, w, false)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -105,7 +106,7 @@ func TestManyDataFiles(t *testing.T) {
 	}
 	for _, w := range []Weights{Ref, Copy, Embed, Auto} {
 		out := filepath.Join(dir, string(w)+".onnx")
-		saved, err := Save(m, out, w, false)
+		saved, err := Save(t.Context(), m, out, w, false)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,10 +127,10 @@ func TestManyDataFiles(t *testing.T) {
 		}
 	}
 	other := t.TempDir()
-	if _, err := Save(m, filepath.Join(other, "ref.onnx"), Ref, false); err == nil || HintOf(err) == "" || !strings.Contains(err.Error(), "cannot leave the folder") {
+	if _, err := Save(t.Context(), m, filepath.Join(other, "ref.onnx"), Ref, false); err == nil || HintOf(err) == "" || !strings.Contains(err.Error(), "cannot leave the folder") {
 		t.Errorf("a reference out of the folder: %v", err)
 	}
-	if saved, err := Save(m, filepath.Join(other, "auto.onnx"), Auto, false); err != nil || saved.Weights != Embed {
+	if saved, err := Save(t.Context(), m, filepath.Join(other, "auto.onnx"), Auto, false); err != nil || saved.Weights != Embed {
 		t.Errorf("auto in another folder: %+v, %v", saved, err)
 	}
 }
@@ -145,10 +146,10 @@ func TestHubCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Beside the link a reference would lead out of the folder; beside the blobs it would not.
-	if saved, err := Save(m, filepath.Join(dir, "snapshots", "x", "auto.onnx"), Auto, false); err != nil || saved.Weights != Embed {
+	if saved, err := Save(t.Context(), m, filepath.Join(dir, "snapshots", "x", "auto.onnx"), Auto, false); err != nil || saved.Weights != Embed {
 		t.Errorf("auto in the snapshot: %+v, %v", saved, err)
 	}
-	saved, err := Save(m, filepath.Join(dir, "blobs", "auto.onnx"), Auto, false)
+	saved, err := Save(t.Context(), m, filepath.Join(dir, "blobs", "auto.onnx"), Auto, false)
 	if err != nil || saved.Weights != Ref {
 		t.Fatalf("auto beside the blobs: %+v, %v", saved, err)
 	}
@@ -160,7 +161,7 @@ func TestHubCache(t *testing.T) {
 		t.Errorf("-want +got\n%s", diff)
 	}
 	for _, own := range []string{"snapshots/x/m.onnx", "blobs/aaa", "snapshots/x/w.bin", "blobs/bbb"} {
-		if _, err := Save(m, filepath.Join(dir, own), Embed, true); err == nil || !strings.Contains(err.Error(), "the input itself") {
+		if _, err := Save(t.Context(), m, filepath.Join(dir, own), Embed, true); err == nil || !strings.Contains(err.Error(), "the input itself") {
 			t.Errorf("%s is taken as a target: %v", own, err)
 		}
 	}
@@ -208,7 +209,7 @@ func TestSaveRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := Save(m, dir+"/"+tt.path, tt.mode, tt.force)
+			_, err := Save(t.Context(), m, dir+"/"+tt.path, tt.mode, tt.force)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
@@ -249,7 +250,7 @@ func TestReplaceKeepsOwnData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	saved, err := Save(m, filepath.Join(dir, "out.onnx"), Copy, true)
+	saved, err := Save(t.Context(), m, filepath.Join(dir, "out.onnx"), Copy, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +269,7 @@ func TestDeterministic(t *testing.T) {
 		var first map[string]string
 		for range 3 {
 			dir := t.TempDir()
-			if _, err := Save(m, filepath.Join(dir, "out.onnx"), w, false); err != nil {
+			if _, err := Save(t.Context(), m, filepath.Join(dir, "out.onnx"), w, false); err != nil {
 				t.Fatal(err)
 			}
 			got := contents(t, dir)
@@ -309,7 +310,7 @@ func TestSourceChanges(t *testing.T) {
 			}
 			dir := t.TempDir()
 			for _, w := range []Weights{Embed, Copy} {
-				_, err := Save(m, filepath.Join(dir, "out.onnx"), w, false)
+				_, err := Save(t.Context(), m, filepath.Join(dir, "out.onnx"), w, false)
 				if err == nil || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("%s: got %v, want %q", w, err, tt.want)
 				}
@@ -318,5 +319,56 @@ func TestSourceChanges(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// countdown is a context that ends when it has been asked so many times: at any of the instants that Save looks.
+type countdown struct {
+	context.Context
+	left int
+}
+
+func (c *countdown) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// TestSaveInterrupted gives a save up at every instant at which it looks, between two stretches of one tensor too: the old
+// model stays as it is, and nothing lies beside it.
+func TestSaveInterrupted(t *testing.T) {
+	path := write(t, initializer(num(1, 2*stretch/4+512), num(2, 1), sub(9, make([]byte, 2*stretch+2048))))
+	m, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for w, looks := range map[Weights]int{Ref: 1, Copy: 4, Embed: 4} { // three stretches, and before the names are given
+		dir := t.TempDir()
+		out := filepath.Join(dir, "out.onnx")
+		for name, text := range map[string]string{out: "old", out + ".data": "old weights"} {
+			if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := contents(t, dir)
+		into := out
+		if w == Ref {
+			into = filepath.Join(filepath.Dir(path), "out.onnx")
+		}
+		for n := range looks {
+			if _, err := Save(&countdown{t.Context(), n}, m, into, w, true); !errors.Is(err, context.Canceled) || HintOf(err) != "" {
+				t.Errorf("%s, given up at look %d: %v (%s)", w, n, err, HintOf(err))
+			}
+			if diff := cmp.Diff(before, contents(t, dir)); diff != "" {
+				t.Errorf("%s, given up at look %d, left: %s", w, n, diff)
+			}
+			if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*out*")); w == Ref && len(left) > 0 {
+				t.Errorf("%s, given up at look %d, left %v", w, n, left)
+			}
+		}
+		if _, err := Save(&countdown{t.Context(), looks}, m, into, w, true); err != nil {
+			t.Errorf("%s: %v", w, err)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"slices"
@@ -64,7 +65,7 @@ func (p *printer) attr(a *Attr) {
 		whole, err := fill.message(kAttr, a.raw)
 		var b bytes.Buffer
 		if err == nil {
-			err = whole.writeTo(&b)
+			err = whole.writeTo(context.Background(), &b)
 		}
 		if err != nil {
 			p.err = fmt.Errorf("attribute %q: %w", a.Name, err)

@@ -121,7 +121,7 @@ func TestLocateByStructureAlone(t *testing.T) {
 				m := load(t, name)
 				apply(t, m, 7)
 				path := filepath.Join(t.TempDir(), "m.onnx")
-				if _, err := graph.Save(m, path, graph.Copy, false); err != nil {
+				if _, err := graph.Save(t.Context(), m, path, graph.Copy, false); err != nil {
 					t.Fatal(err)
 				}
 				again, err := graph.Load(path)

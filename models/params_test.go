@@ -29,7 +29,7 @@ func storedTensors(t testing.TB, onDisk bool, tensors map[string]*graph.Tensor) 
 	}
 	if onDisk {
 		path := filepath.Join(t.TempDir(), "m.onnx")
-		if _, err := graph.Save(m, path, graph.Embed, false); err != nil {
+		if _, err := graph.Save(t.Context(), m, path, graph.Embed, false); err != nil {
 			t.Fatal(err)
 		}
 		if m, err = graph.Load(path); err != nil {

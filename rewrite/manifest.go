@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 
@@ -25,8 +26,8 @@ func newManifest(m *graph.Model, l *models.Layout, old *models.Manifest) *models
 	return man
 }
 
-// Save writes a patched model and records in its manifest where the weights lie.
-func Save(m *graph.Model, man *models.Manifest, path string, w graph.Weights, force bool) (*graph.Saved, error) {
+// Save writes a patched model and records in its manifest where the weights lie. ctx is as for [graph.Save].
+func Save(ctx context.Context, m *graph.Model, man *models.Manifest, path string, w graph.Weights, force bool) (*graph.Saved, error) {
 	w = graph.WeightsFor(m, path, w)
 	man.Weights, man.Data = string(w), nil
 	if w == graph.Ref {
@@ -41,7 +42,7 @@ func Save(m *graph.Model, man *models.Manifest, path string, w graph.Weights, fo
 		}
 	}
 	m.SetMeta(models.ManifestKey, man.Encode())
-	return graph.Save(m, path, w, force)
+	return graph.Save(ctx, m, path, w, force)
 }
 
 // portType is the declared type of an output port. Batch and positions are those of the model's token input, so that a file

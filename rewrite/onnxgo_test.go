@@ -48,7 +48,7 @@ func TestInsertedNodesInOnnxGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "inserted.onnx")
-	if _, err := graph.Save(part, path, graph.Embed, false); err != nil {
+	if _, err := graph.Save(t.Context(), part, path, graph.Embed, false); err != nil {
 		t.Fatal(err)
 	}
 	data, err := os.ReadFile(path)

@@ -80,7 +80,7 @@ func TestPatchedFiles(t *testing.T) {
 					t.Fatal(err)
 				}
 				out := filepath.Join(dir, "patched.onnx")
-				if _, err := Save(m, man, out, mode, false); err != nil {
+				if _, err := Save(t.Context(), m, man, out, mode, false); err != nil {
 					t.Fatal(err)
 				}
 				again, l2 := load(t, out)

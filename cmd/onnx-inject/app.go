@@ -58,7 +58,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 
 // appWords tells what all verbs have in common.
 const appWords = `MODEL is an ONNX file, or a folder that holds one with config.json and the files of its tokenizer.
-LAYERS is all, 7, 0-3,7 or -1 (the last).
+LAYERS is all, 7, 0-3,7 or -1 (the last). Flags that take a list may stand several times.
 `
 
 const appHelp = `{{.Name}}: {{.Usage}}

@@ -27,6 +27,8 @@ func TestArrange(t *testing.T) {
 		{"inspect m.onnx -h", "inspect -h"}, // the library would take m.onnx for a topic
 		{"ort install --cuda", "ort install --cuda"},
 		{"ort --ort-lib /l.so which --json", "--ort-lib /l.so ort which --json"},
+		{"rewrite m --inject 0 --inject 2 --expose z --expose result", "rewrite --inject 0 --inject 2 --expose z --expose result -- m"},
+		{"inspect m --json --json", "inspect --json --json -- m"},
 		{"--version", "--version"},
 		{"-h", "-h"},
 		{"-- inspect m.onnx", "inspect -- m.onnx"},
@@ -57,6 +59,12 @@ func TestArrangeErrors(t *testing.T) {
 		{"", "want a verb", ""},
 		{"--", "want a verb", ""},
 		{"--ort-lib /l.so", "want a verb", ""},
+		{"run m --tau 1 --prompt x -tau=2", "flag --tau: stands twice, and takes one value", ""},
+		{"rewrite m --bake --memory a --memory a", "flag --memory: stands twice, and takes one value", ""},
+		{"rewrite m -o a --out b", "flag --out: stands twice, and takes one value", ""},
+		{"--ort-lib a run m --ort-lib b", "flag --ort-lib: stands twice, and takes one value", ""},
+		{"run m --encoding embed --encoding layer", "flag --encoding: stands twice, and takes one value", ""},
+		{"run m --prompt-bos --prompt-bos=false", "flag --prompt-bos: stands twice, and takes one value", ""},
 		{"run m --tau", "flag --tau wants a value", ""},
 		{"ort instal", `unknown ort verb "instal", want one of which, install, doctor`, "did you mean install?"},
 	}

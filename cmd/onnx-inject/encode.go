@@ -69,9 +69,9 @@ func encodeText(c *call) error {
 	if c.IsSet("layer") {
 		v.Meta[vector.MetaLayer] = strconv.Itoa(layer)
 	}
-	c.noteFaint(quote(c.String("text")), models.Length(data))
+	c.noteFaint(quote(c.String("text")), models.Length(data), unlearned)
 	if err := vector.Write(out, v, c.Bool("force")); err != nil {
-		return unwritten(err)
+		return refused(writeHint(err, 4*int64(len(data)))) // about writing it has a code of its own, which exitCode sees
 	}
 	if c.Bool("json") {
 		return c.out.json(struct {
@@ -87,10 +87,12 @@ func encodeText(c *call) error {
 	return nil
 }
 
-// noteFaint warns of a memory that can have no effect: its tokens never occurred in training, and weight decay took their
-// rows away.
-func (c *call) noteFaint(name string, norm float64) {
+// unlearned is why the vector of a text is faint: its tokens never occurred in training, and weight decay took their rows away.
+const unlearned = ": the model never learned its tokens"
+
+// noteFaint warns of a memory that can have no effect.
+func (c *call) noteFaint(name string, norm float64, why string) {
 	if norm < models.Faint {
-		c.note("the vector of %s is as good as zero (its length is %.2g): the model never learned its tokens", name, norm)
+		c.note("the vector of %s is as good as zero (its length is %.2g)%s", name, norm, why)
 	}
 }

@@ -28,7 +28,7 @@ memory, answer. "onnx-inject report DIR" makes pictures of it.
 The same command goes on where it was stopped; Ctrl-C finishes the prompt first. --shard i/N does a part of the prompts in
 a folder of its own, and report takes all of these folders together.
 
---memory may stand several times, and is one of
+--layers, --taus and --memory may stand several times, and add up. A source of memories is one of
 ` + listing(eval.Sources()) + `
 LIST and PATH are a .txt file with one text a line, or FILE.csv#COLUMN; PATH may hold vectors (.npy, .safetensors, .gguf).
 
@@ -46,8 +46,8 @@ the measure where the cell is chosen on one half of the prompts and counted on t
 		flags: append(append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "prompts to evaluate: `FILE`", TakesFile: true},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the results to `DIR`", TakesFile: true},
-			&cli.StringFlag{Name: "layers", Usage: "`LAYERS` that get the memory, one at a time", Value: "all"},
-			&cli.StringFlag{Name: "taus", Usage: "`TAUS`: 1:15, 0.5:2:0.25, or 1,2.5,4", Value: "1:15"},
+			listFlag("layers", "`LAYERS` that get the memory, one at a time", "all"),
+			listFlag("taus", "`TAUS`: 1:15, 0.5:2:0.25, or 1,2.5,4", "1:15"),
 			&cli.GenericFlag{Name: "memory", Usage: "where memories come from: `SOURCE`", Value: &texts{}, DefaultText: "curated"},
 			&cli.IntFlag{Name: "memories", Usage: "take the first `N` memories of a file; 0 takes all"},
 			oneOf("encoding", "`ENCODING` of texts", models.Encodings),
@@ -93,7 +93,7 @@ func runEval(c *call) error {
 	if err != nil {
 		return err
 	}
-	if cfg.Layers, err = models.ParseLayers(c.String("layers"), l.Layers); err != nil {
+	if cfg.Layers, err = models.ParseLayers(c.listed("layers"), l.Layers); err != nil {
 		return usagef("flag --layers: %w", err)
 	}
 	host, options, err := hostOf(c)
@@ -160,8 +160,11 @@ func evalConfig(c *call) (*eval.Config, error) {
 	if len(cfg.Memories) == 0 {
 		cfg.Memories = []string{"curated"}
 	}
-	var err error
-	if cfg.Taus, err = eval.ParseTaus(c.String("taus")); err != nil {
+	err := eval.CheckSources(cfg.Memories)
+	if err != nil {
+		return nil, usagef("flag --memory: %w", err)
+	}
+	if cfg.Taus, err = eval.ParseTaus(c.listed("taus")); err != nil {
 		return nil, usagef("flag --taus: %w", err)
 	}
 	if cfg.Positions, err = steer.ParsePositions(c.String("positions")); err != nil {

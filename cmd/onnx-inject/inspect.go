@@ -52,11 +52,7 @@ func inspect(c *call) error {
 		}
 		return err
 	}
-	man, err := models.ReadManifest(o.model)
-	if err != nil {
-		return refused(err)
-	}
-	d := describe(o, l, man)
+	d := describe(o, l)
 	d.Why = why
 	if c.Bool("json") {
 		return c.out.json(d)
@@ -147,18 +143,18 @@ type fileInfo struct {
 	Model bool   `json:"model"` // the model file itself, not an external data file
 }
 
-func describe(o *opened, l *models.Layout, man *models.Manifest) *description {
+func describe(o *opened, l *models.Layout) *description {
 	d := &description{
 		File: o.folder.Model, Family: l.Family, Exporter: l.Exporter, Opset: o.model.Opset(""), IR: o.model.IRVersion(),
 		Layers: l.Layers, Heads: l.Heads, DHead: l.DHead, DModel: l.DModel, Vocab: l.Vocab, NCtx: l.NCtx,
 		Merged: len(l.Bodies) > 1, Sites: sitesOf(l), Ports: []models.ManifestPort{}, Baked: []models.Baked{},
 		Inputs: signatures(o.model.Graph.Inputs()), Outputs: signatures(o.model.Graph.Outputs()), Weights: weightsOf(o.model),
-		Config: o.folder.ConfigFile, Tokenizer: o.folder.TokenizerDir, Others: o.folder.Others, Manifest: man, Warnings: o.model.Warnings(), Nodes: countNodes(o.model),
+		Config: o.folder.ConfigFile, Tokenizer: o.folder.TokenizerDir, Others: o.folder.Others, Manifest: o.manifest, Warnings: o.model.Warnings(), Nodes: countNodes(o.model),
 	}
 	for _, layer := range l.Bodies[0].Layers {
 		d.Parallel = d.Parallel || layer.ResidMid == nil
 	}
-	if man != nil {
+	if man := o.manifest; man != nil {
 		d.Ports = append(d.Ports, man.Ports...)
 		d.Baked = append(d.Baked, man.Baked...)
 	}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -13,26 +15,21 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/demo"
 )
 
-// A rewrite that is killed at any instant leaves the old file or the new one, whole.
-func TestKilledRewrite(t *testing.T) {
-	kills := 200
-	if testing.Short() {
-		kills = 20
-	}
+// rewriting gives a command that writes one of two versions of a file, both of them, and how long it takes. The second stands there.
+func rewriting(t *testing.T) (out string, rewrite func(layers string) *exec.Cmd, versions [2][]byte, took time.Duration) {
+	t.Helper()
 	self, err := exec.LookPath("onnx-inject") // TestMain put it first there
 	if err != nil {
 		t.Fatal(err)
 	}
-	world, dir := t.TempDir(), t.TempDir()
+	world := t.TempDir()
 	if err := demo.WriteTo(world); err != nil {
 		t.Fatal(err)
 	}
-	out := filepath.Join(dir, "out.onnx")
-	rewrite := func(layers string) *exec.Cmd {
+	out = filepath.Join(t.TempDir(), "out.onnx")
+	rewrite = func(layers string) *exec.Cmd {
 		return exec.Command(self, "rewrite", world, "-o", out, "--inject", layers, "--weights", "embed", "--force")
 	}
-	var versions [2][]byte
-	var took time.Duration
 	for i, layers := range []string{"0", "all"} {
 		start := time.Now()
 		if b, err := rewrite(layers).CombinedOutput(); err != nil {
@@ -43,6 +40,16 @@ func TestKilledRewrite(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	return out, rewrite, versions, took
+}
+
+// A rewrite that is killed at any instant leaves the old file or the new one, whole.
+func TestKilledRewrite(t *testing.T) {
+	kills := 200
+	if testing.Short() {
+		kills = 20
+	}
+	out, rewrite, versions, took := rewriting(t)
 	r := rand.New(rand.NewPCG(5, 6))
 	finished := 0
 	for range kills {
@@ -72,4 +79,62 @@ func TestKilledRewrite(t *testing.T) {
 		t.Errorf("all %d rewrites finished before they were killed", kills)
 	}
 	t.Logf("%d of %d were killed half-way", kills-finished, kills)
+}
+
+// A rewrite that is asked to end at any instant says by its exit code which file is there, and leaves no other.
+func TestInterruptedRewrite(t *testing.T) {
+	tries := 60
+	if testing.Short() {
+		tries = 20
+	}
+	out, rewrite, versions, took := rewriting(t)
+	r := rand.New(rand.NewPCG(7, 8))
+	stopped := 0
+	for i := range tries {
+		signal, code := syscall.SIGINT, 130
+		if i%2 == 1 {
+			signal, code = syscall.SIGTERM, 143
+		}
+		c := rewrite("0")
+		var errs bytes.Buffer
+		c.Stderr = &errs
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(r.Int64N(int64(took))))
+		c.Process.Signal(signal) // fails when the process has ended by itself
+		c.Wait()
+		want := versions[1]
+		switch got := c.ProcessState.ExitCode(); got {
+		case 0:
+			want = versions[0]
+		case -1: // it had not begun
+		case code:
+			stopped++
+			if !strings.Contains(errs.String(), "interrupted") {
+				t.Errorf("standard error: %s", &errs)
+			}
+		default:
+			t.Errorf("exit code %d, want 0 or %d\n%s", got, code, &errs)
+		}
+		got, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%v: not the file that the exit code tells of", c.ProcessState)
+		}
+		if c.ProcessState.ExitCode() == 0 { // start again from the other one
+			if err := atomicfile.Write(out, versions[1], true); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if left, _ := filepath.Glob(filepath.Join(filepath.Dir(out), atomicfile.Prefix+"*")); c.ProcessState.Exited() && len(left) > 0 {
+			t.Errorf("%v: left %v", c.ProcessState, left)
+		}
+	}
+	if stopped == 0 {
+		t.Error("no rewrite was interrupted")
+	}
+	t.Logf("%d of %d were interrupted", stopped, tries)
 }

@@ -63,10 +63,10 @@ func (c *call) writeTables(csv, html func(io.Writer) error) error {
 		}
 		err := atomicfile.Write(path, b.Bytes(), c.Bool("force"))
 		if errors.Is(err, fs.ErrExist) {
-			err = hintf(err, "choose another name, or --force to replace it")
+			err = hintf(err, "give another name, or --force to replace it")
 		}
 		if err != nil {
-			return unwritten(err)
+			return unwritten(writeHint(err, int64(b.Len())))
 		}
 	}
 	return nil

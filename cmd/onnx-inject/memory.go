@@ -64,6 +64,8 @@ func readMemory(c *call) (*memory, error) {
 		return nil, usagef("--memory and --vector exclude each other: a memory is a text or a file")
 	case c.IsSet("memory") && m.text == "":
 		return nil, usagef("flag --memory: the text is empty")
+	case c.IsSet("vector") && (c.IsSet("encoding") || c.IsSet("convention")):
+		return nil, usagef("--vector excludes --encoding and --convention: they say how a text becomes a vector")
 	case c.IsSet("vector"):
 		v, err := vector.Read(file)
 		if err != nil {
@@ -128,8 +130,9 @@ func hostOf(c *call) (runtime.Host, runtime.Options, error) {
 	if o.Device, err = deviceOf(c); err != nil {
 		return nil, o, err
 	}
-	if o.Threads = c.Int("threads"); o.Threads < 0 {
-		return nil, o, usagef("flag --threads: want 0 or more, got %d", o.Threads)
+	o.Threads = c.Int("threads")
+	if err := ort.CheckThreads(o.Threads); err != nil {
+		return nil, o, usagef("flag --threads: %w", err)
 	}
 	flavor := lib.CPU
 	if o.Device.CUDA {

@@ -11,11 +11,13 @@ import (
 
 // opened is a model on disk with what lies beside it.
 type opened struct {
-	folder *models.Folder
-	model  *graph.Model
+	folder   *models.Folder
+	model    *graph.Model
+	manifest *models.Manifest // nil for a model that is not patched
 }
 
-// open reads the MODEL of a command line: the graph, no weights.
+// open reads the MODEL of a command line: the graph, no weights. Whatever the verb does with a patched file, its manifest must
+// hold: weights that changed behind a reference would give other numbers without a word.
 func open(path string) (*opened, error) {
 	folder, err := models.OpenFolder(path)
 	if err != nil {
@@ -28,7 +30,11 @@ func open(path string) (*opened, error) {
 	if err != nil {
 		return nil, refused(err)
 	}
-	return &opened{folder, m}, nil
+	man, err := models.ReadManifest(m)
+	if err != nil {
+		return nil, refused(err)
+	}
+	return &opened{folder, m, man}, nil
 }
 
 // locate finds the layers of an opened model.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"strings"
 	"unicode/utf16"
@@ -13,6 +12,8 @@ import (
 	align "github.com/jedib0t/go-pretty/v6/text"
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
+
+	"github.com/onnx-inject/onnx-inject/runtime/stats"
 )
 
 // printer writes results for people or for programs. Text goes through span, so that nothing from a file reaches the terminal
@@ -117,14 +118,7 @@ func (p *printer) json(v any) error {
 }
 
 // number is a float in JSON that is null where it is not finite.
-type number float64
-
-func (n number) MarshalJSON() ([]byte, error) {
-	if math.IsNaN(float64(n)) || math.IsInf(float64(n), 0) {
-		return []byte("null"), nil
-	}
-	return json.Marshal(float64(n))
-}
+type number = stats.Number
 
 // size writes a number of bytes for people.
 func size(n int64) string {

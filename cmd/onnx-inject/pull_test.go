@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"os"
@@ -48,7 +49,7 @@ var repositories = sync.OnceValues(func() (map[string]map[string][]byte, error) 
 			external[name] = data
 		}
 	}
-	saved, err := graph.Save(m, filepath.Join(dir, "onnx", "model.onnx"), graph.Copy, false)
+	saved, err := graph.Save(context.Background(), m, filepath.Join(dir, "onnx", "model.onnx"), graph.Copy, false)
 	if err != nil {
 		return nil, err
 	}

@@ -139,8 +139,8 @@ func (w *reportFiles) write(c *call, r *pages.Report, runs []*results.Run) error
 		return &atomicfile.Error{Path: w.Page, Err: fmt.Errorf("folder %s does not exist", filepath.Dir(w.Page))}
 	}
 	force := w.force || isReport(w.Page)
-	if _, err := os.Lstat(w.Page); err == nil && !force {
-		return &atomicfile.Error{Path: w.Page, Err: fs.ErrExist}
+	if err := atomicfile.Check(w.Page, force); err != nil {
+		return err
 	}
 	var page bytes.Buffer
 	if err := r.HTML(&page); err != nil {
@@ -197,6 +197,9 @@ func (w *reportFiles) hint(err error) error {
 
 // isReport tells a page that a report wrote from a file of somebody else's.
 func isReport(path string) bool {
+	if st, err := os.Lstat(path); err != nil || !st.Mode().IsRegular() {
+		return false // opening a pipe would wait
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return false

@@ -39,7 +39,7 @@ the original itself never is. The copy appears whole or not at all.`,
 		flags: append([]cli.Flag{
 			outFlag("the copy"),
 			&cli.GenericFlag{Name: "expose", Usage: "add outputs: `KIND[@LAYERS],…`", Value: &texts{}},
-			&cli.StringFlag{Name: "inject", Usage: "add memory and tau inputs at `LAYERS`"},
+			listFlag("inject", "add memory and tau inputs at `LAYERS`", ""),
 			oneOf("weights", "`MODE` of the weights", graph.WeightsModes),
 			boolFlag("prefill", "drop the cache: whole prompts in, logits out"),
 			boolFlag("last-logits", "unembed the last position only"),
@@ -129,7 +129,7 @@ func rewriteModel(c *call) error {
 	if err := checkSpace(f.out, need, freeSpace); err != nil {
 		return err
 	}
-	if r.Saved, err = rewrite.Save(o.model, r.Manifest, f.out, weights, c.Bool("force")); err != nil {
+	if r.Saved, err = rewrite.Save(c.ctx, o.model, r.Manifest, f.out, weights, c.Bool("force")); err != nil {
 		return refused(writeHint(err, need)) // about writing it has a code of its own, which exitCode sees
 	}
 	r.WeightsWhy = weightsWhy(f.weights, r.Weights)
@@ -150,7 +150,7 @@ func (f *rewriteFlags) request(c *call, o *opened, l *models.Layout) (req rewrit
 		return req, err
 	}
 	if c.IsSet("inject") {
-		if req.Inject, err = models.ParseLayers(c.String("inject"), l.Layers); err != nil {
+		if req.Inject, err = models.ParseLayers(c.listed("inject"), l.Layers); err != nil {
 			return req, usagef("flag --inject: %w", err)
 		}
 	}

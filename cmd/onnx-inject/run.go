@@ -67,13 +67,9 @@ func runModel(c *call) error {
 	if err != nil {
 		return err
 	}
-	man, err := models.ReadManifest(o.model)
-	if err != nil {
-		return refused(err)
-	}
 	var baked []models.Baked
-	if man != nil {
-		baked = man.Baked
+	if o.manifest != nil {
+		baked = o.manifest.Baked
 	}
 	q := steer.Query{Prompt: c.String("prompt"), Answer: c.String("answer"), Top: c.Int("top"), Positions: positions, Layer: l.Layers / 2}
 	if c.IsSet("layer") {
@@ -98,7 +94,11 @@ func runModel(c *call) error {
 		return refused(err)
 	}
 	if m != nil && q.Tau != 0 {
-		c.noteFaint(m.name(c.String("vector")), r.MemoryNorm)
+		if m.vector != nil {
+			c.noteFaint(c.String("vector"), r.MemoryNorm, "")
+		} else {
+			c.noteFaint(quote(m.text), r.MemoryNorm, unlearned)
+		}
 	}
 	if err := c.printRun(q, m, r, baked); err != nil {
 		return err

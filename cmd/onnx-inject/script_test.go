@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -153,7 +154,7 @@ func demoModel(ts *testscript.TestScript, neg bool, args []string) {
 func textModel(ts *testscript.TestScript, neg bool, args []string) {
 	m, err := graph.Parse(ts.ReadFile(args[0]))
 	ts.Check(err)
-	_, err = graph.Save(m, ts.MkAbs(args[1]), graph.Embed, false)
+	_, err = graph.Save(context.Background(), m, ts.MkAbs(args[1]), graph.Embed, false)
 	ts.Check(err)
 }
 
@@ -167,7 +168,7 @@ func hostile(ts *testscript.TestScript, neg bool, args []string) {
 		e.Relabel(n, "\x1b]0;title\a")
 	}
 	ts.Check(e.Commit())
-	_, err = graph.Save(m, ts.MkAbs(args[1]), graph.Embed, false)
+	_, err = graph.Save(context.Background(), m, ts.MkAbs(args[1]), graph.Embed, false)
 	ts.Check(err)
 }
 

@@ -175,6 +175,43 @@ func (t *texts) Set(s string) error {
 	return nil
 }
 
+// list is the value of a flag whose values add up: --layers 0 --layers 3,4 is --layers 0,3,4.
+type list struct {
+	text  string
+	given bool // text is no default
+}
+
+func (l *list) String() string { return l.text }
+
+func (l *list) Set(s string) error {
+	if l.given {
+		s = l.text + "," + s
+	}
+	l.text, l.given = s, true
+	return nil
+}
+
+// listFlag makes a flag of a list. otherwise is what it holds when it does not stand.
+func listFlag(name, usage, otherwise string) cli.Flag {
+	return &cli.GenericFlag{Name: name, Usage: usage, Value: &list{text: otherwise}}
+}
+
+// listed returns what a flag made by listFlag holds.
+func (c *call) listed(name string) string { return c.Generic(name).(*list).text }
+
+// mayRepeat reports whether a flag may stand several times: what it is given adds up.
+func mayRepeat(f cli.Flag) bool {
+	g, ok := f.(*cli.GenericFlag)
+	if !ok {
+		return false
+	}
+	switch g.Value.(type) {
+	case *texts, *list:
+		return true
+	}
+	return false
+}
+
 // oneOf makes a flag that takes one of a few words, the first unless told otherwise. usage names the word in backquotes.
 func oneOf[T ~string](name, usage string, from []T) cli.Flag {
 	c := &choice{}

@@ -8,6 +8,7 @@ package atomicfile
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -41,13 +42,15 @@ type File struct {
 	*os.File
 	target string
 	force  bool
+	synced bool
 	done   bool
 	early  writeBack
 }
 
-// Create starts writing path. Without force an existing path is refused with an error that is [fs.ErrExist].
+// Create starts writing path. Without force an existing path is refused with an error that is [fs.ErrExist]; what is no regular
+// file is refused in any case, see [Check].
 func Create(path string, force bool) (*File, error) {
-	if err := check(path, force); err != nil {
+	if err := Check(path, force); err != nil {
 		return nil, err
 	}
 	sweep(filepath.Dir(path))
@@ -73,15 +76,28 @@ func Write(path string, data []byte, force bool) error {
 	return f.Commit()
 }
 
+// Sync brings the bytes to the disk, as Commit does too: for who wants the long part of that before. Nothing may be written
+// behind it.
+func (f *File) Sync() error {
+	f.early.stop()
+	if f.synced {
+		return nil
+	}
+	if err := f.File.Sync(); err != nil {
+		return &Error{f.target, cause(err)}
+	}
+	f.synced = true
+	return nil
+}
+
 // Commit syncs the bytes to disk and gives the file its name. On an error nothing has changed but the temporary file is gone.
 func (f *File) Commit() error {
 	if f.done {
 		return nil
 	}
 	defer f.Abort()
-	f.early.stop()
-	if err := f.File.Sync(); err != nil {
-		return &Error{f.target, cause(err)}
+	if err := f.Sync(); err != nil {
+		return err
 	}
 	if err := f.File.Close(); err != nil {
 		return &Error{f.target, cause(err)}
@@ -145,12 +161,23 @@ func (f *File) Abort() {
 	os.Remove(f.File.Name())
 }
 
-func check(path string, force bool) error {
+// Check tells beforehand what [Create] would refuse. A rename would put a file in the place of a device, a pipe or a link, where
+// a write is meant to go through it. What a link leads to is not replaced either: weights beside a model would be looked for
+// in the folder of one name and lie in that of the other, and many caches keep their files behind links.
+func Check(path string, force bool) error {
 	st, err := os.Lstat(path)
-	switch {
-	case err == nil && st.IsDir():
+	if err != nil {
+		return nil // not there, or Create finds out what is wrong
+	}
+	switch mode := st.Mode(); {
+	case mode.IsDir():
 		return &Error{path, errors.New("is a folder")}
-	case err == nil && !force:
+	case mode&fs.ModeSymlink != 0:
+		to, _ := os.Readlink(path)
+		return &Error{path, fmt.Errorf("is a symbolic link to %s", to)}
+	case !mode.IsRegular():
+		return &Error{path, errors.New("is not a regular file")}
+	case !force:
 		return exists(path)
 	}
 	return nil

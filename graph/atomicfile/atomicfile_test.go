@@ -114,6 +114,46 @@ func TestTargetsRefused(t *testing.T) {
 	}
 }
 
+// What is no regular file stays what it is: a rename would put one in its place.
+func TestOnlyRegularFiles(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.WriteFile(at("file"), []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]string{}
+	for name, to := range map[string]string{"link": "file", "dangling": "nowhere", "folderlink": "."} {
+		if err := os.Symlink(to, at(name)); err != nil {
+			t.Fatal(err)
+		}
+		tests[name] = "is a symbolic link to " + to
+	}
+	for _, name := range makeSpecial(t, dir) {
+		tests[name] = "is not a regular file"
+	}
+	for name, want := range tests {
+		before, err := os.Lstat(at(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, force := range []bool{false, true} {
+			var e *Error
+			if err := Write(at(name), []byte("new"), force); !errors.As(err, &e) || e.Path != at(name) || e.Err.Error() != want {
+				t.Errorf("%s, force %v: %v, want %q", name, force, err, want)
+			}
+		}
+		if after, err := os.Lstat(at(name)); err != nil || !os.SameFile(before, after) {
+			t.Errorf("%s is another file now: %v", name, err)
+		}
+	}
+	if got, _ := os.ReadFile(at("file")); string(got) != "old" {
+		t.Errorf("the file that a link leads to holds %q", got)
+	}
+	if got := left(t, dir); len(got) != len(tests)+1 {
+		t.Errorf("left behind: %v", got)
+	}
+}
+
 // What a killed run left behind long ago is swept away; a fresh one may belong to a run under way.
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()

@@ -39,7 +39,7 @@ func TestChangesKeepTheModel(t *testing.T) {
 				bytes := m.WeightBytes()
 				c.do(t, m, 7)
 				out := filepath.Join(t.TempDir(), "out.onnx")
-				if _, err := graph.Save(m, out, graph.Embed, false); err != nil {
+				if _, err := graph.Save(t.Context(), m, out, graph.Embed, false); err != nil {
 					t.Fatal(err)
 				}
 				again, err := graph.Load(out)

@@ -47,7 +47,7 @@ func externalFiles(t testing.TB) map[string][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	saved, err := graph.Save(m, filepath.Join(t.TempDir(), "model.onnx"), graph.Copy, false)
+	saved, err := graph.Save(t.Context(), m, filepath.Join(t.TempDir(), "model.onnx"), graph.Copy, false)
 	if err != nil {
 		t.Fatal(err)
 	}

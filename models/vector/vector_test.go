@@ -314,15 +314,17 @@ func TestWriteNeverReplacesUnforced(t *testing.T) {
 	}
 	checkFolder(t, dir, "v.npy")
 
-	// A name that points nowhere is taken too.
+	// What is no regular file stays, with force too.
 	if err := os.Symlink(filepath.Join(dir, "nowhere"), filepath.Join(dir, "w.npy")); err != nil {
 		t.Fatal(err)
 	}
-	if err := Write(filepath.Join(dir, "w.npy"), young, false); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("over a dangling link: error %v, want fs.ErrExist", err)
+	for _, force := range []bool{false, true} {
+		if err := Write(filepath.Join(dir, "w.npy"), young, force); err == nil || !strings.Contains(err.Error(), "is a symbolic link") || graph.HintOf(err) != "" {
+			t.Errorf("over a dangling link: error %v with hint %q", err, graph.HintOf(err))
+		}
 	}
-	if err := Write(filepath.Join(dir, "absent", "v.npy"), young, false); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("in a folder that is not there: error %v, want fs.ErrNotExist", err)
+	if err := Write(filepath.Join(dir, "absent", "v.npy"), young, false); !errors.Is(err, fs.ErrNotExist) || graph.HintOf(err) != "" {
+		t.Errorf("in a folder that is not there: error %v with hint %q, want fs.ErrNotExist", err, graph.HintOf(err))
 	}
 	checkFolder(t, dir, "v.npy", "w.npy")
 }

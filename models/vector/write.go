@@ -2,7 +2,9 @@ package vector
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"unicode/utf8"
 
@@ -18,7 +20,10 @@ func Write(path string, v *Vector, force bool) error {
 	if err != nil {
 		return fmt.Errorf("write vector %q: %w", path, err)
 	}
-	return graph.Hint(atomicfile.Write(path, data, force), "choose another name, or --force to replace it")
+	if err = atomicfile.Write(path, data, force); errors.Is(err, fs.ErrExist) {
+		err = graph.Hint(err, "give another name, or --force to replace it")
+	}
+	return err
 }
 
 func encode(path string, v *Vector) ([]byte, error) {

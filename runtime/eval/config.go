@@ -3,8 +3,6 @@ package eval
 import (
 	"errors"
 	"fmt"
-	"math"
-	"slices"
 
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/runtime"
@@ -70,13 +68,8 @@ func (c *Config) check(layers int) error {
 	case c.Shard.Of < 1 || c.Shard.Index < 0 || c.Shard.Index >= c.Shard.Of:
 		return fmt.Errorf("shard %d of %d", c.Shard.Index, c.Shard.Of)
 	}
-	for i, tau := range c.Taus {
-		if math.IsNaN(float64(float32(tau))) || math.IsInf(float64(float32(tau)), 0) {
-			return fmt.Errorf("tau %v, want a number that float32 can hold", tau)
-		}
-		if slices.Index(c.Taus, tau) != i {
-			return fmt.Errorf("tau %v stands twice", tau)
-		}
+	if err := errors.Join(checkTaus(c.Taus), CheckSources(c.Memories)); err != nil {
+		return err
 	}
 	for _, l := range c.Layers {
 		if l < 0 || l >= layers {

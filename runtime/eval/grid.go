@@ -13,7 +13,11 @@ func (e *evaluation) cells(prompt int) (rows []results.Cell, cells []cell) {
 		for _, layer := range e.Layers {
 			for k, tau := range e.Taus {
 				for _, m := range e.memories(s, prompt, layer, k) {
-					rows = append(rows, results.Cell{Prompt: prompt, Layer: layer, Tau: tau, Source: s.Name, Memory: m.Text})
+					c := results.Cell{Prompt: prompt, Layer: layer, Tau: tau, Source: s.Name, Memory: m.Text}
+					if m.Text != "" && m.Vector == nil {
+						c.Encoding = string(e.Encoding)
+					}
+					rows = append(rows, c)
 					cells = append(cells, cell{layer, tau, e.encode.vector(m, layer)})
 				}
 			}

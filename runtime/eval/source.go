@@ -64,8 +64,8 @@ func Sources() [][2]string {
 	return out
 }
 
-// openSource reads what a user asked for: "curated", "random:words.txt", …
-func openSource(spec string, in sourceInput) (*Source, error) {
+// parseSource reads what a user asked for: "curated", "random:words.txt", …
+func parseSource(spec string) (k sourceKind, arg string, err error) {
 	name, arg, hasArg := strings.Cut(spec, ":")
 	i := slices.IndexFunc(sourceKinds, func(k sourceKind) bool { return k.name == name })
 	if i < 0 {
@@ -73,14 +73,35 @@ func openSource(spec string, in sourceInput) (*Source, error) {
 		for _, d := range Sources() {
 			names = append(names, d[0])
 		}
-		return nil, fmt.Errorf("memory %q: want one of %s", spec, strings.Join(names, ", "))
+		return k, "", fmt.Errorf("memory %q: want one of %s", spec, strings.Join(names, ", "))
 	}
-	k := sourceKinds[i]
+	k = sourceKinds[i]
 	switch {
 	case k.arg == "" && hasArg:
-		return nil, fmt.Errorf("memory %q: %s takes nothing behind it", spec, name)
+		err = fmt.Errorf("memory %q: %s takes nothing behind it", spec, name)
 	case k.arg != "" && arg == "":
-		return nil, fmt.Errorf("memory %q: want %s:%s", spec, name, k.arg)
+		err = fmt.Errorf("memory %q: want %s:%s", spec, name, k.arg)
+	}
+	return k, arg, err
+}
+
+// CheckSources tells what is wrong with [Config.Memories] before any file is opened.
+func CheckSources(specs []string) error {
+	for i, spec := range specs {
+		if _, _, err := parseSource(spec); err != nil {
+			return err
+		}
+		if slices.Index(specs, spec) != i {
+			return fmt.Errorf("memory %q stands twice", spec)
+		}
+	}
+	return nil
+}
+
+func openSource(spec string, in sourceInput) (*Source, error) {
+	k, arg, err := parseSource(spec)
+	if err != nil {
+		return nil, err
 	}
 	s, err := k.open(arg, in)
 	if err != nil {
@@ -88,7 +109,7 @@ func openSource(spec string, in sourceInput) (*Source, error) {
 	}
 	s.Name = spec
 	if s.File != nil { // the name of a source does not depend on where its file lies
-		s.Name = name + ":" + filepath.Base(arg)
+		s.Name = k.name + ":" + filepath.Base(arg)
 	}
 	return s, nil
 }

@@ -45,7 +45,25 @@ func ParseTaus(s string) ([]float64, error) {
 			out = append(out, round(from+float64(i)*step))
 		}
 	}
+	if err := checkTaus(out); err != nil {
+		return nil, fmt.Errorf("taus %q: %w", s, err)
+	}
 	return out, nil
+}
+
+// checkTaus refuses what a host cannot take, and what would give two rows of one name.
+func checkTaus(taus []float64) error {
+	seen := map[float64]bool{}
+	for _, tau := range taus {
+		if f := float64(float32(tau)); math.IsNaN(f) || math.IsInf(f, 0) {
+			return fmt.Errorf("tau %v, want a number that float32 can hold", tau)
+		}
+		if seen[tau] {
+			return fmt.Errorf("tau %v stands twice", tau)
+		}
+		seen[tau] = true
+	}
+	return nil
 }
 
 // round takes away what adding up decimal fractions in binary leaves behind: 0.30000000000000004 is 0.3.

@@ -229,7 +229,7 @@ func TestOpenRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	hidden := filepath.Join(t.TempDir(), "hidden.onnx")
-	if _, err := graph.Save(m, hidden, graph.Embed, false); err != nil {
+	if _, err := graph.Save(t.Context(), m, hidden, graph.Embed, false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(t.Context(), host, hidden, Options{Norm: NormRaw}); err == nil || !strings.Contains(err.Error(), "the file ends in hidden states: it has no unembedding") {

@@ -1,12 +1,22 @@
 package ort
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	goruntime "runtime"
 	"strconv"
 	"strings"
 )
+
+// CheckThreads refuses a number of threads that can only be a mistake. ONNX Runtime starts all of them with a session and gains
+// nothing by more than there are processors; millions take all memory.
+func CheckThreads(n int) error {
+	if most := max(1024, 4*goruntime.NumCPU()); n < 0 || n > most {
+		return fmt.Errorf("want 0 to %d, got %d", most, n)
+	}
+	return nil
+}
 
 // cores is how many threads one operator should use: as many as there are physical cores that this process may run
 // on, since two threads on one core share its arithmetic units. GOMAXPROCS already respects the affinity mask and the

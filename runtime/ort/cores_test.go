@@ -34,6 +34,14 @@ func TestPhysical(t *testing.T) {
 	}
 }
 
+func TestCheckThreads(t *testing.T) {
+	for n, ok := range map[int]bool{-1: false, 0: true, 1: true, goruntime.NumCPU(): true, 1024: true, 9_999_999: false} {
+		if err := CheckThreads(n); (err == nil) != ok {
+			t.Errorf("%d threads: %v", n, err)
+		}
+	}
+}
+
 func TestCores(t *testing.T) {
 	t.Setenv("SLURM_CPUS_PER_TASK", "")
 	if n := cores(); n < 1 || n > goruntime.GOMAXPROCS(0) {

@@ -73,8 +73,8 @@ func sessionOptions(m runtime.Model, o runtime.Options) (*binding.SessionOptions
 	if !ok {
 		return nil, fmt.Errorf("optimisation level %d: unknown", o.Level)
 	}
-	if o.Threads < 0 {
-		return nil, fmt.Errorf("threads: want 0 or more, got %d", o.Threads)
+	if err := CheckThreads(o.Threads); err != nil {
+		return nil, fmt.Errorf("threads: %w", err)
 	}
 	threads := o.Threads
 	if threads == 0 {

@@ -142,7 +142,7 @@ func (s *sheet) cell(f file, layer int, memory, prob, top string) error {
 		return err
 	}
 	s.run.Cells = append(s.run.Cells, results.Cell{
-		Prompt: s.prompt.Index, Layer: layer, Tau: f.tau, Source: f.source, Memory: strings.Clone(memory), Score: score,
+		Prompt: s.prompt.Index, Layer: layer, Tau: f.tau, Source: f.source, Memory: strings.Clone(memory), Encoding: s.run.Manifest.Encoding, Score: score,
 	})
 	return nil
 }

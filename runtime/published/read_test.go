@@ -109,6 +109,11 @@ func TestOpen(t *testing.T) {
 			},
 		},
 	}
+	for _, r := range want {
+		for i := range r.Cells {
+			r.Cells[i].Encoding = r.Manifest.Encoding
+		}
+	}
 	if d := cmp.Diff(want, runs, cmpopts.EquateNaNs(), cmpopts.EquateEmpty(), cmpopts.IgnoreFields(results.Run{}, "Dir")); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}

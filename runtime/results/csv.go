@@ -26,7 +26,7 @@ var promptColumns = []string{
 // cellRow writes a cell as text. Numbers have all their digits; a score that is none leaves its fields empty.
 func cellRow(m *Manifest, p *Prompt, c *Cell) []string {
 	return []string{
-		m.Model.Name, m.Data.Name, strconv.Itoa(c.Prompt), strconv.Itoa(c.Layer), number(c.Tau), c.Source, c.Memory, m.Encoding,
+		m.Model.Name, m.Data.Name, strconv.Itoa(c.Prompt), strconv.Itoa(c.Layer), number(c.Tau), c.Source, c.Memory, c.Encoding,
 		probability(c.Score), logp(c.Score), rank(c.Score), string(c.Status), probability(p.Clean), probability(p.Ceiling), ids(c.Top),
 	}
 }
@@ -127,7 +127,7 @@ func (r *row) score(logp, rank, status, top string) Score {
 
 func (r *row) cell() Cell {
 	return Cell{
-		Prompt: r.int("prompt"), Layer: r.int("layer"), Tau: r.float("tau"), Source: r.text("source"), Memory: r.text("memory"),
+		Prompt: r.int("prompt"), Layer: r.int("layer"), Tau: r.float("tau"), Source: r.text("source"), Memory: r.text("memory"), Encoding: r.text("encoding"),
 		Score: r.score("logp_answer", "rank", "status", "top"),
 	}
 }

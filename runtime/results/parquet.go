@@ -45,7 +45,7 @@ func WriteParquet(path string, runs []*Run, force bool) error {
 			p := prompts[c.Prompt]
 			row := parquetRow{
 				Model: r.Manifest.Model.Name, Data: r.Manifest.Data.Name, Prompt: int32(c.Prompt), Layer: int32(c.Layer), Tau: c.Tau,
-				Source: c.Source, Memory: c.Memory, Encoding: r.Manifest.Encoding, Convention: r.Manifest.Convention, Status: string(c.Status),
+				Source: c.Source, Memory: c.Memory, Encoding: c.Encoding, Convention: r.Manifest.Convention, Status: string(c.Status),
 				P: known(c.Score, c.P()), LogP: known(c.Score, c.LogP), Rank: known(c.Score, int32(c.Rank)), Top: c.Top,
 				PClean: known(p.Clean, p.Clean.P()), PCeiling: known(p.Ceiling, p.Ceiling.P()),
 			}

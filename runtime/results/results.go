@@ -4,12 +4,13 @@ import "math"
 
 // Cell is one prompt with one memory at one layer and tau.
 type Cell struct {
-	Prompt int     // from 0, in the order of the data file
-	Layer  int     // from 0
-	Tau    float64 // the memory's magnitude
-	Source string  // where the memory comes from, as it was asked for: "curated", "random:nouns.txt", …
-	Memory string  // its text; "" for none
-	Score          // of the answer, with the memory
+	Prompt   int     // from 0, in the order of the data file
+	Layer    int     // from 0
+	Tau      float64 // the memory's magnitude
+	Source   string  // where the memory comes from, as it was asked for: "curated", "random:nouns.txt", …
+	Memory   string  // its text; "" for none
+	Encoding string  // how the text became a vector; "" for none, and for a vector of a file, whose name is the text
+	Score            // of the answer, with the memory
 }
 
 // Prompt is one row of the data, and what the model says about it without a memory. Texts are as in the data file.

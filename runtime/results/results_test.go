@@ -32,7 +32,7 @@ func prompt(i int) (Prompt, []Cell) {
 	var cells []Cell
 	for _, l := range []int{0, 2} {
 		for _, tau := range []float64{0.5, 1} {
-			c := Cell{Prompt: i, Layer: l, Tau: tau, Source: "curated", Memory: "X ", Score: Score{LogP: -tau / 3, Rank: l, Top: []int64{1, 2}}}
+			c := Cell{Prompt: i, Layer: l, Tau: tau, Source: "curated", Memory: "X ", Encoding: "unembed", Score: Score{LogP: -tau / 3, Rank: l, Top: []int64{1, 2}}}
 			if l == 2 && tau == 1 {
 				c.Score = Score{LogP: math.NaN(), Rank: -1, Status: NaN}
 			}

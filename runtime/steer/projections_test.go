@@ -235,7 +235,7 @@ func TestProjections(t *testing.T) {
 				}
 			}
 			dir := t.TempDir()
-			if _, err := graph.Save(m, filepath.Join(dir, "model.onnx"), graph.Embed, false); err != nil {
+			if _, err := graph.Save(t.Context(), m, filepath.Join(dir, "model.onnx"), graph.Embed, false); err != nil {
 				t.Fatal(err)
 			}
 			m, err := graph.Load(filepath.Join(dir, "model.onnx"))
@@ -250,7 +250,7 @@ func TestProjections(t *testing.T) {
 				t.Fatal(err)
 			}
 			out := filepath.Join(dir, "patched.onnx")
-			if _, err := rewrite.Save(m, man, out, graph.Auto, false); err != nil {
+			if _, err := rewrite.Save(t.Context(), m, man, out, graph.Auto, false); err != nil {
 				t.Fatal(err)
 			}
 			r, err := Verify(context.Background(), orttest.Host(t), out, "", runtime.Options{Threads: 1})

@@ -160,7 +160,7 @@ func TestFixturesAgainstPyTorch(t *testing.T) {
 				ch.change(t, m)
 				if ch.save != "" {
 					path = filepath.Join(t.TempDir(), "changed.onnx")
-					if _, err := graph.Save(m, path, ch.save, false); err != nil {
+					if _, err := graph.Save(t.Context(), m, path, ch.save, false); err != nil {
 						t.Fatal(err)
 					}
 					if m, err = graph.Load(path); err != nil {

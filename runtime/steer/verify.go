@@ -3,6 +3,7 @@ package steer
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -31,10 +32,23 @@ type Report struct {
 type Check struct {
 	Name  string  `json:"name"`
 	Layer int     `json:"layer"` // -1: the whole model
-	Got   float64 `json:"got"`
-	Want  string  `json:"want"` // the bound, in words
+	Got   float64 `json:"got"`   // null where it is not finite
+	Want  string  `json:"want"`  // the bound, in words
 	OK    bool    `json:"ok"`
 	Note  string  `json:"note,omitempty"`
+}
+
+// MarshalJSON writes null for a number that is not finite, which JSON does not have: it is what a check finds that fails worst.
+func (c Check) MarshalJSON() ([]byte, error) {
+	type plain Check // without this method
+	out := struct {
+		plain
+		Got *float64 `json:"got"`
+	}{plain: plain(c)}
+	if !math.IsNaN(c.Got) && !math.IsInf(c.Got, 0) {
+		out.Got = &c.Got
+	}
+	return json.Marshal(out)
 }
 
 // Bounds of the checks. Heads are added up in another order than the model's own product: the sum of a few hundred products
@@ -94,14 +108,25 @@ func sizes(l *models.Layout) string {
 func sourceOf(patched string, man *models.Manifest) (string, error) {
 	path := filepath.Join(filepath.Dir(patched), man.Source.File)
 	st, err := os.Stat(path)
-	if err != nil {
+	same := err == nil && (man.Source.Bytes == 0 || st.Size() == man.Source.Bytes)
+	switch {
+	case err != nil, !same && isPatched(path): // a copy often has the name of the original, in another folder
 		return "", graph.Hint(fmt.Errorf("%s: its original %q does not lie beside it", patched, man.Source.File), "name it with --against")
-	}
-	if man.Source.Bytes > 0 && st.Size() != man.Source.Bytes {
+	case !same:
 		return "", graph.Hint(fmt.Errorf("%s: its original %s has %d bytes, %d when it was patched: it has changed since", patched, path, st.Size(), man.Source.Bytes),
 			"patch it again, or name the unchanged original with --against")
 	}
 	return path, nil
+}
+
+// isPatched tells a patched file from an original, which never was one: a copy of a copy keeps the first source.
+func isPatched(path string) bool {
+	m, err := graph.Load(path)
+	if err != nil {
+		return false
+	}
+	_, ok := m.Meta(models.ManifestKey)
+	return ok
 }
 
 type verifier struct {
@@ -369,7 +394,8 @@ func lastPosition(t *graph.Tensor) *graph.Tensor {
 	return out
 }
 
-// worstDifference is the largest absolute difference; a NaN on one side only counts as infinite.
+// worstDifference is the largest absolute difference. What is the same on both sides differs by 0, infinite and NaN too; a NaN on
+// one side only counts as infinite.
 func worstDifference(a, b *graph.Tensor) (float64, error) {
 	x, err := a.Float32s()
 	if err != nil {
@@ -384,11 +410,14 @@ func worstDifference(a, b *graph.Tensor) (float64, error) {
 	}
 	worst := 0.0
 	for i := range x {
-		d := math.Abs(float64(x[i]) - float64(y[i]))
-		if math.IsNaN(d) && !(math.IsNaN(float64(x[i])) && math.IsNaN(float64(y[i]))) {
+		a, b := float64(x[i]), float64(y[i])
+		switch d := math.Abs(a - b); {
+		case a == b, math.IsNaN(a) && math.IsNaN(b):
+		case math.IsNaN(d):
 			return math.Inf(1), nil
+		default:
+			worst = max(worst, d)
 		}
-		worst = max(worst, d)
 	}
 	return worst, nil
 }

@@ -2,6 +2,8 @@ package steer
 
 import (
 	"context"
+	"encoding/json"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,7 +40,7 @@ func patch(t *testing.T, fixture string, req func(*models.Layout) rewrite.Reques
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := rewrite.Save(m, man, out, graph.Auto, false); err != nil {
+	if _, err := rewrite.Save(t.Context(), m, man, out, graph.Auto, false); err != nil {
 		t.Fatal(err)
 	}
 	return out
@@ -107,32 +109,90 @@ func TestVerifyFindsFaults(t *testing.T) {
 		t.Errorf("against another function: %+v, %v", r, err)
 	}
 
-	m, err := graph.Load(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := m.Edit()
-	for _, v := range m.Graph.Inputs() {
-		if v.Name() == models.PortTau.Name(1) {
-			zero := e.Const(m.Graph, "zero", graph.NewFloat32([]float32{0}, 1, 1, 1))
-			for _, u := range v.Uses() {
-				e.Redirect(u, zero)
-			}
-		}
-	}
-	if err := e.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	dead := filepath.Join(filepath.Dir(out), "dead.onnx")
-	if _, err := graph.Save(m, dead, graph.Auto, false); err != nil {
-		t.Fatal(err)
-	}
+	dead := fixedTau(t, out, 1, 0)
 	if r, err = Verify(ctx, host, dead, "", o); err != nil || r.OK {
 		t.Fatalf("a memory without effect: %+v, %v", r, err)
 	}
 	for _, c := range r.Checks {
 		if want := c.Name != "a memory has an effect" || c.Layer != 1; c.OK != want {
 			t.Errorf("%s of layer %d: ok %v, want %v", c.Name, c.Layer, c.OK, want)
+		}
+	}
+}
+
+// fixedTau writes a copy of a patched file that computes with a tau of its own at a layer, whatever it is fed.
+func fixedTau(t *testing.T, patched string, layer int, tau float32) string {
+	t.Helper()
+	m, err := graph.Load(patched)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := m.Edit()
+	for _, v := range m.Graph.Inputs() {
+		if v.Name() == models.PortTau.Name(layer) {
+			fixed := e.Const(m.Graph, "fixed", graph.NewFloat32([]float32{tau}, 1, 1, 1))
+			for _, u := range v.Uses() {
+				e.Redirect(u, fixed)
+			}
+		}
+	}
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(filepath.Dir(patched), "fixed.onnx")
+	if _, err := graph.Save(t.Context(), m, out, graph.Auto, false); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// The worst a check can find is no number in JSON, and the document is one all the same.
+func TestVerifyNotFinite(t *testing.T) {
+	patched := fixedTau(t, patch(t, "torchscript-op10.onnx", injectAll), 1, float32(math.Inf(1))) // times a memory of zeros
+	r, err := Verify(t.Context(), orttest.Host(t), patched, "", runtime.Options{Threads: 1})
+	if err != nil || r.OK || !math.IsInf(r.Checks[0].Got, 1) {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Checks []map[string]any
+	}
+	if err := json.Unmarshal(b, &doc); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range r.Checks {
+		got, ok := doc.Checks[i]["got"]
+		if want := any(c.Got); math.IsInf(c.Got, 0) || math.IsNaN(c.Got) {
+			if !ok || got != nil {
+				t.Errorf("%s: %v is %v in JSON, want null", c.Name, c.Got, got)
+			}
+		} else if got != want {
+			t.Errorf("%s: %v is %v in JSON", c.Name, want, got)
+		}
+		if doc.Checks[i]["name"] != c.Name || doc.Checks[i]["ok"] != c.OK {
+			t.Errorf("%+v is %v in JSON", c, doc.Checks[i])
+		}
+	}
+}
+
+// What is the same differs by nothing, whatever it is.
+func TestWorstDifference(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	for _, tt := range []struct {
+		a, b []float32
+		want float64
+	}{
+		{[]float32{1, inf, -inf, nan, 2}, []float32{1, inf, -inf, nan, 2.5}, 0.5},
+		{[]float32{inf}, []float32{-inf}, math.Inf(1)},
+		{[]float32{nan, 0}, []float32{0, 0}, math.Inf(1)},
+		{[]float32{0}, []float32{inf}, math.Inf(1)},
+	} {
+		n := int64(len(tt.a))
+		if got, err := worstDifference(graph.NewFloat32(tt.a, n), graph.NewFloat32(tt.b, n)); got != tt.want || err != nil {
+			t.Errorf("%v and %v: %v, %v; want %v", tt.a, tt.b, got, err, tt.want)
 		}
 	}
 }
@@ -153,7 +213,7 @@ func TestVerifyErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	whole := filepath.Join(filepath.Dir(out), "whole.onnx")
-	if _, err := rewrite.Save(m, man, whole, graph.Embed, false); err != nil {
+	if _, err := rewrite.Save(t.Context(), m, man, whole, graph.Embed, false); err != nil {
 		t.Fatal(err)
 	}
 	data, _ := os.ReadFile(src)
