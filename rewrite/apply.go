@@ -1,7 +1,6 @@
 package rewrite
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -41,6 +40,12 @@ func Apply(m *graph.Model, l *models.Layout, req Request) (*models.Manifest, *mo
 	if err := req.check(m, l); err != nil { // before anything changes: prefill commits an edit of its own
 		return nil, nil, err
 	}
+	axis := int64(0)
+	if req.LastLogits {
+		if axis, err = positionAxis(m, l); err != nil {
+			return nil, nil, fmt.Errorf("last logits: %w", err)
+		}
+	}
 	if req.Prefill {
 		if l, err = prefill(m, l); err != nil {
 			return nil, nil, fmt.Errorf("prefill: %w", err)
@@ -61,7 +66,7 @@ func Apply(m *graph.Model, l *models.Layout, req Request) (*models.Manifest, *mo
 		p.inject(injected, req.Bake)
 		logits[i] = b.Logits
 		if req.LastLogits {
-			logits[i] = p.lastLogits()
+			logits[i] = p.lastLogits(axis)
 		}
 	}
 	req.eachPort(func(port models.PortKind, layer int) { man.Ports = append(man.Ports, port.Port(layer, l)) })
@@ -135,13 +140,6 @@ func (r Request) check(m *graph.Model, l *models.Layout) error {
 		}
 		if math.IsNaN(b.Tau) || math.IsInf(b.Tau, 0) {
 			fail(fmt.Errorf("bake: tau %v, want a finite number", b.Tau))
-		}
-	}
-	if r.LastLogits {
-		if slices.ContainsFunc(l.Bodies, func(b *models.Body) bool { return b.Logits == nil }) {
-			fail(errors.New("last logits: the model ends in hidden states: it has no logits"))
-		} else if m.Opset("") < 10 {
-			fail(fmt.Errorf("last logits: opset 10 or later is needed, the model has %d", m.Opset("")))
 		}
 	}
 	return err

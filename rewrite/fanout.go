@@ -1,7 +1,6 @@
 package rewrite
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -42,16 +41,14 @@ func FanOutTau(layer int) string    { return fmt.Sprintf("fanout.%d.tau", layer)
 // The inputs that are returned feed the prompt; the caller adds those of the fan-out.
 func FanOut(m *graph.Model, l *models.Layout, top int) (*models.Inputs, error) {
 	tokens := l.Tokens()
+	axis, err := positionAxis(m, l)
 	switch {
-	case l.Logits() == nil:
-		return nil, errors.New("fan-out: the model ends in hidden states: it has no logits")
+	case err != nil:
+		return nil, fmt.Errorf("fan-out: %w", err)
 	case tokens != nil && len(tokens.Type.Dims) > 0 && tokens.Type.Dims[0].Size >= 0:
 		return nil, fmt.Errorf("fan-out: the file fixes the batch size to %d", tokens.Type.Dims[0].Size)
-	case m.Opset("") < 10:
-		return nil, fmt.Errorf("fan-out: opset 10 or later is needed, the model has %d", m.Opset(""))
 	}
-	l, err := prefill(m, l)
-	if err != nil {
+	if l, err = prefill(m, l); err != nil {
 		return nil, fmt.Errorf("fan-out: %w", err)
 	}
 	in, err := models.ReadInputs(m, l)
@@ -71,7 +68,10 @@ func FanOut(m *graph.Model, l *models.Layout, top int) (*models.Inputs, error) {
 	}
 	p.grow(p.lastLayer(), last)
 	p.freeBatch(grown, last)
-	p.score(top)
+	if last != nil {
+		axis = 0 // there is but one
+	}
+	p.score(top, axis)
 	e.ForgetTypes(m.Graph)
 	e.Prune()
 	if err := e.Commit(); err != nil {
@@ -277,9 +277,9 @@ func (p *patch) freeReshape(n *graph.Node) {
 	p.edit.Redirect(graph.Use{Node: n, Slot: 1}, target)
 }
 
-// score replaces the logits by what is asked of them: for each row the largest logit m, the sum s of exp(logit - m), and with
+// score replaces the logits by what is asked of them at the last position, axis being that of positions: for each row the largest logit m, the sum s of exp(logit - m), and with
 // these log p = logit - m - log s. What needs no order among tokens is computed part by part, for a row has 50,000 of them.
-func (p *patch) score(top int) {
+func (p *patch) score(top int, axis int64) {
 	answer := p.edit.Input(FanOutAnswer, graph.TensorType(graph.Int64, 1))
 	reduce := func(op, name string, x *graph.Value) *graph.Value { // over the vocabulary
 		if op == "ReduceSum" && p.model.Opset("") >= 13 || op == "ReduceMax" && p.model.Opset("") >= 18 {
@@ -290,7 +290,7 @@ func (p *patch) score(top int) {
 	cast := func(name string, x *graph.Value, to graph.DType) *graph.Value {
 		return p.nodeAttrs("Cast", name, graph.Attrs{"to": int64(to)}, x)
 	}
-	parts := p.atLastInParts()
+	parts := p.atLastInParts(axis)
 	each := func(what string, f func(name string, part *graph.Value) *graph.Value) (out []*graph.Value) {
 		for i, part := range parts {
 			out = append(out, f(fmt.Sprintf("fanout/%s_%d", what, i), part))

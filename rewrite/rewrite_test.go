@@ -336,6 +336,7 @@ func TestLastLogits(t *testing.T) {
 		"the bias behind it": {"gpt-j", swapBias, true},
 		"a sum of positions": {"torchscript-op10", addToLogits, false},
 		"in two branches":    {"optimum-1-merged", nil, true},
+		"several choices":    {"torchscript-op10", choices, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, l := load(t, filepath.Join(testdata, c.file+".onnx"))
@@ -357,11 +358,75 @@ func TestLastLogits(t *testing.T) {
 			if got := l.Unembed.Node.In(0).Producer().Is("Slice"); got != c.before {
 				t.Errorf("cut in front of the unembedding: %t, want %t", got, c.before)
 			}
-			if d := l.Logits().Type.Dims; len(d) != 3 || d[1].Size != 1 {
+			if d := l.Logits().Type.Dims; d[len(d)-2].Size != 1 || d[0].Size == 1 || len(d) == 4 && d[1].Size == 1 {
 				t.Errorf("logits %v, want one position", d)
 			}
 		})
 	}
+}
+
+// Logits [batch, vocab] are those of the last position already.
+func TestLastLogitsOfOnePosition(t *testing.T) {
+	m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
+	e := m.Edit()
+	onlyLast(e, l)
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := models.Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes := len(m.Graph.Nodes())
+	if _, _, err := Apply(m, l, Request{LastLogits: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.Logits().Type.String(); got != "float32[batch, 131]" || len(m.Graph.Nodes()) != nodes {
+		t.Errorf("logits %s, %d nodes of %d", got, len(m.Graph.Nodes()), nodes)
+	}
+}
+
+// The axis of positions is told by the rank that the file declares, or not at all.
+func TestLastLogitsOfOtherRanks(t *testing.T) {
+	for want, declared := range map[string]graph.Type{
+		"the file does not declare the shape of the logits: which axis counts positions cannot be told":                  {DType: graph.Float32},
+		"logits float32[131], want [batch, vocab], [batch, pos, vocab] or [batch, choice, pos, vocab]":                   graph.TensorType(graph.Float32, 131),
+		"logits float32[batch, a, b, pos, 131], want [batch, vocab], [batch, pos, vocab] or [batch, choice, pos, vocab]": graph.TensorType(graph.Float32, "batch", "a", "b", "pos", 131),
+	} {
+		m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
+		e := m.Edit()
+		e.Retype(l.Logits(), declared)
+		if err := e.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		before := graph.Format(m)
+		if _, _, err := Apply(m, l, Request{LastLogits: true, Prefill: true}); err == nil || err.Error() != "last logits: "+want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		if _, err := FanOut(m, l, 0); err == nil || err.Error() != "fan-out: "+want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		if graph.Format(m) != before {
+			t.Error("the refused request changed the model")
+		}
+	}
+}
+
+// onlyLast makes logits [batch, vocab], as exports of code that generates text have them.
+func onlyLast(e *graph.Edit, l *models.Layout) {
+	n := l.Unembed.Node
+	last := e.Const(n.Graph(), "last", graph.NewInt64([]int64{-1}))
+	cut := e.Node(n.Graph(), graph.Spec{Op: "Gather", Name: "only_last", Attrs: graph.Attrs{"axis": 1}, Inputs: []*graph.Value{n.In(0), last}})
+	e.Redirect(graph.Use{Node: n, Slot: 0}, cut)
+	e.Retype(l.Logits(), graph.TensorType(graph.Float32, "batch", l.Vocab))
+}
+
+// choices makes logits [batch, choice, pos, vocab], as a model with a head for multiple choice gives them.
+func choices(e *graph.Edit, l *models.Layout) {
+	n := l.Unembed.Node
+	wide := e.Node(n.Graph(), graph.Spec{Op: "Unsqueeze", Name: "choices", Attrs: graph.Attrs{"axes": []int64{1}}, Inputs: []*graph.Value{n.In(0)}})
+	e.Redirect(graph.Use{Node: n, Slot: 0}, wide)
+	e.Retype(l.Logits(), graph.TensorType(graph.Float32, "batch", "choice", "pos", l.Vocab))
 }
 
 func swapBias(e *graph.Edit, l *models.Layout) {
