@@ -291,9 +291,91 @@ func TestPrefillKeeps(t *testing.T) {
 	if _, _, err := Apply(m, l, Request{Prefill: true}); err != nil {
 		t.Fatal(err)
 	}
-	want := "input_ids attention_mask position_ids mask narrow ids three -> logits blocks.1.attn.hook_pattern " + attentions.Name()
+	want := "input_ids attention_mask position_ids mask narrow ids three flag -> logits blocks.1.attn.hook_pattern " + attentions.Name()
 	if got := signature(m); got != want {
 		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
+// Without a cache there is nothing to change, whatever else has four axes and no sizes.
+func TestPrefillWithoutCache(t *testing.T) {
+	for _, path := range fixtures(t) {
+		m, l := load(t, path)
+		if len(m.Graph.Outputs()) > 1 {
+			continue
+		}
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			layer := l.Bodies[0].Layers[0]
+			e := m.Edit()
+			e.Input("flag", graph.TensorType(graph.Bool, 1))
+			for _, v := range []*graph.Value{layer.Pattern, layer.Z} {
+				for ; v != nil && v.Producer() != nil && !v.IsOutput(); v = v.Producer().In(0) { // with the scores and the queries
+					e.Output(m.Graph, v)
+					e.Retype(v, graph.TensorType(graph.Float32, "batch", "head", "query", nil))
+					if v.Producer().Is("Gemm", "MatMulInteger", "com.microsoft.Attention", "Split") {
+						break
+					}
+				}
+			}
+			if err := e.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			l, err := models.Locate(m, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := graph.Format(m)
+			man, _, err := Apply(m, l, Request{Prefill: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			after := strings.Replace(graph.Format(m), fmt.Sprintf("meta %q %q\n", models.ManifestKey, man.Encode()), "", 1)
+			if diff := cmp.Diff(before, after); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// Present keys and values are told by what attention reads, so that their shapes need not be declared.
+func TestPrefillOfUndeclaredOutputs(t *testing.T) {
+	for name, want := range map[string]string{
+		"optimum-1-merged":    "input_ids attention_mask -> logits",
+		"optimum-2-cache":     "input_ids attention_mask position_ids -> logits",
+		"ort-fused-attention": "input_ids position_ids attention_mask -> logits",
+		"gpt-neo":             "input_ids attention_mask -> logits",
+		"gpt-j":               "input_ids attention_mask -> logits",
+	} {
+		m, l := load(t, filepath.Join(testdata, name+".onnx"))
+		e := m.Edit()
+		for _, v := range m.Graph.Outputs() {
+			if v != l.Logits() {
+				e.Retype(v, graph.Type{DType: graph.Float32})
+			}
+		}
+		if err := e.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := Apply(m, l, Request{Prefill: true}); err != nil {
+			t.Fatal(err)
+		}
+		if got := signature(m); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
+// An input that attention reads as keys or values is a cache, and one of a shape that is not understood cannot be left out.
+func TestPrefillOfStrangeCache(t *testing.T) {
+	m, l := load(t, filepath.Join(testdata, "optimum-2-cache.onnx"))
+	e := m.Edit()
+	e.Retype(m.Graph.Lookup("past_key_values.1.key"), graph.Type{DType: graph.Float32})
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	want := `prefill: input "past_key_values.1.key" is float32, want keys or values [batch, 4, past, 8]`
+	if _, _, err := Apply(m, l, Request{Prefill: true}); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }
 
