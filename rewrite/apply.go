@@ -134,12 +134,19 @@ func (r Request) check(m *graph.Model, l *models.Layout) error {
 		}
 	}
 	for _, b := range r.Bake {
-		inRange(b.Layer)
+		if !inRange(b.Layer) {
+			continue
+		}
 		if len(b.Vector) != l.DModel {
 			fail(fmt.Errorf("bake: a memory of %d numbers, d_model is %d", len(b.Vector), l.DModel))
 		}
 		if math.IsNaN(b.Tau) || math.IsInf(b.Tau, 0) {
 			fail(fmt.Errorf("bake: tau %v, want a finite number", b.Tau))
+		}
+		for _, body := range l.Bodies {
+			if e := b.fits(newPatch(nil, m, l, body).streamType(body.Layers[b.Layer])); e != nil {
+				fail(e)
+			}
 		}
 	}
 	return err

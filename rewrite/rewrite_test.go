@@ -189,6 +189,8 @@ func TestRefusals(t *testing.T) {
 		}
 		return k
 	}
+	half, holed := make([]float32, 32), make([]float32, 32)
+	half[5], holed[3] = 0.5, float32(math.NaN())
 	tests := []struct {
 		name, file string
 		req        Request
@@ -205,6 +207,11 @@ func TestRefusals(t *testing.T) {
 		{"layer below zero", "torchscript-op10", Request{Inject: []int{-1}}, "layer -1, the model has 0 to 2", ""},
 		{"baked tau of no size", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: math.Inf(-1)}, make([]float32, 32)}}}, "bake: tau -Inf, want a finite number", ""},
 		{"baked vector of another width", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: 1}, make([]float32, 31)}}}, "bake: a memory of 31 numbers, d_model is 32", ""},
+		{"baked numbers beyond float16", "fp16", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: -1e6}, half}}}, "bake: layer 1: tau -1e+06 times the memory gives 5e+05, the largest float16 is 65504",
+			"a tau below 1.31e+05 fits"},
+		{"baked numbers beyond float32", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 2, Tau: 1e39}, half}}}, "bake: layer 2: tau 1e+39 times the memory gives 5e+38, the largest float32 is 3.40282e+38",
+			"a tau below 6.81e+38 fits"},
+		{"baked vector without a number", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 2, Tau: 1}, holed}}}, "bake: number 3 of the memory is NaN", ""},
 		{"prefill of a one-token file", "optimum-1-with-past", Request{Prefill: true}, `prefill: input "input_ids" takes one token at a time`,
 			"use the file of the folder that takes whole prompts (decoder_model.onnx or model.onnx)"},
 	}
