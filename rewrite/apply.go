@@ -128,8 +128,8 @@ func (r Request) check(m *graph.Model, l *models.Layout) error {
 	})
 	for _, x := range r.Expose {
 		for _, layer := range x.Layers {
-			if err == nil && !x.Kind.has(l.Bodies[0].Layers[layer]) {
-				fail(missing(x.Kind, l.Bodies[0].Layers[layer]))
+			if err == nil {
+				fail(x.Kind.missing(l, layer))
 			}
 		}
 	}

@@ -230,6 +230,38 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// What one branch of a merged file lacks cannot be a port, whichever it is.
+func TestBranchesThatDiffer(t *testing.T) {
+	for i, want := range []string{"else_branch", "then_branch"} {
+		m, l := load(t, filepath.Join(testdata, "optimum-1-merged.onnx"))
+		layer := l.Bodies[i].Layers[2]
+		e := m.Edit()
+		for _, u := range layer.ResidPost[0].Uses() { // the last block loses its MLP
+			e.Redirect(u, layer.ResidMid[0])
+		}
+		e.Prune()
+		if err := e.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		l, err := models.Locate(m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mlp, _ := KindByName("mlp_out")
+		if _, _, err := Apply(m, l, Request{Expose: []Expose{{mlp, []int{0, 1}}}}); err != nil {
+			t.Fatal(err)
+		}
+		if l, err = models.Locate(m, nil); err != nil {
+			t.Fatal(err)
+		}
+		want = "expose mlp_out: " + want + ": layer 2: the block has no MLP"
+		_, _, err = Apply(m, l, Request{Expose: []Expose{{mlp, []int{2}}}})
+		if err == nil || err.Error() != want || graph.HintOf(err) != "these kinds can be exposed: z, result, pattern, attn_out, resid_pre, resid_mid, resid_post" {
+			t.Errorf("%v (%s), want %s", err, graph.HintOf(err), want)
+		}
+	}
+}
+
 // Prefill leaves a model that takes tokens alone: no cache in, no cache out, one body, and of a merged file the branch without
 // a cache, which has fewer nodes.
 func TestPrefill(t *testing.T) {
