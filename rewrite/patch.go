@@ -151,9 +151,10 @@ func (p *patch) matrix(name string, w *models.Weight) *graph.Value {
 	case w.Operand == nil:
 		v = p.unpack(name, w)
 	case w.ScaleValue != nil: // (q - zero) * scale, columns along the last axis
-		q := p.nodeAttrs("Cast", name+"/W_q", graph.Attrs{"to": int64(graph.Float32)}, w.Operand)
+		to := graph.Attrs{"to": int64(w.Scale.DType)}
+		q := p.nodeAttrs("Cast", name+"/W_q", to, w.Operand)
 		if w.ZeroValue != nil {
-			zero := p.nodeAttrs("Cast", name+"/W_zero", graph.Attrs{"to": int64(graph.Float32)}, w.ZeroValue)
+			zero := p.nodeAttrs("Cast", name+"/W_zero", to, w.ZeroValue)
 			q = p.node("Sub", name+"/W_centred", q, zero)
 		}
 		v = p.node("Mul", name+"/W", q, w.ScaleValue)
@@ -165,7 +166,7 @@ func (p *patch) matrix(name string, w *models.Weight) *graph.Value {
 	}
 	if w.Alpha != 1 {
 		alpha := p.constant(fmt.Sprintf("alpha_%g", w.Alpha), graph.NewFloat32([]float32{float32(w.Alpha)}))
-		v = p.node("Mul", name+"/alpha", v, alpha)
+		v = p.node("Mul", name+"/alpha", v, p.like(name+"/alpha", alpha, p.dtype(v), v))
 	}
 	return v
 }
