@@ -109,7 +109,7 @@ func (p *patch) dtypeDepth(v *graph.Value, depth int) graph.DType {
 		d = from(0, 1)
 	case n.Is("Pow", "Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Split", "Slice", "Gather", "Softmax", "Tanh", "Dropout", "Expand",
 		"Sqrt", "ReduceMean", "Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention", "com.microsoft.FastGelu", "Erf", "Gelu",
-		"Neg", "Flatten", "Clip"):
+		"Neg", "Abs", "Flatten", "Clip"):
 		d = from(0) // the other inputs are shapes, axes and the like
 	}
 	p.dtypes[v] = d
@@ -174,7 +174,14 @@ func (p *patch) matrix(name string, w *models.Weight) *graph.Value {
 // unpack lets an operator with packed weights dequantise them itself: its product with the identity matrix, without bias,
 // is W. The host folds it once.
 func (p *patch) unpack(name string, w *models.Weight) *graph.Value {
-	d := p.dtype(w.Node.In(2)) // of the scales
+	d := p.dtype(w.Node.In(2)) // of the scales, which is that of the other operand
+	if d == graph.Undefined {
+		d = p.dtype(w.Node.In(0))
+	}
+	if !d.IsFloat() {
+		p.edit.Fail(fmt.Errorf("%s: %v: want scales of a float type", name, w.Node))
+		d = graph.Float32
+	}
 	shape := p.ints("eye_shape", w.In, w.In)
 	eye := p.nodeAttrs("ConstantOfShape", name+"/zeros", graph.Attrs{"value": graph.Zeros(d, 1)}, shape)
 	eye = p.nodeAttrs("EyeLike", name+"/eye", graph.Attrs{"dtype": int64(d)}, eye)
