@@ -555,3 +555,17 @@ func TestReservedNames(t *testing.T) {
 		t.Error("taken is wrong")
 	}
 }
+
+// TestManyEqualNames asks for one name very often: each number is tried once, or this would take a minute.
+func TestManyEqualNames(t *testing.T) {
+	e := parse(t, `graph g { in x: float32[1] a = Neg(x) a_7 = Abs(a) out a_7 }`).Edit()
+	number := 0
+	for range 20_000 {
+		if number++; number == 7 {
+			number++
+		}
+		if got, want := e.Fresh("a"), fmt.Sprintf("a_%d", number); got != want {
+			t.Fatalf("%q, want %q", got, want)
+		}
+	}
+}
