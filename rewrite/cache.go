@@ -85,13 +85,16 @@ func isCore(n *graph.Node, b *models.Body) bool {
 }
 
 // attention tells which inputs of an attention operator hold earlier keys and values, and which others have a row for each row of
-// the batch: masks of padding, and lengths.
-var attention = map[string]struct{ past, rows []int }{
-	"Attention":                                     {past: []int{4, 5}},
+// the batch and can be left out: masks of padding, and lengths. Some operators need the lengths.
+var attention = map[string]struct {
+	past, rows []int
+	lengths    bool
+}{
+	"Attention":                                     {past: []int{4, 5}, rows: []int{6}},
 	"com.microsoft.Attention":                       {past: []int{4}, rows: []int{3}},
 	"com.microsoft.QAttention":                      {past: []int{8}, rows: []int{5}},
 	"com.microsoft.MultiHeadAttention":              {past: []int{6, 7}, rows: []int{4, 8}},
-	"com.microsoft.GroupQueryAttention":             {past: []int{3, 4}},
-	"com.microsoft.DecoderMaskedSelfAttention":      {past: []int{4}},
-	"com.microsoft.DecoderMaskedMultiHeadAttention": {past: []int{5, 6}},
+	"com.microsoft.GroupQueryAttention":             {past: []int{3, 4}, lengths: true},
+	"com.microsoft.DecoderMaskedSelfAttention":      {past: []int{4}, lengths: true},
+	"com.microsoft.DecoderMaskedMultiHeadAttention": {past: []int{5, 6}, lengths: true},
 }

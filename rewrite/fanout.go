@@ -158,12 +158,22 @@ func (p *patch) freeBatch(grown, last []*graph.Node) {
 		case slices.Contains(last, n):
 		case n.Is("Reshape") && slices.Contains(grown, n.In(0).Producer()):
 			p.freeReshape(n)
-		case n.Is("com.microsoft.Attention"):
-			for _, slot := range []int{3, 4} { // mask and past have one row each; unidirectional needs neither
-				if n.In(slot) != nil {
-					p.edit.Redirect(graph.Use{Node: n, Slot: slot}, nil)
-				}
-			}
+		case isCore(n, p.body):
+			p.freeAttention(n)
+		}
+	}
+}
+
+// freeAttention takes from an attention operator what has one row: the cache, which is empty, and what tells padding from text,
+// of which a prompt has none.
+func (p *patch) freeAttention(n *graph.Node) {
+	op := attention[n.FullOp()]
+	if op.lengths {
+		p.edit.Fail(fmt.Errorf("%v wants the length of every row: it cannot have more of them", n))
+	}
+	for _, slot := range slices.Concat(op.past, op.rows) {
+		if n.In(slot) != nil {
+			p.edit.Redirect(graph.Use{Node: n, Slot: slot}, nil)
 		}
 	}
 }
@@ -269,12 +279,35 @@ func (p *patch) freeReshape(n *graph.Node) {
 		return
 	}
 	if slices.Contains(shape, -1) {
+		if flat(n.In(0)) {
+			p.edit.Fail(fmt.Errorf("%v unfolds rows and positions by the number of rows alone: it cannot have more of them", n))
+		}
 		first = 0 // only one element may be -1
 		p.copyZero(n)
 	}
 	rest := p.node("Slice", n.Name()+"/rest", n.In(1), p.ints("fanout_one", 1), p.ints("fanout_end", 1<<31-1), p.ints("fanout_axis", 0))
 	target := p.nodeAttrs("Concat", n.Name()+"/free", graph.Attrs{"axis": 0}, p.ints(fmt.Sprintf("fanout_first_%d", -first), first), rest)
 	p.edit.Redirect(graph.Use{Node: n, Slot: 1}, target)
+}
+
+// flat reports whether a value has two axes, rows and positions in one.
+func flat(v *graph.Value) bool {
+	for v != nil && !v.Type.Ranked {
+		switch n := v.Producer(); {
+		case n.Is("Gemm"):
+			return true
+		case n.Is("Reshape"):
+			shape, complete := models.ConstInts(n.In(1))
+			return complete && len(shape) == 2
+		case n.Is("Add", "Mul") && n.In(0).Const() != nil:
+			v = n.In(1)
+		case n.Is("Add", "Mul", "MatMul", "Split", "Slice", "Cast", "Identity", "Dropout"):
+			v = n.In(0)
+		default:
+			return false
+		}
+	}
+	return v != nil && len(v.Type.Dims) == 2
 }
 
 // score replaces the logits by what is asked of them at the last position, axis being that of positions: for each row the largest logit m, the sum s of exp(logit - m), and with

@@ -64,6 +64,7 @@ var forms = []form{
 	{" fused end", fuseEnd},
 	{" only last", onlyLast},
 	{" choices", choices},
+	{" cache in the operator", cacheInside},
 }
 
 type form struct {
@@ -116,6 +117,30 @@ func choices(e *graph.Edit, m *graph.Model, l *models.Layout) bool {
 	wide := e.Node(m.Graph, graph.Spec{Op: "Reshape", Name: "choices", Inputs: []*graph.Value{n.In(0), shape}})
 	e.Redirect(graph.Use{Node: n, Slot: 0}, wide)
 	e.Retype(l.Logits(), graph.TensorType(graph.Float32, "batch", "choice", "pos", l.Vocab))
+	return true
+}
+
+// cacheInside gives the standard attention operator earlier keys and values, and its present ones out.
+func cacheInside(e *graph.Edit, m *graph.Model, l *models.Layout) bool {
+	for _, layer := range l.Bodies[0].Layers {
+		n := layer.Core
+		if !n.Is("Attention") {
+			return false
+		}
+		ins := []*graph.Value{n.In(0), n.In(1), n.In(2), n.In(3)}
+		t := graph.TensorType(graph.Float32, "batch", l.Heads, "past", l.DHead)
+		for _, what := range []string{"key", "value"} {
+			ins = append(ins, e.Input(fmt.Sprintf("past.%d.%s", layer.Index, what), t))
+		}
+		z := e.Node(m.Graph, graph.Spec{Op: "Attention", Name: "cached", Inputs: ins, Outputs: 3, Type: n.Out(0).Type})
+		for _, u := range n.Out(0).Uses() {
+			e.Redirect(u, z)
+		}
+		for i := 1; i < 3; i++ {
+			e.Output(m.Graph, z.Producer().Out(i))
+			e.Retype(z.Producer().Out(i), graph.TensorType(graph.Float32, "batch", l.Heads, "all", l.DHead))
+		}
+	}
 	return true
 }
 
