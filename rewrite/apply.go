@@ -46,12 +46,12 @@ func Apply(m *graph.Model, l *models.Layout, req Request) (*models.Manifest, *mo
 			return nil, nil, fmt.Errorf("last logits: %w", err)
 		}
 	}
+	man := newManifest(m, l, old) // of the file as it was
 	if req.Prefill {
 		if l, err = prefill(m, l); err != nil {
 			return nil, nil, fmt.Errorf("prefill: %w", err)
 		}
 	}
-	man := newManifest(m, l, old)
 	e := m.Edit()
 	injected := inputs(e, l, req.Inject)
 	ports := &mainPorts{seen: map[string]bool{}}
