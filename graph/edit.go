@@ -14,7 +14,8 @@ import (
 type Edit struct {
 	model *Model
 	steps []step
-	taken names // of every scope
+	taken names          // of every scope
+	next  map[string]int // the last number tried, by stem: names are never given back
 	err   error
 	done  bool
 }
@@ -24,7 +25,7 @@ type step func() (undo func())
 
 // Edit starts an edit.
 func (m *Model) Edit() *Edit {
-	e := &Edit{model: m, taken: make(names, m.nodes+m.values)}
+	e := &Edit{model: m, taken: make(names, m.nodes+m.values), next: map[string]int{}}
 	for g := range m.Graphs() {
 		for v := range g.values {
 			e.taken.add(v.name)
@@ -62,8 +63,9 @@ func (e *Edit) Fail(err error) {
 // Fresh returns base, or base with the first free number behind it, and takes the name.
 func (e *Edit) Fresh(base string) string {
 	name := base
-	for i := 1; e.taken.has(name); i++ {
-		name = fmt.Sprintf("%s_%d", base, i)
+	for e.taken.has(name) {
+		e.next[base]++
+		name = fmt.Sprintf("%s_%d", base, e.next[base])
 	}
 	e.taken.add(name)
 	return name

@@ -431,6 +431,117 @@ func TestFailedEdits(t *testing.T) {
 	}
 }
 
+// TestInlineBranch puts branches in the place of their If where names or outputs are not as simple as can be: no name meets one
+// of a scope that can see it, and every output of the If is one of the model's still.
+func TestInlineBranch(t *testing.T) {
+	for _, tt := range []struct{ name, text, want string }{
+		{"a name of another branch", `
+			in c: bool[]
+			in x: float32[4]
+			y = If(c) {then_branch: graph t { a = Neg(x) b = Abs(a) out b }, else_branch: graph e { a = Abs(x) out a }}
+			z = If(c) {then_branch: graph t2 { a = Neg(y) out a }, else_branch: graph e2 { out y }}
+			out z
+		`, `
+			in c: bool[]
+			in x: float32[4]
+			a_1 = Neg(x)
+			y = Abs(a_1)
+			z = If(c) {
+			  then_branch: graph t2 {
+			    a = Neg(y)
+			    out a
+			  }
+			  else_branch: graph e2 {
+			    out y
+			  }
+			}
+			out z
+		`},
+		{"an output's name within", `
+			in c: bool[]
+			in x: float32[4]
+			y, z = If(c) {then_branch: graph t { z = Neg(x) y = Abs(z) out z out y }, else_branch: graph e { out x out x }}
+			out y
+			out z
+		`, `
+			in c: bool[]
+			in x: float32[4]
+			y = Neg(x)
+			z = Abs(y)
+			out y
+			out z
+		`},
+		{"one value twice", `
+			in c: bool[]
+			in x: float32[4]
+			y: float32[4], z: float32[n], _ = If(c) {then_branch: graph t { a = Neg(x) out a out a out a }, else_branch: graph e { out x out x out x }}
+			w = Mul(z, y)
+			out y
+			out z
+			out w
+		`, `
+			in c: bool[]
+			in x: float32[4]
+			y: float32[4] = Neg(x)
+			z: float32[n] = Identity(y) @z_copy
+			w = Mul(z, y)
+			out y
+			out z
+			out w
+		`},
+		{"a value of the scope around", `
+			in c: bool[]
+			in x: float32[4]
+			y: float32 = If(c) {then_branch: graph t { out x }, else_branch: graph e { a = Neg(x) out a }}
+			out y
+		`, `
+			in c: bool[]
+			in x: float32[4]
+			y: float32 = Identity(x) @y_copy
+			out y
+		`},
+		{"a shape that only the branch declares", `
+			in c: bool[]
+			in x: float32[4]
+			y: float32 = If(c) {then_branch: graph t { a: float32[4] = Neg(x) out a }, else_branch: graph e { out x }}
+			out y
+		`, `
+			in c: bool[]
+			in x: float32[4]
+			y: float32[4] = Neg(x)
+			out y
+		`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := parse(t, "graph g {"+tt.text+"}")
+			inline := func() *Edit {
+				e := m.Edit()
+				for _, n := range m.Graph.nodes {
+					if len(n.Branches()) > 0 {
+						e.InlineBranch(n.Branches()[0])
+						return e
+					}
+				}
+				t.Fatal("no branch")
+				return nil
+			}
+			before := state(m)
+			e := inline()
+			e.RemoveInput(m.Graph.nodes[0].outs[0])
+			if err := e.Commit(); err == nil || state(m) != before {
+				t.Fatalf("%v, and the model is no longer\n%s", err, before)
+			}
+			if err := inline().Commit(); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(trim(tt.want), trim(body(m))); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+			saveAndLoad(t, m)
+		})
+	}
+}
+
 // TestReservedNames asks for names that the file has already (A15).
 func TestReservedNames(t *testing.T) {
 	m := parse(t, `graph g { in mem_3: float32[1] tau_3 = Neg(mem_3) @attn_out_3 mem_3_1 = Abs(tau_3) out mem_3_1 }`)
@@ -442,5 +553,19 @@ func TestReservedNames(t *testing.T) {
 	}
 	if !e.Taken("mem_3") || e.Taken("other") {
 		t.Error("taken is wrong")
+	}
+}
+
+// TestManyEqualNames asks for one name very often: each number is tried once, or this would take a minute.
+func TestManyEqualNames(t *testing.T) {
+	e := parse(t, `graph g { in x: float32[1] a = Neg(x) a_7 = Abs(a) out a_7 }`).Edit()
+	number := 0
+	for range 20_000 {
+		if number++; number == 7 {
+			number++
+		}
+		if got, want := e.Fresh("a"), fmt.Sprintf("a_%d", number); got != want {
+			t.Fatalf("%q, want %q", got, want)
+		}
 	}
 }

@@ -45,7 +45,9 @@ type Node struct {
 	id       int
 }
 
-// Value is an edge: what a node computes, a graph input, or a constant of the file. Values are compared by identity.
+// Value is an edge: what a node computes, a graph input, or a constant of the file. Values are compared by identity. A nil
+// value is an omitted input or output; its methods say that nothing produces or reads it, so that a walk along edges needs
+// no test at every step.
 type Value struct {
 	Type   Type // what the file declares; zero when it declares nothing
 	name   string
@@ -139,14 +141,24 @@ func (n *Node) Name() string { return n.name }
 func (n *Node) Graph() *Graph { return n.graph }
 
 // Inputs returns the inputs; nil stands for an omitted optional one. The slice is a copy.
-func (n *Node) Inputs() []*Value { return slices.Clone(n.ins) }
+func (n *Node) Inputs() []*Value {
+	if n == nil {
+		return nil
+	}
+	return slices.Clone(n.ins)
+}
 
 // Outputs returns the outputs; nil stands for an omitted optional one. The slice is a copy.
-func (n *Node) Outputs() []*Value { return slices.Clone(n.outs) }
+func (n *Node) Outputs() []*Value {
+	if n == nil {
+		return nil
+	}
+	return slices.Clone(n.outs)
+}
 
 // In returns input i, nil when it is omitted or there are fewer.
 func (n *Node) In(i int) *Value {
-	if i < 0 || i >= len(n.ins) {
+	if n == nil || i < 0 || i >= len(n.ins) {
 		return nil
 	}
 	return n.ins[i]
@@ -154,7 +166,7 @@ func (n *Node) In(i int) *Value {
 
 // Out returns output i, nil when it is omitted or there are fewer.
 func (n *Node) Out(i int) *Value {
-	if i < 0 || i >= len(n.outs) {
+	if n == nil || i < 0 || i >= len(n.outs) {
 		return nil
 	}
 	return n.outs[i]
@@ -202,32 +214,62 @@ func (n *Node) Branches() []*Graph {
 func (v *Value) ID() int { return v.id }
 
 // Name returns the value's label. Nothing matches on it.
-func (v *Value) Name() string { return v.name }
+func (v *Value) Name() string {
+	if v == nil {
+		return ""
+	}
+	return v.name
+}
 
 // Graph returns the scope the value is defined in.
-func (v *Value) Graph() *Graph { return v.graph }
+func (v *Value) Graph() *Graph {
+	if v == nil {
+		return nil
+	}
+	return v.graph
+}
 
 // Producer returns the node that computes the value, nil for inputs and initializers.
-func (v *Value) Producer() *Node { return v.node }
+func (v *Value) Producer() *Node {
+	if v == nil {
+		return nil
+	}
+	return v.node
+}
 
 // Index returns which output of its producer the value is.
-func (v *Value) Index() int { return v.index }
+func (v *Value) Index() int {
+	if v == nil {
+		return 0
+	}
+	return v.index
+}
 
 // Uses returns every place that reads the value, nested graphs included, graph outputs not. The slice is a copy, so a
 // loop over it may edit the graph.
-func (v *Value) Uses() []Use { return slices.Clone(v.uses) }
+func (v *Value) Uses() []Use {
+	if v == nil {
+		return nil
+	}
+	return slices.Clone(v.uses)
+}
 
 // IsInput reports whether the value is fed from outside: a graph input without an initializer.
-func (v *Value) IsInput() bool { return v.input && v.init == nil }
+func (v *Value) IsInput() bool { return v != nil && v.input && v.init == nil }
 
 // Overridable reports whether the value is a constant that a caller may replace: an initializer listed among the inputs.
-func (v *Value) Overridable() bool { return v.input && v.init != nil }
+func (v *Value) Overridable() bool { return v != nil && v.input && v.init != nil }
 
 // IsOutput reports whether the value is an output of its own graph.
-func (v *Value) IsOutput() bool { return slices.Contains(v.graph.outputs, v) }
+func (v *Value) IsOutput() bool { return v != nil && slices.Contains(v.graph.outputs, v) }
 
 // Initializer returns the constant that the file gives the value, nil for all others.
-func (v *Value) Initializer() *Const { return v.init }
+func (v *Value) Initializer() *Const {
+	if v == nil {
+		return nil
+	}
+	return v.init
+}
 
 // Const returns the constant behind the value: an initializer, or the tensor of a Constant node. It does not look through
 // other operations.
@@ -244,7 +286,12 @@ func (v *Value) Const() *Const {
 	return nil
 }
 
-func (v *Value) String() string { return fmt.Sprintf("%q", v.name) }
+func (v *Value) String() string {
+	if v == nil {
+		return "nothing"
+	}
+	return fmt.Sprintf("%q", v.name)
+}
 
 func (v *Value) addUse(u Use) { v.uses = append(v.uses, u) }
 

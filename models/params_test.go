@@ -338,6 +338,7 @@ func TestWeightRefusals(t *testing.T) {
 		{"zeros do not fit", "want 4 zero points, got 2", Weight{In: 3, Out: 4, Store: c["q"], Scale: c["s4"], Zero: c["s"], Axis: 1}},
 		{"axis", "scale along axis 2", Weight{In: 3, Out: 4, Store: c["q"], Scale: c["s4"], Axis: 2}},
 		{"block bits", "blocks of 32 values of 3 bits", Weight{In: 3, Out: 4, Block: &Block{Bits: 3, Size: 32, Packed: c["q"], Scales: c["s4"]}}},
+		{"block size", "blocks of 4611686018427387904 values of 4 bits: shape [4 1 576460752303423488 4] overflows", Weight{In: 3, Out: 4, Block: &Block{Bits: 4, Size: 1 << 62, Packed: c["q"], Scales: c["s4"]}}},
 		{"block bytes", "want 64 bytes for 4 blocks, got uint8[3 4]", Weight{In: 3, Out: 4, Block: &Block{Bits: 4, Size: 32, Packed: c["q"], Scales: c["s4"]}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

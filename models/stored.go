@@ -177,12 +177,15 @@ func openBlocks(b *Block, rows, cols int64) (*blocks, error) {
 	if b.Packed == nil || b.Scales == nil {
 		return nil, fmt.Errorf("blocks without data or without scales")
 	}
-	s := &blocks{bits: b.Bits, size: b.Size, perRow: (cols + b.Size - 1) / b.Size, rows: rows, cols: cols}
-	n := rows * s.perRow
-	if b.Packed.DType != graph.Uint8 || b.Packed.Len() != n*s.size*s.bits/8 {
-		return nil, fmt.Errorf("want %d bytes for %d blocks, got %v%v", n*s.size*s.bits/8, n, b.Packed.DType, b.Packed.Dims)
+	s := &blocks{bits: b.Bits, size: b.Size, perRow: (cols-1)/b.Size + 1, rows: rows, cols: cols}
+	want, err := graph.ByteSize(graph.Uint8, []int64{rows, s.perRow, s.size / 8, s.bits})
+	if err != nil {
+		return nil, fmt.Errorf("blocks of %d values of %d bits: %w", b.Size, b.Bits, err)
 	}
-	var err error
+	n := rows * s.perRow // in range, as want is larger
+	if b.Packed.DType != graph.Uint8 || b.Packed.Len() != want {
+		return nil, fmt.Errorf("want %d bytes for %d blocks, got %v%v", want, n, b.Packed.DType, b.Packed.Dims)
+	}
 	if s.scale, err = numbers(b.Scales); err != nil {
 		return nil, fmt.Errorf("scales: %w", err)
 	}

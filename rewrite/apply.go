@@ -1,7 +1,6 @@
 package rewrite
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -41,12 +40,18 @@ func Apply(m *graph.Model, l *models.Layout, req Request) (*models.Manifest, *mo
 	if err := req.check(m, l); err != nil { // before anything changes: prefill commits an edit of its own
 		return nil, nil, err
 	}
+	axis := int64(0)
+	if req.LastLogits {
+		if axis, err = positionAxis(m, l); err != nil {
+			return nil, nil, fmt.Errorf("last logits: %w", err)
+		}
+	}
+	man := newManifest(m, l, old) // of the file as it was
 	if req.Prefill {
 		if l, err = prefill(m, l); err != nil {
 			return nil, nil, fmt.Errorf("prefill: %w", err)
 		}
 	}
-	man := newManifest(m, l, old)
 	e := m.Edit()
 	injected := inputs(e, l, req.Inject)
 	ports := &mainPorts{seen: map[string]bool{}}
@@ -61,7 +66,7 @@ func Apply(m *graph.Model, l *models.Layout, req Request) (*models.Manifest, *mo
 		p.inject(injected, req.Bake)
 		logits[i] = b.Logits
 		if req.LastLogits {
-			logits[i] = p.lastLogits()
+			logits[i] = p.lastLogits(axis)
 		}
 	}
 	req.eachPort(func(port models.PortKind, layer int) { man.Ports = append(man.Ports, port.Port(layer, l)) })
@@ -123,25 +128,25 @@ func (r Request) check(m *graph.Model, l *models.Layout) error {
 	})
 	for _, x := range r.Expose {
 		for _, layer := range x.Layers {
-			if err == nil && !x.Kind.has(l.Bodies[0].Layers[layer]) {
-				fail(missing(x.Kind, l.Bodies[0].Layers[layer]))
+			if err == nil {
+				fail(x.Kind.missing(l, layer))
 			}
 		}
 	}
 	for _, b := range r.Bake {
-		inRange(b.Layer)
+		if !inRange(b.Layer) {
+			continue
+		}
 		if len(b.Vector) != l.DModel {
 			fail(fmt.Errorf("bake: a memory of %d numbers, d_model is %d", len(b.Vector), l.DModel))
 		}
 		if math.IsNaN(b.Tau) || math.IsInf(b.Tau, 0) {
 			fail(fmt.Errorf("bake: tau %v, want a finite number", b.Tau))
 		}
-	}
-	if r.LastLogits {
-		if slices.ContainsFunc(l.Bodies, func(b *models.Body) bool { return b.Logits == nil }) {
-			fail(errors.New("last logits: the model ends in hidden states: it has no logits"))
-		} else if m.Opset("") < 10 {
-			fail(fmt.Errorf("last logits: opset 10 or later is needed, the model has %d", m.Opset("")))
+		for _, body := range l.Bodies {
+			if e := b.fits(newPatch(nil, m, l, body).streamType(body.Layers[b.Layer])); e != nil {
+				fail(e)
+			}
 		}
 	}
 	return err

@@ -1,7 +1,6 @@
 package rewrite
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -42,16 +41,14 @@ func FanOutTau(layer int) string    { return fmt.Sprintf("fanout.%d.tau", layer)
 // The inputs that are returned feed the prompt; the caller adds those of the fan-out.
 func FanOut(m *graph.Model, l *models.Layout, top int) (*models.Inputs, error) {
 	tokens := l.Tokens()
+	axis, err := positionAxis(m, l)
 	switch {
-	case l.Logits() == nil:
-		return nil, errors.New("fan-out: the model ends in hidden states: it has no logits")
+	case err != nil:
+		return nil, fmt.Errorf("fan-out: %w", err)
 	case tokens != nil && len(tokens.Type.Dims) > 0 && tokens.Type.Dims[0].Size >= 0:
 		return nil, fmt.Errorf("fan-out: the file fixes the batch size to %d", tokens.Type.Dims[0].Size)
-	case m.Opset("") < 10:
-		return nil, fmt.Errorf("fan-out: opset 10 or later is needed, the model has %d", m.Opset(""))
 	}
-	l, err := prefill(m, l)
-	if err != nil {
+	if l, err = prefill(m, l); err != nil {
 		return nil, fmt.Errorf("fan-out: %w", err)
 	}
 	in, err := models.ReadInputs(m, l)
@@ -71,7 +68,10 @@ func FanOut(m *graph.Model, l *models.Layout, top int) (*models.Inputs, error) {
 	}
 	p.grow(p.lastLayer(), last)
 	p.freeBatch(grown, last)
-	p.score(top)
+	if last != nil {
+		axis = 0 // there is but one
+	}
+	p.score(top, axis)
 	e.ForgetTypes(m.Graph)
 	e.Prune()
 	if err := e.Commit(); err != nil {
@@ -158,12 +158,22 @@ func (p *patch) freeBatch(grown, last []*graph.Node) {
 		case slices.Contains(last, n):
 		case n.Is("Reshape") && slices.Contains(grown, n.In(0).Producer()):
 			p.freeReshape(n)
-		case n.Is("com.microsoft.Attention"):
-			for _, slot := range []int{3, 4} { // mask and past have one row each; unidirectional needs neither
-				if n.In(slot) != nil {
-					p.edit.Redirect(graph.Use{Node: n, Slot: slot}, nil)
-				}
-			}
+		case isCore(n, p.body):
+			p.freeAttention(n)
+		}
+	}
+}
+
+// freeAttention takes from an attention operator what has one row: the cache, which is empty, and what tells padding from text,
+// of which a prompt has none.
+func (p *patch) freeAttention(n *graph.Node) {
+	op := attention[n.FullOp()]
+	if op.lengths {
+		p.edit.Fail(fmt.Errorf("%v wants the length of every row: it cannot have more of them", n))
+	}
+	for _, slot := range slices.Concat(op.past, op.rows) {
+		if n.In(slot) != nil {
+			p.edit.Redirect(graph.Use{Node: n, Slot: slot}, nil)
 		}
 	}
 }
@@ -269,6 +279,9 @@ func (p *patch) freeReshape(n *graph.Node) {
 		return
 	}
 	if slices.Contains(shape, -1) {
+		if flat(n.In(0)) {
+			p.edit.Fail(fmt.Errorf("%v unfolds rows and positions by the number of rows alone: it cannot have more of them", n))
+		}
 		first = 0 // only one element may be -1
 		p.copyZero(n)
 	}
@@ -277,9 +290,29 @@ func (p *patch) freeReshape(n *graph.Node) {
 	p.edit.Redirect(graph.Use{Node: n, Slot: 1}, target)
 }
 
-// score replaces the logits by what is asked of them: for each row the largest logit m, the sum s of exp(logit - m), and with
+// flat reports whether a value has two axes, rows and positions in one.
+func flat(v *graph.Value) bool {
+	for v != nil && !v.Type.Ranked {
+		switch n := v.Producer(); {
+		case n.Is("Gemm"):
+			return true
+		case n.Is("Reshape"):
+			shape, complete := models.ConstInts(n.In(1))
+			return complete && len(shape) == 2
+		case n.Is("Add", "Mul") && n.In(0).Const() != nil:
+			v = n.In(1)
+		case n.Is("Add", "Mul", "MatMul", "Split", "Slice", "Cast", "Identity", "Dropout"):
+			v = n.In(0)
+		default:
+			return false
+		}
+	}
+	return v != nil && len(v.Type.Dims) == 2
+}
+
+// score replaces the logits by what is asked of them at the last position, axis being that of positions: for each row the largest logit m, the sum s of exp(logit - m), and with
 // these log p = logit - m - log s. What needs no order among tokens is computed part by part, for a row has 50,000 of them.
-func (p *patch) score(top int) {
+func (p *patch) score(top int, axis int64) {
 	answer := p.edit.Input(FanOutAnswer, graph.TensorType(graph.Int64, 1))
 	reduce := func(op, name string, x *graph.Value) *graph.Value { // over the vocabulary
 		if op == "ReduceSum" && p.model.Opset("") >= 13 || op == "ReduceMax" && p.model.Opset("") >= 18 {
@@ -290,7 +323,7 @@ func (p *patch) score(top int) {
 	cast := func(name string, x *graph.Value, to graph.DType) *graph.Value {
 		return p.nodeAttrs("Cast", name, graph.Attrs{"to": int64(to)}, x)
 	}
-	parts := p.atLastInParts()
+	parts := p.atLastInParts(axis)
 	each := func(what string, f func(name string, part *graph.Value) *graph.Value) (out []*graph.Value) {
 		for i, part := range parts {
 			out = append(out, f(fmt.Sprintf("fanout/%s_%d", what, i), part))

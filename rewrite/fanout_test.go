@@ -192,3 +192,63 @@ func TestFanOutTop(t *testing.T) {
 		}
 	}
 }
+
+// An attention operator behind a join has more rows than what tells the cache and padding, which it can do without, or not.
+func TestFanOutOfAttentionOperators(t *testing.T) {
+	for node, want := range map[string]string{
+		"Attention(q, k, v, m, p, p, n)":                                     "q k v m nothing nothing nothing",
+		"com.microsoft.Attention(x, w, b, n, p, m)":                          "x w b nothing nothing m",
+		"com.microsoft.QAttention(x, w, b, s, s, n, s, s, p)":                "x w b s s nothing s s nothing",
+		"com.microsoft.MultiHeadAttention(q, k, v, b, n, m, p, p, n)":        "q k v b nothing m nothing nothing nothing",
+		"com.microsoft.GroupQueryAttention(q, k, v, p, p, n, n)":             "want no rows",
+		"com.microsoft.DecoderMaskedMultiHeadAttention(q, k, v, m, n, p, p)": "want no rows",
+	} {
+		var names []string
+		_, args, _ := strings.Cut(strings.TrimSuffix(node, ")"), "(")
+		for _, name := range strings.Split(args, ", ") {
+			if line := "in " + name + ": float32[d]"; !slices.Contains(names, line) {
+				names = append(names, line)
+			}
+		}
+		m, err := graph.Parse("ir 8 opset 23 opset com.microsoft 1 graph g { " + strings.Join(names, " ") + " z = " + node + " out z }")
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, n := m.Edit(), m.Graph.Nodes()[0]
+		newPatch(e, m, &models.Layout{}, &models.Body{Graph: m.Graph}).freeAttention(n)
+		got := ""
+		if err := e.Commit(); err != nil {
+			got = "want no rows"
+			if !strings.HasSuffix(err.Error(), "wants the length of every row: it cannot have more of them") {
+				t.Error(err)
+			}
+		} else {
+			for _, v := range n.Inputs() {
+				got += " " + strings.Trim(v.String(), `"`)
+			}
+		}
+		if strings.TrimSpace(got) != want {
+			t.Errorf("%s: %s, want %s", node, got, want)
+		}
+	}
+}
+
+// Rows and positions that lie in one axis can be told apart by one of the numbers, not by the number of rows alone.
+func TestFanOutUnfoldsOfOneAxis(t *testing.T) {
+	const want = `Reshape "unfold" unfolds rows and positions by the number of rows alone: it cannot have more of them`
+	for target, refused := range map[string]bool{"Concat(b, t, hd) {axis: 0}": false, "Concat(b, rest) {axis: 0}": true, "Concat(b, t, minus) {axis: 0}": true} {
+		m, err := graph.Parse(`ir 8 opset 17 graph g {
+			in x: float32[b, t, 8] in b: int64[1] in t: int64[1]
+			const w = float32[8, 8] base64 "` + strings.Repeat("AAAA", 85) + `AA==" const d = int64[2] {-1, 8} const hd = int64[2] {2, 4} const rest = int64[3] {-1, 2, 4} const minus = int64[1] {-1}
+			f = Reshape(x, d) y = Gemm(f, w) k, v = Split(y) {axis: -1} shape = ` + target + ` z = Reshape(v, shape) @unfold out z }`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := m.Edit()
+		nodes := m.Graph.Nodes()
+		newPatch(e, m, &models.Layout{}, &models.Body{Graph: m.Graph}).freeReshape(nodes[len(nodes)-1])
+		if err := e.Commit(); refused && (err == nil || err.Error() != want) || !refused && err != nil {
+			t.Errorf("%s: %v", target, err)
+		}
+	}
+}

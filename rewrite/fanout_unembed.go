@@ -13,16 +13,16 @@ const unembedParts = 4
 // atLastInParts is atLast in float32, cut by tokens: each value [rows, n] holds the logits of the next n. A tied W_U is the table of
 // embeddings, transposed. A host makes a transposed copy of it when it opens a session, and holds that while it packs a second
 // one for its kernels. In parts, only one of them is there three times: of GPT-2 small's 500 MB, that saves 100 at the peak.
-func (p *patch) atLastInParts() []*graph.Value {
+func (p *patch) atLastInParts(axis int64) []*graph.Value {
 	flat := func(name string, v *graph.Value, tokens int64) *graph.Value {
 		rows := p.node("Reshape", name+"/rows", v, p.ints(fmt.Sprintf("fanout_rows_%d", tokens), -1, tokens))
 		return p.convert(name, rows, graph.Float32)
 	}
 	w := p.layout.Unembed
 	if !p.direct() || p.body.Logits != w.Node.Out(0) || !transposed(w) {
-		return []*graph.Value{flat("fanout/logits", p.atLast(), w.Out)}
+		return []*graph.Value{flat("fanout/logits", p.atLast(axis), w.Out)}
 	}
-	h := p.last("last_logits", w.Node.In(0), 1)
+	h := p.last("last_logits", w.Node.In(0), axis)
 	var parts []*graph.Value
 	for i := range int64(unembedParts) {
 		name, from, to := fmt.Sprintf("fanout/logits_%d", i), w.Out*i/unembedParts, w.Out*(i+1)/unembedParts

@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
@@ -30,11 +31,7 @@ func inputs(e *graph.Edit, l *models.Layout, layers []int) map[int]memoryPorts {
 //	memory ─(×)─ tau ─ [Cast] ─────┘
 func (p *patch) inject(ports map[int]memoryPorts, bakes []Bake) {
 	for _, l := range p.body.Layers {
-		join := l.Join.Node.In(l.Join.Slot)
-		into := p.dtype(join)
-		if into == graph.Undefined {
-			into = p.dtype(l.ResidPre[0])
-		}
+		join, into := l.Join.Node.In(l.Join.Slot), p.streamType(l)
 		now := join
 		if in, ok := ports[l.Index]; ok {
 			name := models.PortMemory.Name(l.Index)
@@ -46,17 +43,53 @@ func (p *patch) inject(ports map[int]memoryPorts, bakes []Bake) {
 				continue
 			}
 			name := fmt.Sprintf("blocks.%d.attn.baked_%d", l.Index, i)
-			v := make([]float32, len(b.Vector))
-			for j, x := range b.Vector {
-				v[j] = float32(b.Tau * float64(x))
-			}
-			c := p.constant(name, graph.NewFloat32(v, 1, 1, int64(len(v))))
+			c := p.constant(name, graph.NewFloat32(b.scaled(), 1, 1, int64(len(b.Vector))))
 			now = p.node("Add", name+"/injected", now, p.like(name, c, into, join))
 		}
 		if now != join {
 			p.edit.Redirect(l.Join, now)
 		}
 	}
+}
+
+// streamType is the element type that a memory of the layer is added in, Undefined if it cannot be told.
+func (p *patch) streamType(l *models.Layer) graph.DType {
+	if d := p.dtype(l.Join.Node.In(l.Join.Slot)); d != graph.Undefined {
+		return d
+	}
+	return p.dtype(l.ResidPre[0])
+}
+
+// scaled is tau times the memory.
+func (b Bake) scaled() []float32 {
+	v := make([]float32, len(b.Vector))
+	for i, x := range b.Vector {
+		v[i] = float32(b.Tau * float64(x))
+	}
+	return v
+}
+
+// largest holds the largest finite number of a narrow type.
+var largest = map[graph.DType]float64{graph.Float16: 65504, graph.BFloat16: 0x1.fep127}
+
+// fits refuses a bake that is not finite in the type that the layer computes in.
+func (b Bake) fits(d graph.DType) error {
+	limit, narrow := largest[d]
+	if !narrow {
+		d, limit = graph.Float32, math.MaxFloat32
+	}
+	most := 0.0
+	for i, x := range b.Vector {
+		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+			return fmt.Errorf("bake: number %d of the memory is %v", i, x)
+		}
+		most = max(most, math.Abs(float64(x)))
+	}
+	if math.Abs(b.Tau)*most <= limit {
+		return nil
+	}
+	return graph.Hint(fmt.Errorf("bake: layer %d: tau %g times the memory gives %.4g, the largest %v is %.6g", b.Layer, b.Tau, math.Abs(b.Tau)*most, d, limit),
+		fmt.Sprintf("a tau below %.3g fits", limit/most))
 }
 
 // like converts v, which is float32, to the type the block computes in; where that cannot be told, to the type of ref.

@@ -104,13 +104,29 @@ func (p *patch) pattern(l *models.Layer) *graph.Value {
 // has reports whether a layer has what the kind exposes.
 func (k *Kind) has(l *models.Layer) bool { return l.Missing[k.Name()] == "" }
 
-// missing makes the error for a kind that a layer does not have.
-func missing(k *Kind, l *models.Layer) error {
+// missing says why a layer does not have what the kind exposes, nil if it does: a merged file must have it in both branches.
+func (k *Kind) missing(l *models.Layout, layer int) error {
+	lacks := func(k *Kind) *models.Body {
+		i := slices.IndexFunc(l.Bodies, func(b *models.Body) bool { return !k.has(b.Layers[layer]) })
+		if i < 0 {
+			return nil
+		}
+		return l.Bodies[i]
+	}
+	b := lacks(k)
+	if b == nil {
+		return nil
+	}
 	var others []string
 	for _, o := range Kinds {
-		if o.has(l) {
+		if lacks(o) == nil {
 			others = append(others, o.Name())
 		}
 	}
-	return graph.Hint(fmt.Errorf("expose %s: layer %d: %s", k.Name(), l.Index, l.Missing[k.Name()]), "these kinds can be exposed: "+strings.Join(others, ", "))
+	where := ""
+	if a := b.Graph.Attr(); a != "" {
+		where = a + ": "
+	}
+	return graph.Hint(fmt.Errorf("expose %s: %slayer %d: %s", k.Name(), where, layer, b.Layers[layer].Missing[k.Name()]),
+		"these kinds can be exposed: "+strings.Join(others, ", "))
 }

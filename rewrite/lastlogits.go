@@ -1,48 +1,79 @@
 package rewrite
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
 )
+
+// positionAxis returns the axis of the logits that counts positions, by the rank that the file declares: [batch, pos, vocab], or
+// [batch, choice, pos, vocab]. It is 0 for [batch, vocab], which are those of the last position already.
+func positionAxis(m *graph.Model, l *models.Layout) (int64, error) {
+	if slices.ContainsFunc(l.Bodies, func(b *models.Body) bool { return b.Logits == nil }) {
+		return 0, errors.New("the model ends in hidden states: it has no logits")
+	}
+	if v := m.Opset(""); v < 10 { // Slice takes its bounds as inputs from then on
+		return 0, fmt.Errorf("opset 10 or later is needed, the model has %d", v)
+	}
+	t := l.Logits().Type
+	if !t.Ranked { // a branch may declare what its If does not
+		t = l.Bodies[0].Logits.Type
+	}
+	switch n := len(t.Dims); {
+	case !t.Ranked:
+		return 0, errors.New("the file does not declare the shape of the logits: which axis counts positions cannot be told")
+	case n < 2 || n > 4:
+		return 0, fmt.Errorf("logits %v, want [batch, vocab], [batch, pos, vocab] or [batch, choice, pos, vocab]", t)
+	default:
+		return int64(n - 2), nil
+	}
+}
 
 // lastLogits makes the model unembed the last position only: logits become [batch, 1, vocab]. It returns what is the body's
 // output then.
-func (p *patch) lastLogits() *graph.Value {
+func (p *patch) lastLogits(axis int64) *graph.Value {
 	old, outer := p.body.Logits, p.layout.Logits()
-	v := p.atLast()
-	p.edit.Retype(v, onePosition(old.Type))
+	if axis == 0 {
+		return old
+	}
+	v := p.atLast(axis)
+	p.edit.Retype(v, onePosition(old.Type, axis))
 	if v != old {
 		p.edit.ReplaceOutput(old, v)
 	}
 	if outer.Graph() != p.body.Graph { // a branch: the If declares its outputs, too
-		p.edit.Retype(outer, onePosition(outer.Type))
+		p.edit.Retype(outer, onePosition(outer.Type, axis))
 	}
 	return v
 }
 
-func onePosition(t graph.Type) graph.Type {
-	if len(t.Dims) == 3 {
+func onePosition(t graph.Type, axis int64) graph.Type {
+	if t.Ranked {
 		t.Dims = slices.Clone(t.Dims)
-		t.Dims[1] = graph.Dim{Size: 1}
+		t.Dims[axis] = graph.Dim{Size: 1}
 	}
 	return t
 }
 
-// atLast gives the logits of the last position, [batch, 1, vocab]. The slice goes in front of the unembedding, where it saves
-// the work, unless the way to it reshapes by the number of positions or is quantised by their range; then the logits are
-// sliced.
-func (p *patch) atLast() *graph.Value {
+// atLast gives the logits of the last position, as many axes as they have. The slice goes in front of the unembedding, where it
+// saves the work, unless the way to it reshapes by the number of positions or is quantised by their range; then the logits
+// are sliced.
+func (p *patch) atLast(axis int64) *graph.Value {
 	if n := p.layout.Unembed.Node; p.direct() {
-		p.edit.Redirect(graph.Use{Node: n, Slot: 0}, p.last("last_logits", n.In(0), 1))
+		p.edit.Redirect(graph.Use{Node: n, Slot: 0}, p.last("last_logits", n.In(0), axis))
 		return p.body.Logits
 	}
-	return p.last("last_logits", p.body.Logits, 1)
+	return p.last("last_logits", p.body.Logits, axis)
 }
 
-// last cuts a value down to the last position, along the axis of positions.
+// last cuts a value down to the last position, along the axis of positions; 0 is none.
 func (p *patch) last(name string, v *graph.Value, axis int64) *graph.Value {
+	if axis == 0 {
+		return v
+	}
 	along := "last_axis"
 	if axis != 1 {
 		along = fmt.Sprintf("last_axis_%d", axis)
@@ -50,12 +81,11 @@ func (p *patch) last(name string, v *graph.Value, axis int64) *graph.Value {
 	return p.node("Slice", name, v, p.ints("last_start", -1), p.ints("last_end", 1<<31-1), p.ints(along, axis))
 }
 
-// direct reports whether the unembedding takes one position as well as all of them, and logits [batch, pos, vocab] are its
-// output, moved at most by operations that do not name the positions. A Reshape in front of it may flatten batch and
-// positions where nothing says that the logits have three axes.
+// direct reports whether the unembedding takes one position as well as all of them, and the logits are its output, converted or
+// with a bias added at most: what it reads has the axes of the logits then.
 func (p *patch) direct() bool {
 	w, v := p.layout.Unembed, p.body.Logits
-	n, axes := w.Node, len(v.Type.Dims)
+	n := w.Node
 	if n.Graph() != p.body.Graph || !n.Is("MatMul", "com.microsoft.FusedMatMul") || w.ScaleValue != nil {
 		return false
 	}
@@ -69,5 +99,5 @@ func (p *patch) direct() bool {
 			return false
 		}
 	}
-	return v != nil && (axes == 3 || !n.In(0).Producer().Is("Reshape"))
+	return v != nil
 }

@@ -109,7 +109,7 @@ func (p *patch) dtypeDepth(v *graph.Value, depth int) graph.DType {
 		d = from(0, 1)
 	case n.Is("Pow", "Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Split", "Slice", "Gather", "Softmax", "Tanh", "Dropout", "Expand",
 		"Sqrt", "ReduceMean", "Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention", "com.microsoft.FastGelu", "Erf", "Gelu",
-		"Neg", "Flatten", "Clip"):
+		"Neg", "Abs", "Flatten", "Clip"):
 		d = from(0) // the other inputs are shapes, axes and the like
 	}
 	p.dtypes[v] = d
@@ -151,9 +151,10 @@ func (p *patch) matrix(name string, w *models.Weight) *graph.Value {
 	case w.Operand == nil:
 		v = p.unpack(name, w)
 	case w.ScaleValue != nil: // (q - zero) * scale, columns along the last axis
-		q := p.nodeAttrs("Cast", name+"/W_q", graph.Attrs{"to": int64(graph.Float32)}, w.Operand)
+		to := graph.Attrs{"to": int64(w.Scale.DType)}
+		q := p.nodeAttrs("Cast", name+"/W_q", to, w.Operand)
 		if w.ZeroValue != nil {
-			zero := p.nodeAttrs("Cast", name+"/W_zero", graph.Attrs{"to": int64(graph.Float32)}, w.ZeroValue)
+			zero := p.nodeAttrs("Cast", name+"/W_zero", to, w.ZeroValue)
 			q = p.node("Sub", name+"/W_centred", q, zero)
 		}
 		v = p.node("Mul", name+"/W", q, w.ScaleValue)
@@ -165,7 +166,7 @@ func (p *patch) matrix(name string, w *models.Weight) *graph.Value {
 	}
 	if w.Alpha != 1 {
 		alpha := p.constant(fmt.Sprintf("alpha_%g", w.Alpha), graph.NewFloat32([]float32{float32(w.Alpha)}))
-		v = p.node("Mul", name+"/alpha", v, alpha)
+		v = p.node("Mul", name+"/alpha", v, p.like(name+"/alpha", alpha, p.dtype(v), v))
 	}
 	return v
 }
@@ -173,7 +174,14 @@ func (p *patch) matrix(name string, w *models.Weight) *graph.Value {
 // unpack lets an operator with packed weights dequantise them itself: its product with the identity matrix, without bias,
 // is W. The host folds it once.
 func (p *patch) unpack(name string, w *models.Weight) *graph.Value {
-	d := p.dtype(w.Node.In(2)) // of the scales
+	d := p.dtype(w.Node.In(2)) // of the scales, which is that of the other operand
+	if d == graph.Undefined {
+		d = p.dtype(w.Node.In(0))
+	}
+	if !d.IsFloat() {
+		p.edit.Fail(fmt.Errorf("%s: %v: want scales of a float type", name, w.Node))
+		d = graph.Float32
+	}
 	shape := p.ints("eye_shape", w.In, w.In)
 	eye := p.nodeAttrs("ConstantOfShape", name+"/zeros", graph.Attrs{"value": graph.Zeros(d, 1)}, shape)
 	eye = p.nodeAttrs("EyeLike", name+"/eye", graph.Attrs{"dtype": int64(d)}, eye)

@@ -75,6 +75,49 @@ graph main {
 	}
 }
 
+// The identity matrix that packed weights are multiplied by has the type of their scales, or of the other operand; without one
+// there is no such matrix.
+func TestUnpackNeedsAType(t *testing.T) {
+	for scales, want := range map[string]string{
+		"Abs(single)":          "",
+		"com.example.Op(x)":    "",
+		"com.example.Op(y)":    `w: com.microsoft.MatMulBnb4 "-> z": want scales of a float type`,
+		"Cast(single) {to: 7}": `w: com.microsoft.MatMulBnb4 "-> z": want scales of a float type`,
+	} {
+		operand := "x"
+		if want != "" {
+			operand = "y"
+		}
+		m, err := graph.Parse(`
+ir 8
+opset 17
+opset com.microsoft 1
+graph main {
+  in x: float16[b, 32]
+  in some: int64[b, 32]
+  const packed = uint8[16] {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}
+  const single = float32[1] {1}
+  y = com.example.Op(some)
+  scales = ` + scales + `
+  z = com.microsoft.MatMulBnb4(` + operand + `, packed, scales) {K: 32, N: 1, block_size: 32, quant_type: 1}
+  out z
+}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := m.Edit()
+		nodes := m.Graph.Nodes()
+		newPatch(e, m, &models.Layout{}, &models.Body{Graph: m.Graph}).matrix("w", &models.Weight{In: 32, Out: 1, Alpha: 1, Node: nodes[len(nodes)-1]})
+		got := ""
+		if err := e.Commit(); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", scales, got, want)
+		}
+	}
+}
+
 // A memory is float32. Where the type of the block cannot be told, the host converts; files older than CastLike are float32.
 func TestMemoryOfUnknownType(t *testing.T) {
 	for opset, want := range map[string]string{"14": "", "15": "CastLike"} {

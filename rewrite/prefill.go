@@ -11,13 +11,10 @@ import (
 
 // prefill drops the cache: inputs of earlier keys and values, outputs of present ones, and of a merged file the branch that
 // reads them. What is left takes a whole prompt. The shape of a cache input often feeds positions and masks; that goes on
-// working, for in the place of the input stands an empty tensor of its shape.
+// working, for in the place of the input stands an empty tensor of its shape. A file without a cache stays as it is.
 func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 	if len(l.Bodies) > 1 {
-		e := m.Edit()
-		e.InlineBranch(l.Bodies[0].Graph)
-		e.Prune()
-		if err := e.Commit(); err != nil {
+		if err := choose(m, l.Bodies[0].Graph); err != nil {
 			return nil, err
 		}
 		var err error
@@ -32,29 +29,32 @@ func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 	if d := tokens.Type.Dims; len(d) == 2 && d[1].Size == 1 {
 		return nil, graph.Hint(fmt.Errorf("input %q takes one token at a time", tokens.Name()), "use the file of the folder that takes whole prompts (decoder_model.onnx or model.onnx)")
 	}
-	e := m.Edit()
 	body := l.Bodies[0]
+	pasts, err := pastsOf(m, l)
+	if err != nil {
+		return nil, err
+	}
+	var presents []*graph.Value
 	for _, v := range m.Graph.Outputs() {
-		if v != body.Logits && isCache(v, l) && !isPort(m, v) && !isPattern(v, body) {
-			e.RemoveOutput(m.Graph, v)
+		if (isCache(v.Type, l) || !v.Type.Ranked) && isPresent(v, body) {
+			presents = append(presents, v)
 		}
 	}
+	if len(pasts)+len(presents) == 0 {
+		return l, nil
+	}
+	e := m.Edit()
+	for _, v := range presents {
+		e.RemoveOutput(m.Graph, v)
+	}
 	p := newPatch(e, m, l, body)
-	for _, past := range m.Graph.Inputs() {
-		if past.Type.DType == graph.Bool && len(past.Uses()) == 0 {
-			e.RemoveInput(past) // the flag that chose the branch
-		}
-		if !isCache(past, l) {
-			continue
-		}
-		if d := past.Type.Dims; d[len(d)-2].Size > 0 {
-			return nil, fmt.Errorf("input %q holds exactly %d earlier positions, want a cache that may be empty", past.Name(), d[len(d)-2].Size)
-		}
+	for _, past := range pasts {
 		var empty *graph.Value
 		for _, u := range past.Uses() {
-			if u.Node.Is("Concat") && len(u.Node.Inputs()) == 2 {
+			joined := u.Node.Out(0)
+			if u.Node.Is("Concat") && len(u.Node.Inputs()) == 2 && (!joined.IsOutput() || slices.Contains(presents, joined)) {
 				fresh := u.Node.In(1 - u.Slot) // Concat with nothing is the rest
-				for _, r := range u.Node.Out(0).Uses() {
+				for _, r := range joined.Uses() {
 					e.Redirect(r, fresh)
 				}
 				continue
@@ -74,37 +74,55 @@ func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 	return models.Locate(m, &models.Config{Heads: l.Heads})
 }
 
-// isCache reports whether a value of the main graph has the shape of keys and values: [batch, head, past, d_head], or stacked
-// [2, batch, head, past, d_head]. What is declared about heads must agree: a mask may have four axes too.
-func isCache(v *graph.Value, l *models.Layout) bool {
-	d := v.Type.Dims
+// choose puts a branch in the place of the If that holds it, and removes the inputs that only the choice or the other branch read.
+func choose(m *graph.Model, branch *graph.Graph) error {
+	inputs := m.Graph.Inputs()
+	read := slices.DeleteFunc(inputs, func(v *graph.Value) bool { return len(v.Uses()) == 0 })
+	e := m.Edit()
+	e.InlineBranch(branch)
+	e.Prune()
+	if err := e.Commit(); err != nil {
+		return err
+	}
+	e = m.Edit()
+	for _, v := range read {
+		if len(v.Uses()) == 0 && !v.IsOutput() {
+			e.RemoveInput(v)
+		}
+	}
+	return e.Commit()
+}
+
+// pastsOf returns the inputs that are caches.
+func pastsOf(m *graph.Model, l *models.Layout) ([]*graph.Value, error) {
+	var pasts []*graph.Value
+	for _, v := range m.Graph.Inputs() {
+		switch {
+		case !v.Type.DType.IsFloat():
+		case !isCache(v.Type, l):
+			if attended(v, l.Bodies[0], slices.Concat(moves, cuts)) {
+				return nil, fmt.Errorf("input %q is %v, want keys or values [batch, %d, past, %d]", v.Name(), v.Type, l.Heads, l.DHead)
+			}
+		default:
+			if d := v.Type.Dims[len(v.Type.Dims)-2]; d.Size > 0 {
+				return nil, fmt.Errorf("input %q holds exactly %d earlier positions, want a cache that may be empty", v.Name(), d.Size)
+			}
+			pasts = append(pasts, v)
+		}
+	}
+	return pasts, nil
+}
+
+// isCache reports whether a type is that of keys and values: [batch, head, past, d_head], or stacked [2, batch, head, past,
+// d_head]. What is declared about heads must agree: a mask may have four axes too.
+func isCache(t graph.Type, l *models.Layout) bool {
+	d := t.Dims
 	k := len(d)
-	if !v.Type.DType.IsFloat() || k != 4 && !(k == 5 && d[0].Size == 2) {
+	if !t.DType.IsFloat() || k != 4 && !(k == 5 && d[0].Size == 2) {
 		return false
 	}
 	agrees := func(d graph.Dim, n int) bool { return d.Size < 0 || d.Size == int64(n) }
 	return agrees(d[k-3], l.Heads) && agrees(d[k-1], l.DHead)
-}
-
-// isPattern reports whether an exporter gave out the attention probabilities of a layer.
-func isPattern(v *graph.Value, b *models.Body) bool {
-	for v.Producer().Is("Identity", "Cast") {
-		v = v.Producer().In(0)
-	}
-	return slices.ContainsFunc(b.Layers, func(l *models.Layer) bool { return l.Pattern == v })
-}
-
-func isPort(m *graph.Model, v *graph.Value) bool {
-	man, err := models.ReadManifest(m)
-	if err != nil || man == nil {
-		return false
-	}
-	for _, p := range man.Ports {
-		if p.Name == v.Name() {
-			return true
-		}
-	}
-	return false
 }
 
 // empty builds a tensor like past with no positions in it: the batch of the tokens, heads and d_head as declared.

@@ -234,6 +234,8 @@ func TestRefusals(t *testing.T) {
 		}
 		return k
 	}
+	half, holed := make([]float32, 32), make([]float32, 32)
+	half[5], holed[3] = 0.5, float32(math.NaN())
 	tests := []struct {
 		name, file string
 		req        Request
@@ -250,6 +252,11 @@ func TestRefusals(t *testing.T) {
 		{"layer below zero", "torchscript-op10", Request{Inject: []int{-1}}, "layer -1, the model has 0 to 2", ""},
 		{"baked tau of no size", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: math.Inf(-1)}, make([]float32, 32)}}}, "bake: tau -Inf, want a finite number", ""},
 		{"baked vector of another width", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: 1}, make([]float32, 31)}}}, "bake: a memory of 31 numbers, d_model is 32", ""},
+		{"baked numbers beyond float16", "fp16", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: -1e6}, half}}}, "bake: layer 1: tau -1e+06 times the memory gives 5e+05, the largest float16 is 65504",
+			"a tau below 1.31e+05 fits"},
+		{"baked numbers beyond float32", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 2, Tau: 1e39}, half}}}, "bake: layer 2: tau 1e+39 times the memory gives 5e+38, the largest float32 is 3.40282e+38",
+			"a tau below 6.81e+38 fits"},
+		{"baked vector without a number", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 2, Tau: 1}, holed}}}, "bake: number 3 of the memory is NaN", ""},
 		{"prefill of a one-token file", "optimum-1-with-past", Request{Prefill: true}, `prefill: input "input_ids" takes one token at a time`,
 			"use the file of the folder that takes whole prompts (decoder_model.onnx or model.onnx)"},
 	}
@@ -265,6 +272,38 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("the refused request changed the model: %s", diff)
 			}
 		})
+	}
+}
+
+// What one branch of a merged file lacks cannot be a port, whichever it is.
+func TestBranchesThatDiffer(t *testing.T) {
+	for i, want := range []string{"else_branch", "then_branch"} {
+		m, l := load(t, filepath.Join(testdata, "optimum-1-merged.onnx"))
+		layer := l.Bodies[i].Layers[2]
+		e := m.Edit()
+		for _, u := range layer.ResidPost[0].Uses() { // the last block loses its MLP
+			e.Redirect(u, layer.ResidMid[0])
+		}
+		e.Prune()
+		if err := e.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		l, err := models.Locate(m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mlp, _ := KindByName("mlp_out")
+		if _, _, err := Apply(m, l, Request{Expose: []Expose{{mlp, []int{0, 1}}}}); err != nil {
+			t.Fatal(err)
+		}
+		if l, err = models.Locate(m, nil); err != nil {
+			t.Fatal(err)
+		}
+		want = "expose mlp_out: " + want + ": layer 2: the block has no MLP"
+		_, _, err = Apply(m, l, Request{Expose: []Expose{{mlp, []int{2}}}})
+		if err == nil || err.Error() != want || graph.HintOf(err) != "these kinds can be exposed: z, result, pattern, attn_out, resid_pre, resid_mid, resid_post" {
+			t.Errorf("%v (%s), want %s", err, graph.HintOf(err), want)
+		}
 	}
 }
 
@@ -336,9 +375,91 @@ func TestPrefillKeeps(t *testing.T) {
 	if _, _, err := Apply(m, l, Request{Prefill: true}); err != nil {
 		t.Fatal(err)
 	}
-	want := "input_ids attention_mask position_ids mask narrow ids three -> logits blocks.1.attn.hook_pattern " + attentions.Name()
+	want := "input_ids attention_mask position_ids mask narrow ids three flag -> logits blocks.1.attn.hook_pattern " + attentions.Name()
 	if got := signature(m); got != want {
 		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
+// Without a cache there is nothing to change, whatever else has four axes and no sizes.
+func TestPrefillWithoutCache(t *testing.T) {
+	for _, path := range fixtures(t) {
+		m, l := load(t, path)
+		if len(m.Graph.Outputs()) > 1 {
+			continue
+		}
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			layer := l.Bodies[0].Layers[0]
+			e := m.Edit()
+			e.Input("flag", graph.TensorType(graph.Bool, 1))
+			for _, v := range []*graph.Value{layer.Pattern, layer.Z} {
+				for ; v != nil && v.Producer() != nil && !v.IsOutput(); v = v.Producer().In(0) { // with the scores and the queries
+					e.Output(m.Graph, v)
+					e.Retype(v, graph.TensorType(graph.Float32, "batch", "head", "query", nil))
+					if v.Producer().Is("Gemm", "MatMulInteger", "com.microsoft.Attention", "Split") {
+						break
+					}
+				}
+			}
+			if err := e.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			l, err := models.Locate(m, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := graph.Format(m)
+			man, _, err := Apply(m, l, Request{Prefill: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			after := strings.Replace(graph.Format(m), fmt.Sprintf("meta %q %q\n", models.ManifestKey, man.Encode()), "", 1)
+			if diff := cmp.Diff(before, after); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// Present keys and values are told by what attention reads, so that their shapes need not be declared.
+func TestPrefillOfUndeclaredOutputs(t *testing.T) {
+	for name, want := range map[string]string{
+		"optimum-1-merged":    "input_ids attention_mask -> logits",
+		"optimum-2-cache":     "input_ids attention_mask position_ids -> logits",
+		"ort-fused-attention": "input_ids position_ids attention_mask -> logits",
+		"gpt-neo":             "input_ids attention_mask -> logits",
+		"gpt-j":               "input_ids attention_mask -> logits",
+	} {
+		m, l := load(t, filepath.Join(testdata, name+".onnx"))
+		e := m.Edit()
+		for _, v := range m.Graph.Outputs() {
+			if v != l.Logits() {
+				e.Retype(v, graph.Type{DType: graph.Float32})
+			}
+		}
+		if err := e.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := Apply(m, l, Request{Prefill: true}); err != nil {
+			t.Fatal(err)
+		}
+		if got := signature(m); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}
+
+// An input that attention reads as keys or values is a cache, and one of a shape that is not understood cannot be left out.
+func TestPrefillOfStrangeCache(t *testing.T) {
+	m, l := load(t, filepath.Join(testdata, "optimum-2-cache.onnx"))
+	e := m.Edit()
+	e.Retype(m.Graph.Lookup("past_key_values.1.key"), graph.Type{DType: graph.Float32})
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	want := `prefill: input "past_key_values.1.key" is float32, want keys or values [batch, 4, past, 8]`
+	if _, _, err := Apply(m, l, Request{Prefill: true}); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }
 
@@ -381,6 +502,7 @@ func TestLastLogits(t *testing.T) {
 		"the bias behind it": {"gpt-j", swapBias, true},
 		"a factor":           {"torchscript-op10", halveLogits, false},
 		"in two branches":    {"optimum-1-merged", nil, true},
+		"several choices":    {"torchscript-op10", choices, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, l := load(t, filepath.Join(testdata, c.file+".onnx"))
@@ -402,11 +524,75 @@ func TestLastLogits(t *testing.T) {
 			if got := l.Unembed.Node.In(0).Producer().Is("Slice"); got != c.before {
 				t.Errorf("cut in front of the unembedding: %t, want %t", got, c.before)
 			}
-			if d := l.Logits().Type.Dims; len(d) != 3 || d[1].Size != 1 {
+			if d := l.Logits().Type.Dims; d[len(d)-2].Size != 1 || d[0].Size == 1 || len(d) == 4 && d[1].Size == 1 {
 				t.Errorf("logits %v, want one position", d)
 			}
 		})
 	}
+}
+
+// Logits [batch, vocab] are those of the last position already.
+func TestLastLogitsOfOnePosition(t *testing.T) {
+	m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
+	e := m.Edit()
+	onlyLast(e, l)
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := models.Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes := len(m.Graph.Nodes())
+	if _, _, err := Apply(m, l, Request{LastLogits: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.Logits().Type.String(); got != "float32[batch, 131]" || len(m.Graph.Nodes()) != nodes {
+		t.Errorf("logits %s, %d nodes of %d", got, len(m.Graph.Nodes()), nodes)
+	}
+}
+
+// The axis of positions is told by the rank that the file declares, or not at all.
+func TestLastLogitsOfOtherRanks(t *testing.T) {
+	for want, declared := range map[string]graph.Type{
+		"the file does not declare the shape of the logits: which axis counts positions cannot be told":                  {DType: graph.Float32},
+		"logits float32[131], want [batch, vocab], [batch, pos, vocab] or [batch, choice, pos, vocab]":                   graph.TensorType(graph.Float32, 131),
+		"logits float32[batch, a, b, pos, 131], want [batch, vocab], [batch, pos, vocab] or [batch, choice, pos, vocab]": graph.TensorType(graph.Float32, "batch", "a", "b", "pos", 131),
+	} {
+		m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
+		e := m.Edit()
+		e.Retype(l.Logits(), declared)
+		if err := e.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		before := graph.Format(m)
+		if _, _, err := Apply(m, l, Request{LastLogits: true, Prefill: true}); err == nil || err.Error() != "last logits: "+want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		if _, err := FanOut(m, l, 0); err == nil || err.Error() != "fan-out: "+want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		if graph.Format(m) != before {
+			t.Error("the refused request changed the model")
+		}
+	}
+}
+
+// onlyLast makes logits [batch, vocab], as exports of code that generates text have them.
+func onlyLast(e *graph.Edit, l *models.Layout) {
+	n := l.Unembed.Node
+	last := e.Const(n.Graph(), "last", graph.NewInt64([]int64{-1}))
+	cut := e.Node(n.Graph(), graph.Spec{Op: "Gather", Name: "only_last", Attrs: graph.Attrs{"axis": 1}, Inputs: []*graph.Value{n.In(0), last}})
+	e.Redirect(graph.Use{Node: n, Slot: 0}, cut)
+	e.Retype(l.Logits(), graph.TensorType(graph.Float32, "batch", l.Vocab))
+}
+
+// choices makes logits [batch, choice, pos, vocab], as a model with a head for multiple choice gives them.
+func choices(e *graph.Edit, l *models.Layout) {
+	n := l.Unembed.Node
+	wide := e.Node(n.Graph(), graph.Spec{Op: "Unsqueeze", Name: "choices", Attrs: graph.Attrs{"axes": []int64{1}}, Inputs: []*graph.Value{n.In(0)}})
+	e.Redirect(graph.Use{Node: n, Slot: 0}, wide)
+	e.Retype(l.Logits(), graph.TensorType(graph.Float32, "batch", "choice", "pos", l.Vocab))
 }
 
 func swapBias(e *graph.Edit, l *models.Layout) {

@@ -29,23 +29,11 @@ func TestFanOutAgainstPyTorch(t *testing.T) {
 			continue
 		}
 		for _, form := range forms {
-			name := strings.TrimSuffix(c.File, ".onnx")
-			m, l := located(t, c.File)
-			if form.change != nil {
-				e := m.Edit()
-				if !form.change(e, m, l) {
-					continue
-				}
-				e.Prune()
-				if err := e.Commit(); err != nil {
-					t.Fatal(err)
-				}
-				var err error
-				if l, err = models.Locate(m, nil); err != nil {
-					t.Fatal(err)
-				}
-				name += " " + form.name
+			m, l := form.of(t, c.File)
+			if m == nil {
+				continue
 			}
+			name := strings.TrimSuffix(c.File, ".onnx") + form.name
 			t.Run(name, func(t *testing.T) {
 				var ref reference
 				readJSON(t, filepath.Join(testdata, c.Ref), &ref)
@@ -70,13 +58,90 @@ func TestFanOutAgainstPyTorch(t *testing.T) {
 
 // forms are the fixtures as they are, and in forms that none of them has but other exporters write. A change reports whether the
 // file is one that it can be made in.
-var forms = []struct {
+var forms = []form{
+	{"", nil},
+	{" tied", tie},
+	{" fused end", fuseEnd},
+	{" only last", onlyLast},
+	{" choices", choices},
+	{" cache in the operator", cacheInside},
+}
+
+type form struct {
 	name   string
 	change func(e *graph.Edit, m *graph.Model, l *models.Layout) bool
-}{
-	{"", nil},
-	{"tied", tie},
-	{"fused end", fuseEnd},
+}
+
+// of loads a fixture in the form, nil if it cannot have it.
+func (f form) of(t *testing.T, file string) (*graph.Model, *models.Layout) {
+	t.Helper()
+	m, l := located(t, file)
+	if f.change == nil {
+		return m, l
+	}
+	e := m.Edit()
+	if !f.change(e, m, l) {
+		return nil, nil
+	}
+	e.Prune()
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := models.Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, l
+}
+
+// onlyLast makes logits [batch, vocab], as exports of code that generates text have them.
+func onlyLast(e *graph.Edit, m *graph.Model, l *models.Layout) bool {
+	n := l.Unembed.Node
+	if n.Graph() != m.Graph || !n.Is("MatMul") || l.Logits() != n.Out(0) {
+		return false
+	}
+	last := e.Const(m.Graph, "last", graph.NewInt64([]int64{-1}))
+	cut := e.Node(m.Graph, graph.Spec{Op: "Gather", Name: "only_last", Attrs: graph.Attrs{"axis": 1}, Inputs: []*graph.Value{n.In(0), last}})
+	e.Redirect(graph.Use{Node: n, Slot: 0}, cut)
+	e.Retype(l.Logits(), graph.TensorType(graph.Float32, "batch", l.Vocab))
+	return true
+}
+
+// choices makes logits [batch, choice, pos, vocab], as a model with a head for multiple choice gives them.
+func choices(e *graph.Edit, m *graph.Model, l *models.Layout) bool {
+	n := l.Unembed.Node
+	if n.Graph() != m.Graph || !n.Is("MatMul") || l.Logits() != n.Out(0) {
+		return false
+	}
+	shape := e.Const(m.Graph, "choices_shape", graph.NewInt64([]int64{0, 1, -1, int64(l.DModel)}, 4))
+	wide := e.Node(m.Graph, graph.Spec{Op: "Reshape", Name: "choices", Inputs: []*graph.Value{n.In(0), shape}})
+	e.Redirect(graph.Use{Node: n, Slot: 0}, wide)
+	e.Retype(l.Logits(), graph.TensorType(graph.Float32, "batch", "choice", "pos", l.Vocab))
+	return true
+}
+
+// cacheInside gives the standard attention operator earlier keys and values, and its present ones out.
+func cacheInside(e *graph.Edit, m *graph.Model, l *models.Layout) bool {
+	for _, layer := range l.Bodies[0].Layers {
+		n := layer.Core
+		if !n.Is("Attention") {
+			return false
+		}
+		ins := []*graph.Value{n.In(0), n.In(1), n.In(2), n.In(3)}
+		t := graph.TensorType(graph.Float32, "batch", l.Heads, "past", l.DHead)
+		for _, what := range []string{"key", "value"} {
+			ins = append(ins, e.Input(fmt.Sprintf("past.%d.%s", layer.Index, what), t))
+		}
+		z := e.Node(m.Graph, graph.Spec{Op: "Attention", Name: "cached", Inputs: ins, Outputs: 3, Type: n.Out(0).Type})
+		for _, u := range n.Out(0).Uses() {
+			e.Redirect(u, z)
+		}
+		for i := 1; i < 3; i++ {
+			e.Output(m.Graph, z.Producer().Out(i))
+			e.Retype(z.Producer().Out(i), graph.TensorType(graph.Float32, "batch", l.Heads, "all", l.DHead))
+		}
+	}
+	return true
 }
 
 // tie makes the unembedding read the table of embeddings, which holds the same numbers in the fixtures but GPT-J.

@@ -209,6 +209,9 @@ func TestProjections(t *testing.T) {
 		{"MatMulNBits", single, 0.1, func(p *projector) *graph.Value { return p.nbits(8, false) }},
 		{"MatMulNBits, zero points", single, 0.1, func(p *projector) *graph.Value { return p.nbits(7, true) }},
 		{"MatMul of float16", half, 1e-3, func(p *projector) *graph.Value { return p.add(p.op("MatMul", nil, p.x, p.matrix(1, false))) }},
+		{"Gemm of float16, transposed, alpha", half, 1e-3, func(p *projector) *graph.Value {
+			return p.op("Gemm", graph.Attrs{"transB": 1, "alpha": 4.0}, p.x, p.matrix(0.25, true), p.b)
+		}},
 		{"MatMulNBits of float16", half, 0.1, func(p *projector) *graph.Value { return p.nbits(7, true) }},
 		{"MatMulBnb4", single, 0, func(p *projector) *graph.Value {
 			packed, scales, _ := p.fourBits(8)

@@ -1,0 +1,18 @@
+package graph
+
+import "testing"
+
+// TestOmittedValues walks along edges that are not there: the answer is nothing, at every step.
+func TestOmittedValues(t *testing.T) {
+	m := parse(t, `graph g { in x: float32[4] y = Exp(_) @exp out y }`)
+	n := m.Graph.nodes[0]
+	for name, v := range map[string]*Value{"omitted": n.In(0), "beyond the last": n.In(1), "below the first": n.In(-1), "no output": n.Out(1), "of no node": n.In(0).Producer().In(0)} {
+		if v != nil || v.Name() != "" || v.String() != "nothing" || v.Graph() != nil || v.Producer() != nil || v.Index() != 0 || v.Uses() != nil ||
+			v.IsInput() || v.IsOutput() || v.Overridable() || v.Initializer() != nil || v.Const() != nil {
+			t.Errorf("%s: is something", name)
+		}
+		if p := v.Producer(); p.Is("Exp") || p.In(0) != nil || p.Out(0) != nil || p.Inputs() != nil || p.Outputs() != nil {
+			t.Errorf("%s: has a producer", name)
+		}
+	}
+}

@@ -1,0 +1,100 @@
+package rewrite
+
+import (
+	"slices"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+)
+
+// An output is a cache if it is what attention reads as keys or values, moved at most, or what an attention operator gives out
+// beside z:
+//
+//	[past ─┐]
+//	 k, v ─ Concat ─┬─ Transpose, Mul(scale) ── MatMul(q, ·), MatMul(pattern, ·)
+//	                └─ present
+//
+// Its shape alone does not tell: scores and patterns have four axes too, and half of the exporters declare no sizes.
+
+// moves leave all of a value; cuts take a part of it, as of a cache that holds keys and values in one.
+var (
+	moves = []string{"Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Dropout", "Expand",
+		"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
+	cuts = []string{"Gather", "Slice", "Split"}
+)
+
+// products multiply two activations: keys and values are the right one.
+var products = []string{"MatMul", "com.microsoft.FusedMatMul", "MatMulInteger", "com.microsoft.MatMulIntegerToFloat", "com.microsoft.DynamicQuantizeMatMul"}
+
+// isPresent reports whether a computed value is a cache.
+func isPresent(v *graph.Value, b *models.Body) bool {
+	seen := map[*graph.Value]bool{}
+	todo := []*graph.Value{v}
+	for len(todo) > 0 {
+		v := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if v == nil || seen[v] {
+			continue
+		}
+		seen[v] = true
+		n := v.Producer()
+		if (v.Index() == 1 || v.Index() == 2) && isCore(n, b) || attended(v, b, moves) {
+			return true
+		}
+		switch {
+		case n.Is("Concat"):
+			todo = append(todo, n.Inputs()...)
+		case n.Is(moves...):
+			todo = append(todo, n.In(0))
+		}
+	}
+	return false
+}
+
+// attended reports whether attention reads a value as keys or values, behind some operations or a scale.
+func attended(v *graph.Value, b *models.Body, over []string) bool {
+	seen := map[*graph.Value]bool{}
+	todo := []*graph.Value{v}
+	for len(todo) > 0 {
+		v := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if v == nil || seen[v] {
+			continue
+		}
+		seen[v] = true
+		for _, u := range v.Uses() {
+			switch n := u.Node; {
+			case isCore(n, b) && !n.Is(products...):
+				if u.Slot == 1 || u.Slot == 2 || slices.Contains(attention[n.FullOp()].past, u.Slot) {
+					return true
+				}
+			case n.Is(products...):
+				if u.Slot == 1 {
+					return true
+				}
+			case n.Is("Concat", "Mul", "Div"), u.Slot == 0 && n.Is(over...):
+				todo = append(todo, n.Outputs()...)
+			}
+		}
+	}
+	return false
+}
+
+func isCore(n *graph.Node, b *models.Body) bool {
+	return n != nil && slices.ContainsFunc(b.Layers, func(l *models.Layer) bool { return l.Core == n })
+}
+
+// attention tells which inputs of an attention operator hold earlier keys and values, and which others have a row for each row of
+// the batch and can be left out: masks of padding, and lengths. Some operators need the lengths.
+var attention = map[string]struct {
+	past, rows []int
+	lengths    bool
+}{
+	"Attention":                                     {past: []int{4, 5}, rows: []int{6}},
+	"com.microsoft.Attention":                       {past: []int{4}, rows: []int{3}},
+	"com.microsoft.QAttention":                      {past: []int{8}, rows: []int{5}},
+	"com.microsoft.MultiHeadAttention":              {past: []int{6, 7}, rows: []int{4, 8}},
+	"com.microsoft.GroupQueryAttention":             {past: []int{3, 4}, lengths: true},
+	"com.microsoft.DecoderMaskedSelfAttention":      {past: []int{4}, lengths: true},
+	"com.microsoft.DecoderMaskedMultiHeadAttention": {past: []int{5, 6}, lengths: true},
+}
