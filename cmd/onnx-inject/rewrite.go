@@ -115,15 +115,16 @@ func rewriteModel(c *call) error {
 		return err
 	}
 	r := &rewritten{NodesBefore: countNodes(o.model)}
-	inputs := len(o.model.Graph.Inputs())
+	signature := func() int { return len(o.model.Graph.Inputs()) + len(o.model.Graph.Outputs()) }
+	before := signature()
 	if r.Manifest, _, err = rewrite.Apply(o.model, l, req); err != nil {
 		return refused(fmt.Errorf("rewrite %s: %w", o.folder.Model, err))
 	}
-	if req.Prefill && len(o.model.Graph.Inputs())-2*len(req.Inject) == inputs {
-		c.note("%s has no cache: --prefill changes nothing", o.folder.Model)
-	}
 	r.NodesAfter = countNodes(o.model)
 	r.Ports = added(r.Manifest, req)
+	if req.Prefill && signature() == before+len(r.Ports) {
+		c.note("%s has no cache: --prefill changes nothing", o.folder.Model)
+	}
 	weights := graph.WeightsFor(o.model, f.out, f.weights)
 	need := needs(o.model, weights)
 	if err := checkSpace(f.out, need, freeSpace); err != nil {
