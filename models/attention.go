@@ -20,7 +20,7 @@ var forms = []*form{
 	{
 		name: "softmax",
 		doc: "MatMul(q, k) → scale, mask → Softmax → [Cast | Dropout | Where(IsNaN)] → MatMul(·, v)\n" +
-			"TorchScript and dynamo exports up to opset 22, OnnxSlim, dynamic int8, tf2onnx",
+			"TorchScript and dynamo exports up to opset 22, OnnxSlim, dynamic int8",
 		anchors: []string{"Softmax"},
 		match:   matchSoftmax,
 	},
@@ -121,6 +121,9 @@ func matchSoftmax(a *analysis, n *graph.Node) (*core, *miss) {
 // folds reports whether heads are folded into the batch: scores are [batch*head, query, key], and z is given its heads by a
 // Reshape.
 func (a *analysis) folds(c *core) bool {
+	if len(c.out.Type.Dims) == 3 {
+		return true
+	}
 	for _, u := range c.out.Uses() {
 		if shape, _ := a.ints(u.Node.In(1)); u.Node.Is("Reshape") && len(shape) == 4 && feeds(u.Node.Out(0), "Transpose") {
 			return true
@@ -242,7 +245,8 @@ func matchStandard(a *analysis, n *graph.Node) (*core, *miss) {
 		c.causal = "is_causal"
 	case n.In(3) != nil:
 		c.causal = a.causalMask(n.In(3), nil)
-	case n.In(4) != nil:
+	}
+	if c.causal == "" && (n.In(4) != nil || a.cached(n.In(1))) {
 		c.causal = "cache"
 	}
 	return c, nil
@@ -351,7 +355,7 @@ func (a *analysis) causalMask(score *graph.Value, skip *graph.Node) string {
 
 // cached reports whether v is joined with a graph input on its way: a key or value cache.
 func (a *analysis) cached(v *graph.Value) bool {
-	return len(a.back(v, through, func(n *graph.Node) bool {
+	return len(a.back(v, append([]string{"Mul", "Div"}, through...), func(n *graph.Node) bool {
 		if !n.Is("Concat") {
 			return false
 		}

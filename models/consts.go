@@ -104,6 +104,10 @@ func (c *consts) evaluate(v *graph.Value, depth int) ([]int64, bool) {
 			return []int64{unknown}, true // a scalar made a vector of one
 		}
 		return out, complete
+	case n.Is("Shape") && n.HasAttr("end"): // of some axes: how many is known
+		if from, to := n.Int("start", 0), n.Int("end", 0); 0 <= from && from < to && to-from <= longest {
+			return slices.Repeat([]int64{unknown}, int(to-from)), true
+		}
 	case n.Is("Reshape"):
 		if target, ok := c.intsDepth(n.In(1), depth+1); ok && slices.Equal(target, []int64{-1}) {
 			out, complete := c.intsDepth(n.In(0), depth+1)
@@ -200,7 +204,8 @@ func (c *consts) matrix(v *graph.Value) *Weight {
 			}
 			w.Scale, w.Zero = n.In(1).Const(), n.In(2).Const()
 			w.Axis = int(n.Int("axis", 1)+2) % 2
-			if w.Scale == nil || n.In(2) != nil && w.Zero == nil || n.Int("block_size", 0) != 0 {
+			w.ScaleBlock = n.Int("block_size", 0)
+			if w.Scale == nil || n.In(2) != nil && w.Zero == nil {
 				return nil
 			}
 		default:

@@ -39,14 +39,18 @@ func (a *analysis) embed(l *Layout, b *Body, cfg *Config) *miss {
 			}
 		}
 		tokens := a.tokenTables(fed, int64(l.Vocab), cfg)
-		if len(tokens) == 0 && l.Vocab > 0 { // the output is not over tokens: a classifier on top of the decoder
+		embedded := a.embedded(first)
+		if len(tokens) == 0 && l.Vocab > 0 && !embedded { // the output is not over tokens: a classifier on top of the decoder
 			l.Vocab, l.Unembed, b.Logits = 0, nil, nil
 			tokens = a.tokenTables(fed, 0, cfg)
 		}
-		if len(tokens) != 1 {
+		switch {
+		case embedded:
+		case len(tokens) != 1:
 			return &miss{8, b.Layers[0].Core, "one table of token embeddings [vocab, d_model] indexed by an input", fmt.Sprintf("%d", len(tokens))}
+		default:
+			l.Embed = tokens[0]
 		}
-		l.Embed = tokens[0]
 		if len(computed) == 0 { // then an input may give the positions; beside computed ones it is for something else
 			computed = slices.DeleteFunc(fed, func(w *Weight) bool { return w == l.Embed })
 		}
@@ -60,13 +64,18 @@ func (a *analysis) embed(l *Layout, b *Body, cfg *Config) *miss {
 			l.Positions = a.folded(first, over, l.DModel)
 		}
 	}
-	if l.Embed == nil {
+	if l.Embed == nil && !a.embedded(first) {
 		return &miss{8, first.Producer(), "a constant table of token embeddings", "none"}
 	}
 	if l.Positions != nil {
 		l.NCtx = int(l.Positions.In)
 	}
 	return nil
+}
+
+// embedded reports whether the caller looks tokens up: then an input holds their embeddings.
+func (a *analysis) embedded(stream *graph.Value) bool {
+	return slices.ContainsFunc(a.inputsBehind(stream), func(v *graph.Value) bool { return v.Type.DType.IsFloat() })
 }
 
 // tokenTables returns those of the tables that can be W_E: with as many rows as there are logits or config.json says, else
@@ -175,6 +184,13 @@ func (a *analysis) table(n *graph.Node, data *graph.Value) *Weight {
 		return nil
 	}
 	w.Node = n
+	if n.Is("com.microsoft.GatherBlockQuantized") { // data, indices, scales, zero points
+		w.Scale, w.ScaleBlock = n.In(2).Const(), n.Int("block_size", 128)
+		if bits := n.Int("bits", 4); w.Store.DType == graph.Uint8 && bits > 0 && bits < 8 { // several values in a byte
+			w.Out *= 8 / bits
+		}
+		return w
+	}
 	if w.Scale == nil && !w.Store.DType.IsFloat() {
 		for _, u := range n.Out(0).Uses() {
 			if u.Slot == 0 && u.Node.Is("DequantizeLinear") {
@@ -323,6 +339,10 @@ func (a *analysis) scaledNorm(v *graph.Value) *Norm {
 		return &Norm{Node: n, Gamma: n.In(2), Beta: n.In(3), Out: n.Out(0), Eps: n.Float("epsilon", 1e-12)}
 	case n.Is("com.microsoft.SkipSimplifiedLayerNormalization"):
 		return &Norm{Node: n, Gamma: n.In(2), Out: n.Out(0), Eps: n.Float("epsilon", 1e-12)}
+	case n.Is("Div"):
+		if x, eps, ok := a.standardised(n); ok { // an optimiser leaves out a gamma of ones
+			return &Norm{Node: n, In: x, Out: v, Eps: eps}
+		}
 	case n.Is("Mul"):
 		gamma, unit := constAnd(a, n)
 		if gamma == nil {

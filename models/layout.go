@@ -71,7 +71,7 @@ const (
 // Site is a tensor [batch, pos, d_model] given as the sum of its terms. Biases [d_model] may be among them.
 type Site []*graph.Value
 
-// Norm is a normalisation with its parameters, each [d_model]; Beta may be nil.
+// Norm is a normalisation with its parameters, each [d_model]; without a Gamma it is 1, without a Beta 0.
 type Norm struct {
 	Node  *graph.Node  // LayerNormalization, or where its expansion multiplies by gamma
 	In    *graph.Value // what is normalised; nil for a skip norm, which makes the sum itself

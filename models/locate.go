@@ -221,7 +221,7 @@ func (l *Layout) body(g *graph.Graph, cfg *Config, r *Report) error {
 		return errors.New("no LayerNorm found behind the last block (RMSNorm, as in Llama?)")
 	}
 	f.rms = a.rms(body.Norm)
-	if n := a.elements(body.Norm.Gamma); n != int64(merged.DModel) {
+	if n := a.elements(body.Norm.Gamma); body.Norm.Gamma != nil && n != int64(merged.DModel) {
 		return fmt.Errorf("the final norm has %d weights, W_O gives d_model %d", n, merged.DModel)
 	}
 	family, err := nameFamily(f)

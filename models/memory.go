@@ -107,12 +107,15 @@ func (l *Layout) encoder(enc Encoding, conv Convention) (*Encoder, error) {
 		if err := l.width(l.Unembed.In); err != nil || conv == ConventionRaw {
 			return e, err
 		}
-		if len(l.Bodies) == 0 || l.Bodies[0].Norm == nil || l.Bodies[0].Norm.Gamma == nil {
-			return nil, graph.Hint(errors.New("the weight of the final norm was not found"), "use --convention raw or --encoding embed")
+		if len(l.Bodies) == 0 || l.Bodies[0].Norm == nil {
+			return nil, graph.Hint(errors.New("the final norm was not found"), "use --convention raw or --encoding embed")
 		}
+		e.gamma = slices.Repeat([]float32{1}, l.DModel)
 		var err error
-		if e.gamma, err = Vector(l.Bodies[0].Norm.Gamma); err != nil {
-			return nil, err
+		if gamma := l.Bodies[0].Norm.Gamma; gamma != nil {
+			if e.gamma, err = Vector(gamma); err != nil {
+				return nil, err
+			}
 		}
 		if len(e.gamma) != l.DModel {
 			return nil, fmt.Errorf("the final norm has %d weights, d_model is %d", len(e.gamma), l.DModel)

@@ -200,6 +200,9 @@ func Vector(v *graph.Value) ([]float32, error) {
 	at := v
 	for at.Const() == nil {
 		n := at.Producer()
+		if n.Is("DequantizeLinear") && n.In(0).Const() != nil {
+			return dequantised(n)
+		}
 		if !n.Is("Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten") || n.In(0) == nil {
 			return nil, fmt.Errorf("read constant %v: want a constant, got %s", v, origin(at))
 		}
@@ -214,6 +217,35 @@ func Vector(v *graph.Value) ([]float32, error) {
 		return nil, fmt.Errorf("read constant %v: %w", v, err)
 	}
 	return slices.Clone(x), nil
+}
+
+// dequantised computes (q - zero) * scale of a constant vector; scale and zero are one number, or one for each.
+func dequantised(n *graph.Node) ([]float32, error) {
+	var parts [3][]float32
+	for i := range parts {
+		k := n.In(i).Const()
+		switch {
+		case n.In(i) == nil:
+			parts[i] = []float32{0} // no zero point
+			continue
+		case k == nil:
+			return nil, fmt.Errorf("read constant %v: want a constant, got %s", n.Out(0), origin(n.In(i)))
+		}
+		var err error
+		if parts[i], err = numbers(k); err != nil {
+			return nil, fmt.Errorf("read constant %v: %w", n.In(i), err)
+		}
+	}
+	q, scale, zero := slices.Clone(parts[0]), parts[1], parts[2]
+	for _, x := range [][]float32{scale, zero} {
+		if len(x) != 1 && len(x) != len(q) {
+			return nil, fmt.Errorf("read constant %v: %d scales or zero points of %d numbers", n.Out(0), len(x), len(q))
+		}
+	}
+	for i := range q {
+		q[i] = (q[i] - zero[i%len(zero)]) * scale[i%len(scale)]
+	}
+	return q, nil
 }
 
 // origin says in words where a value comes from.

@@ -18,7 +18,7 @@ func (a *analysis) block(c *core, b *branch) (*Layer, *miss) {
 	}
 	l.AttnOut = b.out
 	next := a.parallel
-	if a.dependsOn(b.out[0], b.other) {
+	if a.dependsOn(b.out[0], a.root(b.other)) {
 		next = a.sequential
 	}
 	if m := next(l, b); m != nil {
@@ -29,7 +29,7 @@ func (a *analysis) block(c *core, b *branch) (*Layer, *miss) {
 			return l, &miss{8, c.node, "a residual stream [batch, pos, d_model]", fmt.Sprintf("%v of %d axes", v, r)}
 		}
 	}
-	if q := c.qkv[0]; q != nil && slices.Contains(a.aliases(l.ResidPre[0]), q.node.In(0)) {
+	if q := c.qkv[0]; q != nil && slices.Contains(a.aliases(a.root(l.ResidPre[0])), q.node.In(0)) {
 		return l, &miss{8, c.node, "attention over a norm of the residual stream", "the stream itself (a norm behind the addition, as in BERT?)"}
 	}
 	return l, nil
@@ -130,7 +130,7 @@ func (a *analysis) parallel(l *Layer, b *branch) *miss {
 	var hits []graph.Use
 	for _, w := range a.aliases(join.Out(0)) {
 		for _, u := range w.Uses() {
-			if adds(u) && u.Node.Graph() == a.g && !a.is(u.Node.In(1-u.Slot)) && a.dependsOn(b.out[0], u.Node.In(1-u.Slot)) {
+			if adds(u) && u.Node.Graph() == a.g && !a.is(u.Node.In(1-u.Slot)) && a.dependsOn(b.out[0], a.root(u.Node.In(1-u.Slot))) {
 				hits = append(hits, u)
 			}
 		}
@@ -140,7 +140,7 @@ func (a *analysis) parallel(l *Layer, b *branch) *miss {
 	}
 	n := hits[0].Node
 	stream := n.In(1 - hits[0].Slot)
-	if !a.dependsOn(b.other, stream) {
+	if !a.dependsOn(b.other, a.root(stream)) {
 		return &miss{8, join, "an MLP over the same residual stream as attention", fmt.Sprintf("a value that does not come from %v", stream)}
 	}
 	l.ResidPre = Site{stream}

@@ -52,7 +52,8 @@ func ReadInputs(m *graph.Model, l *Layout) (*Inputs, error) {
 	}
 	tokens := l.Tokens()
 	if tokens == nil {
-		return nil, fmt.Errorf("inputs of %s: no input holds the tokens", m.Path())
+		return nil, graph.Hint(fmt.Errorf("inputs of %s: no input holds the tokens", m.Path()),
+			"a file that takes embeddings can be patched, not run here: export it with input_ids")
 	}
 	in := &Inputs{layout: l}
 	for _, v := range m.Graph.Inputs() {

@@ -66,6 +66,8 @@ func openDense(w *Weight, rows, cols int64) (*dense, error) {
 	}
 	d := &dense{dtype: c.DType, rows: rows, cols: cols, size: c.DType.Bits() / 8}
 	switch {
+	case w.ScaleBlock != 0:
+		return nil, fmt.Errorf("%v with a scale for each %d values cannot be read, only run", c.DType, w.ScaleBlock)
 	case c.DType.IsFloat() && w.Scale == nil:
 	case (c.DType == graph.Int8 || c.DType == graph.Uint8) && w.Scale != nil:
 		d.axis = w.Axis

@@ -207,12 +207,24 @@ func (a *analysis) dependsOn(v, w *graph.Value) bool {
 	return false
 }
 
+// copies are operations that move or convert a value.
+var copies = []string{"Identity", "Cast", "Dropout", "Reshape", "QuantizeLinear", "DequantizeLinear"}
+
+// root returns the value that v is a moved or converted copy of. A stream may be converted once for the norm and once more for
+// the join, and then neither copy depends on the other.
+func (a *analysis) root(v *graph.Value) *graph.Value {
+	for v != nil && v.Producer().Is(copies...) && v.Producer().In(0) != nil {
+		v = v.Producer().In(0)
+	}
+	return v
+}
+
 // aliases returns v and every value that is v moved or converted, in data flow order.
 func (a *analysis) aliases(v *graph.Value) []*graph.Value {
 	out := []*graph.Value{v}
 	for i := 0; i < len(out); i++ {
 		for _, u := range out[i].Uses() {
-			if u.Slot == 0 && u.Node.Graph() == a.g && u.Node.Is("Identity", "Cast", "Dropout", "Reshape", "QuantizeLinear", "DequantizeLinear") && !slices.Contains(out, u.Node.Out(0)) {
+			if u.Slot == 0 && u.Node.Graph() == a.g && u.Node.Is(copies...) && !slices.Contains(out, u.Node.Out(0)) {
 				out = append(out, u.Node.Out(0))
 			}
 		}

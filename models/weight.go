@@ -13,6 +13,7 @@ type Weight struct {
 	Scale      *graph.Const // quantised values stand for (q - zero) * scale; a scalar, or one element for each index of Axis
 	Zero       *graph.Const // like Scale; nil means 0
 	Axis       int          // stored axis along which Scale and Zero run
+	ScaleBlock int64        // a scale for each so many values along Axis, as DequantizeLinear of opset 21 has them; 0: see Scale
 	Block      *Block       // blockwise quantised
 	Alpha      float64      // factor on the product, 1 as a rule
 	Node       *graph.Node  // the operation that reads the matrix

@@ -51,13 +51,18 @@ func newCoordinates(norm Norm, l *models.Layout, bias []float32) (*coordinates, 
 		return c, nil
 	}
 	ln := l.Bodies[0].Norm
-	if ln == nil || ln.Gamma == nil {
-		return nil, graph.Hint(errors.New("the weight of the final norm was not found"), "use --norm raw")
+	if ln == nil {
+		return nil, graph.Hint(errors.New("the final norm was not found"), "use --norm raw")
 	}
 	c.eps = ln.Eps
 	var err error
-	if c.gamma, err = parameter("weight", ln.Gamma, c.d); err != nil || norm == NormFinal {
-		return c, err
+	if ln.Gamma != nil {
+		if c.gamma, err = parameter("weight", ln.Gamma, c.d); err != nil {
+			return nil, err
+		}
+	}
+	if norm == NormFinal {
+		return c, nil
 	}
 	if ln.Beta != nil {
 		if c.beta, err = parameter("bias", ln.Beta, c.d); err != nil {
@@ -107,7 +112,10 @@ func (c *coordinates) vector(result, constant []float32, sigma float64, out []fl
 		mean += v / float64(len(x))
 	}
 	for i := range x {
-		x[i] = (x[i] - mean) * float64(c.gamma[i])
+		x[i] -= mean
+		if c.gamma != nil {
+			x[i] *= float64(c.gamma[i])
+		}
 		if c.norm == NormFinal {
 			x[i] /= sigma
 		} else if c.beta != nil {
