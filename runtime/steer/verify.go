@@ -266,12 +266,13 @@ func (v *verifier) tauZero() error {
 	return nil
 }
 
-// half reports whether the model computes in 16 bits: W_O is stored so, or its scales are.
+// half reports whether the model computes in 16 bits: W_O is stored so, or its scales are, or values are converted.
 func (v *verifier) half() bool {
-	w := v.layout.Bodies[0].Layers[0].WO
-	return slices.ContainsFunc([]*graph.Const{w.Store, w.Scale, w.Node.In(2).Const()}, func(c *graph.Const) bool {
-		return c != nil && (c.DType == graph.Float16 || c.DType == graph.BFloat16)
-	})
+	short := func(d graph.DType) bool { return d == graph.Float16 || d == graph.BFloat16 }
+	b := v.layout.Bodies[0]
+	w := b.Layers[0].WO
+	return slices.ContainsFunc([]*graph.Const{w.Store, w.Scale, w.Node.In(2).Const()}, func(c *graph.Const) bool { return c != nil && short(c.DType) }) ||
+		slices.ContainsFunc(b.Graph.Nodes(), func(n *graph.Node) bool { return n.Is("Cast") && short(graph.DType(n.Int("to", 0))) })
 }
 
 // roundsActivations reports whether an operator turns floats into 8 bits. Where only weights are quantised, heads add up as in
