@@ -20,7 +20,7 @@ var forms = []*form{
 	{
 		name: "softmax",
 		doc: "MatMul(q, k) → scale, mask → Softmax → [Cast | Dropout | Where(IsNaN)] → MatMul(·, v)\n" +
-			"TorchScript and dynamo exports up to opset 22, OnnxSlim, dynamic int8",
+			"TorchScript and dynamo exports up to opset 22, OnnxSlim, dynamic int8, TensorFlow (tf2onnx)",
 		anchors: []string{"Softmax"},
 		match:   matchSoftmax,
 	},

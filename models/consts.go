@@ -175,11 +175,12 @@ func (c *consts) matrix(v *graph.Value) *Weight {
 	w := &Weight{Alpha: 1, Operand: v}
 	for v != nil {
 		if k := v.Const(); k != nil {
-			if len(k.Dims) != 2 {
+			dims := matrixDims(k)
+			if dims == nil || len(k.Dims) > 2 && w.Scale != nil {
 				return nil
 			}
 			w.Store = k
-			w.In, w.Out = k.Dims[0], k.Dims[1]
+			w.In, w.Out = dims[0], dims[1]
 			if w.Transposed {
 				w.In, w.Out = w.Out, w.In
 			}
@@ -214,4 +215,13 @@ func (c *consts) matrix(v *graph.Value) *Weight {
 		v = n.In(0)
 	}
 	return nil
+}
+
+// matrixDims returns the two dimensions of a matrix, nil when a constant is none. Ones in front of them change nothing.
+func matrixDims(k *graph.Const) []int64 {
+	n := len(k.Dims)
+	if n < 2 || k.Len() != k.Dims[n-2]*k.Dims[n-1] {
+		return nil
+	}
+	return k.Dims[n-2:]
 }

@@ -31,6 +31,7 @@ var exporters = []exporter{
 		return false
 	}},
 	{"ONNX Runtime, session-optimised", func(m *graph.Model, has func(...string) bool) bool { return has("com.microsoft.FusedMatMul") }},
+	{"TensorFlow", func(m *graph.Model, has func(...string) bool) bool { return has("GlobalAveragePool") }},
 	{"torch dynamo", func(m *graph.Model, has func(...string) bool) bool { return m.IRVersion() >= 10 && !has("Constant") }},
 	{"TorchScript", func(m *graph.Model, has func(...string) bool) bool { return has("Constant") }},
 }

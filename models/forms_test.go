@@ -198,6 +198,16 @@ func TestLocateForms(t *testing.T) {
 				}
 			}
 		}},
+		{"the norm and the unembedding of TensorFlow", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *Layout) {
+			norm := l.Bodies[0].Norm
+			x := norm.In
+			mean := e.op("GlobalAveragePool", nil, x)
+			d := e.op("Sub", nil, x, mean)
+			variance := e.op("Add", nil, e.op("GlobalAveragePool", nil, e.op("Mul", nil, d, d)), e.Const(e.g, "eps", graph.NewFloat32([]float32{1e-5})))
+			r := e.op("Mul", nil, e.op("Reciprocal", nil, e.op("Sqrt", nil, variance)), norm.Gamma)
+			e.replace(norm.Out, e.op("Add", nil, e.op("Mul", nil, x, r), e.op("Sub", nil, norm.Beta, e.op("Mul", nil, mean, r))))
+			e.Redirect(graph.Use{Node: l.Unembed.Node, Slot: 1}, e.zeros(graph.Float32, 1, 32, 131))
+		}},
 		{"a final norm of ones and zeros left out", "torchscript-op10", 0, func(e editor, m *graph.Model, l *Layout) {
 			_, scaled := constAnd(newAnalysis(m.Graph), l.Bodies[0].Norm.Out.Producer())
 			_, unit := constAnd(newAnalysis(m.Graph), scaled.Producer())

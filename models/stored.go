@@ -61,7 +61,8 @@ func openDense(w *Weight, rows, cols int64) (*dense, error) {
 	if c == nil {
 		return nil, fmt.Errorf("no stored tensor")
 	}
-	if len(c.Dims) != 2 || c.Dims[0] != rows || c.Dims[1] != cols {
+	dims := matrixDims(c)
+	if len(dims) != 2 || dims[0] != rows || dims[1] != cols {
 		return nil, fmt.Errorf("want a tensor [%d %d], got %v", rows, cols, c.Dims)
 	}
 	d := &dense{dtype: c.DType, rows: rows, cols: cols, size: c.DType.Bits() / 8}
@@ -81,8 +82,8 @@ func openDense(w *Weight, rows, cols int64) (*dense, error) {
 		if d.scale, err = numbers(w.Scale); err != nil {
 			return nil, fmt.Errorf("scale: %w", err)
 		}
-		if n := int64(len(d.scale)); n != 1 && n != c.Dims[d.axis] {
-			return nil, fmt.Errorf("want 1 or %d scales, got %d", c.Dims[d.axis], n)
+		if n := int64(len(d.scale)); n != 1 && n != dims[d.axis] {
+			return nil, fmt.Errorf("want 1 or %d scales, got %d", dims[d.axis], n)
 		}
 		d.zero = make([]float32, len(d.scale))
 		if w.Zero != nil {

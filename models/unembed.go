@@ -1,0 +1,89 @@
+package models
+
+import (
+	"slices"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+)
+
+// unembed finds the graph output that is a projection of the normalised last residual stream; of several, the widest one. A
+// file that ends in hidden states has none; its memories can still be made by the other encodings.
+func (a *analysis) unembed(l *Layout, b *Body, last *Layer) {
+	for _, out := range a.g.Outputs() {
+		if a.depth(out) != len(b.Layers) {
+			continue // a cache output, or a port in the middle
+		}
+		if w := a.logits(out); w != nil && int(w.In) == l.DModel && int(w.Out) > l.Vocab {
+			if n := a.finalNorm(w.Node.In(0), last); n != nil {
+				l.Unembed, l.Vocab, b.Logits, b.Norm = w, int(w.Out), out, n
+			}
+		}
+	}
+	if b.Logits != nil {
+		return
+	}
+	for _, out := range a.g.Outputs() { // no logits: the norm is what reads the last residual stream
+		if a.depth(out) == len(b.Layers) {
+			if n := a.finalNorm(out, last); n != nil {
+				b.Norm = n
+				return
+			}
+		}
+	}
+}
+
+// picks are operations that move, convert or choose among values: what may stand between the last norm and the logits.
+var picks = append([]string{"Slice", "Gather", "GatherND"}, through...)
+
+// logits reads the projection that out comes from: biases may be added behind it, and all of it may be multiplied by a number,
+// which becomes part of W_U. nil when there is none, or when something else is done to the product.
+func (a *analysis) logits(out *graph.Value) *Weight {
+	factor, biased := 1.0, false
+	for v := out; v != nil && v.Producer() != nil; {
+		n := v.Producer()
+		if w := a.readProjection(n); w != nil {
+			if factor != 1 && (biased || biasOf(n) != nil) {
+				return nil // b_U would be scaled, too
+			}
+			w.Alpha *= factor
+			return w
+		}
+		constant, other := constAnd(a, n)
+		switch {
+		case n.Is(picks...):
+			v = n.In(0)
+		case n.Is("Add") && constant != nil:
+			v, biased = other, true
+		case n.Is("Mul") && constant != nil && len(a.floats(constant)) == 1:
+			v, factor = other, factor*float64(a.floats(constant)[0])
+		case n.Is("Mul"):
+			v = integersBehind(n)
+		default:
+			v = nil
+		}
+	}
+	return nil
+}
+
+// integersBehind returns the product of integers that a Mul makes floats of, nil when it does something else; see scaled.
+func integersBehind(mul *graph.Node) *graph.Value {
+	for _, in := range mul.Inputs() {
+		if c := in.Producer(); c.Is("Cast") {
+			if p := c.In(0).Producer(); p.Is("MatMulInteger") && scaled(p) == mul {
+				return c.In(0)
+			}
+		}
+	}
+	return nil
+}
+
+// Logits returns the main graph's output that holds the logits, nil when the file ends in hidden states. In a merged file it
+// is the If's output, not the branch's.
+func (l *Layout) Logits() *graph.Value {
+	b := l.Bodies[0]
+	owner := b.Graph.Owner()
+	if b.Logits == nil || owner == nil {
+		return b.Logits
+	}
+	return owner.Out(slices.Index(b.Graph.Outputs(), b.Logits))
+}
