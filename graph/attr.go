@@ -27,6 +27,9 @@ type Attrs map[string]any
 func (n *Node) HasAttr(name string) bool { return n.attr(name) != nil }
 
 func (n *Node) attr(name string) *Attr {
+	if n == nil {
+		return nil
+	}
 	for _, a := range n.attrs {
 		if a.Name == name {
 			return a

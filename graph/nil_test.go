@@ -11,7 +11,8 @@ func TestOmittedValues(t *testing.T) {
 			v.IsInput() || v.IsOutput() || v.Overridable() || v.Initializer() != nil || v.Const() != nil {
 			t.Errorf("%s: is something", name)
 		}
-		if p := v.Producer(); p.Is("Exp") || p.In(0) != nil || p.Out(0) != nil || p.Inputs() != nil || p.Outputs() != nil {
+		if p := v.Producer(); p.Is("Exp") || p.In(0) != nil || p.Out(0) != nil || p.Inputs() != nil || p.Outputs() != nil ||
+			p.HasAttr("axis") || p.Int("axis", 7) != 7 || p.Float("alpha", 2) != 2 || p.Str("mode", "a") != "a" || p.Ints("axes") != nil || p.Tensor("value") != nil {
 			t.Errorf("%s: has a producer", name)
 		}
 	}

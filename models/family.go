@@ -27,7 +27,7 @@ func (f facts) String() string {
 	case f.fusedQKV:
 		qkv = "q, k and v from one projection"
 	case f.apart && f.biased:
-		qkv = "q, k and v from three projections with biases (OPT?)"
+		qkv = "q, k and v from three projections with biases"
 	case f.apart:
 		qkv = "q, k and v from three projections"
 	}
@@ -43,8 +43,8 @@ type family struct {
 }
 
 var families = []family{
-	{"gpt2", "sequential blocks, learned positions, q, k and v from one projection, LayerNorm (GPT-2, DistilGPT-2, nanoGPT)",
-		func(f facts) bool { return !f.parallel && f.positions && f.fusedQKV && !f.rms }},
+	{"gpt2", "sequential blocks, learned positions, q, k and v from one projection or from three with biases, LayerNorm (GPT-2, DistilGPT-2, nanoGPT, minGPT)",
+		func(f facts) bool { return !f.parallel && f.positions && (f.fusedQKV || f.apart && f.biased) && !f.rms }},
 	{"gpt-neo", "sequential blocks, learned positions, q, k and v apart and without biases, LayerNorm (GPT-Neo)",
 		func(f facts) bool { return !f.parallel && f.positions && f.apart && !f.biased && !f.rms }},
 	{"gpt-j", "parallel blocks, rotary positions, q, k and v apart and without biases, LayerNorm (GPT-J)",

@@ -183,19 +183,6 @@ func TestLocateRefuses(t *testing.T) {
 			}
 			e.Prune()
 		}, "want"},
-		{"q, k and v apart with biases, as in OPT", "gpt-neo", nil, func(m *graph.Model, e *graph.Edit) {
-			bias := e.Const(m.Graph, "bias", graph.NewFloat32(make([]float32, 32), 32))
-			for _, n := range m.Graph.Nodes() {
-				if !n.Is("MatMul") || n.In(1).Const() == nil {
-					continue
-				}
-				for _, u := range n.Out(0).Uses() {
-					if u.Node.Is("Reshape") {
-						e.Redirect(u, e.Node(m.Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{n.Out(0), bias}}))
-					}
-				}
-			}
-		}, "q, k and v from three projections with biases (OPT?)"},
 		{"no causal mask", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
 			for _, n := range m.Graph.Nodes() {
 				if n.Is("Softmax") {

@@ -26,7 +26,7 @@ func TestRefusedModels(t *testing.T) {
 		"mistral":         "1 heads of 8 (heads that share keys and values, as in Mistral?)",
 		"neox":            "2 heads of 24 (q, k and v head by head in one projection, as in GPT-NeoX?)",
 		"openaigpt":       postNorm,
-		"opt":             "q, k and v from three projections with biases (OPT?), LayerNorm is none of the known families",
+		"opt":             "of 2 axes (OPT?)",
 		"t5-decoder":      encoder,
 		"t5-encoder":      encoder,
 		"vit":             encoder,

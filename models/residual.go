@@ -24,9 +24,12 @@ func (a *analysis) block(c *core, b *branch) (*Layer, *miss) {
 	if m := next(l, b); m != nil {
 		return l, m
 	}
-	for _, v := range []*graph.Value{l.ResidPre[0], l.AttnOut[0]} {
-		if r := a.rank(v, 0); r != 0 && r != 3 {
-			return l, &miss{8, c.node, "a residual stream [batch, pos, d_model]", fmt.Sprintf("%v of %d axes", v, r)}
+	for _, s := range []Site{l.ResidPre, l.AttnOut, l.MLPOut, l.ResidPost} {
+		if s == nil {
+			continue
+		}
+		if r := a.rank(s[0], 0); r != 0 && r != 3 {
+			return l, &miss{8, c.node, "a residual stream [batch, pos, d_model]", fmt.Sprintf("%v of %d axes (OPT?)", s[0], r)}
 		}
 	}
 	if q := c.qkv[0]; q != nil && slices.Contains(a.aliases(a.root(l.ResidPre[0])), q.node.In(0)) {
