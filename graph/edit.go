@@ -104,15 +104,40 @@ func (e *Edit) Commit() error {
 		}
 		err = Check(e.model)
 	}
-	if err == nil {
-		e.model.whole = false
-		return nil
+	whole := e.model.whole
+	takeBack := func() {
+		for _, undo := range slices.Backward(undos) {
+			undo()
+		}
+		for g, nodes := range orders {
+			g.nodes = nodes
+		}
+		e.model.whole = whole
 	}
-	for _, undo := range slices.Backward(undos) {
-		undo()
+	if err != nil {
+		takeBack()
+		return err
 	}
-	for g, nodes := range orders {
-		g.nodes = nodes
+	e.model.whole = false
+	if e.model.trying {
+		e.model.commits = append(e.model.commits, takeBack)
+	}
+	return nil
+}
+
+// Try makes several edits one: what f commits is taken back when it returns an error. Within another Try it is part of that.
+func (m *Model) Try(f func() error) error {
+	outer, from := m.trying, len(m.commits)
+	m.trying = true
+	err := f()
+	if err != nil {
+		for _, takeBack := range slices.Backward(m.commits[from:]) {
+			takeBack()
+		}
+		m.commits = m.commits[:from]
+	}
+	if m.trying = outer; !outer {
+		m.commits = nil
 	}
 	return err
 }

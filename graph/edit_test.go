@@ -569,3 +569,37 @@ func TestManyEqualNames(t *testing.T) {
 		}
 	}
 }
+
+// Several edits are one within Try: what they changed is taken back, the latest first, when the last of them cannot be made.
+func TestTry(t *testing.T) {
+	m := parse(t, `graph g { in x: float32[4] h = Neg(x) @neg y = Exp(h) @exp out y }`)
+	before := Format(m)
+	failed := errors.New("no")
+	step := func() error {
+		e := m.Edit()
+		h := m.Graph.Lookup("h")
+		e.Redirect(Use{m.Graph.Lookup("y").Producer(), 0}, e.Node(m.Graph, Spec{Op: "Abs", Inputs: []*Value{h}}))
+		return e.Commit()
+	}
+	err := m.Try(func() error {
+		if err := step(); err != nil {
+			return err
+		}
+		if err := m.Try(step); err != nil {
+			return err
+		}
+		if err := m.Try(func() error { return errors.Join(step(), failed) }); !errors.Is(err, failed) {
+			t.Errorf("inner: %v", err)
+		}
+		if got := strings.Count(Format(m), " = Abs("); got != 2 {
+			t.Errorf("%d nodes more, want 2", got)
+		}
+		return failed
+	})
+	if !errors.Is(err, failed) || Format(m) != before || Check(m) != nil {
+		t.Errorf("%v\n%s", err, Format(m))
+	}
+	if err := m.Try(step); err != nil || Format(m) == before {
+		t.Errorf("%v: nothing has changed", err)
+	}
+}

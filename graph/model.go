@@ -20,8 +20,10 @@ type Model struct {
 	whole   bool // nothing was edited or inlined since it was read: every hole is still there
 	newOps  []string
 	warn    []string
-	nodes   int // made so far: the ID of the next one
-	values  int // likewise
+	trying  bool     // within Try
+	commits []func() // how to take back what was committed there
+	nodes   int      // made so far: the ID of the next one
+	values  int      // likewise
 }
 
 type metaEntry struct{ key, value string }

@@ -118,19 +118,8 @@ func matchSoftmax(a *analysis, n *graph.Node) (*core, *miss) {
 	return c, nil
 }
 
-// folds reports whether heads are folded into the batch: scores are [batch*head, query, key], and z is given its heads by a
-// Reshape.
-func (a *analysis) folds(c *core) bool {
-	if len(c.out.Type.Dims) == 3 {
-		return true
-	}
-	for _, u := range c.out.Uses() {
-		if shape, _ := a.ints(u.Node.In(1)); u.Node.Is("Reshape") && len(shape) == 4 && feeds(u.Node.Out(0), "Transpose") {
-			return true
-		}
-	}
-	return false
-}
+// folds reports whether heads are folded into the batch: v is [batch*head, key, d_head], and scores and z likewise.
+func (a *analysis) folds(c *core) bool { return a.rank(c.out) == 3 || a.rank(c.value) == 3 }
 
 // matchExpanded looks at the Exp of a Softmax that is written out:
 //

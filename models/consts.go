@@ -10,6 +10,7 @@ import (
 type consts struct {
 	memo    []constness // of each value, by its ID
 	vectors map[*graph.Value]vector
+	ranks   map[*graph.Value]int
 }
 
 // vector is what ints found: a value may be needed many times over.
@@ -61,18 +62,13 @@ const unknown = int64(-1 << 62)
 // ints evaluates a small vector of integers: a Reshape target as the exporters build it, from Constant, Concat, Unsqueeze
 // and the like. Elements that depend on an input are unknown. complete is false when even their number is not certain:
 // then only the elements after the last uncertain part are returned.
-func (c *consts) ints(v *graph.Value) (elems []int64, complete bool) { return c.intsDepth(v, 0) }
-
-// longest is how many elements a shape vector may have.
-const longest = 64
-
-func (c *consts) intsDepth(v *graph.Value, depth int) ([]int64, bool) {
-	if v == nil || depth > 32 {
+func (c *consts) ints(v *graph.Value) (elems []int64, complete bool) {
+	if v == nil {
 		return nil, false
 	}
 	known, ok := c.vectors[v]
 	if !ok {
-		known.elems, known.complete = c.evaluate(v, depth)
+		known.elems, known.complete = c.evaluate(v)
 		if len(known.elems) > longest {
 			known = vector{}
 		}
@@ -84,7 +80,10 @@ func (c *consts) intsDepth(v *graph.Value, depth int) ([]int64, bool) {
 	return slices.Clone(known.elems), known.complete
 }
 
-func (c *consts) evaluate(v *graph.Value, depth int) ([]int64, bool) {
+// longest is how many elements a shape vector may have.
+const longest = 64
+
+func (c *consts) evaluate(v *graph.Value) ([]int64, bool) {
 	if k := v.Const(); k != nil {
 		if k.DType.IsFloat() || k.Len() > longest {
 			return nil, false
@@ -99,7 +98,7 @@ func (c *consts) evaluate(v *graph.Value, depth int) ([]int64, bool) {
 	n := v.Producer()
 	switch {
 	case n.Is("Identity", "Cast", "Unsqueeze", "Squeeze", "Flatten"):
-		out, complete := c.intsDepth(n.In(0), depth+1)
+		out, complete := c.ints(n.In(0))
 		if !complete && n.Is("Unsqueeze") {
 			return []int64{unknown}, true // a scalar made a vector of one
 		}
@@ -109,8 +108,8 @@ func (c *consts) evaluate(v *graph.Value, depth int) ([]int64, bool) {
 			return slices.Repeat([]int64{unknown}, int(to-from)), true
 		}
 	case n.Is("Reshape"):
-		if target, ok := c.intsDepth(n.In(1), depth+1); ok && slices.Equal(target, []int64{-1}) {
-			out, complete := c.intsDepth(n.In(0), depth+1)
+		if target, ok := c.ints(n.In(1)); ok && slices.Equal(target, []int64{-1}) {
+			out, complete := c.ints(n.In(0))
 			if !complete {
 				return []int64{unknown}, true
 			}
@@ -120,7 +119,7 @@ func (c *consts) evaluate(v *graph.Value, depth int) ([]int64, bool) {
 		var out []int64
 		complete := true
 		for _, in := range n.Inputs() {
-			part, ok := c.intsDepth(in, depth+1)
+			part, ok := c.ints(in)
 			if !ok {
 				out, complete = nil, false
 			}

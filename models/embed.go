@@ -22,6 +22,9 @@ func (a *analysis) embed(l *Layout, b *Body, cfg *Config) *miss {
 		l.Embed, l.Positions = a.table(n, n.In(2)), a.table(n, n.In(3))
 	} else {
 		over := slices.Concat([]string{"Add", "Mul", "Where", "Slice"}, skipNorms, through)
+		if found := a.back(first, over, func(n *graph.Node) bool { return a.readProjection(n) != nil }); len(found) > 0 {
+			return &miss{8, found[0], "nothing but embeddings in front of the first layer", "a projection (of a layer whose attention was not recognised?)"}
+		}
 		var fed, computed []*Weight
 		for _, n := range a.back(first, over, func(n *graph.Node) bool {
 			return n.Is("Gather", "com.microsoft.GatherBlockQuantized", "Slice") && a.is(n.In(0))

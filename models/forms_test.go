@@ -465,7 +465,10 @@ func TestFoldedHeads(t *testing.T) {
 	}
 	e := editor{m.Edit(), m.Graph}
 	x := l.Bodies[0].Layers[0]
-	e.replace(x.Core.Out(0), e.op("Reshape", nil, x.Core.Out(0), e.ints(-1, 4, 0, 8)))
+	e.Redirect(graph.Use{Node: x.Core, Slot: 1}, e.op("Reshape", nil, x.Core.In(1), e.ints(-1, 7, 8)))
+	e.replace(x.Core.Out(0), e.op("Reshape", nil, x.Core.Out(0), e.ints(-1, 4, 7, 8)))
+	y := l.Bodies[0].Layers[1] // a Reshape to the axes that are there folds nothing
+	e.replace(y.Core.Out(0), e.op("Reshape", nil, y.Core.Out(0), e.ints(-1, 4, 0, 8)))
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}

@@ -82,19 +82,32 @@ func locate(m *graph.Model, cfg *Config) (*Layout, *Report) {
 // bodies returns the graphs to look for a decoder in: the main graph, or, when an If chooses between decoders, its branches,
 // the one without a cache first.
 func bodies(m *graph.Model) []*graph.Graph {
+	var nearly []*graph.Graph // for the reason why they are none
 	for _, n := range m.Graph.Nodes() {
-		if !n.Is("If") {
+		branches := n.Branches()
+		if !n.Is("If") || len(branches) != 2 {
 			continue
 		}
-		branches := n.Branches()
-		if len(branches) == 2 && slices.ContainsFunc(branches, hasAttention) {
-			if readsCache(branches[0]) && !readsCache(branches[1]) {
-				slices.Reverse(branches)
-			}
+		if readsCache(branches[0]) && !readsCache(branches[1]) {
+			slices.Reverse(branches)
+		}
+		if slices.ContainsFunc(branches, hasAttention) {
 			return branches
 		}
+		if nearly == nil && slices.ContainsFunc(branches, hasAnchor) {
+			nearly = branches
+		}
+	}
+	if nearly != nil && !hasAnchor(m.Graph) {
+		return nearly
 	}
 	return []*graph.Graph{m.Graph}
+}
+
+func hasAnchor(g *graph.Graph) bool {
+	return slices.ContainsFunc(g.Nodes(), func(n *graph.Node) bool {
+		return slices.ContainsFunc(forms, func(f *form) bool { return n.Is(f.anchors...) })
+	})
 }
 
 // hasAttention reports whether some form of attention is in a graph. A Softmax alone may choose the next token.

@@ -217,6 +217,33 @@ func TestLocateRefuses(t *testing.T) {
 				}
 			}
 		}, "want Softmax over the last axis, that of the keys, got axis 2"},
+		{"a first layer of another kind", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			for _, n := range m.Graph.Nodes() {
+				if n.Is("Softmax") {
+					e.SetAttr(n, "axis", 1)
+					return
+				}
+			}
+		}, "want nothing but embeddings in front of the first layer, got a projection"},
+		{"branches of another kind", "optimum-1-merged", nil, func(m *graph.Model, e *graph.Edit) {
+			for g := range m.Graphs() {
+				for _, n := range g.Nodes() {
+					if n.Is("Softmax") {
+						e.SetAttr(n, "axis", 1)
+					}
+				}
+			}
+		}, "branch else_branch: no attention found; the closest is Softmax"},
+		{"attention times what is computed", "gpt-neo", nil, func(m *graph.Model, e *graph.Edit) {
+			l := layerOf(m)
+			product := l.WO.Node.Out(0)
+			cast := e.Node(m.Graph, graph.Spec{Op: "Cast", Attrs: graph.Attrs{"to": 1}, Inputs: []*graph.Value{product}})
+			square := e.Node(m.Graph, graph.Spec{Op: "Mul", Inputs: []*graph.Value{l.ResidPre[0], l.ResidPre[0]}})
+			scaled := e.Node(m.Graph, graph.Spec{Op: "Mul", Inputs: []*graph.Value{cast, square}})
+			for _, u := range product.Uses() {
+				e.Redirect(u, scaled)
+			}
+		}, "that joins attention to the residual stream, got Mul"},
 		{"attention times a number", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
 			l := layerOf(m)
 			half := e.Const(m.Graph, "half", graph.NewFloat32([]float32{0.5}))

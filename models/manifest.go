@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
@@ -41,14 +39,6 @@ type ManifestSource struct {
 	File   string `json:"file"` // its name, without the folder
 	Bytes  int64  `json:"bytes"`
 	SHA256 string `json:"sha256,omitempty"` // hexadecimal
-}
-
-// ManifestData is a file that weights are read from by reference, as it was when the model was patched. Another export under
-// its name would give other numbers without a word: the sample, see [graph.DataFile.Sample], tells.
-type ManifestData struct {
-	File   string `json:"file"` // its path from the patched file's folder, with slashes
-	Bytes  int64  `json:"bytes"`
-	Sample string `json:"sample"`
 }
 
 // ManifestPort is an input or output that was added.
@@ -174,50 +164,6 @@ func (m *Manifest) matches(g *graph.Graph) error {
 	for _, p := range m.Ports {
 		if have[p.Name] != p.IO {
 			return graph.Hint(fmt.Errorf("port %q (%s) is not in the graph", p.Name, p.IO), "the file was changed by another program: patch the original again")
-		}
-	}
-	return nil
-}
-
-// DataOf describes the files in a folder, or below it, that a model was read from. dir is absolute, symbolic links resolved.
-func DataOf(m *graph.Model, dir string) ([]ManifestData, error) {
-	var out []ManifestData
-	for _, f := range m.Sources() {
-		name, ok := below(dir, f)
-		if !ok {
-			continue
-		}
-		sample, err := f.Sample()
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, ManifestData{name, f.Size, sample})
-	}
-	return out, nil
-}
-
-// below names a file from a folder, with slashes; ok is false where it does not lie there.
-func below(dir string, f *graph.DataFile) (name string, ok bool) {
-	name, err := filepath.Rel(dir, f.Real)
-	return filepath.ToSlash(name), err == nil && filepath.IsLocal(name)
-}
-
-// unchanged checks that the files a model points into are those that it was made from.
-func (m *Manifest) unchanged(g *graph.Model) error {
-	if len(m.Data) == 0 || g.Path() == "" {
-		return nil
-	}
-	files := g.Sources() // its own file first
-	for _, f := range files[1:] {
-		name, _ := below(filepath.Dir(files[0].Real), f)
-		i := slices.IndexFunc(m.Data, func(d ManifestData) bool { return d.File == name })
-		if i < 0 {
-			continue
-		}
-		if sample, err := f.Sample(); err != nil {
-			return err
-		} else if f.Size != m.Data[i].Bytes || sample != m.Data[i].Sample {
-			return graph.Hint(fmt.Errorf("the weights in %s have changed since the file was patched", f.Path), "patch it again, from what is there now")
 		}
 	}
 	return nil

@@ -112,6 +112,9 @@ func readMatMulInteger(c *consts, n *graph.Node) *Weight {
 //
 //	MatMulInteger(x_q, W_q, x_zero, W_zero) → Cast → Mul(·, x_scale * W_scale)
 func scaled(n *graph.Node) *graph.Node {
+	if !n.Is("MatMulInteger") {
+		return nil
+	}
 	for _, u := range n.Out(0).Uses() {
 		if !u.Node.Is("Cast") {
 			continue

@@ -28,7 +28,7 @@ func (a *analysis) block(c *core, b *branch) (*Layer, *miss) {
 		if s == nil {
 			continue
 		}
-		if r := a.rank(s[0], 0); r != 0 && r != 3 {
+		if r := a.rank(s[0]); r != 0 && r != 3 {
 			return l, &miss{8, c.node, "a residual stream [batch, pos, d_model]", fmt.Sprintf("%v of %d axes (OPT?)", s[0], r)}
 		}
 	}

@@ -69,7 +69,7 @@ func (a *analysis) logits(out *graph.Value) *Weight {
 func integersBehind(mul *graph.Node) *graph.Value {
 	for _, in := range mul.Inputs() {
 		if c := in.Producer(); c.Is("Cast") {
-			if p := c.In(0).Producer(); p.Is("MatMulInteger") && scaled(p) == mul {
+			if p := c.In(0).Producer(); p != nil && scaled(p) == mul {
 				return c.In(0)
 			}
 		}

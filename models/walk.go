@@ -231,35 +231,3 @@ func (a *analysis) aliases(v *graph.Value) []*graph.Value {
 	}
 	return out
 }
-
-// rank returns how many axes a value has, as far as the file tells: 0 where it does not.
-func (a *analysis) rank(v *graph.Value, depth int) int {
-	if v == nil {
-		return 0
-	}
-	switch n := v.Producer(); {
-	case v.Type.Ranked:
-		return len(v.Type.Dims)
-	case n == nil || depth > 64:
-		return 0
-	case n.Is("Gemm"):
-		return 2
-	case n.Is("Reshape"):
-		if shape, complete := a.ints(n.In(1)); complete {
-			return len(shape)
-		}
-	case n.Is("Cast", "Identity", "Dropout", "LayerNormalization"):
-		return a.rank(n.In(0), depth+1)
-	case n.Is("Add"):
-		most := 0
-		for _, in := range n.Inputs() {
-			r := a.rank(in, depth+1)
-			if r == 0 {
-				return 0
-			}
-			most = max(most, r)
-		}
-		return most
-	}
-	return 0
-}

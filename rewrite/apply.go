@@ -32,12 +32,20 @@ type Bake struct {
 
 // Apply changes the model as asked, all or nothing, and records its ports in the manifest. The layout must be the model's
 // own; the one in force afterwards is returned, which with Prefill is another.
-func Apply(m *graph.Model, l *models.Layout, req Request) (*models.Manifest, *models.Layout, error) {
+func Apply(m *graph.Model, l *models.Layout, req Request) (man *models.Manifest, now *models.Layout, err error) {
+	err = m.Try(func() error { // prefill commits edits of its own
+		man, now, err = req.apply(m, l)
+		return err
+	})
+	return man, now, err
+}
+
+func (req Request) apply(m *graph.Model, l *models.Layout) (*models.Manifest, *models.Layout, error) {
 	old, err := models.ReadManifest(m)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := req.check(m, l); err != nil { // before anything changes: prefill commits an edit of its own
+	if err := req.check(m, l); err != nil {
 		return nil, nil, err
 	}
 	axis := int64(0)

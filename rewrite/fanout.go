@@ -39,7 +39,17 @@ func FanOutTau(layer int) string    { return fmt.Sprintf("fanout.%d.tau", layer)
 // last position alone, from W_O on or from the join on, where the operations there allow it.
 //
 // The inputs that are returned feed the prompt; the caller adds those of the fan-out.
-func FanOut(m *graph.Model, l *models.Layout, top int) (*models.Inputs, error) {
+//
+// On an error the model is as it was.
+func FanOut(m *graph.Model, l *models.Layout, top int) (in *models.Inputs, err error) {
+	err = m.Try(func() error {
+		in, err = fanOut(m, l, top)
+		return err
+	})
+	return in, err
+}
+
+func fanOut(m *graph.Model, l *models.Layout, top int) (*models.Inputs, error) {
 	tokens := l.Tokens()
 	axis, err := positionAxis(m, l)
 	switch {
@@ -279,7 +289,7 @@ func (p *patch) freeReshape(n *graph.Node) {
 		return
 	}
 	if slices.Contains(shape, -1) {
-		if flat(n.In(0)) {
+		if models.Rank(n.In(0)) == 2 {
 			p.edit.Fail(fmt.Errorf("%v unfolds rows and positions by the number of rows alone: it cannot have more of them", n))
 		}
 		first = 0 // only one element may be -1
@@ -290,28 +300,9 @@ func (p *patch) freeReshape(n *graph.Node) {
 	p.edit.Redirect(graph.Use{Node: n, Slot: 1}, target)
 }
 
-// flat reports whether a value has two axes, rows and positions in one.
-func flat(v *graph.Value) bool {
-	for v != nil && !v.Type.Ranked {
-		switch n := v.Producer(); {
-		case n.Is("Gemm"):
-			return true
-		case n.Is("Reshape"):
-			shape, complete := models.ConstInts(n.In(1))
-			return complete && len(shape) == 2
-		case n.Is("Add", "Mul") && n.In(0).Const() != nil:
-			v = n.In(1)
-		case n.Is("Add", "Mul", "MatMul", "Split", "Slice", "Cast", "Identity", "Dropout"):
-			v = n.In(0)
-		default:
-			return false
-		}
-	}
-	return v != nil && len(v.Type.Dims) == 2
-}
-
-// score replaces the logits by what is asked of them at the last position, axis being that of positions: for each row the largest logit m, the sum s of exp(logit - m), and with
-// these log p = logit - m - log s. What needs no order among tokens is computed part by part, for a row has 50,000 of them.
+// score replaces the logits by what is asked of them at the last position, axis being that of positions: for each row the
+// largest logit m, the sum s of exp(logit - m), and with these log p = logit - m - log s. What needs no order among tokens is
+// computed part by part, for a row has 50,000 of them.
 func (p *patch) score(top int, axis int64) {
 	answer := p.edit.Input(FanOutAnswer, graph.TensorType(graph.Int64, 1))
 	reduce := func(op, name string, x *graph.Value) *graph.Value { // over the vocabulary

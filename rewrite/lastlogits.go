@@ -9,7 +9,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// positionAxis returns the axis of the logits that counts positions, by the rank that the file declares: [batch, pos, vocab], or
+// positionAxis returns the axis of the logits that counts positions, by how many there are: [batch, pos, vocab], or
 // [batch, choice, pos, vocab]. It is 0 for [batch, vocab], which are those of the last position already.
 func positionAxis(m *graph.Model, l *models.Layout) (int64, error) {
 	if slices.ContainsFunc(l.Bodies, func(b *models.Body) bool { return b.Logits == nil }) {
@@ -18,18 +18,17 @@ func positionAxis(m *graph.Model, l *models.Layout) (int64, error) {
 	if v := m.Opset(""); v < 10 { // Slice takes its bounds as inputs from then on
 		return 0, fmt.Errorf("opset 10 or later is needed, the model has %d", v)
 	}
-	t := l.Logits().Type
-	if !t.Ranked { // a branch may declare what its If does not
-		t = l.Bodies[0].Logits.Type
+	n := models.Rank(l.Logits())
+	if n == 0 { // a branch may tell what its If does not
+		n = models.Rank(l.Bodies[0].Logits)
 	}
-	switch n := len(t.Dims); {
-	case !t.Ranked:
+	switch {
+	case n == 0:
 		return 0, errors.New("the file does not declare the shape of the logits: which axis counts positions cannot be told")
 	case n < 2 || n > 4:
-		return 0, fmt.Errorf("logits %v, want [batch, vocab], [batch, pos, vocab] or [batch, choice, pos, vocab]", t)
-	default:
-		return int64(n - 2), nil
+		return 0, fmt.Errorf("logits of %d axes, want [batch, vocab], [batch, pos, vocab] or [batch, choice, pos, vocab]", n)
 	}
+	return int64(n - 2), nil
 }
 
 // lastLogits makes the model unembed the last position only: logits become [batch, 1, vocab]. It returns what is the body's

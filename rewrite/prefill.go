@@ -18,16 +18,9 @@ func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 			return nil, err
 		}
 		var err error
-		if l, err = models.Locate(m, &models.Config{Heads: l.Heads}); err != nil {
+		if l, err = locateAgain(m, l); err != nil {
 			return nil, err
 		}
-	}
-	tokens := l.Tokens()
-	if tokens == nil {
-		return nil, errors.New("the token input was not found")
-	}
-	if d := tokens.Type.Dims; len(d) == 2 && d[1].Size == 1 {
-		return nil, graph.Hint(fmt.Errorf("input %q takes one token at a time", tokens.Name()), "use the file of the folder that takes whole prompts (decoder_model.onnx or model.onnx)")
 	}
 	body := l.Bodies[0]
 	pasts, err := pastsOf(m, l)
@@ -42,6 +35,13 @@ func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 	}
 	if len(pasts)+len(presents) == 0 {
 		return l, nil
+	}
+	tokens := l.Tokens()
+	if tokens == nil {
+		return nil, errors.New("the token input was not found")
+	}
+	if d := tokens.Type.Dims; len(d) == 2 && d[1].Size == 1 {
+		return nil, graph.Hint(fmt.Errorf("input %q takes one token at a time", tokens.Name()), "use the file of the folder that takes whole prompts (decoder_model.onnx or model.onnx)")
 	}
 	e := m.Edit()
 	for _, v := range presents {
@@ -71,7 +71,16 @@ func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 	if err := e.Commit(); err != nil {
 		return nil, err
 	}
-	return models.Locate(m, &models.Config{Heads: l.Heads})
+	return locateAgain(m, l)
+}
+
+// locateAgain recognises a model that was changed; what it was says what the graph may no longer tell.
+func locateAgain(m *graph.Model, was *models.Layout) (*models.Layout, error) {
+	cfg := &models.Config{Heads: was.Heads}
+	if was.Embed != nil {
+		cfg.Vocab = int(was.Embed.In)
+	}
+	return models.Locate(m, cfg)
 }
 
 // choose puts a branch in the place of the If that holds it, and removes the inputs that only the choice or the other branch read.
@@ -93,16 +102,14 @@ func choose(m *graph.Model, branch *graph.Graph) error {
 	return e.Commit()
 }
 
-// pastsOf returns the inputs that are caches.
+// pastsOf returns the inputs that are caches: that attention reads as keys or values.
 func pastsOf(m *graph.Model, l *models.Layout) ([]*graph.Value, error) {
 	var pasts []*graph.Value
 	for _, v := range m.Graph.Inputs() {
 		switch {
-		case !v.Type.DType.IsFloat():
+		case !v.Type.DType.IsFloat() || !attended(v, l.Bodies[0], slices.Concat(moves, cuts)): // a mask has four axes, too
 		case !isCache(v.Type, l):
-			if attended(v, l.Bodies[0], slices.Concat(moves, cuts)) {
-				return nil, fmt.Errorf("input %q is %v, want keys or values [batch, %d, past, %d]", v.Name(), v.Type, l.Heads, l.DHead)
-			}
+			return nil, fmt.Errorf("input %q is %v, want keys or values [batch, %d, past, %d]", v.Name(), v.Type, l.Heads, l.DHead)
 		default:
 			if d := v.Type.Dims[len(v.Type.Dims)-2]; d.Size > 0 {
 				return nil, fmt.Errorf("input %q holds exactly %d earlier positions, want a cache that may be empty", v.Name(), d.Size)

@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -130,6 +131,18 @@ func TestPatchedFiles(t *testing.T) {
 					t.Fatal(err)
 				}
 				_, err = models.ReadManifest(again)
+				if mode == graph.Ref { // and a link to it
+					if err := errors.Join(os.Rename(src, filepath.Join(dir, "other.onnx")), os.Symlink("other.onnx", src)); err != nil {
+						t.Fatal(err)
+					}
+					linked, failed := graph.Load(out)
+					if failed == nil {
+						_, failed = models.ReadManifest(linked)
+					}
+					if fmt.Sprint(failed) != fmt.Sprint(err) {
+						t.Errorf("the original was replaced by a link: %v, by a file: %v", failed, err)
+					}
+				}
 				if mode == graph.Ref && (err == nil || !strings.Contains(err.Error(), "model.onnx have changed since the file was patched")) || mode != graph.Ref && err != nil {
 					t.Errorf("the original was replaced: %v", err)
 				}
@@ -463,6 +476,31 @@ func TestPrefillOfStrangeCache(t *testing.T) {
 	}
 }
 
+// A mask that is added to the scores has as many axes as a cache, and stays.
+func TestPrefillKeepsMask(t *testing.T) {
+	m, l := load(t, filepath.Join(testdata, "optimum-2-cache.onnx"))
+	e := m.Edit()
+	mask := e.Input("mask", graph.TensorType(graph.Float32, "batch", "head", "query", "key"))
+	for _, n := range m.Graph.Nodes() {
+		if n.Is("Softmax") {
+			e.Redirect(graph.Use{Node: n, Slot: 0}, e.Node(m.Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{n.In(0), mask}}))
+		}
+	}
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := models.Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Apply(m, l, Request{Prefill: true}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := signature(m), "input_ids attention_mask position_ids mask -> logits"; got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
 // A cache of a fixed length can be left out only if that length is none.
 func TestPrefillOfFixedCache(t *testing.T) {
 	for size, want := range map[int]string{
@@ -552,19 +590,40 @@ func TestLastLogitsOfOnePosition(t *testing.T) {
 	}
 }
 
-// The axis of positions is told by the rank that the file declares, or not at all.
+// The axis of positions is told by the rank that the file declares, else by what computes the logits, or not at all.
 func TestLastLogitsOfOtherRanks(t *testing.T) {
-	for want, declared := range map[string]graph.Type{
-		"the file does not declare the shape of the logits: which axis counts positions cannot be told":                  {DType: graph.Float32},
-		"logits float32[131], want [batch, vocab], [batch, pos, vocab] or [batch, choice, pos, vocab]":                   graph.TensorType(graph.Float32, 131),
-		"logits float32[batch, a, b, pos, 131], want [batch, vocab], [batch, pos, vocab] or [batch, choice, pos, vocab]": graph.TensorType(graph.Float32, "batch", "a", "b", "pos", 131),
-	} {
+	retype := func(dims ...any) func(*graph.Edit, *models.Layout) {
+		return func(e *graph.Edit, l *models.Layout) { e.Retype(l.Logits(), graph.TensorType(graph.Float32, dims...)) }
+	}
+	undeclare := func(e *graph.Edit, l *models.Layout) { e.Retype(l.Logits(), graph.Type{DType: graph.Float32}) }
+	changed := func(change func(*graph.Edit, *models.Layout)) (*graph.Model, *models.Layout) {
 		m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
 		e := m.Edit()
-		e.Retype(l.Logits(), declared)
+		change(e, l)
 		if err := e.Commit(); err != nil {
 			t.Fatal(err)
 		}
+		l, err := models.Locate(m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m, l
+	}
+	m, l := changed(undeclare)
+	if _, _, err := Apply(m, l, Request{LastLogits: true}); err != nil {
+		t.Errorf("a shape that the graph tells: %v", err)
+	}
+	for want, change := range map[string]func(*graph.Edit, *models.Layout){
+		"the file does not declare the shape of the logits: which axis counts positions cannot be told": func(e *graph.Edit, l *models.Layout) {
+			undeclare(e, l)
+			n := l.Unembed.Node // rows, as many as a run has
+			every := e.Node(n.Graph(), graph.Spec{Op: "GatherND", Inputs: []*graph.Value{n.In(0), l.Tokens()}})
+			e.Redirect(graph.Use{Node: n, Slot: 0}, every)
+		},
+		"logits of 1 axes, want [batch, vocab], [batch, pos, vocab] or [batch, choice, pos, vocab]": retype(131),
+		"logits of 5 axes, want [batch, vocab], [batch, pos, vocab] or [batch, choice, pos, vocab]": retype("batch", "a", "b", "pos", 131),
+	} {
+		m, l := changed(change)
 		before := graph.Format(m)
 		if _, _, err := Apply(m, l, Request{LastLogits: true, Prefill: true}); err == nil || err.Error() != "last logits: "+want {
 			t.Errorf("%v, want %s", err, want)

@@ -95,6 +95,11 @@ func TestMutations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			original, err := models.Locate(m, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			layers := original.Layers
 			what := mutate(r, m)
 			if what == "" {
 				continue
@@ -104,6 +109,9 @@ func TestMutations(t *testing.T) {
 				continue
 			}
 			accepted++
+			if l.Layers != layers {
+				t.Errorf("%s %d, %s: %d layers, the original has %d", name, seed, what, l.Layers, layers)
+			}
 			broken, err := broken(ctx, host, m, l)
 			if err != nil {
 				continue
