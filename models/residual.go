@@ -151,7 +151,7 @@ func (a *analysis) parallel(l *Layer, b *branch) *miss {
 	return nil
 }
 
-// stack orders the layers and checks that the residual stream runs through all of them.
+// stack orders the layers and checks that the residual stream runs through all of them, and no further.
 func (a *analysis) stack(layers []*Layer) *miss {
 	slices.SortStableFunc(layers, func(x, y *Layer) int { return x.Index - y.Index })
 	for i, l := range layers {
@@ -168,6 +168,12 @@ func (a *analysis) stack(layers []*Layer) *miss {
 		if !slices.Contains(a.aliases(prev[0]), l.ResidPre[0]) {
 			return &miss{8, l.Join.Node, fmt.Sprintf("layer %d to continue the residual stream of layer %d, %v", i, i-1, prev[0]),
 				fmt.Sprintf("%v (a norm behind the addition, as in BERT?)", l.ResidPre[0])}
+		}
+	}
+	last := layers[len(layers)-1]
+	if last.ResidPost != nil {
+		if more := a.residualAdds(last.ResidPost[0]); len(more) > 0 {
+			return &miss{8, more[0].Node, fmt.Sprintf("the residual stream to end behind layer %d", last.Index), "another addition to it (of a layer whose attention was not recognised?)"}
 		}
 	}
 	return nil

@@ -478,7 +478,7 @@ func TestPrefillOfStrangeCache(t *testing.T) {
 
 // A mask that is added to the scores has as many axes as a cache, and stays.
 func TestPrefillKeepsMask(t *testing.T) {
-	m, l := load(t, filepath.Join(testdata, "optimum-2-cache.onnx"))
+	m, _ := load(t, filepath.Join(testdata, "optimum-2-cache.onnx"))
 	e := m.Edit()
 	mask := e.Input("mask", graph.TensorType(graph.Float32, "batch", "head", "query", "key"))
 	for _, n := range m.Graph.Nodes() {

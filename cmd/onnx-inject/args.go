@@ -12,7 +12,7 @@ import (
 // arguments. Left alone, the library takes a flag behind an argument for one more argument and says nothing. Flags of the
 // verb may stand anywhere behind it, global ones anywhere; an argument that begins with a dash goes behind "--".
 func arrange(app *cli.App, args []string) ([]string, error) {
-	line := &commandLine{global: app.Flags, commands: app.Commands, seen: map[cli.Flag]bool{}}
+	line := &commandLine{global: app.Flags, commands: app.Commands, seen: map[cli.Flag]string{}}
 	for i := 1; i < len(args); i++ {
 		arg := args[i]
 		switch {
@@ -57,13 +57,13 @@ var errNoVerb = usagef("want a verb")
 type commandLine struct {
 	global   []cli.Flag
 	verb     *cli.Command
-	commands []*cli.Command    // what the next word may name: verbs, or the parts of one
-	path     []string          // the verb and its part: "ort", "install"
-	globals  []string          // arguments that are global flags
-	flags    []string          // arguments that are flags of the verb
-	words    []string          // what is no flag
-	seen     map[cli.Flag]bool // flags that stood already
-	help     bool              // -h or -v stands somewhere: the library would take the first word for a topic
+	commands []*cli.Command      // what the next word may name: verbs, or the parts of one
+	path     []string            // the verb and its part: "ort", "install"
+	globals  []string            // arguments that are global flags
+	flags    []string            // arguments that are flags of the verb
+	words    []string            // what is no flag
+	seen     map[cli.Flag]string // what a flag was given first
+	help     bool                // -h or -v stands somewhere: the library would take the first word for a topic
 }
 
 func (l *commandLine) word(arg string) error {
@@ -102,11 +102,15 @@ func (l *commandLine) flag(arg string, rest []string) (took int, err error) {
 	if f == nil {
 		return 0, l.unknown(arg, name, known)
 	}
-	// The library takes the last of several values, and the others are lost. A switch may stand twice.
-	if l.seen[f] && !mayRepeat(f) && !isBool(f) {
+	// The library takes the last of several values, and the others are lost. A switch may be turned on twice.
+	value := "true"
+	if _, text, ok := strings.Cut(arg, "="); ok {
+		value = text
+	}
+	if first, again := l.seen[f]; again && !mayRepeat(f) && !(isBool(f) && first == value) {
 		return 0, usagef("flag %s: stands twice, and takes one value", dashed(name))
 	}
-	l.seen[f] = true
+	l.seen[f] = value
 	l.help = l.help || f == cli.HelpFlag || f == cli.VersionFlag
 	*into = append(*into, arg)
 	if inline || isBool(f) {
