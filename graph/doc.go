@@ -42,6 +42,7 @@
 // of them or, should one be impossible or the result violate an invariant, none: then the model is as it was, down to the
 // order of uses. Edits add and never clean up what they did not touch; [Edit.Prune] removes what was needed before the edit
 // and is needed no longer. New nodes are put behind the last node they read from, so that a file reads like the computation.
+// Where one edit needs the result of another, [Model.Try] makes both or none.
 //
 // An edit picks free names by itself ([Edit.Fresh] appends a number) unless exactly one name will do ([Edit.Input], Spec.As):
 // then a name that any scope has already is refused. Names are unique over all scopes, which is stricter than ONNX asks.

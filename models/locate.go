@@ -220,18 +220,8 @@ func (l *Layout) body(g *graph.Graph, cfg *Config, r *Report) error {
 		return m
 	}
 	f.positions = merged.Positions != nil
-	if body.Norm == nil && a.stray != nil {
-		return &miss{8, a.stray.Node, "a norm of what the last block gives", "a norm of something else"}
-	}
 	if body.Norm == nil {
-		for _, n := range g.Nodes() {
-			if v := n.Out(0); v != nil && a.depth(v) == len(body.Layers) && a.finalNorm(v, body.Layers[len(body.Layers)-1]) != nil {
-				return &miss{8, n, "an output that is this norm, or W_U times it with nothing but constants added", "none"}
-			}
-		}
-	}
-	if body.Norm == nil {
-		return errors.New("no LayerNorm found behind the last block (RMSNorm, as in Llama?)")
+		return a.noNorm(body)
 	}
 	f.rms = a.rms(body.Norm)
 	if n := a.elements(body.Norm.Gamma); body.Norm.Gamma != nil && n != int64(merged.DModel) {
@@ -243,6 +233,20 @@ func (l *Layout) body(g *graph.Graph, cfg *Config, r *Report) error {
 	}
 	merged.Family = family
 	return l.merge(merged, body)
+}
+
+// noNorm says why no final norm was found.
+func (a *analysis) noNorm(b *Body) error {
+	if a.stray != nil {
+		return &miss{8, a.stray.Node, "a norm of what the last block gives", "a norm of something else"}
+	}
+	last := b.Layers[len(b.Layers)-1]
+	for _, n := range b.Graph.Nodes() {
+		if v := n.Out(0); v != nil && a.depth(v) == len(b.Layers) && a.finalNorm(v, last) != nil {
+			return &miss{8, n, "an output that is this norm, or W_U times it with nothing but constants added", "none"}
+		}
+	}
+	return errors.New("no LayerNorm found behind the last block (RMSNorm, as in Llama?)")
 }
 
 // width is d_model by the first layer seen.
