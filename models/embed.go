@@ -20,6 +20,9 @@ func (a *analysis) embed(l *Layout, b *Body, cfg *Config) *miss {
 	if n := first.Producer(); n.Is("com.microsoft.EmbedLayerNormalization") {
 		// input_ids, segment_ids, word_embedding, position_embedding, …
 		l.Embed, l.Positions = a.table(n, n.In(2)), a.table(n, n.In(3))
+		if l.Embed == nil {
+			return &miss{8, n, "a constant table of token embeddings", "none"}
+		}
 	} else {
 		over := slices.Concat([]string{"Add", "Mul", "Where", "Slice"}, skipNorms, through)
 		if found := a.back(first, over, func(n *graph.Node) bool { return a.readProjection(n) != nil }); len(found) > 0 {
@@ -66,9 +69,6 @@ func (a *analysis) embed(l *Layout, b *Body, cfg *Config) *miss {
 		default:
 			l.Positions = a.folded(first, over, l.DModel)
 		}
-	}
-	if l.Embed == nil && !a.embedded(first) {
-		return &miss{8, first.Producer(), "a constant table of token embeddings", "none"}
 	}
 	if l.Positions != nil {
 		l.NCtx = int(l.Positions.In)

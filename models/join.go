@@ -102,9 +102,8 @@ func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
 		terms []term
 	}
 	type hit struct {
-		use   graph.Use
-		v     *graph.Value
-		terms []term
+		use graph.Use
+		at
 	}
 	var hits []hit
 	var reached []string
@@ -127,7 +126,7 @@ func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
 				memory := !a.is(other) || a.elements(other) > b.wo.Out // what is fed, or differs by position
 				todo = append(todo, at{n.Out(0), append(slices.Clone(t.terms), term{t.v, other, memory})})
 			case n.Is("Add") && other != t.v, n.Is(skipNorms...) && u.Slot < 2:
-				hits = append(hits, hit{u, t.v, t.terms})
+				hits = append(hits, hit{u, t})
 			default:
 				reached = append(reached, n.FullOp())
 			}
