@@ -108,9 +108,9 @@ func (a *analysis) cacheInputs(c *core) []*graph.Value {
 		}
 		return false
 	})
-	for _, slot := range []int{4, 6, 7} { // operators that hold the cache themselves
-		if c.node.Op != "MatMul" && c.node.In(slot) != nil && c.node.In(slot).IsInput() && len(c.node.In(slot).Type.Dims) >= 4 {
-			out = append(out, c.node.In(slot))
+	for _, slot := range CacheOf(c.node).Past { // an operator that holds the cache itself
+		if v := c.node.In(slot); v.IsInput() && len(v.Type.Dims) >= 4 {
+			out = append(out, v)
 		}
 	}
 	return out

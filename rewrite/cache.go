@@ -65,7 +65,7 @@ func attended(v *graph.Value, b *models.Body, over []string) bool {
 		for _, u := range v.Uses() {
 			switch n := u.Node; {
 			case isCore(n, b) && !n.Is(products...):
-				if u.Slot == 1 || u.Slot == 2 || slices.Contains(attention[n.FullOp()].past, u.Slot) {
+				if u.Slot == 1 || u.Slot == 2 || slices.Contains(models.CacheOf(n).Past, u.Slot) {
 					return true
 				}
 			case n.Is(products...):
@@ -82,19 +82,4 @@ func attended(v *graph.Value, b *models.Body, over []string) bool {
 
 func isCore(n *graph.Node, b *models.Body) bool {
 	return n != nil && slices.ContainsFunc(b.Layers, func(l *models.Layer) bool { return l.Core == n })
-}
-
-// attention tells which inputs of an attention operator hold earlier keys and values, and which others have a row for each row of
-// the batch and can be left out: masks of padding, and lengths. Some operators need the lengths.
-var attention = map[string]struct {
-	past, rows []int
-	lengths    bool
-}{
-	"Attention":                                     {past: []int{4, 5}, rows: []int{6}},
-	"com.microsoft.Attention":                       {past: []int{4}, rows: []int{3}},
-	"com.microsoft.QAttention":                      {past: []int{8}, rows: []int{5}},
-	"com.microsoft.MultiHeadAttention":              {past: []int{6, 7}, rows: []int{4, 8}},
-	"com.microsoft.GroupQueryAttention":             {past: []int{3, 4}, lengths: true},
-	"com.microsoft.DecoderMaskedSelfAttention":      {past: []int{4}, lengths: true},
-	"com.microsoft.DecoderMaskedMultiHeadAttention": {past: []int{5, 6}, lengths: true},
 }

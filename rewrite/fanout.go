@@ -177,11 +177,11 @@ func (p *patch) freeBatch(grown, last []*graph.Node) {
 // freeAttention takes from an attention operator what has one row: the cache, which is empty, and what tells padding from text,
 // of which a prompt has none.
 func (p *patch) freeAttention(n *graph.Node) {
-	op := attention[n.FullOp()]
-	if op.lengths {
+	op := models.CacheOf(n)
+	if op.Lengths {
 		p.edit.Fail(fmt.Errorf("%v wants the length of every row: it cannot have more of them", n))
 	}
-	for _, slot := range slices.Concat(op.past, op.rows) {
+	for _, slot := range slices.Concat(op.Past, op.Rows) {
 		if n.In(slot) != nil {
 			p.edit.Redirect(graph.Use{Node: n, Slot: slot}, nil)
 		}
