@@ -10,19 +10,21 @@ import (
 // decided by it.
 type exporter struct {
 	name string
-	is   func(m *graph.Model, has func(ops ...string) bool) bool
+	is   func(m *graph.Model, l *Layout, has func(ops ...string) bool) bool
 }
 
 var exporters = []exporter{
-	{"optimum, merged decoder", func(m *graph.Model, has func(...string) bool) bool { return len(bodies(m)) > 1 }},
-	{"ONNX Runtime transformers optimizer", func(m *graph.Model, has func(...string) bool) bool { return has("com.microsoft.Attention") }},
-	{"ONNX Runtime, fused norms", func(m *graph.Model, has func(...string) bool) bool { return has(skipNorms...) }},
-	{"dynamic int8", func(m *graph.Model, has func(...string) bool) bool {
+	{"optimum, merged decoder", func(m *graph.Model, l *Layout, has func(...string) bool) bool { return len(l.Bodies) > 1 }},
+	{"ONNX Runtime transformers optimizer", func(m *graph.Model, l *Layout, has func(...string) bool) bool { return has("com.microsoft.Attention") }},
+	{"ONNX Runtime, fused norms", func(m *graph.Model, l *Layout, has func(...string) bool) bool { return has(skipNorms...) }},
+	{"dynamic int8", func(m *graph.Model, l *Layout, has func(...string) bool) bool {
 		return has("MatMulInteger", "com.microsoft.DynamicQuantizeMatMul", "com.microsoft.MatMulIntegerToFloat")
 	}},
-	{"blockwise quantised", func(m *graph.Model, has func(...string) bool) bool { return has("com.microsoft.MatMulNBits") }},
-	{"standard Attention operator", func(m *graph.Model, has func(...string) bool) bool { return has("Attention") }},
-	{"float16", func(m *graph.Model, has func(...string) bool) bool {
+	{"blockwise quantised", func(m *graph.Model, l *Layout, has func(...string) bool) bool {
+		return has("com.microsoft.MatMulNBits")
+	}},
+	{"standard Attention operator", func(m *graph.Model, l *Layout, has func(...string) bool) bool { return has("Attention") }},
+	{"float16", func(m *graph.Model, l *Layout, has func(...string) bool) bool {
 		for _, v := range m.Graph.Initializers() {
 			if v.Initializer().DType == graph.Float16 && len(v.Initializer().Dims) == 2 {
 				return true
@@ -30,10 +32,14 @@ var exporters = []exporter{
 		}
 		return false
 	}},
-	{"ONNX Runtime, session-optimised", func(m *graph.Model, has func(...string) bool) bool { return has("com.microsoft.FusedMatMul") }},
-	{"TensorFlow", func(m *graph.Model, has func(...string) bool) bool { return has("GlobalAveragePool") }},
-	{"torch dynamo", func(m *graph.Model, has func(...string) bool) bool { return m.IRVersion() >= 10 && !has("Constant") }},
-	{"TorchScript", func(m *graph.Model, has func(...string) bool) bool { return has("Constant") }},
+	{"ONNX Runtime, session-optimised", func(m *graph.Model, l *Layout, has func(...string) bool) bool {
+		return has("com.microsoft.FusedMatMul")
+	}},
+	{"TensorFlow", func(m *graph.Model, l *Layout, has func(...string) bool) bool { return has("GlobalAveragePool") }},
+	{"torch dynamo", func(m *graph.Model, l *Layout, has func(...string) bool) bool {
+		return m.IRVersion() >= 10 && !has("Constant")
+	}},
+	{"TorchScript", func(m *graph.Model, l *Layout, has func(...string) bool) bool { return has("Constant") }},
 }
 
 func exporterOf(m *graph.Model, l *Layout) string {
@@ -58,7 +64,7 @@ func exporterOf(m *graph.Model, l *Layout) string {
 		extra = append(extra, "with cache")
 	}
 	for _, e := range exporters {
-		if e.is(m, has) {
+		if e.is(m, l, has) {
 			return strings.Join(append([]string{e.name}, extra...), ", ")
 		}
 	}

@@ -28,54 +28,53 @@ var products = []string{"MatMul", "com.microsoft.FusedMatMul", "MatMulInteger", 
 
 // isPresent reports whether a computed value is a cache.
 func isPresent(v *graph.Value, b *models.Body) bool {
-	seen := map[*graph.Value]bool{}
-	todo := []*graph.Value{v}
-	for len(todo) > 0 {
-		v := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if v == nil || seen[v] {
-			continue
-		}
-		seen[v] = true
+	return find(v, func(v *graph.Value) (bool, []*graph.Value) {
 		n := v.Producer()
-		if (v.Index() == 1 || v.Index() == 2) && isCore(n, b) || attended(v, b, moves) {
-			return true
-		}
 		switch {
+		case (v.Index() == 1 || v.Index() == 2) && isCore(n, b) || attended(v, b, moves):
+			return true, nil
 		case n.Is("Concat"):
-			todo = append(todo, n.Inputs()...)
+			return false, n.Inputs()
 		case n.Is(moves...):
-			todo = append(todo, n.In(0))
+			return false, []*graph.Value{n.In(0)}
 		}
-	}
-	return false
+		return false, nil
+	})
 }
 
 // attended reports whether attention reads a value as keys or values, behind some operations or a scale.
 func attended(v *graph.Value, b *models.Body, over []string) bool {
-	seen := map[*graph.Value]bool{}
+	return find(v, func(v *graph.Value) (read bool, on []*graph.Value) {
+		for _, u := range v.Uses() {
+			switch n := u.Node; {
+			case isCore(n, b) && !n.Is(products...):
+				read = read || u.Slot == 1 || u.Slot == 2 || slices.Contains(models.CacheOf(n).Past, u.Slot)
+			case n.Is(products...):
+				read = read || u.Slot == 1
+			case n.Is("Concat", "Mul", "Div"), u.Slot == 0 && n.Is(over...):
+				on = append(on, n.Outputs()...)
+			}
+		}
+		return read, on
+	})
+}
+
+// find reports whether look finds something at a value or at one of those that it leads on to.
+func find(v *graph.Value, look func(*graph.Value) (found bool, on []*graph.Value)) bool {
+	seen := map[*graph.Value]bool{nil: true}
 	todo := []*graph.Value{v}
 	for len(todo) > 0 {
 		v := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		if v == nil || seen[v] {
+		if seen[v] {
 			continue
 		}
 		seen[v] = true
-		for _, u := range v.Uses() {
-			switch n := u.Node; {
-			case isCore(n, b) && !n.Is(products...):
-				if u.Slot == 1 || u.Slot == 2 || slices.Contains(models.CacheOf(n).Past, u.Slot) {
-					return true
-				}
-			case n.Is(products...):
-				if u.Slot == 1 {
-					return true
-				}
-			case n.Is("Concat", "Mul", "Div"), u.Slot == 0 && n.Is(over...):
-				todo = append(todo, n.Outputs()...)
-			}
+		found, on := look(v)
+		if found {
+			return true
 		}
+		todo = append(todo, on...)
 	}
 	return false
 }

@@ -138,16 +138,7 @@ func TestFanOutRefuses(t *testing.T) {
 		},
 	} {
 		t.Run(want, func(t *testing.T) {
-			m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
-			e := m.Edit()
-			change(e, l)
-			if err := e.Commit(); err != nil {
-				t.Fatal(err)
-			}
-			l, err := models.Locate(m, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			m, l := changed(t, "torchscript-op10", change)
 			before := graph.Format(m)
 			if _, err := FanOut(m, l, 0); err == nil || err.Error() != want {
 				t.Errorf("%v, want %s", err, want)
@@ -161,20 +152,13 @@ func TestFanOutRefuses(t *testing.T) {
 
 // In a parallel block the stream comes in behind the join, on either side of an Add.
 func TestFanOutOfSwappedParallelBlock(t *testing.T) {
-	m, l := load(t, filepath.Join(testdata, "gpt-j.onnx"))
-	e := m.Edit()
-	for _, layer := range l.Bodies[0].Layers {
-		end := layer.ResidPost[0].Producer()
-		e.Redirect(graph.Use{Node: end, Slot: 0}, end.In(1))
-		e.Redirect(graph.Use{Node: end, Slot: 1}, end.In(0))
-	}
-	if err := e.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	l, err := models.Locate(m, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m, l := changed(t, "gpt-j", func(e *graph.Edit, l *models.Layout) {
+		for _, layer := range l.Bodies[0].Layers {
+			end := layer.ResidPost[0].Producer()
+			e.Redirect(graph.Use{Node: end, Slot: 0}, end.In(1))
+			e.Redirect(graph.Use{Node: end, Slot: 1}, end.In(0))
+		}
+	})
 	if _, err := FanOut(m, l, 0); err != nil {
 		t.Error(err)
 	}

@@ -40,6 +40,22 @@ func load(t *testing.T, path string) (*graph.Model, *models.Layout) {
 	return m, l
 }
 
+// changed is a fixture after an edit, recognised anew.
+func changed(t *testing.T, file string, change func(e *graph.Edit, l *models.Layout)) (*graph.Model, *models.Layout) {
+	t.Helper()
+	m, l := load(t, filepath.Join(testdata, file+".onnx"))
+	e := m.Edit()
+	change(e, l)
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := models.Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, l
+}
+
 func allLayers(l *models.Layout) []int {
 	var out []int
 	for i := range l.Layers {
@@ -291,21 +307,17 @@ func TestRefusals(t *testing.T) {
 // What one branch of a merged file lacks cannot be a port, whichever it is.
 func TestBranchesThatDiffer(t *testing.T) {
 	for i, want := range []string{"else_branch", "then_branch"} {
-		m, l := load(t, filepath.Join(testdata, "optimum-1-merged.onnx"))
-		layer := l.Bodies[i].Layers[2]
-		e := m.Edit()
-		for _, u := range layer.ResidPost[0].Uses() { // the last block loses its MLP
-			e.Redirect(u, layer.ResidMid[0])
-		}
-		e.Prune()
-		if err := e.Commit(); err != nil {
-			t.Fatal(err)
-		}
-		l, err := models.Locate(m, nil)
+		m, l := changed(t, "optimum-1-merged", func(e *graph.Edit, l *models.Layout) {
+			layer := l.Bodies[i].Layers[2]
+			for _, u := range layer.ResidPost[0].Uses() { // the last block loses its MLP
+				e.Redirect(u, layer.ResidMid[0])
+			}
+			e.Prune()
+		})
+		mlp, err := KindByName("mlp_out")
 		if err != nil {
 			t.Fatal(err)
 		}
-		mlp, _ := KindByName("mlp_out")
 		if _, _, err := Apply(m, l, Request{Expose: []Expose{{mlp, []int{0, 1}}}}); err != nil {
 			t.Fatal(err)
 		}
@@ -478,21 +490,15 @@ func TestPrefillOfStrangeCache(t *testing.T) {
 
 // A mask that is added to the scores has as many axes as a cache, and stays.
 func TestPrefillKeepsMask(t *testing.T) {
-	m, _ := load(t, filepath.Join(testdata, "optimum-2-cache.onnx"))
-	e := m.Edit()
-	mask := e.Input("mask", graph.TensorType(graph.Float32, "batch", "head", "query", "key"))
-	for _, n := range m.Graph.Nodes() {
-		if n.Is("Softmax") {
-			e.Redirect(graph.Use{Node: n, Slot: 0}, e.Node(m.Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{n.In(0), mask}}))
+	m, l := changed(t, "optimum-2-cache", func(e *graph.Edit, l *models.Layout) {
+		g := l.Bodies[0].Graph
+		mask := e.Input("mask", graph.TensorType(graph.Float32, "batch", "head", "query", "key"))
+		for _, n := range g.Nodes() {
+			if n.Is("Softmax") {
+				e.Redirect(graph.Use{Node: n, Slot: 0}, e.Node(g, graph.Spec{Op: "Add", Inputs: []*graph.Value{n.In(0), mask}}))
+			}
 		}
-	}
-	if err := e.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	l, err := models.Locate(m, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	})
 	if _, _, err := Apply(m, l, Request{Prefill: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -535,26 +541,15 @@ func TestLastLogits(t *testing.T) {
 		change func(e *graph.Edit, l *models.Layout)
 		before bool
 	}{
-		"nothing behind":     {"torchscript-op10", nil, true},
-		"a bias and a Cast":  {"gpt-j", nil, true},
+		"nothing behind":     {"torchscript-op10", nothing, true},
+		"a bias and a Cast":  {"gpt-j", nothing, true},
 		"the bias behind it": {"gpt-j", swapBias, true},
 		"a factor":           {"torchscript-op10", halveLogits, false},
-		"in two branches":    {"optimum-1-merged", nil, true},
+		"in two branches":    {"optimum-1-merged", nothing, true},
 		"several choices":    {"torchscript-op10", choices, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, l := load(t, filepath.Join(testdata, c.file+".onnx"))
-			if c.change != nil {
-				e := m.Edit()
-				c.change(e, l)
-				if err := e.Commit(); err != nil {
-					t.Fatal(err)
-				}
-				var err error
-				if l, err = models.Locate(m, nil); err != nil {
-					t.Fatal(err)
-				}
-			}
+			m, l := changed(t, c.file, c.change)
 			_, l, err := Apply(m, l, Request{LastLogits: true})
 			if err != nil {
 				t.Fatal(err)
@@ -571,16 +566,7 @@ func TestLastLogits(t *testing.T) {
 
 // Logits [batch, vocab] are those of the last position already.
 func TestLastLogitsOfOnePosition(t *testing.T) {
-	m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
-	e := m.Edit()
-	onlyLast(e, l)
-	if err := e.Commit(); err != nil {
-		t.Fatal(err)
-	}
-	l, err := models.Locate(m, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m, l := changed(t, "torchscript-op10", onlyLast)
 	nodes := len(m.Graph.Nodes())
 	if _, _, err := Apply(m, l, Request{LastLogits: true}); err != nil {
 		t.Fatal(err)
@@ -596,20 +582,7 @@ func TestLastLogitsOfOtherRanks(t *testing.T) {
 		return func(e *graph.Edit, l *models.Layout) { e.Retype(l.Logits(), graph.TensorType(graph.Float32, dims...)) }
 	}
 	undeclare := func(e *graph.Edit, l *models.Layout) { e.Retype(l.Logits(), graph.Type{DType: graph.Float32}) }
-	changed := func(change func(*graph.Edit, *models.Layout)) (*graph.Model, *models.Layout) {
-		m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
-		e := m.Edit()
-		change(e, l)
-		if err := e.Commit(); err != nil {
-			t.Fatal(err)
-		}
-		l, err := models.Locate(m, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m, l
-	}
-	m, l := changed(undeclare)
+	m, l := changed(t, "torchscript-op10", undeclare)
 	if _, _, err := Apply(m, l, Request{LastLogits: true}); err != nil {
 		t.Errorf("a shape that the graph tells: %v", err)
 	}
@@ -623,7 +596,7 @@ func TestLastLogitsOfOtherRanks(t *testing.T) {
 		"logits of 1 axes, want [batch, vocab], [batch, pos, vocab] or [batch, choice, pos, vocab]": retype(131),
 		"logits of 5 axes, want [batch, vocab], [batch, pos, vocab] or [batch, choice, pos, vocab]": retype("batch", "a", "b", "pos", 131),
 	} {
-		m, l := changed(change)
+		m, l := changed(t, "torchscript-op10", change)
 		before := graph.Format(m)
 		if _, _, err := Apply(m, l, Request{LastLogits: true, Prefill: true}); err == nil || err.Error() != "last logits: "+want {
 			t.Errorf("%v, want %s", err, want)
@@ -653,6 +626,8 @@ func choices(e *graph.Edit, l *models.Layout) {
 	e.Redirect(graph.Use{Node: n, Slot: 0}, wide)
 	e.Retype(l.Logits(), graph.TensorType(graph.Float32, "batch", "choice", "pos", l.Vocab))
 }
+
+func nothing(*graph.Edit, *models.Layout) {}
 
 func swapBias(e *graph.Edit, l *models.Layout) {
 	add := l.Logits().Producer().In(0).Producer()
