@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // binding is one call of a function: what the names and attributes in its body stand for there.
@@ -153,7 +155,7 @@ func (in *inliner) importOpset(f *function, domain string) error {
 		if domain == "" {
 			what = "ONNX"
 		}
-		return Hint(fmt.Errorf("written for version %d of %s, the model imports version %d", want, what, have),
+		return hint.With(fmt.Errorf("written for version %d of %s, the model imports version %d", want, what, have),
 			"export with one operator version throughout, or without functions")
 	}
 	return nil

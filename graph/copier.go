@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 )
 
 const (

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 )
 
 // crashDir tells the helper process of TestKilledSave where to work.

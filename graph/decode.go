@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // Load reads an ONNX file. Weights stay on disk; what is loaded is a few megabytes even for the largest models. External
@@ -23,7 +25,7 @@ func Load(path string) (*Model, error) {
 
 func load(path string) (*Model, error) {
 	if st, err := os.Stat(path); err == nil && st.IsDir() {
-		return nil, Hint(errors.New("is a folder, want an ONNX file"), "name the .onnx file itself")
+		return nil, hint.With(errors.New("is a folder, want an ONNX file"), "name the .onnx file itself")
 	}
 	f, err := openDataFile(path)
 	if err != nil {

@@ -55,7 +55,7 @@
 //
 // Reading is safe with hostile files: sizes, counts and depths are limited before memory is spent, every range is checked
 // against its file, and no file outside the model's folder is opened. What is refused is refused with the reason and, where it
-// helps, a hint ([HintOf]). What is odd but harmless is told by [Model.Warnings].
+// helps, a hint ([hint.Of]). What is odd but harmless is told by [Model.Warnings].
 //
 // # Text
 //

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // externalEntry is what the external_data key-value pairs of a tensor say.
@@ -166,7 +168,7 @@ func externalOpener(model *DataFile) func(string) (*DataFile, error) {
 		path := filepath.Join(filepath.Dir(model.Path), filepath.FromSlash(loc))
 		real, err := resolve(path)
 		if os.IsNotExist(err) {
-			return nil, Hint(fmt.Errorf("external data file %s is missing", path), "download it beside the model: the weights lie there")
+			return nil, hint.With(fmt.Errorf("external data file %s is missing", path), "download it beside the model: the weights lie there")
 		} else if err != nil {
 			return nil, fmt.Errorf("external data file %s: %w", path, err)
 		}

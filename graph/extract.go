@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // Extract returns the part of the main graph that computes outputs from inputs, as a model of its own. Inputs may be any
@@ -34,13 +36,13 @@ func extract(m *Model, inputs, outputs []*Value) (*Model, error) {
 			case slices.Contains(vs[:i], v):
 				return nil, fmt.Errorf("%s %v is listed twice", what, v)
 			case what == "input" && v.Type.DType == Undefined:
-				return nil, Hint(fmt.Errorf("input %v has no declared type", v), "infer the types of the file first, for example with onnx.shape_inference")
+				return nil, hint.With(fmt.Errorf("input %v has no declared type", v), "infer the types of the file first, for example with onnx.shape_inference")
 			}
 		}
 	}
 	nodes, consts, missing := needed(inputs, outputs)
 	if len(missing) > 0 {
-		return nil, Hint(fmt.Errorf("the outputs depend on %s besides the listed inputs", strings.Join(missing, ", ")), "list what is missing among the inputs")
+		return nil, hint.With(fmt.Errorf("the outputs depend on %s besides the listed inputs", strings.Join(missing, ", ")), "list what is missing among the inputs")
 	}
 	g := m.Graph
 	part := &Graph{name: g.name, model: m, inputs: inputs, outputs: outputs}

@@ -11,7 +11,8 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // Weights says where the large tensors of a saved model lie.
@@ -84,7 +85,7 @@ func Save(ctx context.Context, m *Model, path string, w Weights, force bool) (*S
 		return nil, err
 	}
 	if p.size > maxMessageSize {
-		return nil, Hint(fmt.Errorf("write %s: %d bytes in one file, protobuf allows 2 GiB", path, p.size), "use --weights copy, or --weights ref in the original's folder")
+		return nil, hint.With(fmt.Errorf("write %s: %d bytes in one file, protobuf allows 2 GiB", path, p.size), "use --weights copy, or --weights ref in the original's folder")
 	}
 	if data != nil && len(data.spans) > 0 {
 		saved.Data = data.path
@@ -243,7 +244,7 @@ func refTo(dir string) func(hole) (string, int64, bool, error) {
 		if names[f] == "" {
 			rel, err := filepath.Rel(dir, f.Real)
 			if err != nil || !filepath.IsLocal(rel) {
-				return "", 0, false, Hint(fmt.Errorf("weights lie in %s, outside %s: a reference cannot leave the folder", f.Real, dir),
+				return "", 0, false, hint.With(fmt.Errorf("weights lie in %s, outside %s: a reference cannot leave the folder", f.Real, dir),
 					"write into the weights' folder, or use --weights copy or embed")
 			}
 			names[f] = rel
@@ -255,7 +256,7 @@ func refTo(dir string) func(hole) (string, int64, bool, error) {
 // refuseOwnFiles refuses to write over what the model is read from, under whatever name.
 func (m *Model) refuseOwnFiles(path string) error {
 	if m.owns(path) {
-		return Hint(&atomicfile.Error{Path: path, Err: errors.New("that is the input itself")}, "give the output another name")
+		return hint.With(&atomicfile.Error{Path: path, Err: errors.New("that is the input itself")}, "give the output another name")
 	}
 	return nil
 }
@@ -292,7 +293,7 @@ func (m *Model) Sources() []*DataFile {
 // hintTaken adds advice to the error of a name that is taken already; to others it would be wrong.
 func hintTaken(err error) error {
 	if errors.Is(err, os.ErrExist) {
-		return Hint(err, "give another name, or --force to replace it")
+		return hint.With(err, "give another name, or --force to replace it")
 	}
 	return err
 }

@@ -12,7 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // weightSums returns the SHA-256 of every tensor in the model: initializers and Constant nodes, all scopes.
@@ -127,7 +128,7 @@ func TestManyDataFiles(t *testing.T) {
 		}
 	}
 	other := t.TempDir()
-	if _, err := Save(t.Context(), m, filepath.Join(other, "ref.onnx"), Ref, false); err == nil || HintOf(err) == "" || !strings.Contains(err.Error(), "cannot leave the folder") {
+	if _, err := Save(t.Context(), m, filepath.Join(other, "ref.onnx"), Ref, false); err == nil || hint.Of(err) == "" || !strings.Contains(err.Error(), "cannot leave the folder") {
 		t.Errorf("a reference out of the folder: %v", err)
 	}
 	if saved, err := Save(t.Context(), m, filepath.Join(other, "auto.onnx"), Auto, false); err != nil || saved.Weights != Embed {
@@ -357,8 +358,8 @@ func TestSaveInterrupted(t *testing.T) {
 			into = filepath.Join(filepath.Dir(path), "out.onnx")
 		}
 		for n := range looks {
-			if _, err := Save(&countdown{t.Context(), n}, m, into, w, true); !errors.Is(err, context.Canceled) || HintOf(err) != "" {
-				t.Errorf("%s, given up at look %d: %v (%s)", w, n, err, HintOf(err))
+			if _, err := Save(&countdown{t.Context(), n}, m, into, w, true); !errors.Is(err, context.Canceled) || hint.Of(err) != "" {
+				t.Errorf("%s, given up at look %d: %v (%s)", w, n, err, hint.Of(err))
 			}
 			if diff := cmp.Diff(before, contents(t, dir)); diff != "" {
 				t.Errorf("%s, given up at look %d, left: %s", w, n, diff)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // Feeds builds all inputs for a batch of prompts of equal length: the whole text at once, no cache, every memory and every
@@ -53,13 +54,13 @@ func (in *Inputs) check(ids [][]int64) error {
 	}
 	switch {
 	case in.Length == 1 && length > 1:
-		return graph.Hint(fmt.Errorf("the file takes one token at a time, the text has %d", length), otherFile)
+		return hint.With(fmt.Errorf("the file takes one token at a time, the text has %d", length), otherFile)
 	case in.Length > 0 && length != in.Length:
-		return graph.Hint(fmt.Errorf("the file takes exactly %d tokens, the text has %d", in.Length, length), "export the model with a dynamic length")
+		return hint.With(fmt.Errorf("the file takes exactly %d tokens, the text has %d", in.Length, length), "export the model with a dynamic length")
 	case in.layout.NCtx > 0 && length > int64(in.layout.NCtx):
 		return fmt.Errorf("the text has %d tokens, the model takes %d", length, in.layout.NCtx)
 	case in.Batch > 0 && int64(len(ids)) != in.Batch:
-		return graph.Hint(fmt.Errorf("the file takes exactly %d rows, the batch has %d", in.Batch, len(ids)), "export the model with a dynamic batch")
+		return hint.With(fmt.Errorf("the file takes exactly %d rows, the batch has %d", in.Batch, len(ids)), "export the model with a dynamic batch")
 	}
 	return nil
 }
@@ -168,7 +169,7 @@ func (r *InputRole) past(l *Layout, batch int64) (*graph.Tensor, error) {
 		return nil, fmt.Errorf("a cache of %d rows, the batch has %d", dims[n-4], batch)
 	}
 	if dims[r.pastLength] != 0 {
-		return nil, graph.Hint(fmt.Errorf("the cache has a fixed length of %d, want an empty one", dims[r.pastLength]), otherFile)
+		return nil, hint.With(fmt.Errorf("the cache has a fixed length of %d, want an empty one", dims[r.pastLength]), otherFile)
 	}
 	return graph.Zeros(r.Type.DType, dims...), nil
 }

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
 )
 
@@ -81,7 +81,7 @@ func openFolder(path string) (*Folder, error) {
 func (f *Folder) Tokenizer() (*tokenizer.Tokenizer, error) {
 	if f.TokenizerDir == "" {
 		err := fmt.Errorf("load tokenizer: neither tokenizer.json nor vocab.json in %s", strings.Join(partDirs(f.Model), " or "))
-		return nil, graph.Hint(err, "copy the tokenizer files of the model beside the ONNX file")
+		return nil, hint.With(err, "copy the tokenizer files of the model beside the ONNX file")
 	}
 	return tokenizer.Load(f.TokenizerDir)
 }
@@ -116,7 +116,7 @@ func findModel(dir string) (model string, others []string, err error) {
 	chosen, err := ChooseModel(found)
 	if err != nil {
 		if len(found) == 0 {
-			err = graph.Hint(err, instead(dir, graph.HintOf(err)))
+			err = hint.With(err, instead(dir, hint.Of(err)))
 		}
 		return "", nil, err
 	}
@@ -156,12 +156,12 @@ func ChooseModel(found []string) (string, error) {
 	switch len(found) {
 	case 0:
 		err := fmt.Errorf("no ONNX file: looked for %s, here and under onnx", strings.Join(modelNames, ", "))
-		return "", graph.Hint(err, "export the model to ONNX, or name the file")
+		return "", hint.With(err, "export the model to ONNX, or name the file")
 	case 1:
 		return found[0], nil
 	}
 	err := fmt.Errorf("%d ONNX files, none of them called %s: %s", len(found), strings.Join(modelNames, ", "), strings.Join(found, ", "))
-	return "", graph.Hint(err, "name one of them")
+	return "", hint.With(err, "name one of them")
 }
 
 // statModel reports whether path is a folder; a link that leads nowhere is told from a name that is not there.
@@ -171,14 +171,14 @@ func statModel(path string) (isDir bool, err error) {
 		return st.IsDir(), nil
 	}
 	if to, lerr := os.Readlink(path); lerr == nil && errors.Is(err, fs.ErrNotExist) {
-		return false, graph.Hint(fmt.Errorf("%s links to %s, which is missing", path, to), "the download is not complete")
+		return false, hint.With(fmt.Errorf("%s links to %s, which is missing", path, to), "the download is not complete")
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		advice := "want an ONNX file, or a folder with model.onnx and config.json"
 		if likeRepo(path) {
 			advice += "; a model of the hub is fetched first: onnx-inject pull " + path
 		}
-		return false, graph.Hint(errors.New("no such file or folder"), advice)
+		return false, hint.With(errors.New("no such file or folder"), advice)
 	}
 	return false, err
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models/demo"
 )
 
@@ -79,8 +79,8 @@ func TestOpenFolder(t *testing.T) {
 			dir := tree(t, test.files...)
 			f, err := OpenFolder(filepath.Join(dir, test.open))
 			if err != nil {
-				if !strings.Contains(err.Error(), test.want) || !strings.Contains(graph.HintOf(err), test.hint) || !strings.HasPrefix(err.Error(), "open model ") {
-					t.Fatalf("got %v (hint %q), want %s (hint %q)", err, graph.HintOf(err), test.want, test.hint)
+				if !strings.Contains(err.Error(), test.want) || !strings.Contains(hint.Of(err), test.hint) || !strings.HasPrefix(err.Error(), "open model ") {
+					t.Fatalf("got %v (hint %q), want %s (hint %q)", err, hint.Of(err), test.want, test.hint)
 				}
 				return
 			}
@@ -186,8 +186,8 @@ func TestOpenFolderOfHub(t *testing.T) {
 		"a/b/c": false, "/a": false, "a/": false, "org/model.onnx": false,
 	} {
 		_, err := OpenFolder(path)
-		if err == nil || strings.Contains(graph.HintOf(err), "onnx-inject pull "+path) != like {
-			t.Errorf("%s: got %v (%s)", path, err, graph.HintOf(err))
+		if err == nil || strings.Contains(hint.Of(err), "onnx-inject pull "+path) != like {
+			t.Errorf("%s: got %v (%s)", path, err, hint.Of(err))
 		}
 	}
 }
@@ -213,7 +213,7 @@ func TestOpenDemoFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err = f.Tokenizer(); err == nil || !strings.Contains(err.Error(), "in testdata") || graph.HintOf(err) == "" {
+	if _, err = f.Tokenizer(); err == nil || !strings.Contains(err.Error(), "in testdata") || hint.Of(err) == "" {
 		t.Errorf("a file without tokenizer: %v", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // Locate recognises a decoder of the GPT-2 kind in a graph, by structure and constants alone: what values, nodes and
@@ -15,7 +16,7 @@ import (
 func Locate(m *graph.Model, cfg *Config) (*Layout, error) {
 	l, report := locate(m, cfg)
 	if l == nil {
-		return nil, graph.Hint(&Refusal{Path: m.Path(), Report: report}, "onnx-inject inspect --why shows how far each form of attention got")
+		return nil, hint.With(&Refusal{Path: m.Path(), Report: report}, "onnx-inject inspect --why shows how far each form of attention got")
 	}
 	return l, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/graph/graphtest"
 )
 
@@ -292,7 +293,7 @@ func TestLocateRefuses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v\nwant an error with %q", err, tt.want)
 			}
-			if graph.HintOf(err) == "" {
+			if hint.Of(err) == "" {
 				t.Error("the refusal carries no hint")
 			}
 		})

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // ManifestKey is the key of the model's metadata_props under which a patched file describes itself.
@@ -129,7 +130,7 @@ func parseManifest(text string) (*Manifest, error) {
 	case v.Version == nil || *v.Version < 1:
 		return nil, errors.New("no version")
 	case *v.Version > ManifestVersion:
-		return nil, graph.Hint(fmt.Errorf("version %d, this program reads version %d", *v.Version, ManifestVersion), "use the onnx-inject that wrote the file, or a later one")
+		return nil, hint.With(fmt.Errorf("version %d, this program reads version %d", *v.Version, ManifestVersion), "use the onnx-inject that wrote the file, or a later one")
 	}
 	m := &Manifest{}
 	if err := json.Unmarshal([]byte(text), m); err != nil {
@@ -163,7 +164,7 @@ func (m *Manifest) matches(g *graph.Graph) error {
 	}
 	for _, p := range m.Ports {
 		if have[p.Name] != p.IO {
-			return graph.Hint(fmt.Errorf("port %q (%s) is not in the graph", p.Name, p.IO), "the file was changed by another program: patch the original again")
+			return hint.With(fmt.Errorf("port %q (%s) is not in the graph", p.Name, p.IO), "the file was changed by another program: patch the original again")
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // ManifestData is a file that weights are read from by reference, as it was when the model was patched. Another export under
@@ -52,12 +53,12 @@ func (m *Manifest) unchanged(g *graph.Model) error {
 		name = filepath.ToSlash(name)
 		i := slices.IndexFunc(m.Data, func(d ManifestData) bool { return d.File == name })
 		if i < 0 {
-			return graph.Hint(fmt.Errorf("it points into %s, which it does not know", f.Path), "the file was changed by another program: patch the original again")
+			return hint.With(fmt.Errorf("it points into %s, which it does not know", f.Path), "the file was changed by another program: patch the original again")
 		}
 		if sample, err := f.Sample(); err != nil {
 			return err
 		} else if f.Size != m.Data[i].Bytes || sample != m.Data[i].Sample {
-			return graph.Hint(fmt.Errorf("the weights in %s have changed since the file was patched", f.Path), "patch it again, from what is there now")
+			return hint.With(fmt.Errorf("the weights in %s have changed since the file was patched", f.Path), "patch it again, from what is there now")
 		}
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // The contract on ports, written out: a change here is a change of version.
@@ -164,7 +165,7 @@ func TestReadManifestRefusals(t *testing.T) {
 			}
 		})
 	}
-	if _, err := ReadManifest(withMeta(t, `{"version":9}`)); !strings.Contains(graph.HintOf(err), "a later one") {
-		t.Errorf("hint %q", graph.HintOf(err))
+	if _, err := ReadManifest(withMeta(t, `{"version":9}`)); !strings.Contains(hint.Of(err), "a later one") {
+		t.Errorf("hint %q", hint.Of(err))
 	}
 }

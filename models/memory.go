@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // Encoding says where the vector of a memory comes from.
@@ -94,13 +94,13 @@ func (l *Layout) encoder(enc Encoding, conv Convention) (*Encoder, error) {
 	switch enc {
 	case EncodingEmbed:
 		if l.Embed == nil {
-			return nil, graph.Hint(errors.New("the file has no table of token embeddings that could be read"), "use --encoding unembed or layer")
+			return nil, hint.With(errors.New("the file has no table of token embeddings that could be read"), "use --encoding unembed or layer")
 		}
 		e.token, e.vocab = l.Embed.Row, l.Embed.In
 		return e, l.width(l.Embed.Out)
 	case EncodingUnembed:
 		if l.Unembed == nil {
-			return nil, graph.Hint(errors.New("the file ends in hidden states: it has no unembedding"),
+			return nil, hint.With(errors.New("the file ends in hidden states: it has no unembedding"),
 				"use --encoding embed or layer, or a file exported for text generation")
 		}
 		e.token, e.vocab = l.Unembed.Col, l.Unembed.Out
@@ -108,7 +108,7 @@ func (l *Layout) encoder(enc Encoding, conv Convention) (*Encoder, error) {
 			return e, err
 		}
 		if len(l.Bodies) == 0 || l.Bodies[0].Norm == nil {
-			return nil, graph.Hint(errors.New("the final norm was not found"), "use --convention raw or --encoding embed")
+			return nil, hint.With(errors.New("the final norm was not found"), "use --convention raw or --encoding embed")
 		}
 		e.gamma = slices.Repeat([]float32{1}, l.DModel)
 		var err error

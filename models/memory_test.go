@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"pgregory.net/rapid"
 )
 
@@ -181,8 +182,8 @@ func TestMemoryVectorRefusals(t *testing.T) {
 				test.change(l)
 			}
 			_, err := l.MemoryVector(test.tokens, test.enc, test.conv)
-			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(graph.HintOf(err), test.hint) {
-				t.Errorf("got %v (hint %q), want %q (hint %q)", err, graph.HintOf(err), test.want, test.hint)
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(hint.Of(err), test.hint) {
+				t.Errorf("got %v (hint %q), want %q (hint %q)", err, hint.Of(err), test.want, test.hint)
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // Role says what a graph input is for.
@@ -52,7 +53,7 @@ func ReadInputs(m *graph.Model, l *Layout) (*Inputs, error) {
 	}
 	tokens := l.Tokens()
 	if tokens == nil {
-		return nil, graph.Hint(fmt.Errorf("inputs of %s: no input holds the tokens", m.Path()),
+		return nil, hint.With(fmt.Errorf("inputs of %s: no input holds the tokens", m.Path()),
 			"a file that takes embeddings can be patched, not run here: export it with input_ids")
 	}
 	in := &Inputs{layout: l}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/graph/graphtest"
 )
 
@@ -280,8 +281,8 @@ func TestFeedsOtherForms(t *testing.T) {
 			if err != nil {
 				got = err.Error()
 			}
-			if !strings.Contains(got, test.want) || (test.input == "") != (err != nil) || !strings.Contains(graph.HintOf(err), test.hint) {
-				t.Errorf("got %s (hint %q), want %s (hint %q)", got, graph.HintOf(err), test.want, test.hint)
+			if !strings.Contains(got, test.want) || (test.input == "") != (err != nil) || !strings.Contains(hint.Of(err), test.hint) {
+				t.Errorf("got %s (hint %q), want %s (hint %q)", got, hint.Of(err), test.want, test.hint)
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
@@ -129,7 +130,7 @@ func (r Request) check(m *graph.Model, l *models.Layout) error {
 		switch name := port.Name(layer); {
 		case !inRange(layer):
 		case taken[name]:
-			fail(graph.Hint(fmt.Errorf("port %s exists already", name), "onnx-inject inspect lists the ports the file has"))
+			fail(hint.With(fmt.Errorf("port %s exists already", name), "onnx-inject inspect lists the ports the file has"))
 		default:
 			taken[name] = true
 		}

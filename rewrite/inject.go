@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
@@ -88,7 +89,7 @@ func (b Bake) fits(d graph.DType) error {
 	if math.Abs(b.Tau)*most <= limit {
 		return nil
 	}
-	return graph.Hint(fmt.Errorf("bake: layer %d: tau %g times the memory gives %.4g, the largest %v is %.6g", b.Layer, b.Tau, math.Abs(b.Tau)*most, d, limit),
+	return hint.With(fmt.Errorf("bake: layer %d: tau %g times the memory gives %.4g, the largest %v is %.6g", b.Layer, b.Tau, math.Abs(b.Tau)*most, d, limit),
 		fmt.Sprintf("a tau below %.3g fits", limit/most))
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
@@ -127,6 +128,6 @@ func (k *Kind) missing(l *models.Layout, layer int) error {
 	if a := b.Graph.Attr(); a != "" {
 		where = a + ": "
 	}
-	return graph.Hint(fmt.Errorf("expose %s: %slayer %d: %s", k.Name(), where, layer, b.Layers[layer].Missing[k.Name()]),
+	return hint.With(fmt.Errorf("expose %s: %slayer %d: %s", k.Name(), where, layer, b.Layers[layer].Missing[k.Name()]),
 		"these kinds can be exposed: "+strings.Join(others, ", "))
 }

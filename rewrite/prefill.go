@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
@@ -41,7 +42,7 @@ func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 		return nil, errors.New("the token input was not found")
 	}
 	if d := tokens.Type.Dims; len(d) == 2 && d[1].Size == 1 {
-		return nil, graph.Hint(fmt.Errorf("input %q takes one token at a time", tokens.Name()), "use the file of the folder that takes whole prompts (decoder_model.onnx or model.onnx)")
+		return nil, hint.With(fmt.Errorf("input %q takes one token at a time", tokens.Name()), "use the file of the folder that takes whole prompts (decoder_model.onnx or model.onnx)")
 	}
 	e := m.Edit()
 	for _, v := range presents {

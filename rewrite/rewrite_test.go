@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
@@ -294,8 +295,8 @@ func TestRefusals(t *testing.T) {
 			m, l := load(t, filepath.Join(testdata, tt.file+".onnx"))
 			before := graph.Format(m)
 			_, _, err := Apply(m, l, tt.req)
-			if err == nil || err.Error() != tt.want || graph.HintOf(err) != tt.hint {
-				t.Errorf("got  %v\nhint %q\nwant %s\nhint %q", err, graph.HintOf(err), tt.want, tt.hint)
+			if err == nil || err.Error() != tt.want || hint.Of(err) != tt.hint {
+				t.Errorf("got  %v\nhint %q\nwant %s\nhint %q", err, hint.Of(err), tt.want, tt.hint)
 			}
 			if diff := cmp.Diff(before, graph.Format(m)); diff != "" {
 				t.Errorf("the refused request changed the model: %s", diff)
@@ -326,8 +327,8 @@ func TestBranchesThatDiffer(t *testing.T) {
 		}
 		want = "expose mlp_out: " + want + ": layer 2: the block has no MLP"
 		_, _, err = Apply(m, l, Request{Expose: []Expose{{mlp, []int{2}}}})
-		if err == nil || err.Error() != want || graph.HintOf(err) != "these kinds can be exposed: z, result, pattern, attn_out, resid_pre, resid_mid, resid_post" {
-			t.Errorf("%v (%s), want %s", err, graph.HintOf(err), want)
+		if err == nil || err.Error() != want || hint.Of(err) != "these kinds can be exposed: z, result, pattern, attn_out, resid_pre, resid_mid, resid_post" {
+			t.Errorf("%v (%s), want %s", err, hint.Of(err), want)
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 func TestArrange(t *testing.T) {
@@ -71,8 +71,8 @@ func TestArrangeErrors(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.line, func(t *testing.T) {
 			_, err := arrange(newApp(io.Discard, io.Discard), strings.Fields("onnx-inject "+tt.line))
-			if err == nil || !strings.HasPrefix(err.Error(), tt.want) || graph.HintOf(err) != tt.hint || exitCode(err) != exitUsage {
-				t.Errorf("got %v, hint %q, code %d; want %s, hint %q", err, graph.HintOf(err), exitCode(err), tt.want, tt.hint)
+			if err == nil || !strings.HasPrefix(err.Error(), tt.want) || hint.Of(err) != tt.hint || exitCode(err) != exitUsage {
+				t.Errorf("got %v, hint %q, code %d; want %s, hint %q", err, hint.Of(err), exitCode(err), tt.want, tt.hint)
 			}
 		})
 	}

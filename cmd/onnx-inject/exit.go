@@ -8,8 +8,8 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
 
@@ -72,7 +72,7 @@ func withCode(err error, code int) error {
 
 // hintf attaches advice to an error.
 func hintf(err error, format string, args ...any) error {
-	return graph.Hint(err, fmt.Sprintf(format, args...))
+	return hint.With(err, fmt.Sprintf(format, args...))
 }
 
 // exitCode finds the code of an error. What ran out or could not be written is told from the error itself, wherever it happened.
@@ -101,8 +101,8 @@ func report(w io.Writer, err error) {
 		return
 	}
 	say(w, "%v", err)
-	if hint := graph.HintOf(err); hint != "" {
-		say(w, "hint: %s", hint)
+	if advice := hint.Of(err); advice != "" {
+		say(w, "hint: %s", advice)
 	}
 }
 

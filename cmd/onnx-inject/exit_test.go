@@ -9,8 +9,8 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
 
@@ -24,7 +24,7 @@ func TestExitCode(t *testing.T) {
 		{errors.New("?"), 1},
 		{usagef("x"), 2},
 		{usage(nil), 0},
-		{graph.Hint(usagef("x"), "y"), 2},
+		{hint.With(usagef("x"), "y"), 2},
 		{refused(errors.New("x")), 3},
 		{coded{errors.New("x"), exitFailed}, 4},
 		{write, 5},
@@ -45,7 +45,7 @@ func TestExitCode(t *testing.T) {
 // Every line of an error has the prefix, advice has a line of its own, and nothing goes out raw.
 func TestReport(t *testing.T) {
 	var b bytes.Buffer
-	report(&b, graph.Hint(errors.Join(errors.New("one"), errors.New("two \x1b[2J")), "go \x07home"))
+	report(&b, hint.With(errors.Join(errors.New("one"), errors.New("two \x1b[2J")), "go \x07home"))
 	want := "onnx-inject: one\nonnx-inject: two \\x1b[2J\nonnx-inject: hint: go \\ahome\n"
 	if b.String() != want {
 		t.Errorf("got %q, want %q", b.String(), want)

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 	"github.com/onnx-inject/onnx-inject/models/demo"
 )
 

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 	"github.com/onnx-inject/onnx-inject/runtime/eval"
 	"github.com/onnx-inject/onnx-inject/runtime/lens"
 )

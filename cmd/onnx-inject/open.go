@@ -6,6 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
@@ -24,7 +25,7 @@ func open(path string) (*opened, error) {
 		return nil, refused(err)
 	}
 	m, err := graph.Load(folder.Model)
-	if err != nil && graph.HintOf(err) == "" && filepath.Ext(folder.Model) != ".onnx" {
+	if err != nil && hint.Of(err) == "" && filepath.Ext(folder.Model) != ".onnx" {
 		err = hintf(err, "want an ONNX file; optimum-cli export onnx makes one of a PyTorch checkpoint")
 	}
 	if err != nil {

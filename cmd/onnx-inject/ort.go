@@ -6,7 +6,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/lib"
 )
@@ -94,7 +94,7 @@ func ortDoctor(c *call) error {
 	case err != nil:
 		return err
 	case r.Problem != "":
-		return coded{graph.Hint(fmt.Errorf("%s", r.Problem), r.Hint), exitFailed}
+		return coded{hint.With(fmt.Errorf("%s", r.Problem), r.Hint), exitFailed}
 	case r.LoadProblem != "":
 		return coded{fmt.Errorf("%s", r.LoadProblem), exitFailed}
 	case c.Bool("cuda") && (!r.CUDA.Present || len(r.CUDA.Missing) > 0):

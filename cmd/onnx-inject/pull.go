@@ -8,8 +8,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models/hub"
 )
 
@@ -109,7 +109,7 @@ func pullError(c *call, r hub.Request, last hub.Progress, err error) error {
 			return stopped
 		}
 		return hintf(fmt.Errorf("%w: %s of %s are here", stopped, size(last.Done), size(last.All)), "the same command goes on from there")
-	case !errors.As(err, &write), graph.HintOf(err) != "":
+	case !errors.As(err, &write), hint.Of(err) != "":
 	case r.Dir != "":
 		err = hintf(err, "give another folder with -o")
 	default:

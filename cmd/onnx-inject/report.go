@@ -13,7 +13,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 	"github.com/onnx-inject/onnx-inject/runtime/published"
 	pages "github.com/onnx-inject/onnx-inject/runtime/report" // report prints errors here
 	"github.com/onnx-inject/onnx-inject/runtime/results"

@@ -9,7 +9,7 @@ import (
 	"syscall"
 
 	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 )
 
 // needs estimates how many bytes a copy of the model takes: its weights, unless it refers to them.

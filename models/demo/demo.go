@@ -11,8 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 //go:embed config.json generation_config.json tokenizer_config.json vocab.json merges.txt model.onnx prompts.csv words.txt reference.json
@@ -77,7 +77,7 @@ func WriteTo(dir string) error {
 		case err != nil:
 			return fmt.Errorf("write demo model: %w", err)
 		case !bytes.Equal(got, want):
-			return graph.Hint(fmt.Errorf("write demo model: %w", &atomicfile.Error{Path: path, Err: errors.New("holds something else already")}),
+			return hint.With(fmt.Errorf("write demo model: %w", &atomicfile.Error{Path: path, Err: errors.New("holds something else already")}),
 				"name a new folder with -o")
 		}
 	}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // folder reads every file of dir.
@@ -70,7 +70,7 @@ func TestWriteTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := WriteTo(dir)
-	if err == nil || !strings.Contains(err.Error(), "vocab.json: holds something else already") || graph.HintOf(err) != "name a new folder with -o" {
+	if err == nil || !strings.Contains(err.Error(), "vocab.json: holds something else already") || hint.Of(err) != "name a new folder with -o" {
 		t.Errorf("over another model's vocabulary: %v", err)
 	}
 	if got, _ := os.ReadFile(theirs); string(got) != "{}" {

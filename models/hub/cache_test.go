@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 )
 
 // Where the system makes no links, a fetched file lies in the snapshot itself; what another snapshot has is copied.

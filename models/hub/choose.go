@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
@@ -45,7 +45,7 @@ func (l *Listing) Find(name string) (File, bool) {
 func (l *Listing) Choose(name string) (File, error) {
 	all := l.ONNX()
 	if len(all) == 0 {
-		return File{}, graph.Hint(fmt.Errorf("no ONNX file among the %d files of %s", len(l.Files), l.Commit[:8]),
+		return File{}, hint.With(fmt.Errorf("no ONNX file among the %d files of %s", len(l.Files), l.Commit[:8]),
 			"export it yourself: pip install optimum[onnx], then optimum-cli export onnx --model "+l.Repo+" --task text-generation DIR")
 	}
 	if name == "" {
@@ -56,20 +56,20 @@ func (l *Listing) Choose(name string) (File, error) {
 			}
 		}
 		if len(near) == 0 {
-			return File{}, graph.Hint(fmt.Errorf("no ONNX file at the top or under onnx, but %s", names(all)), "name one of them with --file")
+			return File{}, hint.With(fmt.Errorf("no ONNX file at the top or under onnx, but %s", names(all)), "name one of them with --file")
 		}
 		chosen, err := models.ChooseModel(near)
 		if err != nil {
-			return File{}, graph.Hint(err, "name one of them with --file")
+			return File{}, hint.With(err, "name one of them with --file")
 		}
 		name = chosen
 	}
 	f, ok := l.Find(name)
 	switch {
 	case path.Ext(name) != ".onnx":
-		return File{}, graph.Hint(fmt.Errorf("file %q is no .onnx file", name), "--list shows those of the repository")
+		return File{}, hint.With(fmt.Errorf("file %q is no .onnx file", name), "--list shows those of the repository")
 	case !ok:
-		return File{}, graph.Hint(fmt.Errorf("no file %q in the repository", name), "it has "+names(all))
+		return File{}, hint.With(fmt.Errorf("no file %q in the repository", name), "it has "+names(all))
 	}
 	return f, nil
 }
@@ -133,7 +133,7 @@ func (l *Listing) located(model File, locations []string) ([]File, error) {
 		}
 		f, ok := l.Find(name)
 		if !ok {
-			return nil, graph.Hint(fmt.Errorf("the weights lie in %s, which is missing", name), "take another ONNX file with --file; --list shows them")
+			return nil, hint.With(fmt.Errorf("the weights lie in %s, which is missing", name), "take another ONNX file with --file; --list shows them")
 		}
 		out = append(out, f)
 	}

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // publicHub is asked unless HF_ENDPOINT names another one.
@@ -53,7 +53,7 @@ func homeDir(getenv func(string) string) (string, error) {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return "", graph.Hint(fmt.Errorf("find the hub's cache: %w", err), "name a folder with HF_HOME")
+		return "", hint.With(fmt.Errorf("find the hub's cache: %w", err), "name a folder with HF_HOME")
 	}
 	return filepath.Join(home, ".cache", "huggingface"), nil
 }

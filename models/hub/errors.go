@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // ErrChecksum is wrapped by the error of a file whose bytes are not those that the hub promises.
@@ -59,18 +59,18 @@ func (c *Client) explain(err error, l *Listing) error {
 	case errors.As(err, new(*atomicfile.Error)):
 		return err
 	case c.Offline:
-		return graph.Hint(err, "HF_HUB_OFFLINE is set: nobody is asked; unset it to fetch what is missing")
-	case graph.HintOf(err) != "":
+		return hint.With(err, "HF_HUB_OFFLINE is set: nobody is asked; unset it to fetch what is missing")
+	case hint.Of(err) != "":
 		return err
 	case errors.Is(err, ErrChecksum):
-		return graph.Hint(err, "nothing of it was kept; run the same command again, and should it stay so, something on the way changes files")
+		return hint.With(err, "nothing of it was kept; run the same command again, and should it stay so, something on the way changes files")
 	case errors.As(err, &lost):
-		return graph.Hint(fmt.Errorf("%s cannot be reached: %w", c.Endpoint, err),
+		return hint.With(fmt.Errorf("%s cannot be reached: %w", c.Endpoint, err),
 			"check the network and HF_ENDPOINT; with HF_HUB_OFFLINE=1 nobody is asked, and what is in the cache must do")
 	case errors.As(err, &r):
 		return c.explainRefusal(err, r, l)
 	case errors.As(err, &t):
-		return graph.Hint(err, "run the same command again: it goes on where it stopped")
+		return hint.With(err, "run the same command again: it goes on where it stopped")
 	}
 	return err
 }
@@ -79,24 +79,24 @@ func (c *Client) explainRefusal(err error, r *refusal, l *Listing) error {
 	const gated = "ask for access on the model's page, and set HF_TOKEN to a token of that account"
 	switch {
 	case r.code == "GatedRepo", r.status == http.StatusForbidden && r.code == "":
-		return graph.Hint(fmt.Errorf("access is restricted: %w", err), gated)
+		return hint.With(fmt.Errorf("access is restricted: %w", err), gated)
 	case r.code == "RevisionNotFound":
-		return graph.Hint(fmt.Errorf("no revision %q: %w", l.Revision, err), "name a branch, a tag or a commit with --revision")
+		return hint.With(fmt.Errorf("no revision %q: %w", l.Revision, err), "name a branch, a tag or a commit with --revision")
 	case r.code == "EntryNotFound":
 		return fmt.Errorf("no such file in the repository: %w", err)
 	case r.status == http.StatusUnauthorized && c.Token != "":
-		return graph.Hint(fmt.Errorf("no such repository, or the token does not open it: %w", err),
+		return hint.With(fmt.Errorf("no such repository, or the token does not open it: %w", err),
 			"check the name, and the token in HF_TOKEN or left by a login")
 	case r.status == http.StatusUnauthorized, r.status == http.StatusNotFound:
 		advice := "check the name"
 		if c.Token == "" {
 			advice += "; a private model wants a token in HF_TOKEN"
 		}
-		return graph.Hint(fmt.Errorf("no such repository, or a private one: %w", err), advice)
+		return hint.With(fmt.Errorf("no such repository, or a private one: %w", err), advice)
 	case r.status == http.StatusTooManyRequests:
-		return graph.Hint(err, "wait a while and run the same command again; with a token in HF_TOKEN the hub allows more requests")
+		return hint.With(err, "wait a while and run the same command again; with a token in HF_TOKEN the hub allows more requests")
 	case r.status >= 500:
-		return graph.Hint(err, "the hub is not well; run the same command again later: it goes on where it stopped")
+		return hint.With(err, "the hub is not well; run the same command again later: it goes on where it stopped")
 	}
 	return err
 }

@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // Listing is a commit of a repository with its files.
@@ -99,7 +99,7 @@ func (l *Listing) parse(body []byte) error {
 		} `json:"siblings"`
 	}
 	if err := json.Unmarshal(body, &doc); err != nil {
-		return graph.Hint(fmt.Errorf("the answer is no list of files: %w", err), "somebody else may have answered: a proxy, or the sign-in page of a network")
+		return hint.With(fmt.Errorf("the answer is no list of files: %w", err), "somebody else may have answered: a proxy, or the sign-in page of a network")
 	}
 	if !isHex(doc.SHA, 40) {
 		return fmt.Errorf("want a commit of 40 hexadecimal digits, got %q", doc.SHA)

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // DefaultRevision is the branch that is meant when none is named.
@@ -24,7 +24,7 @@ func CheckRepo(repo string) error {
 			strings.Trim(p, "-.") != p
 	}
 	if bad {
-		return graph.Hint(fmt.Errorf("repository %q: want org/name or name", repo), "it is the end of the address of the model's page, such as openai-community/gpt2")
+		return hint.With(fmt.Errorf("repository %q: want org/name or name", repo), "it is the end of the address of the model's page, such as openai-community/gpt2")
 	}
 	return nil
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/hub/hubtest"
 )
@@ -79,7 +80,7 @@ func mustPull(t testing.TB, c *Client, r Request) *Pulled {
 	t.Helper()
 	p, err := c.Pull(t.Context(), r)
 	if err != nil {
-		t.Fatalf("%v (%s)", err, graph.HintOf(err))
+		t.Fatalf("%v (%s)", err, hint.Of(err))
 	}
 	return p
 }

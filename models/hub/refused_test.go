@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models/hub/hubtest"
 )
 
@@ -70,8 +70,8 @@ func TestRefused(t *testing.T) {
 				tt.prepare(h, c)
 			}
 			_, err := c.Pull(t.Context(), tt.request)
-			if err == nil || !strings.Contains(err.Error(), tt.err) || !strings.Contains(graph.HintOf(err), tt.hint) {
-				t.Errorf("got %v (%s)", err, graph.HintOf(err))
+			if err == nil || !strings.Contains(err.Error(), tt.err) || !strings.Contains(hint.Of(err), tt.hint) {
+				t.Errorf("got %v (%s)", err, hint.Of(err))
 			}
 		})
 	}
@@ -94,8 +94,8 @@ func TestNoONNX(t *testing.T) {
 			}
 			h, c := newWorld(t, files)
 			_, err := c.Pull(t.Context(), Request{Repo: world})
-			if err == nil || !strings.Contains(err.Error(), tt.err) || !strings.Contains(graph.HintOf(err), tt.hint) {
-				t.Errorf("got %v (%s)", err, graph.HintOf(err))
+			if err == nil || !strings.Contains(err.Error(), tt.err) || !strings.Contains(hint.Of(err), tt.hint) {
+				t.Errorf("got %v (%s)", err, hint.Of(err))
 			}
 			if got := h.Requests(); len(got) != 1 {
 				t.Errorf("asked for %+v", got)
@@ -182,8 +182,8 @@ func TestOffline(t *testing.T) {
 	r := Request{Repo: world, File: "onnx/model.onnx"}
 	c.Offline = true
 	_, err := c.Pull(t.Context(), r)
-	if err == nil || !strings.Contains(err.Error(), `revision "main" is not in the cache `) || !strings.Contains(graph.HintOf(err), "HF_HUB_OFFLINE is set") {
-		t.Errorf("got %v (%s)", err, graph.HintOf(err))
+	if err == nil || !strings.Contains(err.Error(), `revision "main" is not in the cache `) || !strings.Contains(hint.Of(err), "HF_HUB_OFFLINE is set") {
+		t.Errorf("got %v (%s)", err, hint.Of(err))
 	}
 	c.Offline = false
 	online := mustPull(t, c, r)
@@ -213,8 +213,8 @@ func TestOffline(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = c.Pull(t.Context(), r)
-	if err == nil || !strings.Contains(err.Error(), data) || !strings.Contains(graph.HintOf(err), "HF_HUB_OFFLINE is set") {
-		t.Errorf("got %v (%s)", err, graph.HintOf(err))
+	if err == nil || !strings.Contains(err.Error(), data) || !strings.Contains(hint.Of(err), "HF_HUB_OFFLINE is set") {
+		t.Errorf("got %v (%s)", err, hint.Of(err))
 	}
 	var said []string
 	c.Log = func(s string) { said = append(said, s) }

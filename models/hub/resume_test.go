@@ -16,7 +16,7 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models/hub/hubtest"
 )
 
@@ -85,8 +85,8 @@ func TestCutThenResumed(t *testing.T) {
 			cutter(h, maxTries, 100_000)
 			_, err := c.Pull(t.Context(), Request{Repo: world, Dir: dir})
 			if err == nil || !strings.Contains(err.Error(), "model.onnx: the connection was cut at byte 500000 of ") ||
-				graph.HintOf(err) != "run the same command again: it goes on where it stopped" {
-				t.Fatalf("got %v (%s)", err, graph.HintOf(err))
+				hint.Of(err) != "run the same command again: it goes on where it stopped" {
+				t.Fatalf("got %v (%s)", err, hint.Of(err))
 			}
 			if dir == "" {
 				dir = c.Cache
@@ -194,8 +194,8 @@ func TestCorrupt(t *testing.T) {
 					return true
 				})
 				_, err := c.Pull(t.Context(), Request{Repo: world, Dir: dir})
-				if !errors.Is(err, ErrChecksum) || !strings.Contains(err.Error(), name+": wrong checksum: want "+h.Etag(name, files[name])) || graph.HintOf(err) == "" {
-					t.Fatalf("got %v (%s)", err, graph.HintOf(err))
+				if !errors.Is(err, ErrChecksum) || !strings.Contains(err.Error(), name+": wrong checksum: want "+h.Etag(name, files[name])) || hint.Of(err) == "" {
+					t.Fatalf("got %v (%s)", err, hint.Of(err))
 				}
 				root := c.Cache
 				if dir != "" {

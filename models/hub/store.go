@@ -10,8 +10,8 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // store is where files go: the cache, or a plain folder.
@@ -101,7 +101,7 @@ func (d *folder) have(f File) (bool, error) {
 		return false, nil
 	}
 	err = &atomicfile.Error{Path: path, Err: errors.New("the file exists already, with other contents")}
-	return false, graph.Hint(err, "give another folder, or --force to replace it")
+	return false, hint.With(err, "give another folder, or --force to replace it")
 }
 
 func (d *folder) keep(f File) error {

@@ -9,7 +9,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // Load reads the tokenizer of a model folder.
@@ -20,7 +20,7 @@ import (
 // special_tokens_map.json name added and special tokens, the second may set add_prefix_space, and they and config.json name the
 // token that begins a text. <|endoftext|>, where the vocabulary has it, is special without being named.
 //
-// The error says which file, what was wanted and what was found, with a hint ([graph.HintOf]) on what to do.
+// The error says which file, what was wanted and what was found, with a hint ([hint.Of]) on what to do.
 func Load(dir string) (*Tokenizer, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("load tokenizer: %w", err)
@@ -53,7 +53,7 @@ func load(fsys fs.FS) (*Tokenizer, error) {
 	}
 	t, err := build(*s)
 	if err != nil {
-		return nil, graph.Hint(fmt.Errorf("%s: %w", source, err), "only byte-level BPE, as GPT-2 has it, is read; "+copyHint)
+		return nil, hint.With(fmt.Errorf("%s: %w", source, err), "only byte-level BPE, as GPT-2 has it, is read; "+copyHint)
 	}
 	return t, nil
 }
@@ -81,11 +81,11 @@ func readModel(fsys fs.FS) (*spec, string, error) {
 	}
 	switch {
 	case !haveVocab && !haveMerges:
-		return nil, "", graph.Hint(errors.New("none found: neither tokenizer.json nor vocab.json with merges.txt"), copyHint)
+		return nil, "", hint.With(errors.New("none found: neither tokenizer.json nor vocab.json with merges.txt"), copyHint)
 	case !haveMerges:
-		return nil, "", graph.Hint(errors.New("vocab.json without merges.txt, and no tokenizer.json"), copyHint)
+		return nil, "", hint.With(errors.New("vocab.json without merges.txt, and no tokenizer.json"), copyHint)
 	case !haveVocab:
-		return nil, "", graph.Hint(errors.New("merges.txt without vocab.json, and no tokenizer.json"), copyHint)
+		return nil, "", hint.With(errors.New("merges.txt without vocab.json, and no tokenizer.json"), copyHint)
 	}
 	s := &spec{bosID: -1}
 	if err := json.Unmarshal(vocab, &s.vocab); err != nil {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 func TestBothFormatsAgree(t *testing.T) {
@@ -212,8 +212,8 @@ func TestRefused(t *testing.T) {
 		if !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "load tokenizer: ") {
 			t.Errorf("%s: error %q, want %q in it", c.name, err, c.want)
 		}
-		if hint := graph.HintOf(err); (hint != "") != c.hint {
-			t.Errorf("%s: hint %q, want one: %v", c.name, hint, c.hint)
+		if advice := hint.Of(err); (advice != "") != c.hint {
+			t.Errorf("%s: hint %q, want one: %v", c.name, advice, c.hint)
 		}
 	}
 }
@@ -221,8 +221,8 @@ func TestRefused(t *testing.T) {
 func TestLoadFolder(t *testing.T) {
 	dir := t.TempDir()
 	_, err := Load(dir)
-	if err == nil || !strings.Contains(err.Error(), dir) || graph.HintOf(err) == "" {
-		t.Errorf("an empty folder: error %v with hint %q, want the folder's name and a hint", err, graph.HintOf(err))
+	if err == nil || !strings.Contains(err.Error(), dir) || hint.Of(err) == "" {
+		t.Errorf("an empty folder: error %v with hint %q, want the folder's name and a hint", err, hint.Of(err))
 	}
 	if _, err := Load(filepath.Join(dir, "absent")); err == nil || !strings.Contains(err.Error(), "absent") {
 		t.Errorf("no folder: error %v, want its name", err)

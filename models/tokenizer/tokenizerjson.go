@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // tokenizerJSON is the part of Hugging Face's tokenizer.json that decides ids. Truncation, padding, post-processor and decoder
@@ -131,6 +131,6 @@ func parseTokenizerJSON(data []byte) (*spec, error) {
 }
 
 func unsupported(format string, args ...any) error {
-	return graph.Hint(fmt.Errorf(format, args...),
+	return hint.With(fmt.Errorf(format, args...),
 		"only byte-level BPE, as GPT-2 and its relatives have it, is read; other tokenizers are not")
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // A .gguf file, version 3, little-endian, is
@@ -84,7 +85,7 @@ func readGGUF(r io.ReaderAt, size int64) (*contents, error) {
 		return nil, fmt.Errorf("gguf facts: %w", g.err)
 	}
 	if arch := text["general.architecture"]; arch != ggufArch {
-		return nil, graph.Hint(fmt.Errorf("architecture %q, want %q", arch, ggufArch), "this is another kind of file: a model, or an adapter")
+		return nil, hint.With(fmt.Errorf("architecture %q, want %q", arch, ggufArch), "this is another kind of file: a model, or an adapter")
 	}
 
 	c := &contents{meta: map[string]string{}}
@@ -282,7 +283,7 @@ func encodeGGUF(v *Vector) ([]byte, error) {
 			return nil, fmt.Errorf("layer %q, want a number from 0", s)
 		}
 		if n == 0 {
-			return nil, graph.Hint(errors.New("a control vector cannot steer layer 0"), "write .safetensors or .npy")
+			return nil, hint.With(errors.New("a control vector cannot steer layer 0"), "write .safetensors or .npy")
 		}
 		layer = s
 	} else {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // A .npy file is
@@ -106,14 +107,14 @@ func parseNPYHeader(s string) (tensor, error) {
 		}
 	}
 	if strings.HasSuffix(descr, "O") {
-		return t, graph.Hint(errors.New("dtype object is a pickle, which may run code when read"), `save numbers: numpy.save("v.npy", v.astype("<f4"))`)
+		return t, hint.With(errors.New("dtype object is a pickle, which may run code when read"), `save numbers: numpy.save("v.npy", v.astype("<f4"))`)
 	}
 	if fortran {
-		return t, graph.Hint(errors.New("the array is in Fortran order, want C order"), `numpy.save("v.npy", numpy.ascontiguousarray(v))`)
+		return t, hint.With(errors.New("the array is in Fortran order, want C order"), `numpy.save("v.npy", numpy.ascontiguousarray(v))`)
 	}
 	var ok bool
 	if t.dtype, ok = npyDTypes[descr]; !ok {
-		return t, graph.Hint(fmt.Errorf("dtype %q, want \"<f4\", \"<f8\" or \"<f2\"", descr), `numpy.save("v.npy", v.astype("<f4"))`)
+		return t, hint.With(fmt.Errorf("dtype %q, want \"<f4\", \"<f8\" or \"<f2\"", descr), `numpy.save("v.npy", v.astype("<f4"))`)
 	}
 	return t, nil
 }

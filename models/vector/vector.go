@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // The keys of [Vector.Meta] that this project gives a meaning. Files may hold others.
@@ -130,11 +131,11 @@ func choose(err error, file string, c *contents) error {
 	if len(names) == 0 {
 		return err
 	}
-	hint := "choose one: " + strings.Join(names, ", ")
+	advice := "choose one: " + strings.Join(names, ", ")
 	if more := len(c.tensors) - len(names); more > 0 {
-		hint += fmt.Sprintf(" and %d more", more)
+		advice += fmt.Sprintf(" and %d more", more)
 	}
-	return graph.Hint(err, hint)
+	return hint.With(err, advice)
 }
 
 // splitPath takes "#name" off a path that has it after a known extension.
@@ -162,7 +163,7 @@ func formatOf(path string) (*format, error) {
 	want := strings.Join(Extensions(), ", ")
 	switch ext {
 	case ".pt", ".pth", ".bin", ".pkl", ".pickle", ".ckpt", ".joblib":
-		return nil, graph.Hint(fmt.Errorf("%s is a pickle, which may run code when read; want %s", ext, want),
+		return nil, hint.With(fmt.Errorf("%s is a pickle, which may run code when read; want %s", ext, want),
 			`in Python, where you trust the file: numpy.save("v.npy", torch.load("`+filepath.Base(path)+`", weights_only=True).float().numpy())`)
 	case "":
 		return nil, fmt.Errorf("no extension, want %s", want)

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 var (
@@ -120,8 +120,8 @@ func TestReadRefuses(t *testing.T) {
 		if !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), "read vector ") || !strings.Contains(err.Error(), c.path) {
 			t.Errorf("%s: error %q, want the path and %q in it", c.path, err, c.want)
 		}
-		if hint := graph.HintOf(err); !strings.Contains(hint, c.hint) || c.hint == "" && hint != "" {
-			t.Errorf("%s: hint %q, want %q in it", c.path, hint, c.hint)
+		if advice := hint.Of(err); !strings.Contains(advice, c.hint) || c.hint == "" && advice != "" {
+			t.Errorf("%s: hint %q, want %q in it", c.path, advice, c.hint)
 		}
 	}
 }
@@ -300,8 +300,8 @@ func TestWriteNeverReplacesUnforced(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := Write(path, young, false)
-	if !errors.Is(err, fs.ErrExist) || graph.HintOf(err) == "" {
-		t.Errorf("error %v with hint %q, want fs.ErrExist and a hint", err, graph.HintOf(err))
+	if !errors.Is(err, fs.ErrExist) || hint.Of(err) == "" {
+		t.Errorf("error %v with hint %q, want fs.ErrExist and a hint", err, hint.Of(err))
 	}
 	if got, err := Read(path); err != nil || got.Data[0] != 1 {
 		t.Errorf("the old file is %v, %v", got, err)
@@ -319,12 +319,12 @@ func TestWriteNeverReplacesUnforced(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, force := range []bool{false, true} {
-		if err := Write(filepath.Join(dir, "w.npy"), young, force); err == nil || !strings.Contains(err.Error(), "is a symbolic link") || graph.HintOf(err) != "" {
-			t.Errorf("over a dangling link: error %v with hint %q", err, graph.HintOf(err))
+		if err := Write(filepath.Join(dir, "w.npy"), young, force); err == nil || !strings.Contains(err.Error(), "is a symbolic link") || hint.Of(err) != "" {
+			t.Errorf("over a dangling link: error %v with hint %q", err, hint.Of(err))
 		}
 	}
-	if err := Write(filepath.Join(dir, "absent", "v.npy"), young, false); !errors.Is(err, fs.ErrNotExist) || graph.HintOf(err) != "" {
-		t.Errorf("in a folder that is not there: error %v with hint %q, want fs.ErrNotExist", err, graph.HintOf(err))
+	if err := Write(filepath.Join(dir, "absent", "v.npy"), young, false); !errors.Is(err, fs.ErrNotExist) || hint.Of(err) != "" {
+		t.Errorf("in a folder that is not there: error %v with hint %q, want fs.ErrNotExist", err, hint.Of(err))
 	}
 	checkFolder(t, dir, "v.npy", "w.npy")
 }

@@ -8,8 +8,8 @@ import (
 	"math"
 	"unicode/utf8"
 
-	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // Write makes a file that holds v, in the format of path's extension. .npy keeps the numbers only. .gguf names the vector by its
@@ -21,7 +21,7 @@ func Write(path string, v *Vector, force bool) error {
 		return fmt.Errorf("write vector %q: %w", path, err)
 	}
 	if err = atomicfile.Write(path, data, force); errors.Is(err, fs.ErrExist) {
-		err = graph.Hint(err, "give another name, or --force to replace it")
+		err = hint.With(err, "give another name, or --force to replace it")
 	}
 	return err
 }

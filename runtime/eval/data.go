@@ -15,7 +15,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
 )
 
@@ -69,7 +69,7 @@ func readData(path string) (*Data, error) {
 	}
 	twoHop, answer := at(twoHopColumns), at(answerColumns)
 	if twoHop < 0 || answer < 0 {
-		return nil, graph.Hint(fmt.Errorf("want the columns obscure_sentence (or prompt) and answer, found %s", strings.Join(columns, ", ")),
+		return nil, hint.With(fmt.Errorf("want the columns obscure_sentence (or prompt) and answer, found %s", strings.Join(columns, ", ")),
 			"the columns of the paper are explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer")
 	}
 	if len(rows) == 0 {
@@ -143,7 +143,7 @@ func readText(path string) (data []byte, sum string, err error) {
 			}
 			line++
 		}
-		return nil, "", graph.Hint(fmt.Errorf("line %d: bytes that are not UTF-8", line), "save the file as UTF-8")
+		return nil, "", hint.With(fmt.Errorf("line %d: bytes that are not UTF-8", line), "save the file as UTF-8")
 	}
 	return data, hex.EncodeToString(digest[:]), nil
 }

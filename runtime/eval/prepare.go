@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
@@ -58,7 +58,7 @@ func prepare(host runtime.Host, c Config) (*evaluation, error) {
 			return nil, err
 		}
 		if slices.ContainsFunc(e.sources, func(o *Source) bool { return o.Name == s.Name }) {
-			return nil, graph.Hint(fmt.Errorf("memory %q stands twice", s.Name), "rows are told apart by this name, which has no folder: rename one of two files")
+			return nil, hint.With(fmt.Errorf("memory %q stands twice", s.Name), "rows are told apart by this name, which has no folder: rename one of two files")
 		}
 		e.sources = append(e.sources, s)
 		for _, m := range s.at(0, 0, 0) { // vectors come from files, which every prompt has the whole of
@@ -74,7 +74,7 @@ func prepare(host runtime.Host, c Config) (*evaluation, error) {
 	}
 	for _, i := range e.rows {
 		if err := e.ask(i); err != nil {
-			return nil, graph.Hint(fmt.Errorf("data %q: prompt %d: %w", c.Data, i, err), graph.HintOf(err))
+			return nil, hint.With(fmt.Errorf("data %q: prompt %d: %w", c.Data, i, err), hint.Of(err))
 		}
 	}
 	return e, nil
@@ -97,7 +97,7 @@ func (e *evaluation) ask(i int) (err error) {
 		return err
 	}
 	if e.Texts.AnswerSpace && strings.HasPrefix(row.Answer, " ") { // it would count by a space alone
-		return graph.Hint(fmt.Errorf("answer %q begins with a space, and another is put in front of it", row.Answer), "--answer-space=false takes answers as they are")
+		return hint.With(fmt.Errorf("answer %q begins with a space, and another is put in front of it", row.Answer), "--answer-space=false takes answers as they are")
 	}
 	if q.answer, err = e.bench.model.Answer(row.Answer); err != nil {
 		return err

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
 	"github.com/onnx-inject/onnx-inject/runtime/stats"
@@ -124,7 +124,7 @@ func (e *evaluation) open(ctx context.Context, p results.Plan, todo []int) (resu
 		}
 		r, err := used.open(ctx, e.bench)
 		if err != nil {
-			return p, nil, graph.Hint(fmt.Errorf("plan %s: %w", p.Used, err), "use --plan auto")
+			return p, nil, hint.With(fmt.Errorf("plan %s: %w", p.Used, err), "use --plan auto")
 		}
 		return p, r, nil
 	}

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
 )
 
@@ -53,10 +53,10 @@ func shardOfJob(getenv func(string) string) (results.Shard, error) {
 		}
 		shard = results.Shard{Index: n[0], Of: n[1]}
 	default:
-		return shard, graph.Hint(fmt.Errorf("shard auto: this is no Slurm array job and no Kubernetes indexed job"), "give --shard i/N")
+		return shard, hint.With(fmt.Errorf("shard auto: this is no Slurm array job and no Kubernetes indexed job"), "give --shard i/N")
 	}
 	if shard.Of < 1 || shard.Index < 0 || shard.Index >= shard.Of {
-		return shard, graph.Hint(fmt.Errorf("shard auto: part %d of %d", shard.Index, shard.Of), "number the tasks of the array without gaps")
+		return shard, hint.With(fmt.Errorf("shard auto: part %d of %d", shard.Index, shard.Of), "number the tasks of the array without gaps")
 	}
 	return shard, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
@@ -203,7 +204,7 @@ func near(t *testing.T, what string, got, want []float32, tolerance float64) {
 // Files that cannot be looked at say why.
 func TestOpenRefused(t *testing.T) {
 	host := orttest.Host(t)
-	if _, err := Open(t.Context(), host, "nothing.onnx", Options{Norm: NormRaw}); err == nil || graph.HintOf(err) == "" {
+	if _, err := Open(t.Context(), host, "nothing.onnx", Options{Norm: NormRaw}); err == nil || hint.Of(err) == "" {
 		t.Errorf("a missing file: %v", err)
 	}
 	if _, err := Open(t.Context(), host, filepath.Join(fixtures, "refused"), Options{Norm: NormRaw}); err == nil {
@@ -219,8 +220,8 @@ func TestOpenRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := newCoordinates(NormFinal, &models.Layout{DModel: 32, Bodies: []*models.Body{{}}}, nil); err == nil || graph.HintOf(err) != "use --norm raw" {
-		t.Errorf("no final norm: %v, hint %q", err, graph.HintOf(err))
+	if _, err := newCoordinates(NormFinal, &models.Layout{DModel: 32, Bodies: []*models.Body{{}}}, nil); err == nil || hint.Of(err) != "use --norm raw" {
+		t.Errorf("no final norm: %v, hint %q", err, hint.Of(err))
 	}
 	e := m.Edit()
 	e.ReplaceOutput(l.Bodies[0].Logits, l.Bodies[0].Norm.Out)

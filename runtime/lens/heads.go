@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
@@ -121,7 +122,7 @@ var fusedNorms = map[string]int{
 // silence puts the switch in front of everything that reads the stream before a layer.
 func silence(e *graph.Edit, g *graph.Graph, layer *models.Layer, listen *graph.Value) {
 	if why := layer.Missing[string(models.PortResidPre)]; why != "" {
-		e.Fail(graph.Hint(fmt.Errorf("layer %d: %s", layer.Index, why), "use --norm final or raw"))
+		e.Fail(hint.With(fmt.Errorf("layer %d: %s", layer.Index, why), "use --norm final or raw"))
 		return
 	}
 	for i, term := range layer.ResidPre {

@@ -7,7 +7,7 @@ import (
 	"math"
 	"path/filepath"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
@@ -55,7 +55,7 @@ func Open(ctx context.Context, host runtime.Host, path string, o Options) (*Lens
 		}
 	}
 	if m.Layout.Unembed == nil {
-		return nil, graph.Hint(errors.New("the file ends in hidden states: it has no unembedding"), "use a file exported for text generation")
+		return nil, hint.With(errors.New("the file ends in hidden states: it has no unembedding"), "use a file exported for text generation")
 	}
 	if l.bias, err = m.Layout.UnembedBias(); err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
@@ -52,7 +53,7 @@ func newCoordinates(norm Norm, l *models.Layout, bias []float32) (*coordinates, 
 	}
 	ln := l.Bodies[0].Norm
 	if ln == nil {
-		return nil, graph.Hint(errors.New("the final norm was not found"), "use --norm raw")
+		return nil, hint.With(errors.New("the final norm was not found"), "use --norm raw")
 	}
 	c.eps = ln.Eps
 	var err error

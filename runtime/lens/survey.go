@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // Pair is one question asked twice: with the missing hop spelled out, and with it left to be found.
@@ -64,7 +64,7 @@ func CheckPairs(pairs []Pair) error {
 	}
 	for i, x := range pairs {
 		if x.OneHop == "" || x.TwoHop == "" || strings.TrimLeft(x.Entity, " ") == "" {
-			return graph.Hint(fmt.Errorf("prompt %d: want a one-hop prompt, a two-hop prompt and an entity", i),
+			return hint.With(fmt.Errorf("prompt %d: want a one-hop prompt, a two-hop prompt and an entity", i),
 				"they are the columns explicit_sentence, obscure_sentence and explicit_entity")
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/lib"
 )
 
@@ -19,7 +19,7 @@ func checkCUDA() error {
 	path, version := Loaded()
 	for _, p := range []string{lib.CUDAProvider(path), lib.SharedProvider(path)} {
 		if _, err := os.Stat(p); err != nil {
-			return graph.Hint(fmt.Errorf("CUDA: no %s beside %s (ONNX Runtime %s)", filepath.Base(p), path, version), adviceCUDA)
+			return hint.With(fmt.Errorf("CUDA: no %s beside %s (ONNX Runtime %s)", filepath.Base(p), path, version), adviceCUDA)
 		}
 	}
 	provider := lib.CUDAProvider(path)
@@ -28,7 +28,7 @@ func checkCUDA() error {
 		if len(gone) == 1 && strings.HasPrefix(gone[0], "libcuda.so") {
 			advice = "install the NVIDIA driver, or use --device cpu"
 		}
-		return graph.Hint(fmt.Errorf("CUDA: %s needs %s, which this machine cannot load", filepath.Base(provider), strings.Join(gone, ", ")), advice)
+		return hint.With(fmt.Errorf("CUDA: %s needs %s, which this machine cannot load", filepath.Base(provider), strings.Join(gone, ", ")), advice)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 
 	binding "github.com/yalue/onnxruntime_go"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/lib"
 )
 
@@ -77,7 +77,7 @@ func loadError(path, version string, err error) error {
 		text = strings.TrimPrefix(cause, path+": ")
 	}
 	if strings.Contains(text, "GLIBC") {
-		return graph.Hint(fmt.Errorf("library %q: %s", path, text), "this system is older than the library; take an older build, 1.24 or newer")
+		return hint.With(fmt.Errorf("library %q: %s", path, text), "this system is older than the library; take an older build, 1.24 or newer")
 	}
 	return fmt.Errorf("library %q: %s", path, text)
 }

@@ -16,7 +16,7 @@ type Host struct {
 // Name returns "ort".
 func (Host) Name() string { return "ort" }
 
-// Open loads the library if this process has not yet, and the model. An error wraps the cause; graph.HintOf may have
+// Open loads the library if this process has not yet, and the model. An error wraps the cause; hint.Of may have
 // advice.
 //
 // When ctx ends while the model is still loading, Open returns at once and the model is freed in the background as

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	}
 	_, err := ort.Host{Lib: path}.Open(context.Background(), runtime.Model{Bytes: []byte("x"), Path: "m.onnx"},
 		runtime.Options{Device: runtime.Device{CUDA: true}})
-	fmt.Printf("%v\n%s\n", err, graph.HintOf(err))
+	fmt.Printf("%v\n%s\n", err, hint.Of(err))
 }
 
 func try(t *testing.T, path string) (err, hint string) {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/lib"
@@ -203,7 +204,7 @@ func TestCUDA(t *testing.T) {
 	if err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
-	if h := graph.HintOf(err); h != "run `onnx-inject ort install --cuda`, name the library of the package onnxruntime-gpu with --ort-lib, or use --device cpu" {
+	if h := hint.Of(err); h != "run `onnx-inject ort install --cuda`, name the library of the package onnxruntime-gpu with --ort-lib, or use --device cpu" {
 		t.Errorf("hint %q", h)
 	}
 }
@@ -234,7 +235,7 @@ func TestMissing(t *testing.T) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 	want := "run `onnx-inject ort install`, or name an ONNX Runtime library, 1.24 or newer, with --ort-lib or ONNX_INJECT_ORT_LIB"
-	if h := graph.HintOf(err); h != want {
+	if h := hint.Of(err); h != want {
 		t.Errorf("hint %q", h)
 	}
 	if _, err := ort.Load("libonnxruntime.so"); err == nil || !strings.Contains(err.Error(), "a relative path depends on the current folder") {

@@ -6,11 +6,11 @@ import (
 	"context"
 	"errors"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
 
-var errNoCgo = graph.Hint(errors.New("load ONNX Runtime: this program was built without cgo, which running a model needs"),
+var errNoCgo = hint.With(errors.New("load ONNX Runtime: this program was built without cgo, which running a model needs"),
 	"build it with CGO_ENABLED=1 and a C compiler; inspect and rewrite work without")
 
 func built() error { return errNoCgo }

@@ -5,7 +5,7 @@ package ort
 import (
 	"testing"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
 
@@ -17,7 +17,7 @@ func TestWithoutCgo(t *testing.T) {
 	if want := "load ONNX Runtime: this program was built without cgo, which running a model needs"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	if graph.HintOf(err) == "" {
+	if hint.Of(err) == "" {
 		t.Error("no hint")
 	}
 }

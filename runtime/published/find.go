@@ -11,7 +11,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
 )
 
@@ -124,7 +124,7 @@ func Find(dir string) ([]Set, error) {
 		return nil, fmt.Errorf("find published results: %w", err)
 	}
 	if len(sets) == 0 {
-		return nil, graph.Hint(
+		return nil, hint.With(
 			fmt.Errorf("find published results in %q: no file is named as the paper's scripts name theirs: tweak_TAU.csv in a folder of a hook (%s), "+
 				"MODEL_DATA_fake_inject_layerL_tweakTAU_LIST.csv or MODEL_DATA_pos_inject_tweakFactor_TAU.csv", dir, strings.Join(hookNames(), ", ")),
 			"scripts/paper.sh fetches the files")

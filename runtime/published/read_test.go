@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/runtime/published"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
@@ -164,8 +164,8 @@ func TestErrors(t *testing.T) {
 					t.Errorf("%q does not stand in: %v", part, err)
 				}
 			}
-			if hint := graph.HintOf(err); (hint != "") != (tt.name == "nothing") {
-				t.Errorf("hint %q", hint)
+			if advice := hint.Of(err); (advice != "") != (tt.name == "nothing") {
+				t.Errorf("hint %q", advice)
 			}
 		})
 	}

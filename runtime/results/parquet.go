@@ -3,7 +3,7 @@ package results
 import (
 	"github.com/parquet-go/parquet-go"
 
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 )
 
 // parquetRow is a row of a Parquet file: the columns of cells.csv, null where there is no number.

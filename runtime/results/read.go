@@ -11,7 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // The files of a folder.
@@ -86,7 +86,7 @@ func load(dir string) (*Run, error) {
 func readManifest(dir string) (*Manifest, error) {
 	data, err := os.ReadFile(filepath.Join(dir, ManifestFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, graph.Hint(fmt.Errorf("no %s in it: %w", ManifestFile, fs.ErrNotExist), "results are written by onnx-inject eval")
+		return nil, hint.With(fmt.Errorf("no %s in it: %w", ManifestFile, fs.ErrNotExist), "results are written by onnx-inject eval")
 	}
 	if err != nil {
 		return nil, err

@@ -12,8 +12,8 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/graph/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // ErrLocked is wrapped by the error of [Create] when another process writes to the folder.
@@ -54,7 +54,7 @@ func create(dir string, want *Manifest) (*Writer, error) {
 		return nil, &atomicfile.Error{Path: filepath.Join(dir, lockFile), Err: err}
 	case !ok:
 		owner, _ := os.ReadFile(filepath.Join(dir, lockFile))
-		return nil, graph.Hint(fmt.Errorf("%w: %s writes to it", ErrLocked, process(owner)), "wait for it, or give another folder")
+		return nil, hint.With(fmt.Errorf("%w: %s writes to it", ErrLocked, process(owner)), "wait for it, or give another folder")
 	}
 	if err := w.resume(want); err != nil {
 		w.lock.Unlock()
@@ -78,7 +78,7 @@ func (w *Writer) resume(want *Manifest) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		for _, name := range []string{CellsFile, PromptsFile} {
 			if _, err := os.Stat(filepath.Join(w.dir, name)); err == nil {
-				return graph.Hint(fmt.Errorf("%s is there and no %s: these are no results of this program", name, ManifestFile), "give another folder")
+				return hint.With(fmt.Errorf("%s is there and no %s: these are no results of this program", name, ManifestFile), "give another folder")
 			}
 		}
 		return nil
@@ -92,7 +92,7 @@ func (w *Writer) resume(want *Manifest) error {
 		want = &plan
 	}
 	if diff := m.Diff(want); diff != "" {
-		return graph.Hint(fmt.Errorf("it holds another evaluation:\n%s", diff), "give another folder, or the flags that the folder was made with")
+		return hint.With(fmt.Errorf("it holds another evaluation:\n%s", diff), "give another folder, or the flags that the folder was made with")
 	}
 	w.Manifest = m
 	r, err := load(w.dir)

@@ -7,7 +7,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 )
@@ -94,7 +94,7 @@ func (m *Model) Run(ctx context.Context, q Query) (*Result, error) {
 		}
 		injected = rows[0]
 		if err := finite(injected); err != nil {
-			return nil, graph.Hint(fmt.Errorf("with the memory: %w", err), "a smaller tau may help")
+			return nil, hint.With(fmt.Errorf("with the memory: %w", err), "a smaller tau may help")
 		}
 		r.Injected = m.top(injected, q.Top)
 		r.NoEffect = q.Tau != 0 && slices.Equal(clean, injected)

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
 	"github.com/onnx-inject/onnx-inject/rewrite"
@@ -177,7 +178,7 @@ func (m *Model) Token(id int64) string {
 
 func (m *Model) fits(what string, ids []int64) error {
 	if n := m.context(); n > 0 && len(ids) > n {
-		return graph.Hint(fmt.Errorf("%s of %d tokens, the model's context is %d", what, len(ids), n), "shorten the text")
+		return hint.With(fmt.Errorf("%s of %d tokens, the model's context is %d", what, len(ids), n), "shorten the text")
 	}
 	if v := int64(m.Layout.Vocab); v > 0 {
 		for i, id := range ids {
@@ -239,7 +240,7 @@ func (m *Model) Rows(ctx context.Context, ids []int64, layer int, at Positions, 
 	feeds[models.PortTau.Name(layer)] = graph.NewFloat32(schedule, rows, pos, 1)
 	logits := m.Layout.Logits()
 	if logits == nil {
-		return nil, graph.Hint(errors.New("the model ends in hidden states: it has no logits"), "use a file exported for text generation")
+		return nil, hint.With(errors.New("the model ends in hidden states: it has no logits"), "use a file exported for text generation")
 	}
 	out, err := run.Run(ctx, feeds, logits.Name())
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
@@ -75,7 +76,7 @@ func Verify(ctx context.Context, host runtime.Host, patched, original string, o 
 		return nil, err
 	}
 	if man == nil {
-		return nil, graph.Hint(fmt.Errorf("%s: not a patched model: it holds no manifest", patched), "onnx-inject rewrite makes one")
+		return nil, hint.With(fmt.Errorf("%s: not a patched model: it holds no manifest", patched), "onnx-inject rewrite makes one")
 	}
 	if original == "" {
 		if original, err = sourceOf(patched, man); err != nil {
@@ -111,9 +112,9 @@ func sourceOf(patched string, man *models.Manifest) (string, error) {
 	same := err == nil && (man.Source.Bytes == 0 || st.Size() == man.Source.Bytes)
 	switch {
 	case err != nil, !same && isPatched(path): // a copy often has the name of the original, in another folder
-		return "", graph.Hint(fmt.Errorf("%s: its original %q does not lie beside it", patched, man.Source.File), "name it with --against")
+		return "", hint.With(fmt.Errorf("%s: its original %q does not lie beside it", patched, man.Source.File), "name it with --against")
 	case !same:
-		return "", graph.Hint(fmt.Errorf("%s: its original %s has %d bytes, %d when it was patched: it has changed since", patched, path, st.Size(), man.Source.Bytes),
+		return "", hint.With(fmt.Errorf("%s: its original %s has %d bytes, %d when it was patched: it has changed since", patched, path, st.Size(), man.Source.Bytes),
 			"patch it again, or name the unchanged original with --against")
 	}
 	return path, nil
@@ -152,7 +153,7 @@ func (v *verifier) prepare(p, g *graph.Model) error {
 		return err
 	}
 	if got, want := sizes(v.layout), sizes(plain); got != want {
-		return graph.Hint(fmt.Errorf("%s: not a copy of %s: it has %s, the original %s", v.report.Patched, v.report.Original, got, want),
+		return hint.With(fmt.Errorf("%s: not a copy of %s: it has %s, the original %s", v.report.Patched, v.report.Original, got, want),
 			"name the original with --against")
 	}
 	expose := append(missingPorts(models.PortAttnOut, v.layout, v.man), missingPorts(models.PortResult, v.layout, v.man)...)

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // Info is what a library file says about itself.
@@ -31,27 +31,27 @@ func Check(path string) (Info, error) {
 		if abs, err := filepath.Abs(path); err == nil {
 			advice += ", such as " + abs
 		}
-		return info, graph.Hint(fmt.Errorf("library %q: a relative path depends on the current folder", path), advice)
+		return info, hint.With(fmt.Errorf("library %q: a relative path depends on the current folder", path), advice)
 	}
 	real, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return info, graph.Hint(fmt.Errorf("library %q: no such file", path), adviceInstall)
+		return info, hint.With(fmt.Errorf("library %q: no such file", path), adviceInstall)
 	} else if err != nil {
 		return info, fmt.Errorf("library %q: %w", path, err)
 	}
 	for _, p := range []string{path, real} {
 		if err := checkOwned(p); err != nil {
-			return info, graph.Hint(fmt.Errorf("library %q: %w", path, err),
+			return info, hint.With(fmt.Errorf("library %q: %w", path, err),
 				"anyone on this machine could put another file in its place; take the write permission of others away")
 		}
 	}
 	read, err := readLibrary(real)
 	if err != nil {
-		return info, graph.Hint(fmt.Errorf("library %q: %w", path, err), adviceInstall)
+		return info, hint.With(fmt.Errorf("library %q: %w", path, err), adviceInstall)
 	}
 	info.Version, info.Platform = read.Version, read.Platform
 	if info.Platform != platform() {
-		return info, graph.Hint(fmt.Errorf("library %q: want one for %s, got one for %s", path, platform(), info.Platform), adviceInstall)
+		return info, hint.With(fmt.Errorf("library %q: want one for %s, got one for %s", path, platform(), info.Platform), adviceInstall)
 	}
 	if info.Version != "" && older(info.Version, Oldest) {
 		return info, TooOld(path, info.Version)
@@ -64,7 +64,7 @@ func TooOld(path, version string) error {
 	if version == "" {
 		version = "an unknown version"
 	}
-	return graph.Hint(fmt.Errorf("library %q: this library is too old, need >= 1.24, got %s", path, version), adviceInstall)
+	return hint.With(fmt.Errorf("library %q: this library is too old, need >= 1.24, got %s", path, version), adviceInstall)
 }
 
 // checkOwned refuses a path that others may replace: a file that all may write, or a folder above it that all may

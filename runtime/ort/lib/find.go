@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // Source is the place that a library was taken from, in the order in which they are tried.
@@ -52,9 +52,9 @@ func Find(explicit string, f Flavor) (Found, error) {
 		if !p.stated() && !p.Exists {
 			continue
 		}
-		return Found{}, graph.Hint(fmt.Errorf("find ONNX Runtime (%s): %w", p.Source, err), graph.HintOf(err))
+		return Found{}, hint.With(fmt.Errorf("find ONNX Runtime (%s): %w", p.Source, err), hint.Of(err))
 	}
-	return Found{}, graph.Hint(errors.New("find ONNX Runtime: no library on this machine"), adviceInstall)
+	return Found{}, hint.With(errors.New("find ONNX Runtime: no library on this machine"), adviceInstall)
 }
 
 // place is a Place before and while it is checked.
@@ -118,7 +118,7 @@ func (p *place) check() error {
 	p.Version = p.info.Version
 	if err == nil && p.build != nil {
 		if err = p.build.verify(filepath.Dir(p.Path)); err != nil {
-			err = graph.Hint(fmt.Errorf("cached file %w", err), "the file is damaged or was changed; run `onnx-inject ort install` to replace it")
+			err = hint.With(fmt.Errorf("cached file %w", err), "the file is damaged or was changed; run `onnx-inject ort install` to replace it")
 		}
 	}
 	if err != nil && (p.Exists || p.stated()) {

@@ -10,7 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // Installed says what [Install] did.
@@ -53,7 +53,7 @@ func Install(ctx context.Context, o InstallOptions) (Installed, error) {
 // install is Install with everything given: tests bring their own manifest and clients.
 func install(ctx context.Context, o InstallOptions, m Manifest, platform string, clients []client) (Installed, error) {
 	wrap := func(err error, advice string) error {
-		return graph.Hint(fmt.Errorf("install ONNX Runtime %s (%s) for %s: %w", m.Version, o.Flavor, platform, err), advice)
+		return hint.With(fmt.Errorf("install ONNX Runtime %s (%s) for %s: %w", m.Version, o.Flavor, platform, err), advice)
 	}
 	builds := m.builds(platform, o.Flavor)
 	if len(builds) == 0 {

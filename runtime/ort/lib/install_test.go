@@ -18,7 +18,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 func sum(data []byte) string {
@@ -162,8 +162,8 @@ func TestInstall(t *testing.T) {
 			if (err == nil) != (c.err == "") || err != nil && err.Error() != c.err {
 				t.Fatalf("got error %v\nwant %s", err, c.err)
 			}
-			if c.hint != "" && graph.HintOf(err) != c.hint {
-				t.Errorf("got hint %q, want %q", graph.HintOf(err), c.hint)
+			if c.hint != "" && hint.Of(err) != c.hint {
+				t.Errorf("got hint %q, want %q", hint.Of(err), c.hint)
 			}
 			if err == nil {
 				c.want.Path = filepath.Join(dir, c.want.Path)

@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 func TestPinned(t *testing.T) {
@@ -208,8 +208,8 @@ func TestCheck(t *testing.T) {
 		if (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.err)
 		}
-		if !strings.HasPrefix(graph.HintOf(err), c.hint) {
-			t.Errorf("%s: got hint %q, want %q", c.name, graph.HintOf(err), c.hint)
+		if !strings.HasPrefix(hint.Of(err), c.hint) {
+			t.Errorf("%s: got hint %q, want %q", c.name, hint.Of(err), c.hint)
 		}
 	}
 }
@@ -293,7 +293,7 @@ func TestFindOrder(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "find ONNX Runtime (user cache): cached file") || !strings.Contains(err.Error(), "want sha256") {
 		t.Errorf("a changed byte in the cache: got %v", err)
 	}
-	if h := graph.HintOf(err); !strings.Contains(h, "ort install") {
+	if h := hint.Of(err); !strings.Contains(h, "ort install") {
 		t.Errorf("hint %q", h)
 	}
 	r := Inspect(t.Context(), "", CPU)
@@ -317,7 +317,7 @@ func TestFindNothing(t *testing.T) {
 	if got := err.Error(); got != "find ONNX Runtime: no library on this machine" {
 		t.Error(got)
 	}
-	if h := graph.HintOf(err); h != adviceInstall {
+	if h := hint.Of(err); h != adviceInstall {
 		t.Errorf("hint %q", h)
 	}
 }

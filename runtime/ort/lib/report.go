@@ -6,7 +6,7 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // Report is the state of ONNX Runtime on this machine, for people and as JSON. [Inspect] fills in what files tell;
@@ -42,7 +42,7 @@ func Inspect(ctx context.Context, explicit string, f Flavor) Report {
 	}
 	found, err := Find(explicit, f)
 	if err != nil {
-		r.Problem, r.Hint = err.Error(), graph.HintOf(err)
+		r.Problem, r.Hint = err.Error(), hint.Of(err)
 	} else {
 		r.Chosen = &found
 		r.CUDA.Provider = CUDAProvider(found.Path)

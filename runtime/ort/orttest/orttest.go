@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/lib"
 )
@@ -19,7 +19,7 @@ func Host(t testing.TB) ort.Host {
 	t.Helper()
 	path, err := find()
 	if err != nil {
-		t.Fatalf("%v\n%s\nhint: run `make setup` first; it needs pip or npm and a network", err, graph.HintOf(err))
+		t.Fatalf("%v\n%s\nhint: run `make setup` first; it needs pip or npm and a network", err, hint.Of(err))
 	}
 	return ort.Host{Lib: path}
 }
