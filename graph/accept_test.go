@@ -94,7 +94,7 @@ func TestAccept(t *testing.T) {
 			}
 		}},
 		{"nodes out of order", cat(head, sub(7, sub(1, str(1, "a"), str(2, "y"), str(4, "Neg")), sub(1, str(1, "x"), str(2, "a"), str(4, "Abs")), inX, outY)), func(t *testing.T, m *Model) {
-			if got := m.Graph.Ordered()[0].Op; got != "Abs" {
+			if got := m.Graph.Ordered()[0].op; got != "Abs" {
 				t.Errorf("first %s, want Abs", got)
 			}
 		}},

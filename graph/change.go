@@ -19,7 +19,7 @@ type Spec struct {
 
 // Node adds a node to g and returns its first output. Its place in the file follows its inputs.
 func (e *Edit) Node(g *Graph, s Spec) *Value {
-	n := &Node{id: e.model.nodeID(), Op: s.Op, Domain: s.Domain, graph: g, ins: slices.Clone(s.Inputs)}
+	n := &Node{id: e.model.nodeID(), op: s.Op, domain: s.Domain, graph: g, ins: slices.Clone(s.Inputs)}
 	stem := s.Name
 	if stem == "" {
 		stem = s.Op
@@ -41,7 +41,7 @@ func (e *Edit) Node(g *Graph, s Spec) *Value {
 		}
 		n.outs = append(n.outs, &Value{id: e.model.valueID(), name: name, graph: g, node: n, index: i})
 	}
-	n.outs[0].Type = s.Type
+	n.outs[0].typ = s.Type
 	names := make([]string, 0, len(s.Attrs))
 	for name := range s.Attrs {
 		names = append(names, name)
@@ -116,7 +116,7 @@ func (e *Edit) Rows(g *Graph, name string, c *Const, from, n int64) *Value {
 }
 
 func (e *Edit) initializer(g *Graph, name string, c *Const) *Value {
-	v := &Value{id: e.model.valueID(), name: e.Fresh(name), graph: g, init: c, Type: constType(c)}
+	v := &Value{id: e.model.valueID(), name: e.Fresh(name), graph: g, init: c, typ: constType(c)}
 	e.do(func() func() {
 		g.inits = append(g.inits, v)
 		return func() { g.inits = g.inits[:len(g.inits)-1] }
@@ -130,7 +130,7 @@ func (e *Edit) NodeOutput(n *Node, name string, t Type) *Value {
 		e.fail("the name %q is taken", name)
 	}
 	e.taken.add(name)
-	v := &Value{id: e.model.valueID(), name: name, graph: n.graph, node: n, Type: t}
+	v := &Value{id: e.model.valueID(), name: name, graph: n.graph, node: n, typ: t}
 	e.do(func() func() {
 		v.index = len(n.outs)
 		n.outs = append(n.outs, v)
@@ -210,9 +210,9 @@ func set(u Use, v *Value) (undo func()) {
 // Retype sets what is declared about a value.
 func (e *Edit) Retype(v *Value, t Type) {
 	e.do(func() func() {
-		old, was := v.Type, v.retype
-		v.Type, v.retype = t, true
-		return func() { v.Type, v.retype = old, was }
+		old, was := v.typ, v.retype
+		v.typ, v.retype = t, true
+		return func() { v.typ, v.retype = old, was }
 	})
 }
 
@@ -227,15 +227,15 @@ func (e *Edit) ForgetTypes(g *Graph) {
 		old := map[*Value]was{}
 		for _, n := range g.nodes {
 			for _, v := range n.outs {
-				if v != nil && v.Type.DType != 0 && !v.IsOutput() {
-					old[v] = was{v.Type, v.retype}
-					v.Type, v.retype = Type{}, true
+				if v != nil && v.typ.DType != 0 && !v.IsOutput() {
+					old[v] = was{v.typ, v.retype}
+					v.typ, v.retype = Type{}, true
 				}
 			}
 		}
 		return func() {
 			for v, w := range old {
-				v.Type, v.retype = w.t, w.r
+				v.typ, v.retype = w.t, w.r
 			}
 		}
 	})

@@ -77,7 +77,7 @@ func (c *checker) collect(g *Graph) {
 		if n.graph != g {
 			c.bad("%v does not know its graph", n)
 		}
-		if n.Op == "" {
+		if n.op == "" {
 			c.bad("%v has no op", n)
 		}
 		if !slices.ContainsFunc(n.outs, func(v *Value) bool { return v != nil }) {

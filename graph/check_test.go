@@ -19,7 +19,7 @@ func TestCheckFinds(t *testing.T) {
 		{"two of a name", func(m *Model, v map[string]*Value) { v["a"].name = "h" }, `value "h" is defined twice`},
 		{"wrong scope", func(m *Model, v map[string]*Value) { v["a"].graph = v["p"].graph }, `value "a" does not know its graph`},
 		{"node in the wrong scope", func(m *Model, v map[string]*Value) { v["a"].node.graph = v["p"].graph }, `Add "add" does not know its graph`},
-		{"no op", func(m *Model, v map[string]*Value) { v["a"].node.Op = "" }, "has no op"},
+		{"no op", func(m *Model, v map[string]*Value) { v["a"].node.op = "" }, "has no op"},
 		{"no outputs", func(m *Model, v map[string]*Value) { v["a"].node.outs = nil }, "has no output"},
 		{"wrong producer", func(m *Model, v map[string]*Value) { v["a"].node = v["b"].node }, `value "a" does not know its producer`},
 		{"wrong index", func(m *Model, v map[string]*Value) { v["a"].index = 3 }, `value "a" does not know its producer`},
@@ -63,7 +63,7 @@ func TestCheckFinds(t *testing.T) {
 // TestCheckReportsAll breaks two invariants.
 func TestCheckReportsAll(t *testing.T) {
 	m := parse(t, site)
-	find(t, m, "a").node.Op = ""
+	find(t, m, "a").node.op = ""
 	find(t, m, "h").uses = nil
 	if err := Check(m); err == nil || strings.Count(err.Error(), "\n") != 1 {
 		t.Errorf("got %v, want two lines", err)

@@ -65,7 +65,7 @@ func (e *Edit) InlineBranch(b *Graph) {
 				delete(moved, v) // one name is all it can take
 				undo(e.model.replace(o, v))
 			default:
-				n := &Node{id: e.model.nodeID(), Op: "Identity", name: e.Fresh(o.name + "_copy"), graph: g, ins: []*Value{v}, outs: []*Value{o}}
+				n := &Node{id: e.model.nodeID(), op: "Identity", name: e.Fresh(o.name + "_copy"), graph: g, ins: []*Value{v}, outs: []*Value{o}}
 				g.nodes = append(g.nodes, n)
 				v.addUse(Use{n, 0})
 				index := o.index
@@ -98,10 +98,10 @@ func (n *Node) holds(g *Graph) bool {
 // as much.
 func (m *Model) replace(o, v *Value) (undo func()) {
 	var undos []func()
-	name, t := v.name, v.Type
+	name, t := v.name, v.typ
 	v.name = o.name
-	if o.Type.Ranked || !v.Type.Ranked {
-		v.Type = o.Type
+	if o.typ.Ranked || !v.typ.Ranked {
+		v.typ = o.typ
 	}
 	for g := range m.Graphs() {
 		if slices.Contains(g.outputs, o) {
@@ -122,6 +122,6 @@ func (m *Model) replace(o, v *Value) (undo func()) {
 		for _, f := range slices.Backward(undos) {
 			f()
 		}
-		v.name, v.Type = name, t
+		v.name, v.typ = name, t
 	}
 }

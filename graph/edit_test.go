@@ -69,7 +69,7 @@ func TestPruneKeepsWhatTheDeadRead(t *testing.T) {
 	}
 	var got []string
 	for _, n := range m.Graph.Ordered() {
-		got = append(got, n.Op)
+		got = append(got, n.op)
 	}
 	if diff := cmp.Diff([]string{"Relu", "Abs", "Exp"}, got); diff != "" {
 		t.Error(diff)
@@ -98,7 +98,7 @@ var edits = []struct {
 }{
 	{"node", func(t testing.TB, m *Model, e *Edit) {
 		h := find(t, m, "h")
-		y := e.Node(m.Graph, Spec{Op: "Mul", Name: "scale", Inputs: []*Value{h, e.Const(m.Graph, "two", NewFloat32([]float32{2}, 1))}, Type: h.Type})
+		y := e.Node(m.Graph, Spec{Op: "Mul", Name: "scale", Inputs: []*Value{h, e.Const(m.Graph, "two", NewFloat32([]float32{2}, 1))}, Type: h.typ})
 		e.Redirect(Use{h.uses[0].Node, 0}, y)
 	}, `
 		  a: float32[batch, 4] = Add(h, w) @add

@@ -108,7 +108,7 @@ func (e *graphEncoder) record(r record) {
 	case 13:
 		if v := r.value; v == nil {
 			e.out = append(e.out, r.raw...)
-		} else if e.live[v.id] && (!v.retype || v.Type.DType != 0) {
+		} else if e.live[v.id] && (!v.retype || v.typ.DType != 0) {
 			e.info(r, v)
 		}
 	default:
@@ -151,7 +151,7 @@ func (e *graphEncoder) info(r record, v *Value) {
 	num := protowire.Number(r.num)
 	switch {
 	case r.raw == nil || v.retype:
-		e.out = appendMessage(e.out, num, encodeValueInfo(v.name, v.Type))
+		e.out = appendMessage(e.out, num, encodeValueInfo(v.name, v.typ))
 	case r.name != v.name:
 		e.out = appendMessage(e.out, num, rename(recordBody(r.raw), 1, v.name))
 	default:
@@ -163,7 +163,7 @@ func (e *graphEncoder) info(r record, v *Value) {
 func (e *graphEncoder) newInfos() {
 	for _, n := range e.g.nodes {
 		for _, v := range n.outs {
-			if v != nil && v.Type.DType != Undefined && !e.typed[v.id] {
+			if v != nil && v.typ.DType != Undefined && !e.typed[v.id] {
 				e.typed[v.id] = true
 				e.info(record{num: 13}, v)
 			}

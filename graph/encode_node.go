@@ -78,12 +78,12 @@ func (e *encoder) newNode(n *Node) []byte {
 	if n.name != "" {
 		out = appendStrings(out, 3, []string{n.name})
 	}
-	out = appendStrings(out, 4, []string{n.Op})
+	out = appendStrings(out, 4, []string{n.op})
 	for _, a := range n.attrs {
 		out = appendMessage(out, 5, e.attr(a))
 	}
-	if n.Domain != "" {
-		out = appendStrings(out, 7, []string{n.Domain})
+	if n.domain != "" {
+		out = appendStrings(out, 7, []string{n.domain})
 	}
 	return out
 }

@@ -35,7 +35,7 @@ func extract(m *Model, inputs, outputs []*Value) (*Model, error) {
 				return nil, fmt.Errorf("%s %v is no value of the main graph", what, v)
 			case slices.Contains(vs[:i], v):
 				return nil, fmt.Errorf("%s %v is listed twice", what, v)
-			case what == "input" && v.Type.DType == Undefined:
+			case what == "input" && v.typ.DType == Undefined:
 				return nil, hint.With(fmt.Errorf("input %v has no declared type", v), "infer the types of the file first, for example with onnx.shape_inference")
 			}
 		}

@@ -156,7 +156,7 @@ func TestExtractFixtures(t *testing.T) {
 			g := m.Graph
 			var middle *Value
 			for _, n := range g.nodes[len(g.nodes)/2:] {
-				if v := n.Out(0); n.Is("Add", "MatMul", "If") && v.Type.DType != Undefined {
+				if v := n.Out(0); n.Is("Add", "MatMul", "If") && v.typ.DType != Undefined {
 					middle = v
 					break
 				}

@@ -30,8 +30,8 @@ type record struct {
 
 // Node is one operation. Its edges are pointers; names are labels.
 type Node struct {
-	Op     string // such as "MatMul"
-	Domain string // "" is ONNX's own, "com.microsoft" ONNX Runtime's
+	op     string // such as "MatMul"
+	domain string // "" is ONNX's own, "com.microsoft" ONNX Runtime's
 	name   string
 	// overload tells functions of one name apart; only calls of functions have it.
 	overload string
@@ -49,7 +49,7 @@ type Node struct {
 // value is an omitted input or output; its methods say that nothing produces or reads it, so that a walk along edges needs
 // no test at every step.
 type Value struct {
-	Type   Type // what the file declares; zero when it declares nothing
+	typ    Type // what the file declares; zero when it declares nothing
 	name   string
 	graph  *Graph
 	node   *Node  // producer; nil for graph inputs and initializers
@@ -58,7 +58,7 @@ type Value struct {
 	uses   []Use
 	id     int
 	input  bool
-	retype bool // Type was changed by an edit
+	retype bool // typ was changed by an edit
 }
 
 // Use is one place that reads a value: input slot Slot of Node. Reads by nested graphs are uses too.
@@ -134,6 +134,22 @@ func (g *Graph) Lookup(name string) *Value {
 // out about nodes can so lie in a slice.
 func (n *Node) ID() int { return n.id }
 
+// Op returns the operation without its domain, such as "MatMul"; see [Node.FullOp].
+func (n *Node) Op() string {
+	if n == nil {
+		return ""
+	}
+	return n.op
+}
+
+// Domain returns whose operation it is: "" is ONNX's own, "com.microsoft" ONNX Runtime's.
+func (n *Node) Domain() string {
+	if n == nil {
+		return ""
+	}
+	return n.domain
+}
+
 // Name returns the node's label, often "".
 func (n *Node) Name() string { return n.name }
 
@@ -178,10 +194,10 @@ func (n *Node) Is(ops ...string) bool { return n != nil && slices.Contains(ops, 
 
 // FullOp returns the op with its domain, without it for ONNX's own: "MatMul", "com.microsoft.Attention".
 func (n *Node) FullOp() string {
-	if n.Domain == "" || n.Domain == "ai.onnx" {
-		return n.Op
+	if n.domain == "" || n.domain == "ai.onnx" {
+		return n.op
 	}
-	return n.Domain + "." + n.Op
+	return n.domain + "." + n.op
 }
 
 // String names the node for messages: its label, else its first output, and its op.
@@ -219,6 +235,14 @@ func (v *Value) Name() string {
 		return ""
 	}
 	return v.name
+}
+
+// Type returns what the file declares; it is zero when the file declares nothing. [Edit.Retype] changes it.
+func (v *Value) Type() Type {
+	if v == nil {
+		return Type{}
+	}
+	return v.typ
 }
 
 // Graph returns the scope the value is defined in.

@@ -126,11 +126,11 @@ func (s *scopeDecoder) node(body []byte) (*Node, error) {
 		case 3:
 			n.name = text(body)
 		case 4:
-			n.Op = text(body)
+			n.op = text(body)
 		case 5:
 			attrs++
 		case 7:
-			n.Domain = ownDomain(text(body))
+			n.domain = ownDomain(text(body))
 		case 8:
 			n.overload = text(body)
 		}
@@ -167,7 +167,7 @@ func (s *scopeDecoder) results(n *Node) error {
 		return err
 	case !some:
 		return fmt.Errorf("%v has no output", n)
-	case n.Op == "":
+	case n.op == "":
 		return fmt.Errorf("%v has no op", n)
 	}
 	return nil
@@ -186,8 +186,8 @@ func (s *scopeDecoder) initializer(body []byte) (*Value, error) {
 		return nil, err
 	}
 	v.init = c
-	if v.Type.DType == Undefined {
-		v.Type = constType(c)
+	if v.typ.DType == Undefined {
+		v.typ = constType(c)
 	}
 	s.g.inits = append(s.g.inits, v)
 	return v, nil
@@ -205,7 +205,7 @@ func (s *scopeDecoder) input(body []byte) (*Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.input, v.Type = true, t
+	v.input, v.typ = true, t
 	s.g.inputs = append(s.g.inputs, v)
 	return v, nil
 }
@@ -232,8 +232,8 @@ func (s *scopeDecoder) declare(r *record) error {
 	} else if v == nil {
 		return nil
 	}
-	if t.DType != Undefined && (v.Type.DType == Undefined || r.num == 12 && v.node != nil && v.graph == s.g) {
-		v.Type = t
+	if t.DType != Undefined && (v.typ.DType == Undefined || r.num == 12 && v.node != nil && v.graph == s.g) {
+		v.typ = t
 	}
 	r.value, r.name = v, name
 	return nil

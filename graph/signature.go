@@ -11,7 +11,7 @@ func (e *Edit) Input(name string, t Type) *Value {
 		e.fail("the name %q is taken", name)
 	}
 	e.taken.add(name)
-	v := &Value{id: e.model.valueID(), name: name, graph: g, input: true, Type: t}
+	v := &Value{id: e.model.valueID(), name: name, graph: g, input: true, typ: t}
 	e.do(func() func() {
 		g.inputs = append(g.inputs, v)
 		return func() { g.inputs = g.inputs[:len(g.inputs)-1] }
@@ -42,16 +42,16 @@ func (e *Edit) ReplaceOutput(old, v *Value) {
 			e.fail("graph output %q is an input or a constant of the file: its name is bound twice", old.name)
 			return func() {}
 		}
-		oldName, vName, oldType, vType, r1, r2 := old.name, v.name, old.Type, v.Type, old.retype, v.retype
+		oldName, vName, oldType, vType, r1, r2 := old.name, v.name, old.typ, v.typ, old.retype, v.retype
 		g.outputs[i] = v
 		v.name, old.name = oldName, fresh
-		if v.Type.DType == 0 {
-			v.Type = oldType
+		if v.typ.DType == 0 {
+			v.typ = oldType
 		}
 		v.retype = true
 		return func() {
 			g.outputs[i] = old
-			old.name, v.name, old.Type, v.Type, old.retype, v.retype = oldName, vName, oldType, vType, r1, r2
+			old.name, v.name, old.typ, v.typ, old.retype, v.retype = oldName, vName, oldType, vType, r1, r2
 		}
 	})
 }

@@ -159,10 +159,10 @@ func (p *printer) graph(g *Graph) {
 
 // define writes a value where it is defined: its name and its declared type.
 func define(v *Value) string {
-	if v.Type.DType == 0 {
+	if v.typ.DType == 0 {
 		return quote(v.name)
 	}
-	return quote(v.name) + ": " + typeText(v.Type)
+	return quote(v.name) + ": " + typeText(v.typ)
 }
 
 func typeText(t Type) string {
@@ -216,10 +216,10 @@ func (p *printer) node(n *Node) {
 // opText writes an op with its domain. Split at the last point it must give both again; odd ones are quoted one by one.
 func opText(n *Node) string {
 	s := n.FullOp()
-	if strings.Contains(n.Op, ".") || quote(s) != s {
-		s = strconv.Quote(n.Op)
-		if n.Domain != "" && n.Domain != "ai.onnx" {
-			s = strconv.Quote(n.Domain) + " " + s
+	if strings.Contains(n.op, ".") || quote(s) != s {
+		s = strconv.Quote(n.op)
+		if n.domain != "" && n.domain != "ai.onnx" {
+			s = strconv.Quote(n.domain) + " " + s
 		}
 	}
 	if n.overload != "" {

@@ -330,7 +330,7 @@ func (a *analysis) causalMask(score *graph.Value, skip *graph.Node) string {
 		}
 		switch {
 		case n.Is("Trilu"), n.Is("LessOrEqual", "GreaterOrEqual", "Less", "Greater") && a.elements(n.In(0)) != 1 && a.elements(n.In(1)) != 1:
-			return n.Op // positions with positions; with one number, a mask of the caller's is read
+			return n.Op() // positions with positions; with one number, a mask of the caller's is read
 		case n.Is("Shape", "Size"): // how large something is: all of the model may lie behind it
 			continue
 		}

@@ -78,7 +78,7 @@ func (a *analysis) embed(l *Layout, b *Body, cfg *Config) *miss {
 
 // embedded reports whether the caller looks tokens up: then an input holds their embeddings.
 func (a *analysis) embedded(stream *graph.Value) bool {
-	return slices.ContainsFunc(a.inputsBehind(stream), func(v *graph.Value) bool { return v.Type.DType.IsFloat() })
+	return slices.ContainsFunc(a.inputsBehind(stream), func(v *graph.Value) bool { return v.Type().DType.IsFloat() })
 }
 
 // tokenTables returns those of the tables that can be W_E: with as many rows as there are logits or config.json says, else
@@ -169,7 +169,7 @@ func (a *analysis) padded(rows, vocab int64) bool {
 func (a *analysis) tokensOnly(v *graph.Value) bool {
 	for v != nil {
 		if v.IsInput() {
-			return !v.Type.DType.IsFloat()
+			return !v.Type().DType.IsFloat()
 		}
 		n := v.Producer()
 		if !n.Is("Identity", "Cast", "Reshape", "Unsqueeze", "Squeeze", "Flatten") {

@@ -73,7 +73,7 @@ func exporterOf(m *graph.Model, l *Layout) string {
 
 func caches(m *graph.Model) bool {
 	for _, v := range m.Graph.Inputs() {
-		if v.Type.DType.IsFloat() && len(v.Type.Dims) >= 4 {
+		if v.Type().DType.IsFloat() && len(v.Type().Dims) >= 4 {
 			return true
 		}
 	}

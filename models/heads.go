@@ -85,12 +85,12 @@ func (a *analysis) headEvidence(c *core) []evidence {
 		return false
 	})
 	for _, v := range a.cacheInputs(c) {
-		d := v.Type.Dims
+		d := v.Type().Dims
 		if k := len(d); k == 4 || k == 5 && d[0].Size == 2 { // [batch, head, past, d_head], or stacked [2, batch, …]
 			out = append(out, evidence{fmt.Sprintf("cache input %q", v.Name()), max(d[k-3].Size, 0), max(d[k-1].Size, 0)})
 		}
 	}
-	if t := c.out.Type; c.rank4 && len(t.Dims) == 4 && t.Dims[1].Size > 0 && t.Dims[3].Size > 0 {
+	if t := c.out.Type(); c.rank4 && len(t.Dims) == 4 && t.Dims[1].Size > 0 && t.Dims[3].Size > 0 {
 		out = append(out, evidence{"declared shape of z", t.Dims[1].Size, t.Dims[3].Size})
 	}
 	return out
@@ -109,7 +109,7 @@ func (a *analysis) cacheInputs(c *core) []*graph.Value {
 		return false
 	})
 	for _, slot := range CacheOf(c.node).Past { // an operator that holds the cache itself
-		if v := c.node.In(slot); v.IsInput() && len(v.Type.Dims) >= 4 {
+		if v := c.node.In(slot); v.IsInput() && len(v.Type().Dims) >= 4 {
 			out = append(out, v)
 		}
 	}
@@ -124,11 +124,11 @@ func feeds(v *graph.Value, ops ...string) bool {
 // oneToken reports whether the file says that it takes one token at a time: by the shape of z [batch, head, pos, d_head], or
 // by that of an integer input [batch, pos].
 func (a *analysis) oneToken(z *graph.Value) bool {
-	if d := z.Type.Dims; len(d) == 4 && d[2].Size == 1 {
+	if d := z.Type().Dims; len(d) == 4 && d[2].Size == 1 {
 		return true
 	}
 	return slices.ContainsFunc(a.g.Inputs(), func(v *graph.Value) bool {
-		d := v.Type.Dims
-		return len(d) == 2 && !v.Type.DType.IsFloat() && d[1].Size == 1
+		d := v.Type().Dims
+		return len(d) == 2 && !v.Type().DType.IsFloat() && d[1].Size == 1
 	})
 }

@@ -130,7 +130,7 @@ func hasAttention(g *graph.Graph) bool {
 func readsCache(g *graph.Graph) bool {
 	for _, n := range g.Nodes() {
 		for _, v := range n.Inputs() {
-			if v != nil && v.IsInput() && v.Type.DType.IsFloat() && len(v.Type.Dims) >= 4 {
+			if v != nil && v.IsInput() && v.Type().DType.IsFloat() && len(v.Type().Dims) >= 4 {
 				return true
 			}
 		}

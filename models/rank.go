@@ -23,8 +23,8 @@ func (c *consts) rank(v *graph.Value) int {
 func (c *consts) countAxes(v *graph.Value) int {
 	n := v.Producer()
 	switch {
-	case v.Type.Ranked:
-		return len(v.Type.Dims)
+	case v.Type().Ranked:
+		return len(v.Type().Dims)
 	case v.Const() != nil:
 		return len(v.Const().Dims)
 	case n.Is("Gemm"):

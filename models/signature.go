@@ -58,7 +58,7 @@ func ReadInputs(m *graph.Model, l *Layout) (*Inputs, error) {
 	}
 	in := &Inputs{layout: l}
 	for _, v := range m.Graph.Inputs() {
-		r := InputRole{Name: v.Name(), Type: v.Type, Role: RoleUnknown}
+		r := InputRole{Name: v.Name(), Type: v.Type(), Role: RoleUnknown}
 		if p := man.port(v.Name()); p != nil {
 			r.layer = p.Layer
 			switch p.Kind {
@@ -72,7 +72,7 @@ func ReadInputs(m *graph.Model, l *Layout) (*Inputs, error) {
 		}
 		in.Roles = append(in.Roles, r)
 	}
-	dims := rowDims(tokens.Type)
+	dims := rowDims(tokens.Type())
 	if len(dims) > 1 {
 		in.Batch = max(0, dims[0].Size)
 	}
@@ -104,7 +104,7 @@ func rowDims(t graph.Type) []graph.Dim {
 }
 
 func (r *InputRole) classify(v, tokens *graph.Value, l *Layout) {
-	whole, rank := !v.Type.DType.IsFloat(), len(rowDims(v.Type))
+	whole, rank := !v.Type().DType.IsFloat(), len(rowDims(v.Type()))
 	switch {
 	case len(v.Uses()) == 0 && !v.IsOutput():
 		r.Role = RoleUnused

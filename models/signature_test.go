@@ -111,14 +111,14 @@ func checkFeeds(t *testing.T, m *graph.Model, feeds map[string]*graph.Tensor) {
 	sizes := map[string]int64{}
 	for _, v := range m.Graph.Inputs() {
 		x := feeds[v.Name()]
-		if x == nil || x.DType != v.Type.DType || len(x.Dims) != len(v.Type.Dims) {
-			t.Errorf("input %v %v is fed %v", v, v.Type, x)
+		if x == nil || x.DType != v.Type().DType || len(x.Dims) != len(v.Type().Dims) {
+			t.Errorf("input %v %v is fed %v", v, v.Type(), x)
 			continue
 		}
 		if n, err := graph.ByteSize(x.DType, x.Dims); err != nil || n != int64(len(x.Data)) {
 			t.Errorf("input %v: %d bytes for %v%v", v, len(x.Data), x.DType, x.Dims)
 		}
-		for i, d := range v.Type.Dims {
+		for i, d := range v.Type().Dims {
 			if d.Size < 0 && d.Name != "" && !strings.HasPrefix(d.Name, "s") { // the dynamo fixtures name one size s72 here and s43 there
 				if _, ok := sizes[d.Name]; !ok {
 					sizes[d.Name] = x.Dims[i]
@@ -126,7 +126,7 @@ func checkFeeds(t *testing.T, m *graph.Model, feeds map[string]*graph.Tensor) {
 				d.Size = sizes[d.Name]
 			}
 			if d.Size >= 0 && d.Size != x.Dims[i] {
-				t.Errorf("input %v %v is fed %v", v, v.Type, x.Dims)
+				t.Errorf("input %v %v is fed %v", v, v.Type(), x.Dims)
 			}
 		}
 	}
@@ -203,7 +203,7 @@ func TestFeedsOtherForms(t *testing.T) {
 	pasts := func(dims ...any) func(*graph.Model, *graph.Edit) {
 		return func(m *graph.Model, e *graph.Edit) {
 			for _, v := range m.Graph.Inputs() {
-				if v.Type.DType.IsFloat() {
+				if v.Type().DType.IsFloat() {
 					e.Retype(v, graph.TensorType(graph.Float32, dims...))
 				}
 			}
@@ -245,11 +245,11 @@ func TestFeedsOtherForms(t *testing.T) {
 		{"unused", "torchscript-op10", add("token_type_ids", graph.Int64, "b", "s"), two, "token_type_ids", "int64[2 3][0 0 0 0 0 0]", ""},
 		{"unknown", "torchscript-op10", func(m *graph.Model, e *graph.Edit) {
 			v := e.Input("extra", graph.TensorType(graph.Float32, "b", "s", 32))
-			e.Output(m.Graph, e.Node(m.Graph, graph.Spec{Op: "Neg", Inputs: []*graph.Value{v}, Type: v.Type}))
+			e.Output(m.Graph, e.Node(m.Graph, graph.Spec{Op: "Neg", Inputs: []*graph.Value{v}, Type: v.Type()}))
 		}, one, "", `unknown input "extra" float32[b, s, 32]: it is not known what to feed here`, ""},
 		{"rotary positions", "gpt-j", func(m *graph.Model, e *graph.Edit) {
 			v := e.Input("position_ids", graph.TensorType(graph.Int64, "b", "s"))
-			e.Output(m.Graph, e.Node(m.Graph, graph.Spec{Op: "Neg", Inputs: []*graph.Value{v}, Type: v.Type}))
+			e.Output(m.Graph, e.Node(m.Graph, graph.Spec{Op: "Neg", Inputs: []*graph.Value{v}, Type: v.Type()}))
 		}, two, "position_ids", "int64[2 3][0 1 2 0 1 2]", ""},
 		{"no rows", "torchscript-op10", nil, nil, "", "no tokens", ""},
 		{"no tokens", "torchscript-op10", nil, [][]int64{{}}, "", "no tokens", ""},
@@ -294,7 +294,7 @@ func TestFeedsCacheBranch(t *testing.T) {
 	i := slices.IndexFunc(m.Graph.Nodes(), func(n *graph.Node) bool { return n.Is("If") })
 	branch := m.Graph.Nodes()[i]
 	e := m.Edit()
-	not := e.Node(m.Graph, graph.Spec{Op: "Not", Inputs: []*graph.Value{branch.In(0)}, Type: branch.In(0).Type})
+	not := e.Node(m.Graph, graph.Spec{Op: "Not", Inputs: []*graph.Value{branch.In(0)}, Type: branch.In(0).Type()})
 	e.Redirect(graph.Use{Node: branch, Slot: 0}, not)
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)

@@ -88,11 +88,11 @@ func meaning(t *testing.T, m *graph.Model) []string {
 	}
 	var lines []string
 	for _, v := range m.Graph.Inputs() {
-		lines = append(lines, fmt.Sprint("in ", v.Name(), " ", v.Type))
+		lines = append(lines, fmt.Sprint("in ", v.Name(), " ", v.Type()))
 	}
 	d := digests{}
 	for _, v := range m.Graph.Outputs() {
-		lines = append(lines, fmt.Sprint("out ", v.Name(), " ", v.Type, " ", d.value(v)))
+		lines = append(lines, fmt.Sprint("out ", v.Name(), " ", v.Type(), " ", d.value(v)))
 	}
 	slices.Sort(lines)
 	return append(out, lines...)

@@ -55,8 +55,8 @@ func fanOut(m *graph.Model, l *models.Layout, top int) (*models.Inputs, error) {
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("fan-out: %w", err)
-	case tokens != nil && len(tokens.Type.Dims) > 0 && tokens.Type.Dims[0].Size >= 0:
-		return nil, fmt.Errorf("fan-out: the file fixes the batch size to %d", tokens.Type.Dims[0].Size)
+	case tokens != nil && len(tokens.Type().Dims) > 0 && tokens.Type().Dims[0].Size >= 0:
+		return nil, fmt.Errorf("fan-out: the file fixes the batch size to %d", tokens.Type().Dims[0].Size)
 	}
 	if l, err = prefill(m, l); err != nil {
 		return nil, fmt.Errorf("fan-out: %w", err)

@@ -39,12 +39,12 @@ func (p *patch) lastLogits(axis int64) *graph.Value {
 		return old
 	}
 	v := p.atLast(axis)
-	p.edit.Retype(v, onePosition(old.Type, axis))
+	p.edit.Retype(v, onePosition(old.Type(), axis))
 	if v != old {
 		p.edit.ReplaceOutput(old, v)
 	}
 	if outer.Graph() != p.body.Graph { // a branch: the If declares its outputs, too
-		p.edit.Retype(outer, onePosition(outer.Type, axis))
+		p.edit.Retype(outer, onePosition(outer.Type(), axis))
 	}
 	return v
 }

@@ -50,8 +50,8 @@ func Save(ctx context.Context, m *graph.Model, man *models.Manifest, path string
 func portType(port models.PortKind, l *models.Layout) graph.Type {
 	t := port.Type(l)
 	axes := map[string]graph.Dim{"batch": {Size: -1}, "pos": {Size: -1}, "key": {Size: -1}}
-	if in := l.Tokens(); in != nil && len(in.Type.Dims) == 2 {
-		axes["batch"], axes["pos"] = in.Type.Dims[0], in.Type.Dims[1]
+	if in := l.Tokens(); in != nil && len(in.Type().Dims) == 2 {
+		axes["batch"], axes["pos"] = in.Type().Dims[0], in.Type().Dims[1]
 	}
 	axes["query"] = axes["pos"]
 	for i, d := range t.Dims {

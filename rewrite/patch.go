@@ -68,8 +68,8 @@ func (p *patch) dtypeDepth(v *graph.Value, depth int) graph.DType {
 	switch {
 	case v == nil || depth > 2000:
 		return graph.Undefined
-	case v.Type.DType != graph.Undefined:
-		return v.Type.DType
+	case v.Type().DType != graph.Undefined:
+		return v.Type().DType
 	}
 	if d, ok := p.dtypes[v]; ok {
 		return d
@@ -196,5 +196,5 @@ func (p *patch) unpack(name string, w *models.Weight) *graph.Value {
 		}
 	}
 	ins := append([]*graph.Value{eye}, packed...)
-	return p.edit.Node(p.body.Graph, graph.Spec{Op: w.Node.Op, Domain: w.Node.Domain, Name: name + "/W" + p.suffix, Inputs: ins, Attrs: attrs})
+	return p.edit.Node(p.body.Graph, graph.Spec{Op: w.Node.Op(), Domain: w.Node.Domain(), Name: name + "/W" + p.suffix, Inputs: ins, Attrs: attrs})
 }

@@ -30,7 +30,7 @@ func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 	}
 	var presents []*graph.Value
 	for _, v := range m.Graph.Outputs() {
-		if (isCache(v.Type, l) || !v.Type.Ranked) && isPresent(v, body) {
+		if (isCache(v.Type(), l) || !v.Type().Ranked) && isPresent(v, body) {
 			presents = append(presents, v)
 		}
 	}
@@ -41,7 +41,7 @@ func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 	if tokens == nil {
 		return nil, errors.New("the token input was not found")
 	}
-	if d := tokens.Type.Dims; len(d) == 2 && d[1].Size == 1 {
+	if d := tokens.Type().Dims; len(d) == 2 && d[1].Size == 1 {
 		return nil, hint.With(fmt.Errorf("input %q takes one token at a time", tokens.Name()), "use the file of the folder that takes whole prompts (decoder_model.onnx or model.onnx)")
 	}
 	e := m.Edit()
@@ -108,11 +108,11 @@ func pastsOf(m *graph.Model, l *models.Layout) ([]*graph.Value, error) {
 	var pasts []*graph.Value
 	for _, v := range m.Graph.Inputs() {
 		switch {
-		case !v.Type.DType.IsFloat() || !attended(v, l.Bodies[0], slices.Concat(moves, cuts)): // a mask has four axes, too
-		case !isCache(v.Type, l):
-			return nil, fmt.Errorf("input %q is %v, want keys or values [batch, %d, past, %d]", v.Name(), v.Type, l.Heads, l.DHead)
+		case !v.Type().DType.IsFloat() || !attended(v, l.Bodies[0], slices.Concat(moves, cuts)): // a mask has four axes, too
+		case !isCache(v.Type(), l):
+			return nil, fmt.Errorf("input %q is %v, want keys or values [batch, %d, past, %d]", v.Name(), v.Type(), l.Heads, l.DHead)
 		default:
-			if d := v.Type.Dims[len(v.Type.Dims)-2]; d.Size > 0 {
+			if d := v.Type().Dims[len(v.Type().Dims)-2]; d.Size > 0 {
 				return nil, fmt.Errorf("input %q holds exactly %d earlier positions, want a cache that may be empty", v.Name(), d.Size)
 			}
 			pasts = append(pasts, v)
@@ -135,7 +135,7 @@ func isCache(t graph.Type, l *models.Layout) bool {
 
 // empty builds a tensor like past with no positions in it: the batch of the tokens, heads and d_head as declared.
 func (p *patch) empty(past, tokens *graph.Value) *graph.Value {
-	d := past.Type.Dims
+	d := past.Type().Dims
 	shape := p.node("Shape", past.Name()+"/tokens_shape", tokens)
 	batch := p.node("Gather", past.Name()+"/batch", shape, p.ints("batch_axis", 0))
 	parts := []*graph.Value{batch}
@@ -144,6 +144,6 @@ func (p *patch) empty(past, tokens *graph.Value) *graph.Value {
 	}
 	tail := p.ints("cache_tail", int64(p.layout.Heads), 0, int64(p.layout.DHead))
 	dims := p.nodeAttrs("Concat", past.Name()+"/empty_shape", graph.Attrs{"axis": 0}, append(parts, tail)...)
-	zero := graph.Zeros(past.Type.DType, 1)
+	zero := graph.Zeros(past.Type().DType, 1)
 	return p.nodeAttrs("ConstantOfShape", past.Name()+"/empty", graph.Attrs{"value": zero}, dims)
 }

@@ -118,8 +118,8 @@ func TestPatchedFiles(t *testing.T) {
 					switch {
 					case v == nil:
 						t.Errorf("no value %s", p.Name)
-					case v.Type.DType != graph.Float32 || len(v.Type.Dims) != len(p.Shape):
-						t.Errorf("%s is %v, the manifest says %v", p.Name, v.Type, p.Shape)
+					case v.Type().DType != graph.Float32 || len(v.Type().Dims) != len(p.Shape):
+						t.Errorf("%s is %v, the manifest says %v", p.Name, v.Type(), p.Shape)
 					case p.IO == "in" && !v.IsInput() || p.IO == "out" && !v.IsOutput():
 						t.Errorf("%s is no %sput", p.Name, p.IO)
 					}
@@ -517,7 +517,7 @@ func TestPrefillOfFixedCache(t *testing.T) {
 		m, l := load(t, filepath.Join(testdata, "optimum-2-cache.onnx"))
 		e := m.Edit()
 		for _, v := range m.Graph.Inputs() {
-			if len(v.Type.Dims) == 4 {
+			if len(v.Type().Dims) == 4 {
 				e.Retype(v, graph.TensorType(graph.Float32, "batch", l.Heads, size, l.DHead))
 			}
 		}
@@ -558,7 +558,7 @@ func TestLastLogits(t *testing.T) {
 			if got := l.Unembed.Node.In(0).Producer().Is("Slice"); got != c.before {
 				t.Errorf("cut in front of the unembedding: %t, want %t", got, c.before)
 			}
-			if d := l.Logits().Type.Dims; d[len(d)-2].Size != 1 || d[0].Size == 1 || len(d) == 4 && d[1].Size == 1 {
+			if d := l.Logits().Type().Dims; d[len(d)-2].Size != 1 || d[0].Size == 1 || len(d) == 4 && d[1].Size == 1 {
 				t.Errorf("logits %v, want one position", d)
 			}
 		})
@@ -572,7 +572,7 @@ func TestLastLogitsOfOnePosition(t *testing.T) {
 	if _, _, err := Apply(m, l, Request{LastLogits: true}); err != nil {
 		t.Fatal(err)
 	}
-	if got := l.Logits().Type.String(); got != "float32[batch, 131]" || len(m.Graph.Nodes()) != nodes {
+	if got := l.Logits().Type().String(); got != "float32[batch, 131]" || len(m.Graph.Nodes()) != nodes {
 		t.Errorf("logits %s, %d nodes of %d", got, len(m.Graph.Nodes()), nodes)
 	}
 }
@@ -639,7 +639,7 @@ func swapBias(e *graph.Edit, l *models.Layout) {
 func halveLogits(e *graph.Edit, l *models.Layout) {
 	old := l.Logits()
 	half := e.Const(old.Graph(), "half", graph.NewFloat32([]float32{0.5}))
-	e.ReplaceOutput(old, e.Node(old.Graph(), graph.Spec{Op: "Mul", Name: "halved", Inputs: []*graph.Value{old, half}, Type: old.Type}))
+	e.ReplaceOutput(old, e.Node(old.Graph(), graph.Spec{Op: "Mul", Name: "halved", Inputs: []*graph.Value{old, half}, Type: old.Type()}))
 }
 
 func ExampleApply() {

@@ -192,11 +192,11 @@ func sitesOf(l *models.Layout) []siteInfo {
 func signatures(values []*graph.Value) []signature {
 	out := []signature{}
 	for _, v := range values {
-		s := signature{Name: v.Name(), DType: v.Type.DType.String()}
-		if v.Type.Ranked {
+		s := signature{Name: v.Name(), DType: v.Type().DType.String()}
+		if v.Type().Ranked {
 			s.Shape = []any{}
 		}
-		for _, d := range v.Type.Dims {
+		for _, d := range v.Type().Dims {
 			switch {
 			case d.Size >= 0:
 				s.Shape = append(s.Shape, d.Size)

@@ -86,7 +86,7 @@ func ConstantsFromInitializers(t testing.TB, m *graph.Model) {
 			if outputs[v] || v.Overridable() || len(v.Uses()) == 0 {
 				continue
 			}
-			c := e.Node(g, graph.Spec{Op: "Constant", Name: v.Name() + "_const", Attrs: graph.Attrs{"value": v.Initializer()}, Type: v.Type})
+			c := e.Node(g, graph.Spec{Op: "Constant", Name: v.Name() + "_const", Attrs: graph.Attrs{"value": v.Initializer()}, Type: v.Type()})
 			for _, u := range v.Uses() {
 				e.Redirect(u, c)
 			}

@@ -62,7 +62,7 @@ func TestShuffleGivesManyOrders(t *testing.T) {
 		Shuffle(t, m, seed)
 		var order []string
 		for _, n := range m.Graph.Nodes() {
-			order = append(order, n.Op)
+			order = append(order, n.Op())
 		}
 		seen[strings.Join(order, " ")] = true
 	}

@@ -132,7 +132,7 @@ func cacheInside(e *graph.Edit, m *graph.Model, l *models.Layout) bool {
 		for _, what := range []string{"key", "value"} {
 			ins = append(ins, e.Input(fmt.Sprintf("past.%d.%s", layer.Index, what), t))
 		}
-		z := e.Node(m.Graph, graph.Spec{Op: "Attention", Name: "cached", Inputs: ins, Outputs: 3, Type: n.Out(0).Type})
+		z := e.Node(m.Graph, graph.Spec{Op: "Attention", Name: "cached", Inputs: ins, Outputs: 3, Type: n.Out(0).Type()})
 		for _, u := range n.Out(0).Uses() {
 			e.Redirect(u, z)
 		}

@@ -24,7 +24,7 @@ func TestLastLogits(t *testing.T) {
 			}
 			t.Run(file+f.name, func(t *testing.T) {
 				ids := [][]int64{{3, 1, 4, 1, 5}, {2, 7, 1, 8, 2}}
-				if d := l.Tokens().Type.Dims; d[1].Size == 1 {
+				if d := l.Tokens().Type().Dims; d[1].Size == 1 {
 					ids = [][]int64{{3}, {2}}
 				}
 				in, err := models.ReadInputs(m, l)

@@ -36,8 +36,8 @@ func mutate(r *rand.Rand, m *graph.Model) string {
 		}
 		u := graph.Use{Node: n, Slot: r.IntN(len(n.Inputs()))}
 		v := n.In(u.Slot)
-		if v == nil || v.Producer() == nil || v.Const() != nil || n.Is("Shape") || v.Type.DType != graph.Undefined && !v.Type.DType.IsFloat() ||
-			v.Producer().Is("Shape", "Gather", "Unsqueeze", "Squeeze", "Concat", "ConstantOfShape", "Slice", "Range", "Less") && !v.Type.DType.IsFloat() {
+		if v == nil || v.Producer() == nil || v.Const() != nil || n.Is("Shape") || v.Type().DType != graph.Undefined && !v.Type().DType.IsFloat() ||
+			v.Producer().Is("Shape", "Gather", "Unsqueeze", "Squeeze", "Concat", "ConstantOfShape", "Slice", "Range", "Less") && !v.Type().DType.IsFloat() {
 			continue
 		}
 		op := func(name string, in ...*graph.Value) *graph.Value {

@@ -179,8 +179,8 @@ func (v *verifier) prepare(p, g *graph.Model) error {
 	}
 	v.outputs = g.Graph.Outputs()
 	n := verifyTokens
-	if in := plain.Tokens(); in != nil && len(in.Type.Dims) == 2 && in.Type.Dims[1].Size > 0 {
-		n = int(in.Type.Dims[1].Size)
+	if in := plain.Tokens(); in != nil && len(in.Type().Dims) == 2 && in.Type().Dims[1].Size > 0 {
+		n = int(in.Type().Dims[1].Size)
 	}
 	vocab := plain.Vocab
 	if vocab == 0 {
