@@ -1,12 +1,6 @@
 package models
 
-import (
-	"fmt"
-	"math"
-	"slices"
-
-	"github.com/onnx-inject/onnx-inject/graph"
-)
+import "fmt"
 
 // Columns reads a matrix W [In, Out] by ranges of its columns: of W_U, what a range of tokens has. Nothing but the range is
 // ever held.
@@ -59,54 +53,4 @@ func (c *Columns) read(from, n int64) ([]float32, error) {
 		c.raw = append(c.raw, b...)
 	}
 	return d.decode(c.raw, 0, from, n)
-}
-
-// UnembedBias returns b_U [vocab], what the file adds behind the unembedding, nil where it adds nothing.
-func (l *Layout) UnembedBias() ([]float32, error) {
-	if len(l.Bodies) == 0 || l.Bodies[0].Logits == nil {
-		return nil, nil
-	}
-	var terms []*graph.Value
-	for v := l.Bodies[0].Logits; v != nil && v.Producer() != nil; {
-		n := v.Producer()
-		if slices.ContainsFunc(projections, func(p projection) bool { return n.Is(p.op) }) {
-			terms = append(terms, biasOf(n))
-			break
-		}
-		v = n.In(0)
-		if other := n.In(1); n.Is("Add") && other != nil {
-			if _, err := Vector(v); err == nil {
-				v, other = other, v
-			}
-			terms = append(terms, other)
-		}
-		if n.Is("Mul") && v.Producer().Is("Mul") { // the scales of MatMulInteger
-			v = n.In(1)
-		}
-	}
-	var sum []float32
-	for _, t := range terms {
-		if t == nil {
-			continue
-		}
-		x, err := Vector(t)
-		switch {
-		case err != nil:
-			return nil, fmt.Errorf("bias of the unembedding: %w", err)
-		case len(x) != l.Vocab:
-			return nil, fmt.Errorf("bias of the unembedding: %v has %d numbers, the vocabulary %d", t, len(x), l.Vocab)
-		}
-		if sum == nil {
-			sum = make([]float32, len(x))
-		}
-		for i := range sum {
-			sum[i] += x[i]
-		}
-	}
-	for _, x := range sum {
-		if math.IsNaN(float64(x)) || x != 0 {
-			return sum, nil
-		}
-	}
-	return nil, nil
 }

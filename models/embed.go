@@ -47,7 +47,7 @@ func (a *analysis) embed(l *Layout, b *Body, cfg *Config) *miss {
 		tokens := a.tokenTables(fed, int64(l.Vocab), cfg)
 		embedded := a.embedded(first)
 		if len(tokens) == 0 && l.Vocab > 0 && !embedded { // the output is not over tokens: a classifier on top of the decoder
-			l.Vocab, l.Unembed, b.Logits = 0, nil, nil
+			l.Vocab, l.Unembed, b.Logits, b.BU = 0, nil, nil, nil
 			tokens = a.tokenTables(fed, 0, cfg)
 		}
 		switch {
@@ -216,22 +216,4 @@ func constAnd(a *analysis, n *graph.Node) (constant, other *graph.Value) {
 		return nil, nil
 	}
 	return ins[i], ins[1-i]
-}
-
-// Tokens returns the graph input that holds the token ids, nil when it cannot be told.
-func (l *Layout) Tokens() *graph.Value {
-	if l.Embed == nil || l.Embed.Node == nil {
-		return nil
-	}
-	v := l.Embed.Node.In(1)
-	if l.Embed.Node.Is("com.microsoft.EmbedLayerNormalization") {
-		v = l.Embed.Node.In(0)
-	}
-	for v != nil && !v.IsInput() {
-		if v.Producer() == nil {
-			return nil
-		}
-		v = v.Producer().In(0)
-	}
-	return v
 }

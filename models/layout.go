@@ -27,8 +27,9 @@ type Layout struct {
 type Body struct {
 	Graph  *graph.Graph
 	Layers []*Layer
-	Norm   *Norm        // ln_f; nil when it was not found
-	Logits *graph.Value // the graph output behind the unembedding, nil when the file ends in hidden states
+	Norm   *Norm          // ln_f; nil when it was not found
+	Logits *graph.Value   // the graph output behind the unembedding, nil when the file ends in hidden states
+	BU     []*graph.Value // what is added behind the unembedding, last first; see [Layout.UnembedBias]
 }
 
 // Layer is one block. A site is a sum of values: one value as a rule, more where the file leaves an addition to a fused

@@ -68,7 +68,7 @@ func locate(m *graph.Model, cfg *Config) (*Layout, *Report) {
 	l := &Layout{}
 	graphs := bodies(m)
 	for _, g := range graphs {
-		if err := l.body(g, cfg, r); err != nil {
+		if err := addBody(l, g, cfg, r); err != nil {
 			r.Reason = err.Error()
 			if len(graphs) > 1 {
 				r.Reason = fmt.Sprintf("branch %s: %s", g.Attr(), r.Reason)
@@ -138,8 +138,8 @@ func readsCache(g *graph.Graph) bool {
 	return false
 }
 
-// body recognises one graph and adds it to the layout; the bodies of a merged file must agree.
-func (l *Layout) body(g *graph.Graph, cfg *Config, r *Report) error {
+// addBody recognises one graph and adds it to the layout; the bodies of a merged file must agree.
+func addBody(l *Layout, g *graph.Graph, cfg *Config, r *Report) error {
 	a := newAnalysis(g)
 	var deepest *miss
 	note := func(f *form, m *miss) {
@@ -190,7 +190,7 @@ func (l *Layout) body(g *graph.Graph, cfg *Config, r *Report) error {
 		if heads == 0 {
 			heads, dHead = h, d
 		}
-		if h != heads || d != dHead || layer.WO.Out != body.width(layer) {
+		if h != heads || d != dHead || layer.WO.Out != width(body, layer) {
 			return fmt.Errorf("%v: %d heads of %d, other layers have %d of %d", c.node, h, d, heads, dHead)
 		}
 		fused, apart, err := qkvOf(c)
@@ -233,7 +233,7 @@ func (l *Layout) body(g *graph.Graph, cfg *Config, r *Report) error {
 		return err
 	}
 	merged.Family = family
-	return l.merge(merged, body)
+	return merge(l, merged, body)
 }
 
 // noNorm says why no final norm was found.
@@ -251,7 +251,7 @@ func (a *analysis) noNorm(b *Body) error {
 }
 
 // width is d_model by the first layer seen.
-func (b *Body) width(l *Layer) int64 {
+func width(b *Body, l *Layer) int64 {
 	if len(b.Layers) > 0 {
 		return b.Layers[0].WO.Out
 	}
@@ -290,7 +290,7 @@ func qkvOf(c *core) (fused, apart bool, err error) {
 }
 
 // merge adds a recognised body; all bodies of a file are the same decoder.
-func (l *Layout) merge(o *Layout, b *Body) error {
+func merge(l, o *Layout, b *Body) error {
 	if len(l.Bodies) == 0 {
 		*l = *o
 		l.Bodies = []*Body{b}

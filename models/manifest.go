@@ -54,11 +54,11 @@ type ManifestPort struct {
 
 // Baked is a memory that is part of the file: tau times the vector is added to attn_out of the layer in every run.
 type Baked struct {
-	Layer      int        `json:"layer"`
-	Tau        float64    `json:"tau"`
-	Text       string     `json:"text"`       // "" for a vector that did not come from a text
-	Encoding   Encoding   `json:"encoding"`   // "" likewise
-	Convention Convention `json:"convention"` // "" likewise
+	Layer      int     `json:"layer"`
+	Tau        float64 `json:"tau"`
+	Text       string  `json:"text"`       // "" for a vector that did not come from a text
+	Encoding   string  `json:"encoding"`   // of the package memory; "" likewise
+	Convention string  `json:"convention"` // likewise
 }
 
 // NewManifest starts the manifest of a file that is patched: everything but source, weights, ports and memories.
@@ -170,9 +170,9 @@ func (m *Manifest) matches(g *graph.Graph) error {
 	return nil
 }
 
-// bakedIn counts the memories that are part of each layer of a model. A manifest that cannot be read tells of none here;
+// BakedIn counts the memories that are part of each layer of a model. A manifest that cannot be read tells of none here;
 // [ReadManifest] says so.
-func bakedIn(m *graph.Model) map[int]int {
+func BakedIn(m *graph.Model) map[int]int {
 	out := map[int]int{}
 	if text, ok := m.Meta(ManifestKey); ok {
 		if man, err := parseManifest(text); err == nil {

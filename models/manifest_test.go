@@ -87,7 +87,7 @@ func sampleManifest() *Manifest {
 // The contract on the manifest, written out.
 func TestManifestEncode(t *testing.T) {
 	m := sampleManifest()
-	m.Baked = []Baked{{Layer: 2, Tau: 3.5, Text: "The <Great> Barrier & Reef", Encoding: EncodingUnembed, Convention: ConventionFolded}}
+	m.Baked = []Baked{{Layer: 2, Tau: 3.5, Text: "The <Great> Barrier & Reef", Encoding: "unembed", Convention: "tl-folded"}}
 	want := `{"version":1,"source":{"file":"model.onnx","bytes":526636},"weights":"ref","family":"gpt2","variant":"torch dynamo",` +
 		`"layers":3,"heads":4,"d_head":8,"d_model":32,"vocab":131,"ports":[` +
 		`{"name":"blocks.1.attn.memory","kind":"memory","layer":1,"io":"in","dtype":"float32","shape":["1|batch","1|pos",32]},` +

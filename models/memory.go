@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
+	"github.com/onnx-inject/onnx-inject/graph/base/choice"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
@@ -24,7 +24,7 @@ const (
 var Encodings = []Encoding{EncodingUnembed, EncodingEmbed, EncodingLayer}
 
 // ParseEncoding reads the name of an encoding.
-func ParseEncoding(s string) (Encoding, error) { return choose("encoding", s, Encodings) }
+func ParseEncoding(s string) (Encoding, error) { return choice.Of("encoding", s, Encodings) }
 
 // Convention says in which coordinates a memory is taken: those of TransformerLens, which folds the final norm into W_U and
 // centres what is written to the residual stream, or the file's own.
@@ -40,18 +40,7 @@ const (
 var Conventions = []Convention{ConventionFolded, ConventionRaw}
 
 // ParseConvention reads the name of a convention.
-func ParseConvention(s string) (Convention, error) { return choose("convention", s, Conventions) }
-
-func choose[T ~string](what, s string, from []T) (T, error) {
-	if i := slices.Index(from, T(s)); i >= 0 {
-		return from[i], nil
-	}
-	names := make([]string, len(from))
-	for i, c := range from {
-		names[i] = string(c)
-	}
-	return "", fmt.Errorf("%s %q: want one of %s", what, s, strings.Join(names, ", "))
-}
+func ParseConvention(s string) (Convention, error) { return choice.Of("convention", s, Conventions) }
 
 // Encoder makes memory vectors [d_model] from the weights of one model.
 //
@@ -75,18 +64,18 @@ type Encoder struct {
 	mean       []float64 // mean E; nil: 0
 }
 
-// Encoder prepares memories of one encoding and convention. It reads the mean of the unembedding once, where the formula
+// NewEncoder prepares memories of one encoding and convention. It reads the mean of the unembedding once, where the formula
 // has it. A model without the parameters needed is refused, and so is [EncodingLayer], which takes a run of the model:
 // see [LayerVector].
-func (l *Layout) Encoder(enc Encoding, conv Convention) (*Encoder, error) {
-	e, err := l.encoder(enc, conv)
+func NewEncoder(l *Layout, enc Encoding, conv Convention) (*Encoder, error) {
+	e, err := newEncoder(l, enc, conv)
 	if err != nil {
 		return nil, fmt.Errorf("memory encoding %q, convention %q: %w", enc, conv, err)
 	}
 	return e, nil
 }
 
-func (l *Layout) encoder(enc Encoding, conv Convention) (*Encoder, error) {
+func newEncoder(l *Layout, enc Encoding, conv Convention) (*Encoder, error) {
 	if _, err := ParseConvention(string(conv)); err != nil {
 		return nil, err
 	}
@@ -97,14 +86,14 @@ func (l *Layout) encoder(enc Encoding, conv Convention) (*Encoder, error) {
 			return nil, hint.With(errors.New("the file has no table of token embeddings that could be read"), "use --encoding unembed or layer")
 		}
 		e.token, e.vocab = l.Embed.Row, l.Embed.In
-		return e, l.width(l.Embed.Out)
+		return e, checkWidth(l, l.Embed.Out)
 	case EncodingUnembed:
 		if l.Unembed == nil {
 			return nil, hint.With(errors.New("the file ends in hidden states: it has no unembedding"),
 				"use --encoding embed or layer, or a file exported for text generation")
 		}
 		e.token, e.vocab = l.Unembed.Col, l.Unembed.Out
-		if err := l.width(l.Unembed.In); err != nil || conv == ConventionRaw {
+		if err := checkWidth(l, l.Unembed.In); err != nil || conv == ConventionRaw {
 			return e, err
 		}
 		if len(l.Bodies) == 0 || l.Bodies[0].Norm == nil {
@@ -129,7 +118,7 @@ func (l *Layout) encoder(enc Encoding, conv Convention) (*Encoder, error) {
 	return nil, err
 }
 
-func (l *Layout) width(got int64) error {
+func checkWidth(l *Layout, got int64) error {
 	if got != int64(l.DModel) {
 		return fmt.Errorf("the table is %d wide, d_model is %d", got, l.DModel)
 	}
@@ -171,8 +160,8 @@ func (e *Encoder) Vector(tokens []int64) ([]float32, error) {
 }
 
 // MemoryVector makes one memory vector; see [Encoder] for many.
-func (l *Layout) MemoryVector(tokens []int64, enc Encoding, conv Convention) ([]float32, error) {
-	e, err := l.Encoder(enc, conv)
+func MemoryVector(l *Layout, tokens []int64, enc Encoding, conv Convention) ([]float32, error) {
+	e, err := NewEncoder(l, enc, conv)
 	if err != nil {
 		return nil, err
 	}

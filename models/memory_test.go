@@ -85,7 +85,7 @@ func TestMemoryVectorAgainstPyTorch(t *testing.T) {
 					continue
 				}
 				tried++
-				got, err := l.MemoryVector(c.Tokens, Encoding(enc), Convention(conv))
+				got, err := MemoryVector(l, c.Tokens, Encoding(enc), Convention(conv))
 				if err != nil {
 					t.Fatalf("%s: %v", name, err)
 				}
@@ -147,7 +147,7 @@ func TestMemoryVectorByHand(t *testing.T) {
 		{EncodingUnembed, ConventionFolded, []int64{2, 0}, []float64{-1.5 * -43 / 3, -0.5 * -43 / 3, 0.5 * -43 / 3, 1.5 * -43 / 3}},
 	} {
 		t.Run(fmt.Sprint(test.enc, test.conv, test.tokens), func(t *testing.T) {
-			got, err := handLayout(t).MemoryVector(test.tokens, test.enc, test.conv)
+			got, err := MemoryVector(handLayout(t), test.tokens, test.enc, test.conv)
 			if err != nil || len(got) != len(test.want) || largest(got, test.want) > 1e-5 {
 				t.Errorf("got %v, %v; want %v", got, err, test.want)
 			}
@@ -181,7 +181,7 @@ func TestMemoryVectorRefusals(t *testing.T) {
 			if test.change != nil {
 				test.change(l)
 			}
-			_, err := l.MemoryVector(test.tokens, test.enc, test.conv)
+			_, err := MemoryVector(l, test.tokens, test.enc, test.conv)
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(hint.Of(err), test.hint) {
 				t.Errorf("got %v (hint %q), want %q (hint %q)", err, hint.Of(err), test.want, test.hint)
 			}
@@ -190,7 +190,7 @@ func TestMemoryVectorRefusals(t *testing.T) {
 	// The raw unembedding has no use for the norm.
 	l := handLayout(t)
 	l.Bodies = nil
-	if _, err := l.MemoryVector([]int64{1}, EncodingUnembed, ConventionRaw); err != nil {
+	if _, err := MemoryVector(l, []int64{1}, EncodingUnembed, ConventionRaw); err != nil {
 		t.Error(err)
 	}
 }
@@ -201,7 +201,7 @@ func TestMemoryVectorLaws(t *testing.T) {
 	_, l := located(t, "testdata/dynamo-op18-sdpa.onnx")
 	for _, enc := range []Encoding{EncodingUnembed, EncodingEmbed} {
 		for _, conv := range Conventions {
-			e, err := l.Encoder(enc, conv)
+			e, err := NewEncoder(l, enc, conv)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/choice"
 )
 
 // PortKind is what a port carries, without the layer.
@@ -58,7 +59,7 @@ func PortKinds(io string) []PortKind {
 }
 
 // ParseOutput reads the name of a kind of output port, as --expose takes it.
-func ParseOutput(s string) (PortKind, error) { return choose("port", s, PortKinds("out")) }
+func ParseOutput(s string) (PortKind, error) { return choice.Of("port", s, PortKinds("out")) }
 
 // entry returns the kind's index in the table; a kind that is not there is a mistake in this program.
 func (k PortKind) entry() int {

@@ -65,7 +65,7 @@ func readGemm(c *consts, n *graph.Node) *Weight {
 	}
 	w.Alpha = n.Float("alpha", 1)
 	if n.Int("transB", 0) != 0 {
-		w.flip()
+		flip(w)
 	}
 	return w
 }
@@ -80,13 +80,13 @@ func readFusedMatMul(c *consts, n *graph.Node) *Weight {
 	}
 	w.Alpha = n.Float("alpha", 1)
 	if n.Int("transB", 0) != 0 {
-		w.flip()
+		flip(w)
 	}
 	return w
 }
 
 // flip notes that the operation transposes its operand.
-func (w *Weight) flip() {
+func flip(w *Weight) {
 	w.Transposed, w.OperandT = !w.Transposed, true
 	w.In, w.Out = w.Out, w.In
 }
@@ -101,7 +101,7 @@ func readMatMulInteger(c *consts, n *graph.Node) *Weight {
 	for _, in := range scale.Inputs() {
 		for _, s := range in.Producer().Inputs() {
 			if s.Const() != nil {
-				return w.quantized(s, n.In(3))
+				return quantized(w, s, n.In(3))
 			}
 		}
 	}
@@ -134,12 +134,12 @@ func readQuantized(weight, scale, zero int) func(*consts, *graph.Node) *Weight {
 		if w == nil || w.Scale != nil || n.In(scale).Const() == nil {
 			return nil
 		}
-		return w.quantized(n.In(scale), n.In(zero))
+		return quantized(w, n.In(scale), n.In(zero))
 	}
 }
 
 // quantized attaches scale and zero point; they run over the columns when they have more than one element.
-func (w *Weight) quantized(scale, zero *graph.Value) *Weight {
+func quantized(w *Weight, scale, zero *graph.Value) *Weight {
 	if zero != nil && zero.Const() == nil {
 		return nil
 	}

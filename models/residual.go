@@ -81,11 +81,11 @@ func (a *analysis) sequential(l *Layer, b *branch) *miss {
 // mlp notes the branch that joins at a residual add: slot is the stream's operand.
 func (a *analysis) mlp(l *Layer, stream graph.Use) {
 	l.MLPOut = Site{stream.Node.In(1 - stream.Slot)}
-	l.post(stream.Node)
+	post(l, stream.Node)
 }
 
 // post notes what the last addition of a block gives, and the bias that a skip norm adds, which is the MLP's.
-func (l *Layer) post(n *graph.Node) {
+func post(l *Layer, n *graph.Node) {
 	if bias := skipBias(n); bias != nil {
 		l.MLPOut = append(l.MLPOut, bias)
 	}
@@ -147,7 +147,7 @@ func (a *analysis) parallel(l *Layer, b *branch) *miss {
 		return &miss{8, join, "an MLP over the same residual stream as attention", fmt.Sprintf("a value that does not come from %v", stream)}
 	}
 	l.ResidPre = Site{stream}
-	l.post(n)
+	post(l, n)
 	return nil
 }
 

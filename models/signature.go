@@ -59,7 +59,7 @@ func ReadInputs(m *graph.Model, l *Layout) (*Inputs, error) {
 	in := &Inputs{layout: l}
 	for _, v := range m.Graph.Inputs() {
 		r := InputRole{Name: v.Name(), Type: v.Type(), Role: RoleUnknown}
-		if p := man.port(v.Name()); p != nil {
+		if p := inputPort(man, v.Name()); p != nil {
 			r.layer = p.Layer
 			switch p.Kind {
 			case PortMemory:
@@ -82,8 +82,8 @@ func ReadInputs(m *graph.Model, l *Layout) (*Inputs, error) {
 	return in, nil
 }
 
-// port finds an input port by name; m may be nil.
-func (m *Manifest) port(name string) *ManifestPort {
+// inputPort finds an input port by name; m may be nil.
+func inputPort(m *Manifest, name string) *ManifestPort {
 	if m == nil {
 		return nil
 	}
@@ -110,7 +110,7 @@ func (r *InputRole) classify(v, tokens *graph.Value, l *Layout) {
 		r.Role = RoleUnused
 	case v == tokens:
 		r.Role = RoleTokens
-	case whole && v == l.positionsInput():
+	case whole && v == positionsInput(l):
 		r.Role = RolePositions
 	case r.isPast(l):
 		r.Role = RolePast
@@ -118,13 +118,13 @@ func (r *InputRole) classify(v, tokens *graph.Value, l *Layout) {
 		r.Role = RoleCacheBranch
 	case whole && rank <= 2 && strings.Contains(v.Name(), "position"): // rotary positions are computed with, not looked up
 		r.Role = RolePositions
-	case rank == 2 && l.reachesAttention(v):
+	case rank == 2 && reachesAttention(l, v):
 		r.Role = RoleMask
 	}
 }
 
 // positionsInput is the input that indexes W_pos; nil when positions are computed in the graph.
-func (l *Layout) positionsInput() *graph.Value {
+func positionsInput(l *Layout) *graph.Value {
 	if l.Positions == nil || l.Positions.Node == nil {
 		return nil
 	}
@@ -188,7 +188,7 @@ func (r *InputRole) isCacheBranch(v *graph.Value, l *Layout) bool {
 }
 
 // reachesAttention reports whether the values of v, not only its shape or what it indexes, take part in attention.
-func (l *Layout) reachesAttention(v *graph.Value) bool {
+func reachesAttention(l *Layout, v *graph.Value) bool {
 	cores := map[*graph.Node]bool{}
 	for _, b := range l.Bodies {
 		for _, layer := range b.Layers {

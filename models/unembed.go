@@ -1,10 +1,6 @@
 package models
 
-import (
-	"slices"
-
-	"github.com/onnx-inject/onnx-inject/graph"
-)
+import "github.com/onnx-inject/onnx-inject/graph"
 
 // unembed finds the graph output that is a projection of the normalised last residual stream; of several, the widest one. A
 // file that ends in hidden states has none; its memories can still be made by the other encodings.
@@ -13,9 +9,9 @@ func (a *analysis) unembed(l *Layout, b *Body, last *Layer) {
 		if a.depth(out) != len(b.Layers) {
 			continue // a cache output, or a port in the middle
 		}
-		if w := a.logits(out); w != nil && int(w.In) == l.DModel && int(w.Out) > l.Vocab {
+		if w, bias := a.logits(out); w != nil && int(w.In) == l.DModel && int(w.Out) > l.Vocab {
 			if n := a.finalNorm(w.Node.In(0), last); n != nil {
-				l.Unembed, l.Vocab, b.Logits, b.Norm = w, int(w.Out), out, n
+				l.Unembed, l.Vocab, b.Logits, b.BU, b.Norm = w, int(w.Out), out, bias, n
 			}
 		}
 	}
@@ -36,24 +32,28 @@ func (a *analysis) unembed(l *Layout, b *Body, last *Layer) {
 var picks = append([]string{"Slice", "Gather", "GatherND"}, through...)
 
 // logits reads the projection that out comes from: biases may be added behind it, and all of it may be multiplied by a number,
-// which becomes part of W_U. nil when there is none, or when something else is done to the product.
-func (a *analysis) logits(out *graph.Value) *Weight {
-	factor, biased := 1.0, false
+// which becomes part of W_U. The biases are returned as they are met, the last one that is added first. nil when there is no
+// projection, or when something else is done to the product.
+func (a *analysis) logits(out *graph.Value) (w *Weight, bias []*graph.Value) {
+	factor := 1.0
 	for v := out; v != nil && v.Producer() != nil; {
 		n := v.Producer()
 		if w := a.readProjection(n); w != nil {
-			if factor != 1 && (biased || biasOf(n) != nil) {
-				return nil // b_U would be scaled, too
+			if b := biasOf(n); b != nil {
+				bias = append(bias, b)
+			}
+			if factor != 1 && len(bias) > 0 {
+				return nil, nil // b_U would be scaled, too
 			}
 			w.Alpha *= factor
-			return w
+			return w, bias
 		}
 		constant, other := constAnd(a, n)
 		switch {
 		case n.Is(picks...):
 			v = n.In(0)
 		case n.Is("Add") && constant != nil:
-			v, biased = other, true
+			v, bias = other, append(bias, constant)
 		case n.Is("Mul") && constant != nil && len(a.floats(constant)) == 1:
 			v, factor = other, factor*float64(a.floats(constant)[0])
 		case n.Is("Mul"):
@@ -62,7 +62,7 @@ func (a *analysis) logits(out *graph.Value) *Weight {
 			v = nil
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // integersBehind returns the product of integers that a Mul makes floats of, nil when it does something else; see scaled.
@@ -75,15 +75,4 @@ func integersBehind(mul *graph.Node) *graph.Value {
 		}
 	}
 	return nil
-}
-
-// Logits returns the main graph's output that holds the logits, nil when the file ends in hidden states. In a merged file it
-// is the If's output, not the branch's.
-func (l *Layout) Logits() *graph.Value {
-	b := l.Bodies[0]
-	owner := b.Graph.Owner()
-	if b.Logits == nil || owner == nil {
-		return b.Logits
-	}
-	return owner.Out(slices.Index(b.Graph.Outputs(), b.Logits))
 }

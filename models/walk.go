@@ -20,7 +20,7 @@ type analysis struct {
 }
 
 func newAnalysis(g *graph.Graph) *analysis {
-	return &analysis{consts: newConsts(g.Model()), g: g, triangles: map[*graph.Const]bool{}, baked: bakedIn(g.Model())}
+	return &analysis{consts: newConsts(g.Model()), g: g, triangles: map[*graph.Const]bool{}, baked: BakedIn(g.Model())}
 }
 
 // back returns the nodes that accept holds for, reached from v against the data flow through nodes of the given ops only.

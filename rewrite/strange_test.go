@@ -92,7 +92,7 @@ func TestStrangeNodes(t *testing.T) {
 			_, _ = in.Feeds([][]int64{{1, 2, 3}})
 		}
 		for _, e := range []models.Encoding{models.EncodingEmbed, models.EncodingUnembed} {
-			_, _ = l.MemoryVector([]int64{1, 2}, e, models.ConventionFolded)
+			_, _ = models.MemoryVector(l, []int64{1, 2}, e, models.ConventionFolded)
 		}
 		for _, b := range l.Bodies {
 			for _, layer := range b.Layers {

@@ -73,11 +73,11 @@ func readMemory(c *call) (*memory, error) {
 		}
 		m.vector = v.Data
 		m.source.Text = v.Meta[vector.MetaText]
-		m.source.Encoding = models.Encoding(v.Meta[vector.MetaEncoding])
-		m.source.Convention = models.Convention(v.Meta[vector.MetaConvention])
+		m.source.Encoding = v.Meta[vector.MetaEncoding]
+		m.source.Convention = v.Meta[vector.MetaConvention]
 		return m, nil
 	case c.IsSet("memory"):
-		m.source = models.Baked{Text: m.text, Encoding: m.encoding, Convention: m.convention}
+		m.source = models.Baked{Text: m.text, Encoding: string(m.encoding), Convention: string(m.convention)}
 		return m, nil
 	}
 	return nil, nil
@@ -98,7 +98,7 @@ func encode(c *call, o *opened, l *models.Layout, text string, enc models.Encodi
 		if err != nil {
 			return nil, err
 		}
-		v, err := l.MemoryVector(ids, enc, conv)
+		v, err := models.MemoryVector(l, ids, enc, conv)
 		return v, refused(err)
 	}
 	m, err := openSteer(c, o)

@@ -170,20 +170,20 @@ func (m *memory) where(q steer.Query) string {
 
 // runResult is the JSON of run. Lists are never null.
 type runResult struct {
-	Prompt     string            `json:"prompt"`
-	Tokens     []int64           `json:"tokens"` // of the prompt, the beginning-of-text token included
-	Memory     string            `json:"memory"` // "" for none, and for a vector
-	Layer      *int              `json:"layer"`  // null without a memory, like what follows
-	Tau        *float64          `json:"tau"`
-	Encoding   models.Encoding   `json:"encoding,omitempty"`
-	Convention models.Convention `json:"convention,omitempty"`
-	Positions  string            `json:"positions,omitempty"`
-	Baked      []models.Baked    `json:"baked,omitempty"` // memories in the file, which the clean run has, too
-	Device     string            `json:"device"`
-	Clean      []tokenJSON       `json:"clean"`
-	Injected   []tokenJSON       `json:"injected"`
-	Answer     *answerJSON       `json:"answer,omitempty"`
-	NoEffect   bool              `json:"no_effect,omitempty"`
+	Prompt     string         `json:"prompt"`
+	Tokens     []int64        `json:"tokens"` // of the prompt, the beginning-of-text token included
+	Memory     string         `json:"memory"` // "" for none, and for a vector
+	Layer      *int           `json:"layer"`  // null without a memory, like what follows
+	Tau        *float64       `json:"tau"`
+	Encoding   string         `json:"encoding,omitempty"`
+	Convention string         `json:"convention,omitempty"`
+	Positions  string         `json:"positions,omitempty"`
+	Baked      []models.Baked `json:"baked,omitempty"` // memories in the file, which the clean run has, too
+	Device     string         `json:"device"`
+	Clean      []tokenJSON    `json:"clean"`
+	Injected   []tokenJSON    `json:"injected"`
+	Answer     *answerJSON    `json:"answer,omitempty"`
+	NoEffect   bool           `json:"no_effect,omitempty"`
 }
 
 type tokenJSON struct {

@@ -60,7 +60,7 @@ func (e *encoder) encode(ctx context.Context, text string) (err error) {
 		return nil
 	}
 	if e.tokens == nil {
-		if e.tokens, err = e.model.Layout.Encoder(e.encoding, e.convention); err != nil {
+		if e.tokens, err = models.NewEncoder(e.model.Layout, e.encoding, e.convention); err != nil {
 			return err
 		}
 	}

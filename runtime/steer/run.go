@@ -138,7 +138,7 @@ func (m *Model) Encode(ctx context.Context, text string, enc models.Encoding, co
 		if err != nil {
 			return nil, err
 		}
-		return m.Layout.MemoryVector(ids, enc, conv)
+		return models.MemoryVector(m.Layout, ids, enc, conv)
 	}
 	if layer < 0 || layer >= m.Layout.Layers {
 		return nil, fmt.Errorf("layer %d, the model has 0 to %d", layer, m.Layout.Layers-1)
