@@ -174,7 +174,7 @@ func (c *consts) matrix(v *graph.Value) *Weight {
 	w := &Weight{Alpha: 1, Operand: v}
 	for v != nil {
 		if k := v.Const(); k != nil {
-			dims := matrixDims(k)
+			dims := MatrixDims(k)
 			if dims == nil || len(k.Dims) > 2 && w.Scale != nil {
 				return nil
 			}
@@ -214,13 +214,4 @@ func (c *consts) matrix(v *graph.Value) *Weight {
 		v = n.In(0)
 	}
 	return nil
-}
-
-// matrixDims returns the two dimensions of a matrix, nil when a constant is none. Ones in front of them change nothing.
-func matrixDims(k *graph.Const) []int64 {
-	n := len(k.Dims)
-	if n < 2 || k.Len() != k.Dims[n-2]*k.Dims[n-1] {
-		return nil
-	}
-	return k.Dims[n-2:]
 }

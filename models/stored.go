@@ -61,7 +61,7 @@ func openDense(w *Weight, rows, cols int64) (*dense, error) {
 	if c == nil {
 		return nil, fmt.Errorf("no stored tensor")
 	}
-	dims := matrixDims(c)
+	dims := MatrixDims(c)
 	if len(dims) != 2 || dims[0] != rows || dims[1] != cols {
 		return nil, fmt.Errorf("want a tensor [%d %d], got %v", rows, cols, c.Dims)
 	}

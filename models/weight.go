@@ -29,3 +29,12 @@ type Block struct {
 	Bits, Size            int64
 	Packed, Scales, Zeros *graph.Const
 }
+
+// MatrixDims returns the two dimensions of a matrix, nil when a constant is none. Ones in front of them change nothing.
+func MatrixDims(k *graph.Const) []int64 {
+	n := len(k.Dims)
+	if n < 2 || k.Len() != k.Dims[n-2]*k.Dims[n-1] {
+		return nil
+	}
+	return k.Dims[n-2:]
+}
