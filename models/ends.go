@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
 // Tokens returns the graph input that holds the token ids, nil when it cannot be told.
@@ -44,7 +45,7 @@ func (l *Layout) UnembedBias() ([]float32, error) {
 	}
 	var sum []float32
 	for _, t := range l.Bodies[0].BU {
-		x, err := Vector(t)
+		x, err := weights.Vector(t)
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("bias of the unembedding: %w", err)

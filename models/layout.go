@@ -1,6 +1,9 @@
 package models
 
-import "github.com/onnx-inject/onnx-inject/graph"
+import (
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models/weights"
+)
 
 // Layout is what was recognised in a graph: where each layer reads the residual stream, where its heads write, and which
 // constants hold the parameters. It points into the model; nothing in it is a name.
@@ -17,10 +20,10 @@ type Layout struct {
 	// without a cache where there is a choice.
 	Bodies []*Body
 
-	Embed     *Weight // W_E [vocab, d_model]; nil when the tokens come in some other way
-	Positions *Weight // W_pos [n_ctx, d_model]; nil for rotary positions
-	Unembed   *Weight // W_U [d_model, vocab]; nil when the file ends in hidden states
-	NCtx      int     // longest text, 0 when the file does not tell
+	Embed     *weights.Weight // W_E [vocab, d_model]; nil when the tokens come in some other way
+	Positions *weights.Weight // W_pos [n_ctx, d_model]; nil for rotary positions
+	Unembed   *weights.Weight // W_U [d_model, vocab]; nil when the file ends in hidden states
+	NCtx      int             // longest text, 0 when the file does not tell
 }
 
 // Body is one graph that runs the decoder from tokens to logits.
@@ -41,8 +44,8 @@ type Layer struct {
 	ResidPre  Site
 	Z         *graph.Value
 	ZForm     ZForm
-	Pattern   *graph.Value // attention probabilities [batch, head, query, key]; nil: see PatternOut
-	WO        *Weight      // [heads*d_head, d_model]
+	Pattern   *graph.Value    // attention probabilities [batch, head, query, key]; nil: see PatternOut
+	WO        *weights.Weight // [heads*d_head, d_model]
 	BO        []*graph.Value
 	AttnOut   Site
 	Join      graph.Use // the operand through which attention enters the residual stream

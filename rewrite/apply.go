@@ -62,7 +62,7 @@ func (req Request) apply(m *graph.Model, l *models.Layout) (*models.Manifest, *m
 		}
 	}
 	e := m.Edit()
-	injected := inputs(e, l, req.Inject)
+	injected := addInputs(e, l, req.Inject)
 	ports := &mainPorts{seen: map[string]bool{}}
 	logits := make([]*graph.Value, len(l.Bodies))
 	for i, b := range l.Bodies {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
 // An output is a cache if it is what attention reads as keys or values, moved at most, or what an attention operator gives out
@@ -48,7 +49,7 @@ func attended(v *graph.Value, b *models.Body, over []string) bool {
 		for _, u := range v.Uses() {
 			switch n := u.Node; {
 			case isCore(n, b) && !n.Is(products...):
-				read = read || u.Slot == 1 || u.Slot == 2 || slices.Contains(models.CacheOf(n).Past, u.Slot)
+				read = read || u.Slot == 1 || u.Slot == 2 || slices.Contains(recognise.CacheOf(n).Past, u.Slot)
 			case n.Is(products...):
 				read = read || u.Slot == 1
 			case n.Is("Concat", "Mul", "Div"), u.Slot == 0 && n.Is(over...):

@@ -6,6 +6,8 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
 // Names of a fan-out graph's inputs and outputs. K is the number of cells of a layer, rows = 1 + the sum of K over the layers.
@@ -41,7 +43,7 @@ func FanOutTau(layer int) string    { return fmt.Sprintf("fanout.%d.tau", layer)
 // The inputs that are returned feed the prompt; the caller adds those of the fan-out.
 //
 // On an error the model is as it was.
-func FanOut(m *graph.Model, l *models.Layout, top int) (in *models.Inputs, err error) {
+func FanOut(m *graph.Model, l *models.Layout, top int) (in *inputs.Signature, err error) {
 	err = m.Try(func() error {
 		in, err = fanOut(m, l, top)
 		return err
@@ -49,7 +51,7 @@ func FanOut(m *graph.Model, l *models.Layout, top int) (in *models.Inputs, err e
 	return in, err
 }
 
-func fanOut(m *graph.Model, l *models.Layout, top int) (*models.Inputs, error) {
+func fanOut(m *graph.Model, l *models.Layout, top int) (*inputs.Signature, error) {
 	tokens := l.Tokens()
 	axis, err := positionAxis(m, l)
 	switch {
@@ -61,7 +63,7 @@ func fanOut(m *graph.Model, l *models.Layout, top int) (*models.Inputs, error) {
 	if l, err = prefill(m, l); err != nil {
 		return nil, fmt.Errorf("fan-out: %w", err)
 	}
-	in, err := models.ReadInputs(m, l)
+	in, err := inputs.Read(m, l)
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +179,7 @@ func (p *patch) freeBatch(grown, last []*graph.Node) {
 // freeAttention takes from an attention operator what has one row: the cache, which is empty, and what tells padding from text,
 // of which a prompt has none.
 func (p *patch) freeAttention(n *graph.Node) {
-	op := models.CacheOf(n)
+	op := recognise.CacheOf(n)
 	if op.Lengths {
 		p.edit.Fail(fmt.Errorf("%v wants the length of every row: it cannot have more of them", n))
 	}
@@ -242,7 +244,7 @@ func (p *patch) apart(grown []*graph.Node, cut ...graph.Use) []*graph.Node {
 			return nil
 		}
 		if n.Is("Reshape") {
-			if shape, complete := models.ConstInts(n.In(1)); complete && len(shape) != 2 && len(shape) != 3 {
+			if shape, complete := recognise.ConstInts(n.In(1)); complete && len(shape) != 2 && len(shape) != 3 {
 				return nil
 			}
 			continue
@@ -260,7 +262,7 @@ func (p *patch) apart(grown []*graph.Node, cut ...graph.Use) []*graph.Node {
 // freeLast gives a Reshape of one position a target for any number of rows. These fold batch and positions into one axis for a
 // Gemm and unfold them again; the last axis is what is left.
 func (p *patch) freeLast(n *graph.Node) {
-	shape, complete := models.ConstInts(n.In(1))
+	shape, complete := recognise.ConstInts(n.In(1))
 	target := p.ints("fanout_unfold", 0, 1, -1)
 	if complete && len(shape) == 2 || !complete && feeds(n, "Gemm") {
 		target = p.ints("fanout_fold", 0, -1)
@@ -283,13 +285,13 @@ func feeds(n *graph.Node, op string) bool {
 
 // freeReshape replaces the first element of a Reshape's target, the batch, unless it is -1 already.
 func (p *patch) freeReshape(n *graph.Node) {
-	shape, complete := models.ConstInts(n.In(1))
+	shape, complete := recognise.ConstInts(n.In(1))
 	first := int64(-1)
 	if complete && len(shape) > 0 && shape[0] == -1 {
 		return
 	}
 	if slices.Contains(shape, -1) {
-		if models.Rank(n.In(0)) == 2 {
+		if recognise.Rank(n.In(0)) == 2 {
 			p.edit.Fail(fmt.Errorf("%v unfolds rows and positions by the number of rows alone: it cannot have more of them", n))
 		}
 		first = 0 // only one element may be -1

@@ -9,6 +9,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
 // The last layer computes the last position alone from W_O on where a file allows it, else from the join on, else nowhere. The
@@ -113,7 +114,7 @@ func TestFanOutOfBlockwiseUnembedding(t *testing.T) {
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := models.Locate(m, nil)
+	l, err := recognise.Locate(m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

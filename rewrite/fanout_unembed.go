@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
 // unembedParts is how many products the unembedding of a fan-out is.
@@ -34,7 +34,7 @@ func (p *patch) atLastInParts(axis int64) []*graph.Value {
 }
 
 // transposed reports whether a MatMul reads a matrix of the file, transposed.
-func transposed(w *models.Weight) bool {
+func transposed(w *weights.Weight) bool {
 	if !w.Node.Is("MatMul") || w.Operand == nil || w.OperandT {
 		return false
 	}

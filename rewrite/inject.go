@@ -12,9 +12,9 @@ import (
 // memoryPorts are the two inputs of one layer.
 type memoryPorts struct{ memory, tau *graph.Value }
 
-// inputs adds the ports to the main graph; branches read them from there. Every port has dimension names of its own:
+// addInputs adds the ports to the main graph; branches read them from there. Every port has dimension names of its own:
 // ONNX Runtime plans buffers by them, and two layers may well be fed different shapes.
-func inputs(e *graph.Edit, l *models.Layout, layers []int) map[int]memoryPorts {
+func addInputs(e *graph.Edit, l *models.Layout, layers []int) map[int]memoryPorts {
 	out := map[int]memoryPorts{}
 	for _, layer := range layers {
 		dim := func(kind, axis string) string { return fmt.Sprintf("%s_%d_%s", kind, layer, axis) }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
 // patch is an edit of one body in the making: what kinds build with. A merged file has two bodies and one patch for each;
@@ -145,7 +146,7 @@ func (m *mainPorts) add(p *patch, name string, t graph.Type) {
 }
 
 // matrix gives the weight as a value [in, out] of the graph, float whatever the file holds.
-func (p *patch) matrix(name string, w *models.Weight) *graph.Value {
+func (p *patch) matrix(name string, w *weights.Weight) *graph.Value {
 	var v *graph.Value
 	switch {
 	case w.Operand == nil:
@@ -173,7 +174,7 @@ func (p *patch) matrix(name string, w *models.Weight) *graph.Value {
 
 // unpack lets an operator with packed weights dequantise them itself: its product with the identity matrix, without bias,
 // is W. The host folds it once.
-func (p *patch) unpack(name string, w *models.Weight) *graph.Value {
+func (p *patch) unpack(name string, w *weights.Weight) *graph.Value {
 	d := p.dtype(w.Node.In(2)) // of the scales, which is that of the other operand
 	if d == graph.Undefined {
 		d = p.dtype(w.Node.In(0))

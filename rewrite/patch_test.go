@@ -5,6 +5,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
 // The element type of a value decides whether ports and memories are cast; a wrong guess makes a file that no host loads.
@@ -69,7 +70,7 @@ graph main {
 	}
 	n := m.Graph.Nodes()[0]
 	p := newPatch(m.Edit(), m, &models.Layout{}, &models.Body{Graph: m.Graph})
-	w := p.matrix("w", &models.Weight{In: 32, Out: 1, Alpha: 1, Node: n}).Producer()
+	w := p.matrix("w", &weights.Weight{In: 32, Out: 1, Alpha: 1, Node: n}).Producer()
 	if !w.Is(n.FullOp()) || w.In(1) != n.In(1) || w.In(2) != n.In(2) || w.In(5) != nil {
 		t.Errorf("W_O is %v of %v", w.FullOp(), w.Inputs())
 	}
@@ -107,7 +108,7 @@ graph main {
 		}
 		e := m.Edit()
 		nodes := m.Graph.Nodes()
-		newPatch(e, m, &models.Layout{}, &models.Body{Graph: m.Graph}).matrix("w", &models.Weight{In: 32, Out: 1, Alpha: 1, Node: nodes[len(nodes)-1]})
+		newPatch(e, m, &models.Layout{}, &models.Body{Graph: m.Graph}).matrix("w", &weights.Weight{In: 32, Out: 1, Alpha: 1, Node: nodes[len(nodes)-1]})
 		got := ""
 		if err := e.Commit(); err != nil {
 			got = err.Error()

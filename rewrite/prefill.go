@@ -8,6 +8,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
 // prefill drops the cache: inputs of earlier keys and values, outputs of present ones, and of a merged file the branch that
@@ -81,7 +82,7 @@ func locateAgain(m *graph.Model, was *models.Layout) (*models.Layout, error) {
 	if was.Embed != nil {
 		cfg.Vocab = int(was.Embed.In)
 	}
-	return models.Locate(m, cfg)
+	return recognise.Locate(m, cfg)
 }
 
 // choose puts a branch in the place of the If that holds it, and removes the inputs that only the choice or the other branch read.

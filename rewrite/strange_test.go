@@ -10,6 +10,9 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
+	"github.com/onnx-inject/onnx-inject/models/memory"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
 // nodeLine is a node in text form: results, operation, inputs, attributes.
@@ -78,7 +81,7 @@ func TestStrangeNodes(t *testing.T) {
 			if err != nil {
 				return nil, nil
 			}
-			l, err := models.Locate(m, nil)
+			l, err := recognise.Locate(m, nil)
 			if err != nil {
 				return nil, nil
 			}
@@ -88,11 +91,11 @@ func TestStrangeNodes(t *testing.T) {
 		if l == nil {
 			return
 		}
-		if in, err := models.ReadInputs(m, l); err == nil {
+		if in, err := inputs.Read(m, l); err == nil {
 			_, _ = in.Feeds([][]int64{{1, 2, 3}})
 		}
-		for _, e := range []models.Encoding{models.EncodingEmbed, models.EncodingUnembed} {
-			_, _ = models.MemoryVector(l, []int64{1, 2}, e, models.ConventionFolded)
+		for _, e := range []memory.Encoding{memory.EncodingEmbed, memory.EncodingUnembed} {
+			_, _ = memory.Vector(l, []int64{1, 2}, e, memory.ConventionFolded)
 		}
 		for _, b := range l.Bodies {
 			for _, layer := range b.Layers {

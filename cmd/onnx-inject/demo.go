@@ -8,8 +8,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
-	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime/eval"
 	"github.com/onnx-inject/onnx-inject/runtime/lens"
 	"github.com/onnx-inject/onnx-inject/runtime/paper"
@@ -55,7 +55,7 @@ func runDemo(c *call) error {
 	cfg := paper.Config{
 		Config: eval.Config{
 			Model: dir, Data: at("prompts.csv"), Dir: at("results"), Taus: paper.Taus, Plan: eval.Auto, Top: 5,
-			Encoding: models.EncodingUnembed, Convention: models.ConventionFolded, Texts: models.PaperTexts,
+			Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded, Texts: memory.PaperTexts,
 			Options: options, Tool: demoTool + " " + version(), Progress: bar.tell,
 		},
 		Words: at("words.txt"), Among: 10,
@@ -91,7 +91,7 @@ func runDemo(c *call) error {
 	defer m.Close()
 	q := steer.Query{
 		Prompt: p.TwoHop, Memory: p.ExplicitEntity, Answer: p.Answer, Layer: r.Layer, Tau: r.Tau, Top: 5,
-		Encoding: models.EncodingUnembed, Convention: models.ConventionFolded,
+		Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded,
 	}
 	one, err := m.Run(c.ctx, q)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/models/vector"
 )
 
@@ -33,7 +33,7 @@ The encodings unembed and embed read the weights and run nothing; layer runs the
 
 func encodeText(c *call) error {
 	out := c.String("out")
-	enc, conv := chosen[models.Encoding](c, "encoding"), chosen[models.Convention](c, "convention")
+	enc, conv := chosen[memory.Encoding](c, "encoding"), chosen[memory.Convention](c, "convention")
 	switch {
 	case c.String("text") == "":
 		return usagef("encode: want --text TEXT")
@@ -41,7 +41,7 @@ func encodeText(c *call) error {
 		return usagef("encode: want -o OUT")
 	case !slices.Contains(vector.Extensions(), filepath.Ext(out)):
 		return usagef("flag -o %s: want a name that ends in %s", quote(out), strings.Join(vector.Extensions(), ", "))
-	case enc == models.EncodingLayer && !c.IsSet("layer"):
+	case enc == memory.EncodingLayer && !c.IsSet("layer"):
 		return usagef("encode: --encoding layer wants --layer L")
 	}
 	o, err := open(c.args[0])
@@ -69,7 +69,7 @@ func encodeText(c *call) error {
 	if c.IsSet("layer") {
 		v.Meta[vector.MetaLayer] = strconv.Itoa(layer)
 	}
-	c.noteFaint(quote(c.String("text")), models.Length(data), unlearned)
+	c.noteFaint(quote(c.String("text")), memory.Length(data), unlearned)
 	if err := vector.Write(out, v, c.Bool("force")); err != nil {
 		return refused(writeHint(err, 4*int64(len(data)))) // about writing it has a code of its own, which exitCode sees
 	}
@@ -77,13 +77,13 @@ func encodeText(c *call) error {
 		return c.out.json(struct {
 			Path       string            `json:"path"`
 			Text       string            `json:"text"`
-			Encoding   models.Encoding   `json:"encoding"`
-			Convention models.Convention `json:"convention"`
+			Encoding   memory.Encoding   `json:"encoding"`
+			Convention memory.Convention `json:"convention"`
 			DModel     int               `json:"d_model"`
 			Norm       number            `json:"norm"`
-		}{out, c.String("text"), enc, conv, len(data), number(models.Length(data))})
+		}{out, c.String("text"), enc, conv, len(data), number(memory.Length(data))})
 	}
-	c.out.line(styled(bold, "%s", out), text(": %s, %s, %s: %d numbers, norm %s", quote(c.String("text")), enc, conv, len(data), fmt.Sprintf("%.4g", models.Length(data))))
+	c.out.line(styled(bold, "%s", out), text(": %s, %s, %s: %d numbers, norm %s", quote(c.String("text")), enc, conv, len(data), fmt.Sprintf("%.4g", memory.Length(data))))
 	return nil
 }
 
@@ -92,7 +92,7 @@ const unlearned = ": the model never learned its tokens"
 
 // noteFaint warns of a memory that can have no effect.
 func (c *call) noteFaint(name string, norm float64, why string) {
-	if norm < models.Faint {
+	if norm < memory.Faint {
 		c.note("the vector of %s is as good as zero (its length is %.2g)%s", name, norm, why)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/eval"
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
@@ -50,8 +51,8 @@ the measure where the cell is chosen on one half of the prompts and counted on t
 			listFlag("taus", "`TAUS`: 1:15, 0.5:2:0.25, or 1,2.5,4", "1:15"),
 			&cli.GenericFlag{Name: "memory", Usage: "where memories come from: `SOURCE`", Value: &texts{}, DefaultText: "curated"},
 			&cli.IntFlag{Name: "memories", Usage: "take the first `N` memories of a file; 0 takes all"},
-			oneOf("encoding", "`ENCODING` of texts", models.Encodings),
-			oneOf("convention", "`CONVENTION` that vectors are in", models.Conventions),
+			oneOf("encoding", "`ENCODING` of texts", memory.Encodings),
+			oneOf("convention", "`CONVENTION` that vectors are in", memory.Conventions),
 			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, last, or tokens A-B counted from 0", Value: "all"},
 			oneOf("plan", "`PLAN`", firsts(eval.Plans())),
 			&cli.StringFlag{Name: "shard", Usage: "do part `I/N` of the prompts; auto asks Slurm or Kubernetes"},
@@ -153,7 +154,7 @@ func evalConfig(c *call) (*eval.Config, error) {
 	}
 	cfg := &eval.Config{
 		Model: c.args[0], Data: c.String("data"), Dir: c.String("out"), Memories: *c.Generic("memory").(*texts),
-		Encoding: chosen[models.Encoding](c, "encoding"), Convention: chosen[models.Convention](c, "convention"), Plan: chosen[string](c, "plan"),
+		Encoding: chosen[memory.Encoding](c, "encoding"), Convention: chosen[memory.Convention](c, "convention"), Plan: chosen[string](c, "plan"),
 		Texts: textsOf(c),
 		Limit: c.Int("limit"), Top: c.Int("top"), First: c.Int("memories"), Tool: "onnx-inject " + version(),
 	}

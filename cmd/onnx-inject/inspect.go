@@ -9,6 +9,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
 func inspectVerb() *verb {
@@ -42,9 +43,9 @@ func inspect(c *call) error {
 		return graph.Write(c.out.w, o.model) // which quotes every name
 	}
 	l, err := o.locate()
-	var why *models.Report
+	var why *recognise.Report
 	if c.Bool("why") {
-		why = models.Why(o.model, o.folder.Config)
+		why = recognise.Why(o.model, o.folder.Config)
 	}
 	if err != nil {
 		if why != nil {
@@ -62,11 +63,11 @@ func inspect(c *call) error {
 }
 
 // refusal prints why a file was not recognised.
-func (c *call) refusal(o *opened, why *models.Report) error {
+func (c *call) refusal(o *opened, why *recognise.Report) error {
 	if c.Bool("json") {
 		return c.out.json(struct {
-			File string         `json:"file"`
-			Why  *models.Report `json:"why"`
+			File string            `json:"file"`
+			Why  *recognise.Report `json:"why"`
 		}{o.folder.Model, why})
 	}
 	printWhy(c.out, why)
@@ -108,7 +109,7 @@ type description struct {
 	Others    []string              `json:"others,omitempty"`    // ONNX files of the folder that were not taken
 	Warnings  []string              `json:"warnings,omitempty"`
 	Manifest  *models.Manifest      `json:"manifest,omitempty"`
-	Why       *models.Report        `json:"why,omitempty"`
+	Why       *recognise.Report     `json:"why,omitempty"`
 }
 
 // siteInfo tells at which layers a kind of site can be exposed, and why not at the others.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime/lens"
 )
 
@@ -120,7 +120,7 @@ func openLens(c *call) (*lens.Lens, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := lens.Options{Norm: chosen[lens.Norm](c, "norm"), Texts: models.Texts{PromptBOS: c.Bool("prompt-bos")}}
+	options := lens.Options{Norm: chosen[lens.Norm](c, "norm"), Texts: memory.Texts{PromptBOS: c.Bool("prompt-bos")}}
 	if c.IsSet("layer") {
 		layer, err := oneLayer(c.String("layer"), layout)
 		if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/models/vector"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
@@ -15,20 +16,20 @@ import (
 )
 
 // memory is what the flags say about a memory: a text or a file, where it goes, and how large.
-type memory struct {
+type injection struct {
 	text       string
 	vector     []float32 // from a file; nil for a text
 	source     models.Baked
-	encoding   models.Encoding
-	convention models.Convention
+	encoding   memory.Encoding
+	convention memory.Convention
 	tau        float64
 }
 
 // encodingFlags say how a text becomes a vector.
 func encodingFlags() []cli.Flag {
 	return []cli.Flag{
-		oneOf("encoding", "`ENCODING` of the text", models.Encodings),
-		oneOf("convention", "`CONVENTION` that the vector is in", models.Conventions),
+		oneOf("encoding", "`ENCODING` of the text", memory.Encodings),
+		oneOf("convention", "`CONVENTION` that the vector is in", memory.Conventions),
 	}
 }
 
@@ -51,10 +52,10 @@ func hostFlags() []cli.Flag {
 }
 
 // readMemory reads the flags. It returns nil when they name no memory.
-func readMemory(c *call) (*memory, error) {
-	m := &memory{
+func readMemory(c *call) (*injection, error) {
+	m := &injection{
 		text: c.String("memory"), tau: c.Float64("tau"),
-		encoding: chosen[models.Encoding](c, "encoding"), convention: chosen[models.Convention](c, "convention"),
+		encoding: chosen[memory.Encoding](c, "encoding"), convention: chosen[memory.Convention](c, "convention"),
 	}
 	file := c.String("vector")
 	switch {
@@ -84,7 +85,7 @@ func readMemory(c *call) (*memory, error) {
 }
 
 // fits refuses a vector of another width than the model's.
-func (m *memory) fits(l *models.Layout) error {
+func (m *injection) fits(l *models.Layout) error {
 	if m.vector != nil && len(m.vector) != l.DModel {
 		return refused(fmt.Errorf("the vector has %d numbers, d_model is %d: it was made for another model", len(m.vector), l.DModel))
 	}
@@ -92,13 +93,13 @@ func (m *memory) fits(l *models.Layout) error {
 }
 
 // encode makes the vector of a text. Only the layer encoding runs the model.
-func encode(c *call, o *opened, l *models.Layout, text string, enc models.Encoding, conv models.Convention, layer int) ([]float32, error) {
-	if enc != models.EncodingLayer {
+func encode(c *call, o *opened, l *models.Layout, text string, enc memory.Encoding, conv memory.Convention, layer int) ([]float32, error) {
+	if enc != memory.EncodingLayer {
 		ids, err := o.tokens(text)
 		if err != nil {
 			return nil, err
 		}
-		v, err := models.MemoryVector(l, ids, enc, conv)
+		v, err := memory.Vector(l, ids, enc, conv)
 		return v, refused(err)
 	}
 	m, err := openSteer(c, o)

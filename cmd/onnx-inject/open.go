@@ -8,11 +8,13 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/folder"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
 // opened is a model on disk with what lies beside it.
 type opened struct {
-	folder   *models.Folder
+	folder   *folder.Folder
 	model    *graph.Model
 	manifest *models.Manifest // nil for a model that is not patched
 }
@@ -20,12 +22,12 @@ type opened struct {
 // open reads the MODEL of a command line: the graph, no weights. Whatever the verb does with a patched file, its manifest must
 // hold: weights that changed behind a reference would give other numbers without a word.
 func open(path string) (*opened, error) {
-	folder, err := models.OpenFolder(path)
+	f, err := folder.Open(path)
 	if err != nil {
 		return nil, refused(err)
 	}
-	m, err := graph.Load(folder.Model)
-	if err != nil && hint.Of(err) == "" && filepath.Ext(folder.Model) != ".onnx" {
+	m, err := graph.Load(f.Model)
+	if err != nil && hint.Of(err) == "" && filepath.Ext(f.Model) != ".onnx" {
 		err = hintf(err, "want an ONNX file; optimum-cli export onnx makes one of a PyTorch checkpoint")
 	}
 	if err != nil {
@@ -35,12 +37,12 @@ func open(path string) (*opened, error) {
 	if err != nil {
 		return nil, refused(err)
 	}
-	return &opened{folder, m, man}, nil
+	return &opened{f, m, man}, nil
 }
 
 // locate finds the layers of an opened model.
 func (o *opened) locate() (*models.Layout, error) {
-	l, err := models.Locate(o.model, o.folder.Config)
+	l, err := recognise.Locate(o.model, o.folder.Config)
 	if err != nil {
 		err = hintf(err, "onnx-inject inspect --why %s shows how far each form of attention got", shellWord(o.folder.Model))
 	}

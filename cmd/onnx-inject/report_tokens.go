@@ -4,7 +4,7 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/folder"
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
 	"github.com/onnx-inject/onnx-inject/runtime/eval"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
@@ -19,15 +19,15 @@ type tokenTexts map[*results.Run]*tokenizer.Tokenizer
 func findTokens(model string, runs []*results.Run) (tokenTexts, error) {
 	out := tokenTexts{}
 	if model != "" {
-		folder, err := models.OpenFolder(model)
+		f, err := folder.Open(model)
 		if err != nil {
 			return nil, refused(err)
 		}
-		t, err := folder.Tokenizer()
+		t, err := f.Tokenizer()
 		if err != nil {
 			return nil, refused(err)
 		}
-		sum, err := eval.HashTokenizer(folder.TokenizerDir)
+		sum, err := eval.HashTokenizer(f.TokenizerDir)
 		if err != nil {
 			return nil, refused(err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/folder"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 )
 
@@ -60,7 +61,7 @@ type rewriteFlags struct {
 	out     string
 	weights graph.Weights
 	expose  []exposed
-	memory  *memory // to bake
+	memory  *injection // to bake
 }
 
 func readRewriteFlags(c *call) (*rewriteFlags, error) {
@@ -134,7 +135,7 @@ func rewriteModel(c *call) error {
 		return refused(writeHint(err, need)) // about writing it has a code of its own, which exitCode sees
 	}
 	r.WeightsWhy = weightsWhy(f.weights, r.Weights)
-	if copied, err := models.OpenFolder(f.out); err == nil && copied.TokenizerDir == "" && o.folder.TokenizerDir != "" {
+	if copied, err := folder.Open(f.out); err == nil && copied.TokenizerDir == "" && o.folder.TokenizerDir != "" {
 		c.note("run and encode want a tokenizer: put the files of %s beside the copy", o.folder.TokenizerDir)
 	}
 	if c.Bool("json") {

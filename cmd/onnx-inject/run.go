@@ -110,7 +110,7 @@ func runModel(c *call) error {
 }
 
 // printRun shows a result as JSON or side by side. baked are memories that the file itself has, in the clean run too.
-func (c *call) printRun(q steer.Query, m *memory, r *steer.Result, baked []models.Baked) error {
+func (c *call) printRun(q steer.Query, m *injection, r *steer.Result, baked []models.Baked) error {
 	if c.Bool("json") {
 		device, err := deviceOf(c)
 		if err != nil {
@@ -145,7 +145,7 @@ func countTokens(n int) string {
 }
 
 // name is the memory as the user gave it.
-func (m *memory) name(file string) string {
+func (m *injection) name(file string) string {
 	if m.vector != nil {
 		return "vector of " + file
 	}
@@ -153,7 +153,7 @@ func (m *memory) name(file string) string {
 }
 
 // where tells everything that decides what a memory does.
-func (m *memory) where(q steer.Query) string {
+func (m *injection) where(q steer.Query) string {
 	at := "positions " + q.Positions.String()
 	switch q.Positions {
 	case steer.AllPositions:
@@ -204,7 +204,7 @@ type answerJSON struct {
 	RankInjected int    `json:"rank_injected"`
 }
 
-func runJSON(q steer.Query, m *memory, r *steer.Result, device runtime.Device) *runResult {
+func runJSON(q steer.Query, m *injection, r *steer.Result, device runtime.Device) *runResult {
 	out := &runResult{Prompt: q.Prompt, Device: device.String(), Clean: tokensJSON(r.Clean), Injected: tokensJSON(r.Injected), NoEffect: r.NoEffect}
 	for _, t := range r.Prompt {
 		out.Tokens = append(out.Tokens, t.ID)

@@ -5,16 +5,16 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 )
 
 // textFlags say how texts become tokens; their defaults are the paper's.
 func textFlags() []cli.Flag {
 	return []cli.Flag{
-		switchFlag("prompt-bos", "the beginning-of-text token stands before prompts", models.PaperTexts.PromptBOS),
-		switchFlag("memory-bos", "… and before memories", models.PaperTexts.MemoryBOS),
-		switchFlag("memory-space", "a space stands before memories", models.PaperTexts.MemorySpace),
-		switchFlag("answer-space", `an answer counts by the first token of " " + answer, not of answer`, models.PaperTexts.AnswerSpace),
+		switchFlag("prompt-bos", "the beginning-of-text token stands before prompts", memory.PaperTexts.PromptBOS),
+		switchFlag("memory-bos", "… and before memories", memory.PaperTexts.MemoryBOS),
+		switchFlag("memory-space", "a space stands before memories", memory.PaperTexts.MemorySpace),
+		switchFlag("answer-space", `an answer counts by the first token of " " + answer, not of answer`, memory.PaperTexts.AnswerSpace),
 	}
 }
 
@@ -24,6 +24,6 @@ func switchFlag(name, usage string, value bool) cli.Flag {
 }
 
 // textsOf reads the flags of textFlags.
-func textsOf(c *call) models.Texts {
-	return models.Texts{PromptBOS: c.Bool("prompt-bos"), MemoryBOS: c.Bool("memory-bos"), MemorySpace: c.Bool("memory-space"), AnswerSpace: c.Bool("answer-space")}
+func textsOf(c *call) memory.Texts {
+	return memory.Texts{PromptBOS: c.Bool("prompt-bos"), MemoryBOS: c.Bool("memory-bos"), MemorySpace: c.Bool("memory-space"), AnswerSpace: c.Bool("answer-space")}
 }

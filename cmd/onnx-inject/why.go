@@ -3,17 +3,17 @@ package main
 import (
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
 // printWhy shows what every form of attention came to.
-func printWhy(p *printer, r *models.Report) {
+func printWhy(p *printer, r *recognise.Report) {
 	p.line(styled(bold, "why"))
 	rows := [][]span{{styled(dim, "form"), styled(dim, "looked at"), styled(dim, "found"), styled(dim, "furthest miss")}}
 	for _, f := range r.Forms {
 		row := []span{text("%s", f.Form), text("%d", f.Anchors), text("%d", f.Found)}
 		if f.At != "" {
-			row = append(row, text("%d of %d steps, at %s: want %s, got %s", f.Steps, models.StepsAll, f.At, f.Want, f.Got))
+			row = append(row, text("%d of %d steps, at %s: want %s, got %s", f.Steps, recognise.StepsAll, f.At, f.Want, f.Got))
 		}
 		rows = append(rows, row)
 	}

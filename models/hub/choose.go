@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/folder"
 )
 
 // companions are the files beside an ONNX file that a model folder is made of.
@@ -41,7 +41,7 @@ func (l *Listing) Find(name string) (File, bool) {
 	return l.Files[i], true
 }
 
-// Choose returns the ONNX file called name, or with "" the one that [models.OpenFolder] would take.
+// Choose returns the ONNX file called name, or with "" the one that [folder.Open] would take.
 func (l *Listing) Choose(name string) (File, error) {
 	all := l.ONNX()
 	if len(all) == 0 {
@@ -58,7 +58,7 @@ func (l *Listing) Choose(name string) (File, error) {
 		if len(near) == 0 {
 			return File{}, hint.With(fmt.Errorf("no ONNX file at the top or under onnx, but %s", names(all)), "name one of them with --file")
 		}
-		chosen, err := models.ChooseModel(near)
+		chosen, err := folder.Choose(near)
 		if err != nil {
 			return File{}, hint.With(err, "name one of them with --file")
 		}

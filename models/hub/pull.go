@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/folder"
 )
 
 // Request says what to fetch and where to.
@@ -45,7 +45,7 @@ func (c *Client) Pull(ctx context.Context, r Request) (*Pulled, error) {
 	}
 	p := &pulling{c: c, l: l, to: c.cacheOf(l), todo: map[string]*todo{}}
 	if r.Dir != "" {
-		p.to = &folder{r.Dir, r.Force}
+		p.to = &plainFolder{r.Dir, r.Force}
 	}
 	out, err := p.pull(ctx, r)
 	if err != nil {
@@ -188,7 +188,7 @@ func (p *pulling) bring(ctx context.Context, f File) (fetched bool, err error) {
 		return false, err
 	}
 	from := ""
-	if _, plain := p.to.(*folder); plain {
+	if _, plain := p.to.(*plainFolder); plain {
 		from = p.c.cacheOf(p.l).find(f)
 	}
 	if err := p.c.fetch(ctx, p.l, f, p.to.part(f), from, tell); err != nil {
@@ -204,7 +204,7 @@ func (p *pulling) finish(model File) (*Pulled, error) {
 	}
 	p.out.Commit, p.out.Folder, p.out.Model = p.l.Commit, p.to.root(), p.to.path(model)
 	p.out.Open = p.out.Model
-	if f, err := models.OpenFolder(p.out.Folder); err == nil && filepath.Clean(f.Model) == filepath.Clean(p.out.Model) {
+	if f, err := folder.Open(p.out.Folder); err == nil && filepath.Clean(f.Model) == filepath.Clean(p.out.Model) {
 		p.out.Open = p.out.Folder
 	}
 	return &p.out, nil

@@ -16,8 +16,9 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/folder"
 	"github.com/onnx-inject/onnx-inject/models/hub/hubtest"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
 const world = "org/small-world" // the repository that tests pull
@@ -154,7 +155,7 @@ func TestPull(t *testing.T) {
 	if slices.ContainsFunc(again.Files, func(f Pull) bool { return f.Fetched }) || again.Open != p.Open {
 		t.Errorf("%+v", again)
 	}
-	if _, err := models.OpenFolder(p.Open); err != nil {
+	if _, err := folder.Open(p.Open); err != nil {
 		t.Error(err)
 	}
 }
@@ -197,19 +198,19 @@ func TestPullExternalData(t *testing.T) {
 		}
 	}
 	checkFiles(t, p.Folder, files, "config.json", "generation_config.json", "merges.txt", "onnx/model.onnx", data, "tokenizer_config.json", "vocab.json")
-	folder, err := models.OpenFolder(p.Open)
+	opened, err := folder.Open(p.Open)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := graph.Load(folder.Model)
+	m, err := graph.Load(opened.Model)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := models.Locate(m, folder.Config)
+	l, err := recognise.Locate(m, opened.Config)
 	if err != nil || l.Layers != 6 {
 		t.Errorf("%v", err)
 	}
-	if _, err := folder.Tokenizer(); err != nil {
+	if _, err := opened.Tokenizer(); err != nil {
 		t.Error(err)
 	}
 	// The data goes by what the graph says, and not by its name.
@@ -236,7 +237,7 @@ func TestPullNamedFile(t *testing.T) {
 	if p.Open != p.Model || !strings.HasSuffix(p.Model, "decoder_model.onnx") {
 		t.Errorf("beside model.onnx it opens with %s", p.Open)
 	}
-	f, err := models.OpenFolder(p.Open)
+	f, err := folder.Open(p.Open)
 	if err != nil || f.ConfigFile == "" || f.TokenizerDir == "" {
 		t.Errorf("%+v, %v", f, err)
 	}

@@ -67,23 +67,23 @@ func unwritten(path string, err error) error {
 	return &atomicfile.Error{Path: path, Err: err}
 }
 
-// folder is a store of plain files under their names in the repository.
-type folder struct {
+// plainFolder is a store of plain files under their names in the repository.
+type plainFolder struct {
 	dir   string
 	force bool // files that hold something else are replaced
 }
 
-func (d *folder) root() string       { return d.dir }
-func (d *folder) room() string       { return d.dir }
-func (d *folder) path(f File) string { return filepath.Join(d.dir, filepath.FromSlash(f.Name)) }
-func (d *folder) part(f File) string {
+func (d *plainFolder) root() string       { return d.dir }
+func (d *plainFolder) room() string       { return d.dir }
+func (d *plainFolder) path(f File) string { return filepath.Join(d.dir, filepath.FromSlash(f.Name)) }
+func (d *plainFolder) part(f File) string {
 	return filepath.Join(d.dir, atomicfile.Prefix+f.Etag()+".incomplete")
 }
-func (d *folder) lockFile(f File) string { return filepath.Join(d.dir, atomicfile.Prefix+"lock") }
-func (d *folder) finish(bool) error      { return nil }
+func (d *plainFolder) lockFile(f File) string { return filepath.Join(d.dir, atomicfile.Prefix+"lock") }
+func (d *plainFolder) finish(bool) error      { return nil }
 
 // have compares the bytes: nothing else tells where a plain file came from.
-func (d *folder) have(f File) (bool, error) {
+func (d *plainFolder) have(f File) (bool, error) {
 	path := d.path(f)
 	st, err := os.Stat(path)
 	switch {
@@ -104,7 +104,7 @@ func (d *folder) have(f File) (bool, error) {
 	return false, hint.With(err, "give another folder, or --force to replace it")
 }
 
-func (d *folder) keep(f File) error {
+func (d *plainFolder) keep(f File) error {
 	if err := makeDirs(filepath.Dir(d.path(f))); err != nil {
 		return err
 	}

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
 	"github.com/onnx-inject/onnx-inject/runtime/stats"
@@ -20,10 +20,10 @@ type Config struct {
 	Taus     []float64 // in the order of the results
 	Memories []string  // sources; see Sources
 
-	Encoding   models.Encoding
-	Convention models.Convention
+	Encoding   memory.Encoding
+	Convention memory.Convention
 	Positions  steer.Positions
-	Texts      models.Texts
+	Texts      memory.Texts
 
 	Plan  string        // see Plans
 	Shard results.Shard // the zero value is all of it

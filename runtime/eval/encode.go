@@ -4,23 +4,23 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
 
 // encoder turns memories into vectors, each text once.
 type encoder struct {
 	model      *steer.Model
-	encoding   models.Encoding
-	convention models.Convention
+	encoding   memory.Encoding
+	convention memory.Convention
 	layers     []int // that are injected
-	tokens     *models.Encoder
+	tokens     *memory.Encoder
 	vectors    map[string][]float32         // unembed, embed
 	byLayer    map[string]map[int][]float32 // layer
 	faint      []string                     // memories whose vectors are as good as zero
 }
 
-func newEncoder(m *steer.Model, enc models.Encoding, conv models.Convention, layers []int) *encoder {
+func newEncoder(m *steer.Model, enc memory.Encoding, conv memory.Convention, layers []int) *encoder {
 	return &encoder{model: m, encoding: enc, convention: conv, layers: layers, vectors: map[string][]float32{}, byLayer: map[string]map[int][]float32{}}
 }
 
@@ -29,7 +29,7 @@ func (e *encoder) look(m Memory) error {
 	if got, want := len(m.Vector), e.model.Layout.DModel; m.Vector != nil && got != want {
 		return fmt.Errorf("memory %q: %d numbers, d_model is %d", m.Text, got, want)
 	}
-	if m.Vector != nil && models.Length(m.Vector) < models.Faint {
+	if m.Vector != nil && memory.Length(m.Vector) < memory.Faint {
 		e.faint = append(e.faint, m.Text)
 	}
 	return nil
@@ -47,7 +47,7 @@ func (e *encoder) add(ctx context.Context, m Memory) error {
 }
 
 func (e *encoder) encode(ctx context.Context, text string) (err error) {
-	if e.encoding == models.EncodingLayer {
+	if e.encoding == memory.EncodingLayer {
 		vectors, err := e.model.EncodeLayers(ctx, text, e.convention, e.layers...)
 		if err != nil {
 			return err
@@ -60,7 +60,7 @@ func (e *encoder) encode(ctx context.Context, text string) (err error) {
 		return nil
 	}
 	if e.tokens == nil {
-		if e.tokens, err = models.NewEncoder(e.model.Layout, e.encoding, e.convention); err != nil {
+		if e.tokens, err = memory.NewEncoder(e.model.Layout, e.encoding, e.convention); err != nil {
 			return err
 		}
 	}
@@ -68,7 +68,7 @@ func (e *encoder) encode(ctx context.Context, text string) (err error) {
 	if err != nil {
 		return err
 	}
-	if e.vectors[text], err = e.tokens.Vector(ids); err == nil && models.Length(e.vectors[text]) < models.Faint {
+	if e.vectors[text], err = e.tokens.Vector(ids); err == nil && memory.Length(e.vectors[text]) < memory.Faint {
 		e.faint = append(e.faint, text)
 	}
 	return err
@@ -81,7 +81,7 @@ func (e *encoder) vector(m Memory, layer int) []float32 {
 		return m.Vector
 	case m.Text == "":
 		return nil
-	case e.encoding == models.EncodingLayer:
+	case e.encoding == memory.EncodingLayer:
 		return e.byLayer[m.Text][layer]
 	}
 	return e.vectors[m.Text]

@@ -5,7 +5,8 @@ import (
 	"fmt"
 
 	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
@@ -15,7 +16,7 @@ import (
 type fanOut struct {
 	bench
 	session runtime.Session
-	inputs  *models.Inputs
+	inputs  *inputs.Signature
 }
 
 func openFanOut(ctx context.Context, b bench) (runner, error) {
@@ -23,7 +24,7 @@ func openFanOut(ctx context.Context, b bench) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := models.Locate(g, b.model.Folder.Config)
+	l, err := recognise.Locate(g, b.model.Folder.Config)
 	if err != nil {
 		return nil, err
 	}

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/models/vector"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
@@ -30,7 +30,7 @@ func world(t *testing.T) Config {
 	}
 	return Config{
 		Model: dir, Data: filepath.Join(dir, "prompts.csv"), Dir: filepath.Join(dir, "results"), Taus: []float64{0.5, 1, 4}, Memories: []string{"curated"},
-		Encoding: models.EncodingUnembed, Convention: models.ConventionFolded, Texts: models.PaperTexts, Plan: Auto, Limit: 6, Top: 3,
+		Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded, Texts: memory.PaperTexts, Plan: Auto, Limit: 6, Top: 3,
 		Options: runtime.Options{Threads: 1},
 	}
 }
@@ -80,10 +80,10 @@ func TestPlansAgree(t *testing.T) {
 	}{
 		{"curated", func(*Config) {}},
 		{"embed, raw, last position", func(c *Config) {
-			c.Encoding, c.Convention, c.Positions = models.EncodingEmbed, models.ConventionRaw, steer.LastPosition
+			c.Encoding, c.Convention, c.Positions = memory.EncodingEmbed, memory.ConventionRaw, steer.LastPosition
 		}},
 		{"positions that one-hop prompts do not reach", func(c *Config) { c.Positions, _ = steer.ParsePositions("7-8") }},
-		{"layer, two layers", func(c *Config) { c.Encoding, c.Layers = models.EncodingLayer, []int{1, 4} }},
+		{"layer, two layers", func(c *Config) { c.Encoding, c.Layers = memory.EncodingLayer, []int{1, 4} }},
 		{"three sources", func(c *Config) {
 			c.Memories, c.First = []string{"wrong", "random:" + filepath.Join(c.Model, "words.txt"), "file:" + filepath.Join(c.Model, "words.txt")}, 3
 			c.Top = 0

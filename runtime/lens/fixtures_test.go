@@ -15,6 +15,9 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/memory"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
+	"github.com/onnx-inject/onnx-inject/models/weights"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
@@ -54,7 +57,7 @@ func TestFixtures(t *testing.T) {
 			var ref reference
 			read(t, filepath.Join(fixtures, c.Ref), &ref)
 			for _, norm := range Norms {
-				l, err := Open(t.Context(), orttest.Host(t), filepath.Join(fixtures, c.File), Options{Norm: norm, Texts: models.PaperTexts, Runtime: runtime.Options{Threads: 1}})
+				l, err := Open(t.Context(), orttest.Host(t), filepath.Join(fixtures, c.File), Options{Norm: norm, Texts: memory.PaperTexts, Runtime: runtime.Options{Threads: 1}})
 				if err != nil {
 					t.Fatalf("%s: %v", norm, err)
 				}
@@ -164,7 +167,7 @@ func read(t *testing.T, path string, v any) {
 }
 
 // dense reads W_U whole, [d_model][vocab].
-func dense(t *testing.T, w *models.Weight) [][]float32 {
+func dense(t *testing.T, w *weights.Weight) [][]float32 {
 	t.Helper()
 	x, err := w.Dense()
 	if err != nil {
@@ -216,7 +219,7 @@ func TestOpenRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := models.Locate(m, nil)
+	l, err := recognise.Locate(m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

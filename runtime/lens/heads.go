@@ -8,6 +8,9 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/folder"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
@@ -15,7 +18,7 @@ import (
 // heads runs a model for the results of its heads.
 type heads struct {
 	session runtime.Session
-	inputs  *models.Inputs
+	inputs  *inputs.Signature
 	layers  []int
 	last    int // the last layer of the model
 	heads   int
@@ -29,12 +32,12 @@ const switchName = "lens.listen"
 
 // openHeads loads a model and has it give the results of the layers' heads. stream asks for the residual stream behind the last
 // layer, silence for the switch.
-func openHeads(ctx context.Context, host runtime.Host, f *models.Folder, layers []int, stream, silence bool, o runtime.Options) (*heads, error) {
+func openHeads(ctx context.Context, host runtime.Host, f *folder.Folder, layers []int, stream, silence bool, o runtime.Options) (*heads, error) {
 	g, err := graph.Load(f.Model)
 	if err != nil {
 		return nil, err
 	}
-	l, err := models.Locate(g, f.Config)
+	l, err := recognise.Locate(g, f.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +67,7 @@ func openHeads(ctx context.Context, host runtime.Host, f *models.Folder, layers 
 	if _, l, err = rewrite.Apply(g, l, req); err != nil {
 		return nil, err
 	}
-	if h.inputs, err = models.ReadInputs(g, l); err != nil { // before there is an input that it does not know
+	if h.inputs, err = inputs.Read(g, l); err != nil { // before there is an input that it does not know
 		return nil, err
 	}
 	if err := h.trim(g, l); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
@@ -17,7 +18,7 @@ import (
 type Options struct {
 	Norm    Norm
 	Layers  []int        // which layers, sorted; nil is all
-	Texts   models.Texts // how texts become tokens
+	Texts   memory.Texts // how texts become tokens
 	Runtime runtime.Options
 }
 

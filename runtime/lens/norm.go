@@ -8,6 +8,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
 // Norm says what stands between a head's result and the unembedding; the package comment has the formulas.
@@ -78,7 +79,7 @@ func newCoordinates(norm Norm, l *models.Layout, bias []float32) (*coordinates, 
 }
 
 func parameter(what string, v *graph.Value, d int) ([]float32, error) {
-	x, err := models.Vector(v)
+	x, err := weights.Vector(v)
 	if err == nil && len(x) != d {
 		err = fmt.Errorf("the %s of the final norm has %d numbers, d_model is %d", what, len(x), d)
 	}

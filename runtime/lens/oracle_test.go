@@ -7,8 +7,9 @@ import (
 	"testing"
 
 	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/models/memory"
+	"github.com/onnx-inject/onnx-inject/models/weights"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
@@ -21,7 +22,7 @@ func openDemo(t *testing.T, o Options) *Lens {
 	if err := demo.WriteTo(dir); err != nil {
 		t.Fatal(err)
 	}
-	o.Texts, o.Runtime.Threads = models.PaperTexts, 1
+	o.Texts, o.Runtime.Threads = memory.PaperTexts, 1
 	l, err := Open(t.Context(), orttest.Host(t), dir, o)
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +40,7 @@ type gpt2 struct {
 
 func (g *gpt2) weight(name string) []float64 {
 	g.t.Helper()
-	x, err := models.Vector(g.m.Graph.Lookup("transformer." + name))
+	x, err := weights.Vector(g.m.Graph.Lookup("transformer." + name))
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -276,14 +277,14 @@ func TestHeadsAddUp(t *testing.T) {
 	w := dense(t, l.Layout.Unembed)
 	for layer := range l.Layout.Layers {
 		// The layer encoding is the output of attention at the last position of a text.
-		attnOut, err := m.Encode(t.Context(), prompt, models.EncodingLayer, models.ConventionRaw, layer)
+		attnOut, err := m.Encode(t.Context(), prompt, memory.EncodingLayer, memory.ConventionRaw, layer)
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := multiply(attnOut, w, nil, 0)
 		got := make([]float64, len(want))
 		for _, b := range l.Layout.Bodies[0].Layers[layer].BO {
-			x, err := models.Vector(b)
+			x, err := weights.Vector(b)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/weights"
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
 
@@ -38,7 +39,7 @@ type mark struct {
 type product struct {
 	session  runtime.Session
 	bias     []float32 // b_U, nil for none
-	columns  *models.Columns
+	columns  *weights.Columns
 	top      int
 	asked    int
 	tokens   map[int64][]float32 // columns of tokens that were asked for

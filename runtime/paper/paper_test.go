@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime/eval"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
@@ -26,7 +26,7 @@ func TestWorld(t *testing.T) {
 	r, err := Run(context.Background(), orttest.Host(t), Config{
 		Config: eval.Config{
 			Model: dir, Data: filepath.Join(dir, "prompts.csv"), Dir: filepath.Join(dir, "results"), Taus: Taus, Plan: eval.Auto,
-			Encoding: models.EncodingUnembed, Convention: models.ConventionFolded, Texts: models.PaperTexts,
+			Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded, Texts: memory.PaperTexts,
 		},
 		Words: filepath.Join(dir, "words.txt"), Among: 10,
 	}, func(done, all int) { steps = done })

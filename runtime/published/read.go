@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
 )
 
@@ -55,7 +55,7 @@ func (s Set) manifest() *results.Manifest {
 	m := &results.Manifest{
 		Version: 1, Tool: "published with arXiv 2309.05605",
 		Model: results.Model{Name: s.Model}, Data: results.File{Name: data},
-		Encoding: s.Encoding, Convention: "tl-folded", Positions: "all", Texts: models.PaperTexts,
+		Encoding: s.Encoding, Convention: "tl-folded", Positions: "all", Texts: memory.PaperTexts,
 		Shard: results.Shard{Of: 1}, Plan: results.Plan{Used: "points"}, Host: results.Host{Name: "TransformerLens"},
 	}
 	for _, source := range s.Sources {

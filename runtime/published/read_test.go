@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime/published"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
 )
@@ -62,7 +62,7 @@ func TestOpen(t *testing.T) {
 	manifest := func(model, data, encoding string, layers []int, taus []float64, prompts, top, modelLayers int, sources ...string) *results.Manifest {
 		m := &results.Manifest{
 			Version: 1, Tool: "published with arXiv 2309.05605", Model: results.Model{Name: model, Layers: modelLayers}, Data: results.File{Name: data},
-			Prompts: prompts, Layers: layers, Taus: taus, Encoding: encoding, Convention: "tl-folded", Positions: "all", Texts: models.PaperTexts,
+			Prompts: prompts, Layers: layers, Taus: taus, Encoding: encoding, Convention: "tl-folded", Positions: "all", Texts: memory.PaperTexts,
 			Top: top, Shard: results.Shard{Of: 1}, Plan: results.Plan{Used: "points"}, Host: results.Host{Name: "TransformerLens"},
 		}
 		for _, s := range sources {

@@ -5,7 +5,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
 	"github.com/onnx-inject/onnx-inject/runtime/stats"
 )
@@ -59,7 +59,7 @@ func compare(all []*series) ([]*comparison, error) {
 func groups(all []*series) [][]*series {
 	type key struct {
 		model, data, encoding, convention, positions string
-		texts                                        models.Texts
+		texts                                        memory.Texts
 	}
 	var order []key
 	by := map[key][]*series{}

@@ -5,7 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime/results"
 )
 
@@ -29,7 +29,7 @@ func made(s shape) *results.Run {
 	run := &results.Run{Dir: "out", Manifest: &results.Manifest{
 		Version: 1, Tool: "onnx-inject test", Prompts: s.prompts, Layers: s.layers, Taus: s.taus, Encoding: "unembed", Convention: "tl-folded", Positions: "all",
 		Model: results.Model{Name: "tiny", SHA256: "ab12", Tokenizer: "cd34", Family: "gpt2", Variant: "torch", Layers: len(s.layers), Heads: 2, DModel: 8, Vocab: 50},
-		Data:  results.File{Name: "facts.csv", SHA256: "ef56"}, Texts: models.PaperTexts, Top: 3, Shard: results.Shard{Of: 1},
+		Data:  results.File{Name: "facts.csv", SHA256: "ef56"}, Texts: memory.PaperTexts, Top: 3, Shard: results.Shard{Of: 1},
 		Plan: results.Plan{Used: "fanout"}, Host: results.Host{Name: "ort", Version: "1.30.0", Device: "cpu"},
 	}}
 	for _, name := range s.sources {

@@ -6,7 +6,7 @@ import (
 	"reflect"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 )
 
 // Manifest says what an evaluation is of. Two runs whose manifests agree in everything but the shard are parts of one; a run
@@ -24,7 +24,7 @@ type Manifest struct {
 	Encoding   string       `json:"encoding"`   // unembed, embed, layer
 	Convention string       `json:"convention"` // tl-folded, raw
 	Positions  string       `json:"positions"`  // all, last, A-B
-	Texts      models.Texts `json:"texts"`
+	Texts      memory.Texts `json:"texts"`
 	Top        int          `json:"top"`
 	First      int          `json:"first,omitempty"` // memories of a file that are taken; 0: all
 	Shard      Shard        `json:"shard"`

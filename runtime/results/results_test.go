@@ -15,14 +15,14 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/parquet-go/parquet-go"
 
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 )
 
 func manifest() *Manifest {
 	return &Manifest{
 		Version: 1, Tool: "onnx-inject test", Model: Model{Name: "m", SHA256: "ab"}, Data: File{"d.csv", "cd"}, Prompts: 4,
 		Layers: []int{0, 2}, Taus: []float64{0.5, 1}, Memories: []Source{{Name: "curated"}}, Encoding: "unembed", Convention: "tl-folded",
-		Positions: "all", Texts: models.PaperTexts, Shard: Shard{0, 1},
+		Positions: "all", Texts: memory.PaperTexts, Shard: Shard{0, 1},
 	}
 }
 

@@ -6,8 +6,8 @@ import (
 	"log"
 	"os"
 
-	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/lib"
@@ -35,7 +35,7 @@ func Example() {
 	defer m.Close()
 	r, err := m.Run(context.Background(), steer.Query{
 		Prompt: "People in the land of Machu Picchu speak", Memory: " Peru", Answer: "Spanish", Layer: 0, Tau: 1, Top: 1,
-		Encoding: models.EncodingUnembed, Convention: models.ConventionFolded,
+		Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded,
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
@@ -87,7 +89,7 @@ func (f form) of(t *testing.T, file string) (*graph.Model, *models.Layout) {
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := models.Locate(m, nil)
+	l, err := recognise.Locate(m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +176,7 @@ func fuseEnd(e *graph.Edit, m *graph.Model, l *models.Layout) bool {
 	return true
 }
 
-func checkFanOut(t *testing.T, s runtime.Session, in *models.Inputs, l *models.Layout, ref reference, prompt, top int) {
+func checkFanOut(t *testing.T, s runtime.Session, in *inputs.Signature, l *models.Layout, ref reference, prompt, top int) {
 	t.Helper()
 	feeds, err := in.Feeds(ref.InputIDs[prompt : prompt+1])
 	if err != nil {
@@ -294,11 +296,11 @@ func TestFanOutOfOneLayer(t *testing.T) {
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := models.Locate(m, nil)
+	l, err := recognise.Locate(m, nil)
 	if err != nil || l.Layers != 1 {
 		t.Fatalf("%+v (%v), want one layer", l, err)
 	}
-	in, err := models.ReadInputs(m, l)
+	in, err := inputs.Read(m, l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +320,7 @@ func located(t *testing.T, file string) (*graph.Model, *models.Layout) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := models.Locate(m, nil)
+	l, err := recognise.Locate(m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -346,7 +348,7 @@ func cleanLogP(t *testing.T, m *graph.Model, l *models.Layout, ids [][]int64, mo
 }
 
 // run feeds a model a prompt, and more.
-func run(t *testing.T, m *graph.Model, in *models.Inputs, ids [][]int64, more map[string]*graph.Tensor) map[string]*graph.Tensor {
+func run(t *testing.T, m *graph.Model, in *inputs.Signature, ids [][]int64, more map[string]*graph.Tensor) map[string]*graph.Tensor {
 	t.Helper()
 	ctx := context.Background()
 	s, err := runtime.OpenGraph(ctx, orttest.Host(t), m, runtime.Options{Threads: 1})

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 )
 
@@ -27,7 +27,7 @@ func TestLastLogits(t *testing.T) {
 				if d := l.Tokens().Type().Dims; d[1].Size == 1 {
 					ids = [][]int64{{3}, {2}}
 				}
-				in, err := models.ReadInputs(m, l)
+				in, err := inputs.Read(m, l)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -40,7 +40,7 @@ func TestLastLogits(t *testing.T) {
 				if _, l, err = rewrite.Apply(m, l, rewrite.Request{LastLogits: true}); err != nil {
 					t.Fatal(err)
 				}
-				if in, err = models.ReadInputs(m, l); err != nil {
+				if in, err = inputs.Read(m, l); err != nil {
 					t.Fatal(err)
 				}
 				part := run(t, m, in, ids, nil)[name]

@@ -13,6 +13,9 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
+	"github.com/onnx-inject/onnx-inject/models/weights"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
@@ -95,7 +98,7 @@ func TestMutations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			original, err := models.Locate(m, nil)
+			original, err := recognise.Locate(m, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -104,7 +107,7 @@ func TestMutations(t *testing.T) {
 			if what == "" {
 				continue
 			}
-			l, err := models.Locate(m, nil)
+			l, err := recognise.Locate(m, nil)
 			if err != nil {
 				continue
 			}
@@ -148,7 +151,7 @@ func broken(ctx context.Context, host runtime.Host, m *graph.Model, l *models.La
 	if err != nil {
 		return nil, err
 	}
-	in, err := models.ReadInputs(m, l)
+	in, err := inputs.Read(m, l)
 	if err != nil {
 		return nil, err
 	}
@@ -238,7 +241,7 @@ func broken(ctx context.Context, host runtime.Host, m *graph.Model, l *models.La
 		}
 		bias := make([]float32, d)
 		for _, b := range x.BO {
-			v, err := models.Vector(b)
+			v, err := weights.Vector(b)
 			if err != nil {
 				return nil, err
 			}
@@ -298,13 +301,13 @@ func broken(ctx context.Context, host runtime.Host, m *graph.Model, l *models.La
 // unembed computes the logits of a residual stream: LayerNorm, W_U, b_U.
 func unembed(l *models.Layout, x []float32) ([]float32, error) {
 	norm := l.Bodies[0].Norm
-	gamma, err := models.Vector(norm.Gamma)
+	gamma, err := weights.Vector(norm.Gamma)
 	if err != nil {
 		return nil, err
 	}
 	beta := make([]float32, len(gamma))
 	if norm.Beta != nil {
-		if beta, err = models.Vector(norm.Beta); err != nil {
+		if beta, err = weights.Vector(norm.Beta); err != nil {
 			return nil, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
@@ -245,7 +246,7 @@ func TestProjections(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if l, err = models.Locate(m, nil); err != nil {
+			if l, err = recognise.Locate(m, nil); err != nil {
 				t.Fatal(err)
 			}
 			man, _, err := rewrite.Apply(m, l, all(l))
@@ -279,7 +280,7 @@ func project(t *testing.T, file string, form func(p *projector) *graph.Value) (*
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := models.Locate(m, nil)
+	l, err := recognise.Locate(m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +305,7 @@ func project(t *testing.T, file string, form func(p *projector) *graph.Value) (*
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	if l, err = models.Locate(m, nil); err != nil {
+	if l, err = recognise.Locate(m, nil); err != nil {
 		t.Fatal(err)
 	}
 	return m, l, old

@@ -9,6 +9,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 )
 
@@ -19,8 +20,8 @@ type Query struct {
 	Vector     []float32 // the vector itself [d_model]; neither: the clean run alone
 	Layer      int
 	Tau        float64
-	Encoding   models.Encoding
-	Convention models.Convention
+	Encoding   memory.Encoding
+	Convention memory.Convention
 	Positions  Positions
 	Answer     string // "" asks nothing about an answer
 	Top        int    // how many tokens to return
@@ -88,7 +89,7 @@ func (m *Model) Run(ctx context.Context, q Query) (*Result, error) {
 	}
 	injected := clean
 	if vector != nil {
-		r.MemoryNorm = models.Length(vector)
+		r.MemoryNorm = memory.Length(vector)
 		if rows, err = m.Rows(ctx, ids, q.Layer, q.Positions, [][]float32{vector}, []float64{q.Tau}); err != nil {
 			return nil, err
 		}
@@ -132,13 +133,13 @@ func (m *Model) vector(ctx context.Context, q Query) ([]float32, error) {
 }
 
 // Encode makes the memory vector [d_model] of a text. The layer encoding runs the model; layer is used by it alone.
-func (m *Model) Encode(ctx context.Context, text string, enc models.Encoding, conv models.Convention, layer int) ([]float32, error) {
-	if enc != models.EncodingLayer {
+func (m *Model) Encode(ctx context.Context, text string, enc memory.Encoding, conv memory.Convention, layer int) ([]float32, error) {
+	if enc != memory.EncodingLayer {
 		ids, err := m.Memory(text)
 		if err != nil {
 			return nil, err
 		}
-		return models.MemoryVector(m.Layout, ids, enc, conv)
+		return memory.Vector(m.Layout, ids, enc, conv)
 	}
 	if layer < 0 || layer >= m.Layout.Layers {
 		return nil, fmt.Errorf("layer %d, the model has 0 to %d", layer, m.Layout.Layers-1)
@@ -151,7 +152,7 @@ func (m *Model) Encode(ctx context.Context, text string, enc models.Encoding, co
 }
 
 // EncodeLayers makes the memory vectors [d_model] that the layer encoding has of a text at the given layers, in one run.
-func (m *Model) EncodeLayers(ctx context.Context, text string, conv models.Convention, layers ...int) ([][]float32, error) {
+func (m *Model) EncodeLayers(ctx context.Context, text string, conv memory.Convention, layers ...int) ([][]float32, error) {
 	t, err := m.tokens()
 	if err != nil {
 		return nil, err
@@ -187,7 +188,7 @@ func (m *Model) EncodeLayers(ctx context.Context, text string, conv models.Conve
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, models.LayerVector(rows[0], conv))
+		out = append(out, memory.LayerVector(rows[0], conv))
 	}
 	return out, nil
 }

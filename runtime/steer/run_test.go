@@ -11,6 +11,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
+	"github.com/onnx-inject/onnx-inject/models/memory"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
+	"github.com/onnx-inject/onnx-inject/models/weights"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
@@ -31,24 +35,24 @@ func openDemo(t *testing.T, o runtime.Options) (*Model, string) {
 	return m, dir
 }
 
-func query(memory string, tau float64) Query {
+func query(text string, tau float64) Query {
 	p := demo.Prompts()[0]
-	return Query{Prompt: p.ObscureSentence, Memory: memory, Tau: tau, Layer: 1, Answer: p.Answer, Top: 5,
-		Encoding: models.EncodingUnembed, Convention: models.ConventionFolded}
+	return Query{Prompt: p.ObscureSentence, Memory: text, Tau: tau, Layer: 1, Answer: p.Answer, Top: 5,
+		Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded}
 }
 
 func TestRunLaws(t *testing.T) {
 	m, _ := openDemo(t, runtime.Options{Threads: 1, Level: runtime.Unmodified})
 	ctx := context.Background()
-	memory := demo.Prompts()[0].ExplicitEntity
-	off, err := m.Run(ctx, query(memory, 0))
+	text := demo.Prompts()[0].ExplicitEntity
+	off, err := m.Run(ctx, query(text, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if off.Answer.PClean != off.Answer.PInjected || off.NoEffect {
 		t.Errorf("tau = 0 changes p from %v to %v", off.Answer.PClean, off.Answer.PInjected)
 	}
-	on, err := m.Run(ctx, query(memory, 2))
+	on, err := m.Run(ctx, query(text, 2))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +60,7 @@ func TestRunLaws(t *testing.T) {
 		t.Errorf("tau = 2: %+v", on.Answer)
 	}
 	sum := 0.0
-	q := query(memory, 2)
+	q := query(text, 2)
 	q.Top = m.Layout.Vocab
 	whole, err := m.Run(ctx, q)
 	if err != nil {
@@ -81,7 +85,7 @@ func TestRunLaws(t *testing.T) {
 	if none.Injected != nil || none.Answer.PInjected != none.Answer.PClean {
 		t.Errorf("without a memory: %+v", none.Answer)
 	}
-	vector, err := m.Encode(ctx, memory, models.EncodingUnembed, models.ConventionFolded, 1)
+	vector, err := m.Encode(ctx, text, memory.EncodingUnembed, memory.ConventionFolded, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +108,7 @@ func TestRowsEqualSingleRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := m.Encode(ctx, "Mongolia", models.EncodingEmbed, models.ConventionFolded, 0)
+	v, err := m.Encode(ctx, "Mongolia", memory.EncodingEmbed, memory.ConventionFolded, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +141,7 @@ func TestRowsEqualSingleRuns(t *testing.T) {
 func TestLayerEncoding(t *testing.T) {
 	m, dir := openDemo(t, runtime.Options{Threads: 1})
 	ctx := context.Background()
-	got, err := m.Encode(ctx, "Mongolia", models.EncodingLayer, models.ConventionRaw, 2)
+	got, err := m.Encode(ctx, "Mongolia", memory.EncodingLayer, memory.ConventionRaw, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +149,7 @@ func TestLayerEncoding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := models.Locate(g, nil)
+	l, err := recognise.Locate(g, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +163,7 @@ func TestLayerEncoding(t *testing.T) {
 	}
 	defer s.Close()
 	ids, _ := m.Prompt("Mongolia")
-	in, err := models.ReadInputs(g, l)
+	in, err := inputs.Read(g, l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +178,7 @@ func TestLayerEncoding(t *testing.T) {
 	heads, _ := out[models.PortResult.Name(2)].Float32s()
 	want := make([]float64, l.DModel)
 	for _, b := range l.Bodies[0].Layers[2].BO {
-		x, err := models.Vector(b)
+		x, err := weights.Vector(b)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/folder"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
+	"github.com/onnx-inject/onnx-inject/models/memory"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
@@ -17,9 +21,9 @@ import (
 // Model is a decoder that is ready to be steered. Its methods may be called from several goroutines. Sessions are opened
 // when they are first needed.
 type Model struct {
-	Folder *models.Folder
+	Folder *folder.Folder
 	Layout *models.Layout // of the file as it is
-	Texts  models.Texts   // how texts become tokens; the paper's way unless set before the first use
+	Texts  memory.Texts   // how texts become tokens; the paper's way unless set before the first use
 
 	host        runtime.Host
 	options     runtime.Options
@@ -32,21 +36,21 @@ type Model struct {
 type session struct {
 	sync.Mutex
 	runtime.Session
-	inputs *models.Inputs
+	inputs *inputs.Signature
 }
 
 // Open reads a model file or folder. Where it has no memory ports it is patched in memory, on first use.
 func Open(host runtime.Host, path string, o runtime.Options) (*Model, error) {
-	folder, err := models.OpenFolder(path)
+	f, err := folder.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{Folder: folder, Texts: models.PaperTexts, host: host, options: o, tokens: sync.OnceValues(folder.Tokenizer)}
-	g, err := graph.Load(folder.Model)
+	m := &Model{Folder: f, Texts: memory.PaperTexts, host: host, options: o, tokens: sync.OnceValues(f.Tokenizer)}
+	g, err := graph.Load(f.Model)
 	if err != nil {
 		return nil, err
 	}
-	m.Layout, err = models.Locate(g, folder.Config)
+	m.Layout, err = recognise.Locate(g, f.Config)
 	return m, err
 }
 
@@ -63,7 +67,7 @@ func (m *Model) Load(ctx context.Context) error {
 }
 
 // steering is the session with a memory and a tau at every layer.
-func (m *Model) steering(ctx context.Context) (runtime.Session, *models.Inputs, error) {
+func (m *Model) steering(ctx context.Context) (runtime.Session, *inputs.Signature, error) {
 	return m.open(ctx, &m.injected, func(l *models.Layout, man *models.Manifest) rewrite.Request {
 		var req rewrite.Request
 		for layer := range l.Layers {
@@ -76,7 +80,7 @@ func (m *Model) steering(ctx context.Context) (runtime.Session, *models.Inputs, 
 }
 
 // open returns a session, opened on the first call.
-func (m *Model) open(ctx context.Context, s *session, request func(*models.Layout, *models.Manifest) rewrite.Request) (runtime.Session, *models.Inputs, error) {
+func (m *Model) open(ctx context.Context, s *session, request func(*models.Layout, *models.Manifest) rewrite.Request) (runtime.Session, *inputs.Signature, error) {
 	s.Lock()
 	defer s.Unlock()
 	if s.Session == nil {
@@ -90,12 +94,12 @@ func (m *Model) open(ctx context.Context, s *session, request func(*models.Layou
 }
 
 // patched loads the file anew, changes it in memory as asked, and opens a session on the result.
-func (m *Model) patched(ctx context.Context, request func(*models.Layout, *models.Manifest) rewrite.Request) (runtime.Session, *models.Inputs, *models.Layout, error) {
+func (m *Model) patched(ctx context.Context, request func(*models.Layout, *models.Manifest) rewrite.Request) (runtime.Session, *inputs.Signature, *models.Layout, error) {
 	g, err := graph.Load(m.Folder.Model)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	l, err := models.Locate(g, m.Folder.Config)
+	l, err := recognise.Locate(g, m.Folder.Config)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -106,12 +110,12 @@ func (m *Model) patched(ctx context.Context, request func(*models.Layout, *model
 	if _, l, err = rewrite.Apply(g, l, request(l, man)); err != nil {
 		return nil, nil, nil, err
 	}
-	inputs, err := models.ReadInputs(g, l)
+	signature, err := inputs.Read(g, l)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	s, err := runtime.OpenGraph(ctx, m.host, g, m.options)
-	return s, inputs, l, err
+	return s, signature, l, err
 }
 
 // Close frees the memory that running took. A method that is called later opens what it needs again.

@@ -13,6 +13,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/graphtest"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
@@ -167,7 +169,7 @@ func TestFixturesAgainstPyTorch(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				l, err := models.Locate(m, nil)
+				l, err := recognise.Locate(m, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -202,7 +204,7 @@ func checkReference(t *testing.T, host runtime.Host, m *graph.Model, l *models.L
 		t.Fatal(err)
 	}
 	defer s.Close()
-	inputs, err := models.ReadInputs(m, l)
+	signature, err := inputs.Read(m, l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +217,7 @@ func checkReference(t *testing.T, host runtime.Host, m *graph.Model, l *models.L
 		ids = append(ids, row[:n])
 	}
 	run := func(change func(map[string]*graph.Tensor)) map[string]*graph.Tensor {
-		feeds, err := inputs.Feeds(ids)
+		feeds, err := signature.Feeds(ids)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,9 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
+	"github.com/onnx-inject/onnx-inject/models/weights"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
@@ -139,17 +142,17 @@ type verifier struct {
 
 	layout            *models.Layout // of the patched model, with the ports that heads needs
 	patched, original runtime.Session
-	inputs, plain     *models.Inputs
+	inputs, plain     *inputs.Signature
 	outputs           []*graph.Value // of the original
 }
 
 // prepare opens both models. Ports that the check of heads needs and the file does not have are added in memory.
 func (v *verifier) prepare(p, g *graph.Model) error {
-	plain, err := models.Locate(g, nil)
+	plain, err := recognise.Locate(g, nil)
 	if err != nil {
 		return err
 	}
-	if v.layout, err = models.Locate(p, &models.Config{Heads: plain.Heads}); err != nil {
+	if v.layout, err = recognise.Locate(p, &models.Config{Heads: plain.Heads}); err != nil {
 		return err
 	}
 	if got, want := sizes(v.layout), sizes(plain); got != want {
@@ -160,10 +163,10 @@ func (v *verifier) prepare(p, g *graph.Model) error {
 	if _, v.layout, err = rewrite.Apply(p, v.layout, rewrite.Request{Expose: expose}); err != nil {
 		return err
 	}
-	if v.inputs, err = models.ReadInputs(p, v.layout); err != nil {
+	if v.inputs, err = inputs.Read(p, v.layout); err != nil {
 		return err
 	}
-	if v.plain, err = models.ReadInputs(g, plain); err != nil {
+	if v.plain, err = inputs.Read(g, plain); err != nil {
 		return err
 	}
 	if v.original, err = runtime.OpenGraph(v.ctx, v.host, g, v.options); err != nil {
@@ -206,7 +209,7 @@ func (v *verifier) add(c Check) {
 	v.report.OK = v.report.OK && c.OK
 }
 
-func (v *verifier) run(s runtime.Session, in *models.Inputs, change func(map[string]*graph.Tensor)) (map[string]*graph.Tensor, error) {
+func (v *verifier) run(s runtime.Session, in *inputs.Signature, change func(map[string]*graph.Tensor)) (map[string]*graph.Tensor, error) {
 	batch := [][]int64{v.report.Tokens}
 	for len(batch) < int(in.Batch) {
 		batch = append(batch, v.report.Tokens)
@@ -310,7 +313,7 @@ func (v *verifier) heads() error {
 	for i, l := range v.layout.Bodies[0].Layers {
 		bias := make([]float64, v.layout.DModel)
 		for _, b := range l.BO {
-			x, err := models.Vector(b)
+			x, err := weights.Vector(b)
 			if err != nil {
 				return fmt.Errorf("layer %d: b_O: %w", i, err)
 			}

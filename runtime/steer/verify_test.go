@@ -11,6 +11,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
@@ -32,7 +33,7 @@ func patch(t *testing.T, fixture string, req func(*models.Layout) rewrite.Reques
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := models.Locate(m, nil)
+	l, err := recognise.Locate(m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,9 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/folder"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
 )
@@ -37,14 +40,14 @@ func (b *bench) run(ctx context.Context, result any, args ...string) (sample, er
 // decoder is a graph in a session, with what it wants to be fed.
 type decoder struct {
 	runtime.Session
-	inputs *models.Inputs
+	inputs *inputs.Signature
 	layout *models.Layout // of the file as it is
 	logits string
 }
 
 // openDecoder loads the model of a folder, changes it in memory, and opens a session on it.
-func openDecoder(ctx context.Context, folder string, threads int, change func(*graph.Model, *models.Layout) (*models.Inputs, error)) (*decoder, error) {
-	f, err := models.OpenFolder(folder)
+func openDecoder(ctx context.Context, dir string, threads int, change func(*graph.Model, *models.Layout) (*inputs.Signature, error)) (*decoder, error) {
+	f, err := folder.Open(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +55,7 @@ func openDecoder(ctx context.Context, folder string, threads int, change func(*g
 	if err != nil {
 		return nil, err
 	}
-	l, err := models.Locate(g, f.Config)
+	l, err := recognise.Locate(g, f.Config)
 	if err != nil {
 		return nil, err
 	}

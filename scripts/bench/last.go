@@ -13,6 +13,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 )
 
@@ -51,7 +52,7 @@ func last(ctx context.Context, args []string, out io.Writer) error {
 	var answers [2][]float32
 	rows := 0
 	for i, trick := range []bool{false, true} {
-		d, err := openDecoder(ctx, args[2], threads, func(g *graph.Model, l *models.Layout) (*models.Inputs, error) { return fanOut(g, l, trick) })
+		d, err := openDecoder(ctx, args[2], threads, func(g *graph.Model, l *models.Layout) (*inputs.Signature, error) { return fanOut(g, l, trick) })
 		if err != nil {
 			return err
 		}
@@ -94,7 +95,7 @@ func last(ctx context.Context, args []string, out io.Writer) error {
 
 // fanOut makes the grid's graph. To keep the last block at all positions it puts an operation there that package rewrite does
 // not know to be done position by position: a sum of one operand, which copies an eighth of a percent of what is computed.
-func fanOut(g *graph.Model, l *models.Layout, trick bool) (*models.Inputs, error) {
+func fanOut(g *graph.Model, l *models.Layout, trick bool) (*inputs.Signature, error) {
 	if !trick {
 		body := l.Bodies[0]
 		mlp := body.Layers[len(body.Layers)-1].MLPOut[0]

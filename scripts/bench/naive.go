@@ -10,6 +10,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 )
 
@@ -69,7 +70,7 @@ func naive(ctx context.Context, args []string, out io.Writer) error {
 }
 
 // injectAll gives every layer a memory and a tau.
-func injectAll(g *graph.Model, l *models.Layout) (*models.Inputs, error) {
+func injectAll(g *graph.Model, l *models.Layout) (*inputs.Signature, error) {
 	var r rewrite.Request
 	for layer := range l.Layers {
 		r.Inject = append(r.Inject, layer)
@@ -78,5 +79,5 @@ func injectAll(g *graph.Model, l *models.Layout) (*models.Inputs, error) {
 	if err != nil {
 		return nil, err
 	}
-	return models.ReadInputs(g, l)
+	return inputs.Read(g, l)
 }

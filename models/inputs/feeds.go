@@ -1,0 +1,203 @@
+package inputs
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/models"
+)
+
+// Feeds builds all inputs for a batch of prompts of equal length: the whole text at once, no cache, every memory and every
+// tau zero. The caller may replace entries of the result.
+func (in *Signature) Feeds(ids [][]int64) (map[string]*graph.Tensor, error) {
+	out, err := in.feeds(ids)
+	if err != nil {
+		return nil, fmt.Errorf("feed the model: %w", err)
+	}
+	return out, nil
+}
+
+func (in *Signature) feeds(ids [][]int64) (map[string]*graph.Tensor, error) {
+	if err := in.check(ids); err != nil {
+		return nil, err
+	}
+	batch, length := int64(len(ids)), int64(len(ids[0]))
+	out := map[string]*graph.Tensor{}
+	for _, r := range in.Roles {
+		t, err := in.feed(r, ids, batch, length)
+		if err != nil {
+			return nil, fmt.Errorf("%s input %q %v: %w", r.Role, r.Name, r.Type, err)
+		}
+		out[r.Name] = t
+	}
+	return out, nil
+}
+
+const otherFile = "use another file of the model's folder: model.onnx, decoder_model_merged.onnx or decoder_model.onnx"
+
+// check compares the prompts with what the model can take.
+func (in *Signature) check(ids [][]int64) error {
+	if len(ids) == 0 || len(ids[0]) == 0 {
+		return errors.New("no tokens")
+	}
+	length := int64(len(ids[0]))
+	for i, row := range ids {
+		if int64(len(row)) != length {
+			return fmt.Errorf("row %d has %d tokens, row 0 has %d: the rows of a batch have equal length", i, len(row), length)
+		}
+		for _, id := range row {
+			if vocab := in.layout.Embed.In; id < 0 || id >= vocab {
+				return fmt.Errorf("token %d: the vocabulary is 0 to %d; is this the model's own tokenizer?", id, vocab-1)
+			}
+		}
+	}
+	switch {
+	case in.Length == 1 && length > 1:
+		return hint.With(fmt.Errorf("the file takes one token at a time, the text has %d", length), otherFile)
+	case in.Length > 0 && length != in.Length:
+		return hint.With(fmt.Errorf("the file takes exactly %d tokens, the text has %d", in.Length, length), "export the model with a dynamic length")
+	case in.layout.NCtx > 0 && length > int64(in.layout.NCtx):
+		return fmt.Errorf("the text has %d tokens, the model takes %d", length, in.layout.NCtx)
+	case in.Batch > 0 && int64(len(ids)) != in.Batch:
+		return hint.With(fmt.Errorf("the file takes exactly %d rows, the batch has %d", in.Batch, len(ids)), "export the model with a dynamic batch")
+	}
+	return nil
+}
+
+func (in *Signature) feed(r Input, ids [][]int64, batch, length int64) (*graph.Tensor, error) {
+	switch r.Role {
+	case RoleTokens:
+		var flat []int64
+		for _, row := range ids {
+			flat = append(flat, row...)
+		}
+		return r.rows(flat, batch, length)
+	case RoleMask:
+		return r.rows(sequence(batch*length, func(int64) int64 { return 1 }), batch, length)
+	case RolePositions:
+		if d := rowDims(r.Type); len(d) == 2 && d[0].Size == 1 {
+			batch = 1 // one row for all
+		}
+		return r.rows(sequence(batch*length, func(i int64) int64 { return i % length }), batch, length)
+	case RolePast:
+		return r.past(in.layout, batch)
+	case RoleCacheBranch:
+		x := int64(0)
+		if r.noCache {
+			x = 1
+		}
+		dims := sequence(int64(len(r.Type.Dims)), func(int64) int64 { return 1 })
+		return wholeNumbers(r.Type.DType, []int64{x}, dims...)
+	case RoleMemory:
+		return graph.Zeros(graph.Float32, 1, 1, int64(in.layout.DModel)), nil
+	case RoleTau:
+		return graph.Zeros(graph.Float32, 1, 1, 1), nil
+	case RoleUnused:
+		return r.unused(batch, length)
+	}
+	return nil, errors.New("it is not known what to feed here")
+}
+
+func sequence(n int64, f func(int64) int64) []int64 {
+	out := make([]int64, n)
+	for i := range out {
+		out[i] = f(int64(i))
+	}
+	return out
+}
+
+// rows makes a tensor of [batch, pos] numbers in the declared rank: [pos], [batch, pos], or [batch, 1, pos].
+func (r *Input) rows(x []int64, batch, length int64) (*graph.Tensor, error) {
+	dims := []int64{batch, length}
+	switch n := len(rowDims(r.Type)); {
+	case n == 1 && batch == 1:
+		dims = dims[1:]
+	case n == 1 && r.Role == RolePositions:
+		x, dims = x[:length], dims[1:]
+	case n == 2:
+	case n == 3:
+		dims = []int64{batch, 1, length}
+	default:
+		return nil, fmt.Errorf("cannot hold %d rows of %d", batch, length)
+	}
+	return wholeNumbers(r.Type.DType, x, dims...)
+}
+
+// unused makes zeros of the declared sizes, the first free one as long as the batch, the others as long as the text.
+func (r *Input) unused(batch, length int64) (*graph.Tensor, error) {
+	if r.Type.DType.Bits() < 8 {
+		return nil, fmt.Errorf("zeros of %v", r.Type.DType)
+	}
+	var dims []int64
+	for i, d := range rowDims(r.Type) {
+		switch {
+		case d.Size >= 0:
+			dims = append(dims, d.Size)
+		case i == 0:
+			dims = append(dims, batch)
+		default:
+			dims = append(dims, length)
+		}
+	}
+	return graph.Zeros(r.Type.DType, dims...), nil
+}
+
+// past makes an empty cache.
+func (r *Input) past(l *models.Layout, batch int64) (*graph.Tensor, error) {
+	n := len(r.Type.Dims)
+	dims := make([]int64, n)
+	for i, d := range r.Type.Dims {
+		dims[i] = d.Size
+		if d.Size >= 0 {
+			continue
+		}
+		switch i {
+		case n - 4:
+			dims[i] = batch
+		case n - 3:
+			dims[i] = int64(l.Heads)
+		case r.pastLength:
+			dims[i] = 0
+		case n - 2, n - 1:
+			dims[i] = int64(l.DHead)
+		default:
+			dims[i] = 2 // key and value
+		}
+	}
+	if dims[n-4] != batch {
+		return nil, fmt.Errorf("a cache of %d rows, the batch has %d", dims[n-4], batch)
+	}
+	if dims[r.pastLength] != 0 {
+		return nil, hint.With(fmt.Errorf("the cache has a fixed length of %d, want an empty one", dims[r.pastLength]), otherFile)
+	}
+	return graph.Zeros(r.Type.DType, dims...), nil
+}
+
+// wholeNumbers makes a tensor of integers in the element type that an input declares.
+func wholeNumbers(d graph.DType, x []int64, dims ...int64) (*graph.Tensor, error) {
+	switch d {
+	case graph.Int64:
+		return graph.NewInt64(x, dims...), nil
+	case graph.Int32:
+		y := make([]int32, len(x))
+		for i, v := range x {
+			y[i] = int32(v)
+		}
+		return graph.NewInt32(y, dims...), nil
+	case graph.Float32:
+		y := make([]float32, len(x))
+		for i, v := range x {
+			y[i] = float32(v)
+		}
+		return graph.NewFloat32(y, dims...), nil
+	case graph.Bool, graph.Int8, graph.Uint8:
+		t := graph.Zeros(d, dims...)
+		for i, v := range x {
+			t.Data[i] = byte(v)
+		}
+		return t, nil
+	}
+	return nil, fmt.Errorf("whole numbers as %v", d)
+}

@@ -1,0 +1,352 @@
+package inputs
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/graph/graphtest"
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
+)
+
+// rolesOf writes a signature as one line; "past x6" are six in a row.
+func rolesOf(in *Signature) string {
+	var out []string
+	for i := 0; i < len(in.Roles); {
+		n := i
+		for n < len(in.Roles) && in.Roles[n].Role == in.Roles[i].Role {
+			n++
+		}
+		s := string(in.Roles[i].Role)
+		if n-i > 1 {
+			s = fmt.Sprintf("%s x%d", s, n-i)
+		}
+		out = append(out, s)
+		i = n
+	}
+	return strings.Join(out, ", ")
+}
+
+var fixtureRoles = map[string]string{
+	"dynamo-op18-sdpa":        "tokens, mask",
+	"dynamo-op23-attention":   "tokens, mask",
+	"fp16":                    "tokens, mask",
+	"gpt-j":                   "tokens, mask",
+	"gpt-neo":                 "tokens, mask",
+	"nanogpt-torchscript":     "tokens",
+	"onnxslim":                "tokens, mask",
+	"optimum-1-merged":        "tokens, mask, past x6, cache branch",
+	"optimum-1-with-past":     "tokens, past x6, mask",
+	"optimum-2-cache":         "tokens, past x6, mask, positions",
+	"ort-fused-attention":     "tokens, positions, mask, past x3",
+	"ort-fused-skiplayernorm": "tokens, mask",
+	"ort-int8-dynamic":        "tokens, mask",
+	"q4-with-past":            "tokens, past x6, mask",
+	"torchscript-op10":        "tokens",
+	"torchscript-op17-mask":   "tokens, mask",
+}
+
+// Roles come from structure: inputs with names that mean nothing, in shuffled graphs, get the same ones.
+func TestReadInputs(t *testing.T) {
+	files, err := filepath.Glob("../testdata/*.onnx")
+	if err != nil || len(files) != len(fixtureRoles) {
+		t.Fatalf("%d fixtures, want %d (%v)", len(files), len(fixtureRoles), err)
+	}
+	for name, want := range fixtureRoles {
+		for _, anonymous := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/anonymous=%v", name, anonymous), func(t *testing.T) {
+				m, l := located(t, name)
+				if anonymous {
+					e := m.Edit()
+					for i, v := range m.Graph.Inputs() {
+						e.Rename(v, fmt.Sprintf("in%d", i))
+					}
+					if err := e.Commit(); err != nil {
+						t.Fatal(err)
+					}
+					graphtest.RenameAll(t, m, 1)
+					graphtest.Shuffle(t, m, 1)
+					if l, err = recognise.Locate(m, nil); err != nil {
+						t.Fatal(err)
+					}
+				}
+				in, err := Read(m, l)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := rolesOf(in); got != want {
+					t.Errorf("got %s, want %s", got, want)
+				}
+				one := strings.HasSuffix(name, "with-past")
+				if (in.Length == 1) != one || in.Length > 1 || in.Batch != 0 {
+					t.Errorf("fixed batch %d, length %d", in.Batch, in.Length)
+				}
+				prompt := [][]int64{{5, 17, 90}, {1, 2, 3}}
+				if one {
+					prompt = [][]int64{{5}, {1}}
+				}
+				feeds, err := in.Feeds(prompt)
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkFeeds(t, m, feeds)
+			})
+		}
+	}
+}
+
+// checkFeeds compares feeds with what the graph declares: every input, its element type, its fixed sizes, and one size
+// for each name of a dimension.
+func checkFeeds(t *testing.T, m *graph.Model, feeds map[string]*graph.Tensor) {
+	t.Helper()
+	if len(feeds) != len(m.Graph.Inputs()) {
+		t.Errorf("%d feeds for %d inputs", len(feeds), len(m.Graph.Inputs()))
+	}
+	sizes := map[string]int64{}
+	for _, v := range m.Graph.Inputs() {
+		x := feeds[v.Name()]
+		if x == nil || x.DType != v.Type().DType || len(x.Dims) != len(v.Type().Dims) {
+			t.Errorf("input %v %v is fed %v", v, v.Type(), x)
+			continue
+		}
+		if n, err := graph.ByteSize(x.DType, x.Dims); err != nil || n != int64(len(x.Data)) {
+			t.Errorf("input %v: %d bytes for %v%v", v, len(x.Data), x.DType, x.Dims)
+		}
+		for i, d := range v.Type().Dims {
+			if d.Size < 0 && d.Name != "" && !strings.HasPrefix(d.Name, "s") { // the dynamo fixtures name one size s72 here and s43 there
+				if _, ok := sizes[d.Name]; !ok {
+					sizes[d.Name] = x.Dims[i]
+				}
+				d.Size = sizes[d.Name]
+			}
+			if d.Size >= 0 && d.Size != x.Dims[i] {
+				t.Errorf("input %v %v is fed %v", v, v.Type(), x.Dims)
+			}
+		}
+	}
+}
+
+// values are the numbers of a feed, for comparison.
+func values(t *testing.T, x *graph.Tensor) string {
+	t.Helper()
+	if x == nil {
+		return "none"
+	}
+	if x.DType.IsFloat() {
+		f, err := x.Float32s()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("%v%v%v", x.DType, x.Dims, f)
+	}
+	n, err := x.Int64s()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("%v%v%v", x.DType, x.Dims, n)
+}
+
+func TestFeeds(t *testing.T) {
+	prompt := [][]int64{{5, 17, 90}, {1, 2, 3}}
+	for _, test := range []struct {
+		fixture string
+		want    map[string]string
+	}{
+		{"nanogpt-torchscript", map[string]string{"input_ids": "int64[2 3][5 17 90 1 2 3]"}},
+		{"optimum-1-merged", map[string]string{
+			"input_ids":             "int64[2 3][5 17 90 1 2 3]",
+			"attention_mask":        "int64[2 3][1 1 1 1 1 1]",
+			"past_key_values.0.key": "float32[2 4 0 8][]", "past_key_values.0.value": "float32[2 4 0 8][]",
+			"past_key_values.1.key": "float32[2 4 0 8][]", "past_key_values.1.value": "float32[2 4 0 8][]",
+			"past_key_values.2.key": "float32[2 4 0 8][]", "past_key_values.2.value": "float32[2 4 0 8][]",
+			"use_cache_branch": "bool[1][0]",
+		}},
+		{"ort-fused-attention", map[string]string{
+			"input_ids":      "int32[2 3][5 17 90 1 2 3]",
+			"position_ids":   "int32[2 3][0 1 2 0 1 2]",
+			"attention_mask": "int32[2 3][1 1 1 1 1 1]",
+			"past_0":         "float32[2 2 4 0 8][]", "past_1": "float32[2 2 4 0 8][]", "past_2": "float32[2 2 4 0 8][]",
+		}},
+	} {
+		t.Run(test.fixture, func(t *testing.T) {
+			m, l := located(t, test.fixture)
+			in, err := Read(m, l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			feeds, err := in.Feeds(prompt)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]string{}
+			for name, x := range feeds {
+				got[name] = values(t, x)
+			}
+			if d := cmp.Diff(test.want, got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// Forms that no fixture has: the declared types of a fixture's inputs changed, inputs added.
+func TestFeedsOtherForms(t *testing.T) {
+	retype := func(name string, d graph.DType, dims ...any) func(*graph.Model, *graph.Edit) {
+		return func(m *graph.Model, e *graph.Edit) { e.Retype(m.Graph.Lookup(name), graph.TensorType(d, dims...)) }
+	}
+	pasts := func(dims ...any) func(*graph.Model, *graph.Edit) {
+		return func(m *graph.Model, e *graph.Edit) {
+			for _, v := range m.Graph.Inputs() {
+				if v.Type().DType.IsFloat() {
+					e.Retype(v, graph.TensorType(graph.Float32, dims...))
+				}
+			}
+		}
+	}
+	add := func(name string, d graph.DType, dims ...any) func(*graph.Model, *graph.Edit) {
+		return func(m *graph.Model, e *graph.Edit) { e.Input(name, graph.TensorType(d, dims...)) }
+	}
+	one, two := [][]int64{{5, 17, 90}}, [][]int64{{5, 17, 90}, {1, 2, 3}}
+	for _, test := range []struct {
+		name    string
+		fixture string
+		change  func(*graph.Model, *graph.Edit)
+		prompt  [][]int64
+		input   string // "" where an error is wanted
+		want    string // the feed, or the error
+		hint    string
+	}{
+		{"tokens without batch", "torchscript-op10", retype("input_ids", graph.Int64, "seq"), one, "input_ids", "int64[3][5 17 90]", ""},
+		{"two rows without batch", "torchscript-op10", retype("input_ids", graph.Int64, "seq"), two, "", "cannot hold 2 rows of 3", ""},
+		{"tokens of rank 3", "torchscript-op10", retype("input_ids", graph.Int64, "b", "n", "s"), two, "input_ids", "int64[2 1 3][5 17 90 1 2 3]", ""},
+		{"tokens of no rank", "torchscript-op10", func(m *graph.Model, e *graph.Edit) {
+			e.Retype(m.Graph.Lookup("input_ids"), graph.Type{DType: graph.Int64})
+		}, two, "input_ids", "int64[2 3][5 17 90 1 2 3]", ""},
+		{"fixed length met", "torchscript-op10", retype("input_ids", graph.Int64, 1, 3), one, "input_ids", "int64[1 3][5 17 90]", ""},
+		{"fixed length", "torchscript-op10", retype("input_ids", graph.Int64, 1, 128), one, "", "the file takes exactly 128 tokens, the text has 3", "dynamic length"},
+		{"fixed batch", "torchscript-op10", retype("input_ids", graph.Int64, 1, "seq"), two, "", "the file takes exactly 1 rows, the batch has 2", "dynamic batch"},
+		{"one at a time", "optimum-1-with-past", nil, one, "", "the file takes one token at a time, the text has 3", "decoder_model_merged.onnx"},
+		{"float mask", "torchscript-op17-mask", retype("attention_mask", graph.Float32, "b", "s"), one, "attention_mask", "float32[1 3][1 1 1]", ""},
+		{"bool mask", "torchscript-op17-mask", retype("attention_mask", graph.Bool, "b", "s"), one, "attention_mask", "bool[1 3][1 1 1]", ""},
+		{"mask of rank 4", "torchscript-op17-mask", retype("attention_mask", graph.Float32, "b", 1, "s", "s"), one, "", `unknown input "attention_mask" float32[b, 1, s, s]`, ""},
+		{"one row of positions", "optimum-2-cache", retype("position_ids", graph.Int32, 1, "s"), two, "position_ids", "int32[1 3][0 1 2]", ""},
+		{"positions without batch", "optimum-2-cache", retype("position_ids", graph.Int64, "s"), two, "position_ids", "int64[3][0 1 2]", ""},
+		{"past with nothing declared", "optimum-2-cache", pasts("b", "h", "p", "d"), two, "past_key_values.0.key", "float32[2 4 0 8][]", ""},
+		{"past with keys transposed", "optimum-2-cache", pasts("b", 4, 8, "p"), two, "past_key_values.0.key", "float32[2 4 8 0][]", ""},
+		{"past with a fixed batch", "optimum-2-cache", pasts(1, 4, "p", 8), two, "", "a cache of 1 rows, the batch has 2", ""},
+		{"past with a fixed length", "optimum-2-cache", pasts("b", 4, 16, 8), two, "", "the cache has a fixed length of 16", "model.onnx"},
+		{"scalar cache branch", "optimum-1-merged", retype("use_cache_branch", graph.Bool), one, "use_cache_branch", "bool[][0]", ""},
+		{"unused", "torchscript-op10", add("token_type_ids", graph.Int64, "b", "s"), two, "token_type_ids", "int64[2 3][0 0 0 0 0 0]", ""},
+		{"unknown", "torchscript-op10", func(m *graph.Model, e *graph.Edit) {
+			v := e.Input("extra", graph.TensorType(graph.Float32, "b", "s", 32))
+			e.Output(m.Graph, e.Node(m.Graph, graph.Spec{Op: "Neg", Inputs: []*graph.Value{v}, Type: v.Type()}))
+		}, one, "", `unknown input "extra" float32[b, s, 32]: it is not known what to feed here`, ""},
+		{"rotary positions", "gpt-j", func(m *graph.Model, e *graph.Edit) {
+			v := e.Input("position_ids", graph.TensorType(graph.Int64, "b", "s"))
+			e.Output(m.Graph, e.Node(m.Graph, graph.Spec{Op: "Neg", Inputs: []*graph.Value{v}, Type: v.Type()}))
+		}, two, "position_ids", "int64[2 3][0 1 2 0 1 2]", ""},
+		{"no rows", "torchscript-op10", nil, nil, "", "no tokens", ""},
+		{"no tokens", "torchscript-op10", nil, [][]int64{{}}, "", "no tokens", ""},
+		{"ragged", "torchscript-op10", nil, [][]int64{{1, 2}, {1}}, "", "row 1 has 1 tokens, row 0 has 2", ""},
+		{"token out of range", "torchscript-op10", nil, [][]int64{{131}}, "", "token 131: the vocabulary is 0 to 130", ""},
+		{"negative token", "torchscript-op10", nil, [][]int64{{-1}}, "", "token -1", ""},
+		{"too long", "torchscript-op10", nil, [][]int64{make([]int64, 49)}, "", "the text has 49 tokens, the model takes 48", ""},
+		{"longest", "torchscript-op10", nil, [][]int64{make([]int64, 48)}, "input_ids", "int64[1 48]", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := load(t, test.fixture)
+			if test.change != nil {
+				e := m.Edit()
+				test.change(m, e)
+				if err := e.Commit(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l, err := recognise.Locate(m, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, err := Read(m, l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			feeds, err := in.Feeds(test.prompt)
+			got := values(t, feeds[test.input])
+			if err != nil {
+				got = err.Error()
+			}
+			if !strings.Contains(got, test.want) || (test.input == "") != (err != nil) || !strings.Contains(hint.Of(err), test.hint) {
+				t.Errorf("got %s (hint %q), want %s (hint %q)", got, hint.Of(err), test.want, test.hint)
+			}
+		})
+	}
+}
+
+// The branch that runs without a cache is found, whichever it is.
+func TestFeedsCacheBranch(t *testing.T) {
+	m := load(t, "optimum-1-merged")
+	i := slices.IndexFunc(m.Graph.Nodes(), func(n *graph.Node) bool { return n.Is("If") })
+	branch := m.Graph.Nodes()[i]
+	e := m.Edit()
+	not := e.Node(m.Graph, graph.Spec{Op: "Not", Inputs: []*graph.Value{branch.In(0)}, Type: branch.In(0).Type()})
+	e.Redirect(graph.Use{Node: branch, Slot: 0}, not)
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := recognise.Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := Read(m, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	feeds, err := in.Feeds([][]int64{{1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := values(t, feeds["use_cache_branch"]); got != "bool[1][1]" {
+		t.Errorf("behind a Not: %s", got)
+	}
+}
+
+// Our own ports are known by the manifest.
+func TestFeedsPorts(t *testing.T) {
+	l := &models.Layout{Layers: 2, Heads: 4, DHead: 8, DModel: 32}
+	man := models.NewManifest(l)
+	man.Ports = []models.ManifestPort{models.PortMemory.Port(1, l), models.PortTau.Port(1, l), models.PortAttnOut.Port(1, l)}
+	m := withMeta(t, man.Encode())
+	l, err := recognise.Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in, err := Read(m, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := rolesOf(in), "tokens, memory, tau"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	feeds, err := in.Feeds([][]int64{{1, 2}, {3, 4}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkFeeds(t, m, feeds)
+	if got := values(t, feeds["blocks.1.attn.memory"]); got != fmt.Sprintf("float32[1 1 32]%v", make([]float32, 32)) {
+		t.Errorf("memory %s", got)
+	}
+	if got := values(t, feeds["blocks.1.attn.tau"]); got != "float32[1 1 1][0]" {
+		t.Errorf("tau %s", got)
+	}
+	broken := withMeta(t, "{")
+	if _, err := Read(broken, l); err == nil || !strings.Contains(err.Error(), "manifest") {
+		t.Errorf("a broken manifest: %v", err)
+	}
+}

@@ -1,0 +1,302 @@
+package recognise
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/graph/graphtest"
+	"github.com/onnx-inject/onnx-inject/models"
+)
+
+// shape is what a layout says about a model as a whole.
+type shape struct {
+	Family                              string
+	Layers, Heads, DHead, DModel, Vocab int
+	NCtx, Bodies                        int
+}
+
+func shapeOf(l *models.Layout) shape {
+	return shape{l.Family, l.Layers, l.Heads, l.DHead, l.DModel, l.Vocab, l.NCtx, len(l.Bodies)}
+}
+
+// fixtureShapes are the models as their makers describe them; see cases.json for who exported what.
+var fixtureShapes = map[string]shape{
+	"dynamo-op18-sdpa":        {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"dynamo-op23-attention":   {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"fp16":                    {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"gpt-j":                   {"gpt-j", 2, 4, 8, 32, 131, 0, 1},
+	"gpt-neo":                 {"gpt-neo", 2, 4, 8, 32, 131, 48, 1},
+	"nanogpt-torchscript":     {"gpt2", 2, 4, 8, 32, 131, 48, 1},
+	"onnxslim":                {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"optimum-1-merged":        {"gpt2", 3, 4, 8, 32, 131, 48, 2},
+	"optimum-1-with-past":     {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"optimum-2-cache":         {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"ort-fused-attention":     {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"ort-fused-skiplayernorm": {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"ort-int8-dynamic":        {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"q4-with-past":            {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"torchscript-op10":        {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+	"torchscript-op17-mask":   {"gpt2", 3, 4, 8, 32, 131, 48, 1},
+}
+
+func load(t *testing.T, name string) *graph.Model {
+	t.Helper()
+	m, err := graph.Load(filepath.Join("..", "testdata", name+".onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestLocateFixtures(t *testing.T) {
+	for name, want := range fixtureShapes {
+		t.Run(name, func(t *testing.T) {
+			l, err := Locate(load(t, name), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, shapeOf(l)); diff != "" {
+				t.Error(diff)
+			}
+			for _, b := range l.Bodies {
+				for i, layer := range b.Layers {
+					if layer.Index != i || layer.WO.In != int64(l.DModel) || layer.WO.Out != int64(l.DModel) || layer.Z == nil || len(layer.AttnOut) == 0 || len(layer.ResidPost) == 0 && layer.ResidPostOut == nil {
+						t.Errorf("layer %d is incomplete: %+v", i, layer)
+					}
+				}
+				if b.Logits == nil || b.Norm == nil {
+					t.Error("no logits or final norm")
+				}
+			}
+		})
+	}
+}
+
+// changes are what must not matter to the recogniser.
+var changes = map[string]func(testing.TB, *graph.Model, uint64){
+	"renamed":   graphtest.RenameAll,
+	"swapped":   graphtest.SwapCommutative,
+	"shuffled":  graphtest.Shuffle,
+	"constants": func(t testing.TB, m *graph.Model, _ uint64) { graphtest.ConstantsFromInitializers(t, m) },
+	"all": func(t testing.TB, m *graph.Model, seed uint64) {
+		graphtest.ConstantsFromInitializers(t, m)
+		graphtest.SwapCommutative(t, m, seed)
+		graphtest.RenameAll(t, m, seed)
+		graphtest.Shuffle(t, m, seed)
+	},
+}
+
+func TestLocateByStructureAlone(t *testing.T) {
+	for name, want := range fixtureShapes {
+		for change, apply := range changes {
+			t.Run(name+"/"+change, func(t *testing.T) {
+				m := load(t, name)
+				before, err := Locate(m, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				apply(t, m, 0)
+				after, err := Locate(m, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, shapeOf(after)); diff != "" {
+					t.Error(diff)
+				}
+				for i, b := range before.Bodies {
+					for j, x := range b.Layers {
+						y := after.Bodies[i].Layers[j]
+						if x.Core != y.Core || x.Join.Node != y.Join.Node || !slices.Equal(x.AttnOut[:1], y.AttnOut[:1]) || !slices.Equal(x.ResidPre, y.ResidPre) || x.Z != y.Z || x.Pattern != y.Pattern {
+							t.Errorf("layer %d is another one than before", j)
+						}
+					}
+				}
+				// What was changed must also survive the way through a file, weights in another one.
+				m = load(t, name)
+				apply(t, m, 7)
+				path := filepath.Join(t.TempDir(), "m.onnx")
+				if _, err := graph.Save(t.Context(), m, path, graph.Copy, false); err != nil {
+					t.Fatal(err)
+				}
+				again, err := graph.Load(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				l, err := Locate(again, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, shapeOf(l)); diff != "" {
+					t.Error(diff)
+				}
+			})
+		}
+	}
+}
+
+// A graph that is nearly a decoder is refused with the reason, never guessed.
+func TestLocateRefuses(t *testing.T) {
+	layerOf := func(m *graph.Model) *models.Layer {
+		l, err := Locate(m, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l.Bodies[0].Layers[1]
+	}
+	tests := []struct {
+		name, file string
+		cfg        *models.Config
+		change     func(m *graph.Model, e *graph.Edit)
+		want       string
+	}{
+		{"wrong head count in config", "torchscript-op17-mask", &models.Config{Heads: 8}, nil,
+			"want all places to agree on the number of heads, got Reshape of v: 4 heads of 8; config.json: 8 heads of 4"},
+		{"head count that does not divide", "torchscript-op17-mask", &models.Config{Heads: 5}, nil,
+			"want heads * d_head = 32, the rows of W_O, got config.json: 5 heads of 6"},
+		{"two joins", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			l := layerOf(m)
+			v := e.Node(m.Graph, graph.Spec{Op: "Add", Name: "second_join", Inputs: []*graph.Value{l.AttnOut[0], l.ResidPre[0]}})
+			e.Output(m.Graph, v)
+		}, "want one join with the residual stream, got 2 candidates"},
+		{"q and k swapped", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			for _, n := range m.Graph.Nodes() {
+				if n.Is("Split") {
+					for _, u := range n.Out(0).Uses() {
+						e.Redirect(u, n.Out(1))
+					}
+					for _, u := range n.Out(1).Uses() {
+						e.Redirect(u, n.Out(0))
+					}
+				}
+			}
+		}, "q, k and v are parts 1, 0 and 2 of one projection, want 0, 1 and 2"},
+		{"no residual connection", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			l := layerOf(m)
+			for _, u := range l.ResidMid[0].Uses() {
+				e.Redirect(u, l.AttnOut[0])
+			}
+			e.Prune()
+		}, "want"},
+		{"no causal mask", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			for _, n := range m.Graph.Nodes() {
+				if n.Is("Softmax") {
+					where := n.In(0).Producer() // Where(mask, scores, min) + padding
+					for where != nil && !where.Is("Where") {
+						where = where.In(0).Producer()
+					}
+					for _, u := range where.Out(0).Uses() {
+						e.Redirect(u, where.In(1))
+					}
+				}
+			}
+		}, "no causal mask found"},
+		{"a mask of the caller's", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			zero := e.Const(m.Graph, "zero", graph.NewInt64([]int64{0}))
+			for _, n := range m.Graph.Nodes() {
+				if n.Is("Softmax") {
+					var where *graph.Node
+					for x := n.In(0).Producer(); x != nil && where == nil; x = x.In(0).Producer() {
+						if x.Is("Where") {
+							where = x
+						}
+					}
+					e.Redirect(graph.Use{Node: where, Slot: 0}, e.Node(m.Graph, graph.Spec{Op: "Greater", Inputs: []*graph.Value{m.Graph.Lookup("attention_mask"), zero}}))
+				}
+			}
+		}, "no causal mask found"},
+		{"softmax over the queries", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			for _, n := range m.Graph.Nodes() {
+				if n.Is("Softmax") {
+					e.SetAttr(n, "axis", 2)
+				}
+			}
+		}, "want Softmax over the last axis, that of the keys, got axis 2"},
+		{"a first layer of another kind", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			for _, n := range m.Graph.Nodes() {
+				if n.Is("Softmax") {
+					e.SetAttr(n, "axis", 1)
+					return
+				}
+			}
+		}, "want nothing but embeddings in front of the first layer, got a projection"},
+		{"branches of another kind", "optimum-1-merged", nil, func(m *graph.Model, e *graph.Edit) {
+			for g := range m.Graphs() {
+				for _, n := range g.Nodes() {
+					if n.Is("Softmax") {
+						e.SetAttr(n, "axis", 1)
+					}
+				}
+			}
+		}, "branch else_branch: no attention found; the closest is Softmax"},
+		{"attention times what is computed", "gpt-neo", nil, func(m *graph.Model, e *graph.Edit) {
+			l := layerOf(m)
+			product := l.WO.Node.Out(0)
+			cast := e.Node(m.Graph, graph.Spec{Op: "Cast", Attrs: graph.Attrs{"to": 1}, Inputs: []*graph.Value{product}})
+			square := e.Node(m.Graph, graph.Spec{Op: "Mul", Inputs: []*graph.Value{l.ResidPre[0], l.ResidPre[0]}})
+			scaled := e.Node(m.Graph, graph.Spec{Op: "Mul", Inputs: []*graph.Value{cast, square}})
+			for _, u := range product.Uses() {
+				e.Redirect(u, scaled)
+			}
+		}, "that joins attention to the residual stream, got Mul"},
+		{"attention times a number", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			l := layerOf(m)
+			half := e.Const(m.Graph, "half", graph.NewFloat32([]float32{0.5}))
+			e.Redirect(l.Join, e.Node(m.Graph, graph.Spec{Op: "Mul", Inputs: []*graph.Value{l.AttnOut[0], half}}))
+		}, "an Add or SkipLayerNormalization that joins attention to the residual stream, got Mul"},
+		{"a bias that is computed", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			l := layerOf(m)
+			e.Redirect(graph.Use{Node: l.WO.Node, Slot: 2}, e.Node(m.Graph, graph.Spec{Op: "Cast", Attrs: graph.Attrs{"to": 1}, Inputs: []*graph.Value{m.Graph.Lookup("attention_mask")}}))
+		}, "want a projection by a constant matrix (W_O) behind z, got Gemm"},
+		{"a norm of something else at the end", "dynamo-op23-attention", nil, func(m *graph.Model, e *graph.Edit) {
+			l, err := Locate(m, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x := l.Bodies[0].Norm.In
+			twice := e.Node(m.Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{x, x}})
+			e.Redirect(graph.Use{Node: l.Bodies[0].Norm.Node, Slot: 0}, twice)
+		}, "want a norm of what the last block gives, got a norm of something else"},
+		{"logits that are computed with", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			old := m.Graph.Outputs()[0]
+			e.ReplaceOutput(old, e.Node(m.Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{old, old}}))
+		}, "want an output that is this norm, or W_U times it with nothing but constants added, got none"},
+		{"a residual stream of rows", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+			l, err := Locate(m, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x := l.Bodies[0].Layers[0].ResidPre[0]
+			rows := e.Node(m.Graph, graph.Spec{Op: "Reshape", Inputs: []*graph.Value{x, e.Const(m.Graph, "rows", graph.NewInt64([]int64{-1, 32}, 2))}})
+			for _, u := range x.Uses() {
+				e.Redirect(u, rows)
+			}
+		}, "want a residual stream [batch, pos, d_model], got"},
+		{"other layers in config", "torchscript-op17-mask", &models.Config{Layers: 4}, nil, "3 layers found, config.json says 4"},
+		{"another width in config", "torchscript-op17-mask", &models.Config{DModel: 64}, nil, "W_O gives d_model 32, config.json says 64"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := load(t, tt.file)
+			if tt.change != nil {
+				e := m.Edit()
+				tt.change(m, e)
+				if err := e.Commit(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := Locate(m, tt.cfg)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v\nwant an error with %q", err, tt.want)
+			}
+			if hint.Of(err) == "" {
+				t.Error("the refusal carries no hint")
+			}
+		})
+	}
+}

@@ -1,0 +1,56 @@
+package weights
+
+import "fmt"
+
+// Columns reads a matrix W [In, Out] by ranges of its columns: of W_U, what a range of tokens has. Nothing but the range is
+// ever held.
+type Columns struct {
+	In, Out int64
+	// Transposed says that a range of n columns reads as [n, In], a row for each column, and not as [In, n]. It is how the
+	// file has them; no number is moved.
+	Transposed bool
+
+	m   *opened
+	raw []byte
+}
+
+// Columns opens W for reading by columns.
+func (w *Weight) Columns() (*Columns, error) {
+	m, err := w.open()
+	if err != nil {
+		return nil, err
+	}
+	return &Columns{In: w.In, Out: w.Out, Transposed: m.flip, m: m}, nil
+}
+
+// Read returns columns [from, from+n). They are valid until the next call and must not be changed.
+func (c *Columns) Read(from, n int64) ([]float32, error) {
+	if from < 0 || n < 1 || from+n > c.Out {
+		return nil, c.m.fail(fmt.Errorf("columns %d to %d of %d", from, from+n-1, c.Out))
+	}
+	x, err := c.read(from, n)
+	if err != nil {
+		return nil, c.m.fail(err)
+	}
+	if c.m.alpha != 1 {
+		x = append([]float32(nil), x...) // it may be the file's own constant
+		c.m.scale(x)
+	}
+	return x, nil
+}
+
+func (c *Columns) read(from, n int64) ([]float32, error) {
+	d, ok := c.m.stored.(*dense)
+	if c.Transposed || !ok {
+		return c.m.read(from, n)
+	}
+	c.raw = c.raw[:0]
+	for row := range d.rows {
+		b, err := d.at((row*d.cols+from)*d.size, n*d.size)
+		if err != nil {
+			return nil, err
+		}
+		c.raw = append(c.raw, b...)
+	}
+	return d.decode(c.raw, 0, from, n)
+}

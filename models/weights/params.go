@@ -1,0 +1,257 @@
+package weights
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+)
+
+// Parameters are read when they are asked for, in blocks of blockBytes: no method but Dense ever holds a whole matrix.
+
+const blockBytes = 512 << 10 // fits the second-level cache, where decoding and summing a block find it again
+
+// Row returns row i of W: Out numbers.
+func (w *Weight) Row(i int64) ([]float32, error) {
+	m, err := w.open()
+	if err != nil {
+		return nil, err
+	}
+	if i < 0 || i >= w.In {
+		return nil, m.fail(fmt.Errorf("row %d of %d", i, w.In))
+	}
+	return m.line(i, !m.flip)
+}
+
+// Col returns column j of W: In numbers.
+func (w *Weight) Col(j int64) ([]float32, error) {
+	m, err := w.open()
+	if err != nil {
+		return nil, err
+	}
+	if j < 0 || j >= w.Out {
+		return nil, m.fail(fmt.Errorf("column %d of %d", j, w.Out))
+	}
+	return m.line(j, m.flip)
+}
+
+// MeanRow returns the mean of all rows of W, Out numbers, in one pass over the file.
+func (w *Weight) MeanRow() ([]float64, error) {
+	m, err := w.open()
+	if err != nil {
+		return nil, err
+	}
+	return m.mean(!m.flip)
+}
+
+// MeanCol returns the mean of all columns of W, In numbers, in one pass over the file.
+func (w *Weight) MeanCol() ([]float64, error) {
+	m, err := w.open()
+	if err != nil {
+		return nil, err
+	}
+	return m.mean(m.flip)
+}
+
+// Dense returns the whole of W, row-major [In, Out].
+func (w *Weight) Dense() ([]float32, error) {
+	m, err := w.open()
+	if err != nil {
+		return nil, err
+	}
+	out := make([]float32, m.rows*m.cols)
+	err = m.each(func(from int64, x []float32) {
+		if !m.flip {
+			copy(out[from*m.cols:], x)
+			return
+		}
+		for r := range int64(len(x)) / m.cols {
+			for c := range m.cols {
+				out[c*m.rows+from+r] = x[r*m.cols+c]
+			}
+		}
+	})
+	m.scale(out)
+	return out, err
+}
+
+// opened is a matrix that can be read: rows × cols as stored, which is W, or with flip its transpose.
+type opened struct {
+	stored
+	rows, cols int64
+	flip       bool
+	alpha      float64
+	node       *graph.Node
+}
+
+func (w *Weight) open() (*opened, error) {
+	m := &opened{rows: w.In, cols: w.Out, flip: w.Transposed || w.Block != nil, alpha: w.Alpha, node: w.Node}
+	if m.flip {
+		m.rows, m.cols = w.Out, w.In
+	}
+	if m.rows <= 0 || m.cols <= 0 {
+		return nil, m.fail(fmt.Errorf("shape [%d %d]", w.In, w.Out))
+	}
+	var err error
+	if w.Block != nil {
+		m.stored, err = openBlocks(w.Block, m.rows, m.cols)
+	} else {
+		m.stored, err = openDense(w, m.rows, m.cols)
+	}
+	if err != nil {
+		return nil, m.fail(err)
+	}
+	return m, nil
+}
+
+// fail says whose weights could not be read.
+func (m *opened) fail(err error) error {
+	if m.node == nil {
+		return fmt.Errorf("read weights: %w", err)
+	}
+	return fmt.Errorf("read weights of %v: %w", m.node, err)
+}
+
+// line returns stored row k, or stored column k.
+func (m *opened) line(k int64, row bool) ([]float32, error) {
+	read := m.column
+	if row {
+		read = func(k int64) ([]float32, error) { return m.read(k, 1) }
+	}
+	x, err := read(k)
+	if err != nil {
+		return nil, m.fail(err)
+	}
+	x = slices.Clone(x) // what a stored matrix returns is its own buffer, or the file's constant
+	m.scale(x)
+	return x, nil
+}
+
+func (m *opened) scale(x []float32) {
+	if m.alpha == 1 {
+		return
+	}
+	for i := range x {
+		x[i] = float32(float64(x[i]) * m.alpha)
+	}
+}
+
+// each calls f for one block of stored rows after the other; from is the number of the block's first row. The numbers are
+// valid during the call only.
+func (m *opened) each(f func(from int64, x []float32)) error {
+	step := max(1, blockBytes/(4*m.cols))
+	for from := int64(0); from < m.rows; from += step {
+		x, err := m.read(from, min(step, m.rows-from))
+		if err != nil {
+			return m.fail(err)
+		}
+		f(from, x)
+	}
+	return nil
+}
+
+// mean returns the mean of the stored rows, cols numbers, or that of the stored columns, rows numbers.
+func (m *opened) mean(ofRows bool) ([]float64, error) {
+	var out []float64
+	count := m.cols
+	add := func(_ int64, x []float32) { // one sum for each stored row
+		for row := range slices.Chunk(x, int(m.cols)) {
+			out = append(out, sum(row))
+		}
+	}
+	if ofRows {
+		out, count = make([]float64, m.cols), m.rows
+		add = func(_ int64, x []float32) {
+			for row := range slices.Chunk(x, int(m.cols)) {
+				for j, v := range row {
+					out[j] += float64(v)
+				}
+			}
+		}
+	}
+	if err := m.each(add); err != nil {
+		return nil, err
+	}
+	for i := range out {
+		out[i] *= m.alpha / float64(count)
+	}
+	return out, nil
+}
+
+// sum adds in four lanes, so that additions need not wait for each other.
+func sum(x []float32) float64 {
+	var a, b, c, d float64
+	for len(x) >= 4 {
+		a, b, c, d = a+float64(x[0]), b+float64(x[1]), c+float64(x[2]), d+float64(x[3])
+		x = x[4:]
+	}
+	for _, v := range x {
+		a += float64(v)
+	}
+	return a + b + c + d
+}
+
+// Vector returns the float constant behind v, such as a norm's gamma, flat: an initializer or Constant node, through
+// operations that only move or convert it. A conversion to a narrower type on the way is not rounded to.
+func Vector(v *graph.Value) ([]float32, error) {
+	if v == nil {
+		return nil, fmt.Errorf("read constant: no value")
+	}
+	at := v
+	for at.Const() == nil {
+		n := at.Producer()
+		if n.Is("DequantizeLinear") && n.In(0).Const() != nil {
+			return dequantised(n)
+		}
+		if !n.Is("Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten") || n.In(0) == nil {
+			return nil, fmt.Errorf("read constant %v: want a constant, got %s", v, origin(at))
+		}
+		at = n.In(0)
+	}
+	t, err := at.Const().Load()
+	if err != nil {
+		return nil, fmt.Errorf("read constant %v: %w", v, err)
+	}
+	x, err := t.Float32s()
+	if err != nil {
+		return nil, fmt.Errorf("read constant %v: %w", v, err)
+	}
+	return slices.Clone(x), nil
+}
+
+// dequantised computes (q - zero) * scale of a constant vector; scale and zero are one number, or one for each.
+func dequantised(n *graph.Node) ([]float32, error) {
+	var parts [3][]float32
+	for i := range parts {
+		k := n.In(i).Const()
+		switch {
+		case n.In(i) == nil:
+			parts[i] = []float32{0} // no zero point
+			continue
+		case k == nil:
+			return nil, fmt.Errorf("read constant %v: want a constant, got %s", n.Out(0), origin(n.In(i)))
+		}
+		var err error
+		if parts[i], err = numbers(k); err != nil {
+			return nil, fmt.Errorf("read constant %v: %w", n.In(i), err)
+		}
+	}
+	q, scale, zero := slices.Clone(parts[0]), parts[1], parts[2]
+	for _, x := range [][]float32{scale, zero} {
+		if len(x) != 1 && len(x) != len(q) {
+			return nil, fmt.Errorf("read constant %v: %d scales or zero points of %d numbers", n.Out(0), len(x), len(q))
+		}
+	}
+	for i := range q {
+		q[i] = (q[i] - zero[i%len(zero)]) * scale[i%len(scale)]
+	}
+	return q, nil
+}
+
+// origin says in words where a value comes from.
+func origin(v *graph.Value) string {
+	if n := v.Producer(); n != nil {
+		return fmt.Sprintf("the result of %v", n)
+	}
+	return fmt.Sprintf("graph input %v", v)
+}
