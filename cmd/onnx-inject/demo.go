@@ -10,13 +10,13 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 	"github.com/onnx-inject/onnx-inject/models/demo"
 	"github.com/onnx-inject/onnx-inject/models/memory"
-	"github.com/onnx-inject/onnx-inject/runtime/eval"
-	"github.com/onnx-inject/onnx-inject/runtime/lens"
-	"github.com/onnx-inject/onnx-inject/runtime/paper"
-	pages "github.com/onnx-inject/onnx-inject/runtime/report" // report prints errors here
-	"github.com/onnx-inject/onnx-inject/runtime/results"
-	"github.com/onnx-inject/onnx-inject/runtime/stats"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
+	"github.com/onnx-inject/onnx-inject/runtime/study/eval"
+	"github.com/onnx-inject/onnx-inject/runtime/study/lens"
+	"github.com/onnx-inject/onnx-inject/runtime/study/paper"
+	pages "github.com/onnx-inject/onnx-inject/runtime/study/report" // report prints errors here
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
 func demoVerb() *verb {

@@ -5,10 +5,10 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/onnx-inject/onnx-inject/runtime/lens"
-	"github.com/onnx-inject/onnx-inject/runtime/paper"
-	"github.com/onnx-inject/onnx-inject/runtime/results"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
+	"github.com/onnx-inject/onnx-inject/runtime/study/lens"
+	"github.com/onnx-inject/onnx-inject/runtime/study/paper"
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
 // printDemo tells the story of the paper with the numbers of the built-in model.

@@ -61,7 +61,29 @@ var rules = []rule{
 		rationale: "below cmd everything is a library: it returns errors and values, and prints nothing",
 	},
 	{
-		what: "drawing", in: []string{"./..."}, except: []string{"./runtime/report", "./scripts/..."}, forbids: []string{"gonum.org/v1/..."},
+		what: "ours, at the base", in: []string{"./graph/base/..."}, forbids: []string{"./..."}, tests: true,
+		rationale: "advice, choices and whole files are of use to every package, and so know none",
+	},
+	{
+		what: "what a decoder is, below models", in: []string{"./models/weights", "./models/tokenizer", "./models/vector"},
+		forbids:   []string{"./models", "./models/recognise", "./models/inputs", "./models/memory", "./models/folder"},
+		rationale: "matrices, tokens and vector files are what they are, whatever model they belong to",
+	},
+	{
+		what: "the uses of a layout", in: []string{"./models", "./models/recognise"},
+		forbids:   []string{"./models/inputs", "./models/memory", "./models/folder"},
+		rationale: "a layout is found without a thought of what it is for",
+	},
+	{
+		what: "recognition", in: []string{"./models", "./models/inputs", "./models/memory", "./models/folder"}, forbids: []string{"./models/recognise"},
+		rationale: "what a layout is used for does not depend on how it was found: it can be made by hand",
+	},
+	{
+		what: "the study", in: []string{"./..."}, except: []string{"./runtime/study/...", "./cmd/...", "./scripts/..."}, forbids: []string{"./runtime/study/..."}, tests: true,
+		rationale: "a program that runs and steers a model carries no statistics and no pictures",
+	},
+	{
+		what: "drawing", in: []string{"./..."}, except: []string{"./runtime/study/report", "./scripts/..."}, forbids: []string{"gonum.org/v1/..."},
 		rationale: "the report draws; who wants a picture asks it for one",
 	},
 	{

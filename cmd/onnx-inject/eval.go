@@ -11,11 +11,11 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime"
-	"github.com/onnx-inject/onnx-inject/runtime/eval"
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
-	"github.com/onnx-inject/onnx-inject/runtime/results"
-	"github.com/onnx-inject/onnx-inject/runtime/stats"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
+	"github.com/onnx-inject/onnx-inject/runtime/study/eval"
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
 func evalVerb() *verb {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/schollz/progressbar/v3"
 
-	"github.com/onnx-inject/onnx-inject/runtime/eval"
+	"github.com/onnx-inject/onnx-inject/runtime/study/eval"
 )
 
 // evalBar tells how far an evaluation is: a bar on a terminal, a line a minute elsewhere.

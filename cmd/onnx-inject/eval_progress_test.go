@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/onnx-inject/onnx-inject/runtime/eval"
-	"github.com/onnx-inject/onnx-inject/runtime/stats"
+	"github.com/onnx-inject/onnx-inject/runtime/study/eval"
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
 // In a pipe there is a line a minute and no control sequence.

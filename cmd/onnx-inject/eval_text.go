@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/onnx-inject/onnx-inject/runtime/stats"
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
 // printBest shows what memories do at the best cell of each series, by the measure to trust and by the paper's. names are

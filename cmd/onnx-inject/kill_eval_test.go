@@ -13,7 +13,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/models/demo"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
-	"github.com/onnx-inject/onnx-inject/runtime/results"
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
 // An evaluation that is killed again and again, at random instants, ends with the bytes of one that was not.

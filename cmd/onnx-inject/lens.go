@@ -6,7 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/onnx-inject/onnx-inject/models/memory"
-	"github.com/onnx-inject/onnx-inject/runtime/lens"
+	"github.com/onnx-inject/onnx-inject/runtime/study/lens"
 )
 
 func lensVerb() *verb {

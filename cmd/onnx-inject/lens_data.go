@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
-	"github.com/onnx-inject/onnx-inject/runtime/eval"
-	"github.com/onnx-inject/onnx-inject/runtime/lens"
+	"github.com/onnx-inject/onnx-inject/runtime/study/eval"
+	"github.com/onnx-inject/onnx-inject/runtime/study/lens"
 )
 
 // runSurvey is lens over a file of prompt pairs.

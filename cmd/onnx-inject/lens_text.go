@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/onnx-inject/onnx-inject/runtime/lens"
+	"github.com/onnx-inject/onnx-inject/runtime/study/lens"
 )
 
 // compactTokens is how many tokens of a head stand on its line when all layers are shown, unless --top says otherwise.

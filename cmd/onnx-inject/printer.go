@@ -13,7 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 
-	"github.com/onnx-inject/onnx-inject/runtime/stats"
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
 // printer writes results for people or for programs. Text goes through span, so that nothing from a file reaches the terminal

@@ -14,9 +14,9 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
-	"github.com/onnx-inject/onnx-inject/runtime/published"
-	pages "github.com/onnx-inject/onnx-inject/runtime/report" // report prints errors here
-	"github.com/onnx-inject/onnx-inject/runtime/results"
+	"github.com/onnx-inject/onnx-inject/runtime/study/published"
+	pages "github.com/onnx-inject/onnx-inject/runtime/study/report" // report prints errors here
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
 func reportVerb() *verb {

@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/runtime/published"
-	pages "github.com/onnx-inject/onnx-inject/runtime/report" // report prints errors here
-	"github.com/onnx-inject/onnx-inject/runtime/stats"
+	"github.com/onnx-inject/onnx-inject/runtime/study/published"
+	pages "github.com/onnx-inject/onnx-inject/runtime/study/report" // report prints errors here
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
 // headline is the claim of the paper and what its files give, as the page shows it.

@@ -6,8 +6,8 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/models/folder"
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
-	"github.com/onnx-inject/onnx-inject/runtime/eval"
-	"github.com/onnx-inject/onnx-inject/runtime/results"
+	"github.com/onnx-inject/onnx-inject/runtime/study/eval"
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
 // tokenTexts are the tokenizers of runs, where they were found.

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/runtime/results"
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
 // lengths are those of the paper's 106 two-hop prompts in tokens, the beginning-of-text token included, in their order: mean 14.0.

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/onnx-inject/onnx-inject/runtime/results"
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
 // sweep is the whole evaluation, 106 prompts x 12 layers x 15 taus, run once for all goals that are about it.

@@ -17,7 +17,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/models/demo"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
-	"github.com/onnx-inject/onnx-inject/runtime/results"
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
 const parts = 3

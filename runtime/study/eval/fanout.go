@@ -1,0 +1,141 @@
+package eval
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
+	"github.com/onnx-inject/onnx-inject/rewrite"
+	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+)
+
+// fanOut runs the graph that package rewrite makes: a grid in one run.
+type fanOut struct {
+	bench
+	session runtime.Session
+	inputs  *inputs.Signature
+}
+
+func openFanOut(ctx context.Context, b bench) (runner, error) {
+	g, err := graph.Load(b.model.Folder.Model)
+	if err != nil {
+		return nil, err
+	}
+	l, err := recognise.Locate(g, b.model.Folder.Config)
+	if err != nil {
+		return nil, err
+	}
+	f := &fanOut{bench: b}
+	if f.inputs, err = rewrite.FanOut(g, l, b.top); err != nil {
+		return nil, err
+	}
+	f.session, err = runtime.OpenGraph(ctx, b.host, g, b.options)
+	return f, err
+}
+
+func (f *fanOut) run(ctx context.Context, q question, cells []cell) (clean results.Score, scores []results.Score, err error) {
+	scores = make([]results.Score, len(cells))
+	size := max(1, f.rowsOf(len(q.ids))-1) // the clean row is one more
+	parts := max(1, (len(cells)+size-1)/size)
+	for i := range parts { // every part has cells of all layers, so that none runs the lower ones for a row alone
+		var part []cell
+		var at []int
+		for j := i; j < len(cells); j += parts {
+			part, at = append(part, cells[j]), append(at, j)
+		}
+		got := make([]results.Score, len(part))
+		if clean, err = f.part(ctx, q, part, got); err != nil {
+			return clean, nil, err
+		}
+		for k, j := range at {
+			scores[j] = got[k]
+		}
+	}
+	return clean, scores, nil
+}
+
+// part computes cells in one run and returns the clean score.
+func (f *fanOut) part(ctx context.Context, q question, cells []cell, scores []results.Score) (clean results.Score, err error) {
+	feeds, err := f.inputs.Feeds([][]int64{q.ids})
+	if err != nil {
+		return clean, err
+	}
+	feeds[rewrite.FanOutAnswer] = graph.NewInt64([]int64{q.answer}, 1)
+	d, pos := f.model.Layout.DModel, len(q.ids)
+	from, to := 0, 0
+	if len(cells) > 0 { // a one-hop prompt has no memory, and may be too short for where one would be
+		if from, to, err = f.positions.Within(pos); err != nil {
+			return clean, err
+		}
+	}
+	order := make([]int, 0, len(cells)) // of the rows behind the clean one
+	for layer := range f.model.Layout.Layers {
+		var memory, tau []float32
+		for i, c := range cells {
+			if c.layer != layer {
+				continue
+			}
+			order = append(order, i)
+			if c.vector == nil {
+				memory = append(memory, make([]float32, d)...)
+			} else {
+				memory = append(memory, c.vector...)
+			}
+			schedule := make([]float32, pos)
+			for p := from; p < to; p++ {
+				schedule[p] = float32(c.tau)
+			}
+			tau = append(tau, schedule...)
+		}
+		k := int64(len(tau) / pos)
+		feeds[rewrite.FanOutMemory(layer)] = graph.NewFloat32(memory, k, 1, int64(d))
+		feeds[rewrite.FanOutTau(layer)] = graph.NewFloat32(tau, k, int64(pos), 1)
+	}
+	out, err := f.session.Run(ctx, feeds)
+	if err != nil {
+		return clean, err
+	}
+	rows, err := f.read(out, len(cells)+1)
+	if err != nil {
+		return clean, err
+	}
+	for row, i := range order {
+		scores[i] = rows[row+1]
+	}
+	return rows[0], nil
+}
+
+// read turns the outputs of a run into scores, one a row.
+func (f *fanOut) read(out map[string]*graph.Tensor, rows int) ([]results.Score, error) {
+	logp, err := out[rewrite.FanOutLogP].Float32s()
+	if err != nil {
+		return nil, err
+	}
+	rank, err := out[rewrite.FanOutRank].Int64s()
+	if err != nil {
+		return nil, err
+	}
+	var top []int64
+	if f.top > 0 {
+		if top, err = out[rewrite.FanOutTop].Int64s(); err != nil {
+			return nil, err
+		}
+	}
+	if len(logp) != rows || len(rank) != rows || len(top) != rows*f.top {
+		return nil, fmt.Errorf("fan-out: %d rows came back, want %d", len(logp), rows)
+	}
+	scores := make([]results.Score, rows)
+	for i := range scores {
+		scores[i] = status(float64(logp[i]))
+		if scores[i].OK() {
+			scores[i].Rank = int(rank[i])
+			scores[i].Top = top[i*f.top : (i+1)*f.top]
+		}
+	}
+	return scores, nil
+}
+
+func (f *fanOut) close() error { return f.session.Close() }

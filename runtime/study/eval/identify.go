@@ -1,0 +1,93 @@
+package eval
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+)
+
+// identify names a file and its bytes.
+func identify(path string) (*results.File, error) {
+	sum, err := hash(path)
+	if err != nil {
+		return nil, err
+	}
+	return &results.File{Name: filepath.Base(path), SHA256: sum}, nil
+}
+
+// hash returns the SHA-256 of files, one behind the other.
+func hash(paths ...string) (string, error) {
+	h := sha256.New()
+	for _, path := range paths {
+		f, err := os.Open(path)
+		if err != nil {
+			return "", err
+		}
+		_, err = io.Copy(h, f)
+		f.Close()
+		if err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// hashModel is hash of a model file and of the files that its weights lie in, these in the order of their names.
+func hashModel(path string) (string, error) {
+	g, err := graph.Load(path)
+	if err != nil {
+		return "", err
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return "", err
+	}
+	if real, err = filepath.Abs(real); err != nil {
+		return "", err
+	}
+	var data []string
+	for _, f := range g.Files() {
+		if f.Real != real {
+			data = append(data, f.Real)
+		}
+	}
+	slices.SortFunc(data, func(a, b string) int { return strings.Compare(filepath.Base(a), filepath.Base(b)) })
+	return hash(append([]string{path}, data...)...)
+}
+
+// later starts f, which goes on beside the caller, and returns a function that waits for what it gives.
+func later[T any](f func() (T, error)) func() (T, error) {
+	var v T
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		v, err = f()
+	}()
+	return func() (T, error) {
+		<-done
+		return v, err
+	}
+}
+
+// hashDir is hash of those of the named files that a folder has; "" for none.
+func hashDir(dir string, names ...string) (string, error) {
+	var paths []string
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); err == nil && dir != "" {
+			paths = append(paths, path)
+		}
+	}
+	if paths == nil {
+		return "", nil
+	}
+	return hash(paths...)
+}

@@ -1,0 +1,84 @@
+package eval
+
+import (
+	"context"
+
+	"github.com/onnx-inject/onnx-inject/runtime/steer"
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+)
+
+// batched runs a patched model: memory and tau are inputs of every layer, and a run has some rows, all of one layer.
+type batched struct {
+	bench
+	rows func(tokens int) int // how many rows a run may have
+}
+
+func openPoints(ctx context.Context, b bench) (runner, error) {
+	return &batched{b, func(int) int { return 1 }}, b.model.Load(ctx)
+}
+
+func openRows(ctx context.Context, b bench) (runner, error) {
+	return &batched{b, b.rowsOf}, b.model.Load(ctx)
+}
+
+// How large a run may be. Matrices of a thousand rows are as fast as larger ones, and activations stay small beside the
+// weights: the widest of a layer, the MLP's, has batchTokens x 4 x d_model numbers (50 MB for GPT-2 small, 105 MB for XL),
+// the logits have batchLogits, a second time where they are compared (34 MB).
+const (
+	batchTokens = 4096    // rows x positions
+	batchLogits = 1 << 22 // rows x vocabulary
+)
+
+// rowsOf is how many rows of some tokens a run may have.
+func (b bench) rowsOf(tokens int) int {
+	return max(1, min(batchTokens/tokens, batchLogits/max(1, b.model.Layout.Vocab)))
+}
+
+func (b *batched) run(ctx context.Context, q question, cells []cell) (clean results.Score, scores []results.Score, err error) {
+	zero := make([]float32, b.model.Layout.DModel)
+	// The clean run is a run of one row in every plan of this kind, so that it does not depend on the grid. Its memory is none, and
+	// goes everywhere: a one-hop prompt may be too short for the positions.
+	rows, err := b.model.Rows(ctx, q.ids, 0, steer.AllPositions, [][]float32{zero}, []float64{0})
+	if err != nil {
+		return clean, nil, err
+	}
+	clean = score(rows[0], q.answer, b.top)
+	scores = make([]results.Score, len(cells))
+	for _, batch := range batches(cells, b.rows(len(q.ids))) {
+		var vectors [][]float32
+		var taus []float64
+		for _, i := range batch {
+			v := cells[i].vector
+			if v == nil {
+				v = zero
+			}
+			vectors, taus = append(vectors, v), append(taus, cells[i].tau)
+		}
+		rows, err := b.model.Rows(ctx, q.ids, cells[batch[0]].layer, b.positions, vectors, taus)
+		if err != nil {
+			return clean, nil, err
+		}
+		for j, i := range batch {
+			scores[i] = score(rows[j], q.answer, b.top)
+		}
+	}
+	return clean, scores, nil
+}
+
+// batches groups the indexes of cells by layer, at most size in a group.
+func batches(cells []cell, size int) [][]int {
+	var out [][]int
+	last := map[int]int{} // layer -> its newest group
+	for i, c := range cells {
+		g, ok := last[c.layer]
+		if !ok || len(out[g]) == size {
+			g = len(out)
+			out = append(out, nil)
+			last[c.layer] = g
+		}
+		out[g] = append(out[g], i)
+	}
+	return out
+}
+
+func (b *batched) close() error { return b.model.Close() }

@@ -1,0 +1,223 @@
+package eval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
+)
+
+// Report is what an evaluation did.
+type Report struct {
+	Plan      results.Plan
+	Prompts   int      // of the shard
+	Resumed   int      // that were in the folder already
+	Done      int      // that were computed
+	Cells     int      // that were computed
+	NotFinite int      // rows of the folder without a number
+	Faint     []string // memories whose vectors are as good as zero; see models.Faint
+	Summary   *stats.Summary
+	Seconds   Seconds
+}
+
+// Seconds is where the time went.
+type Seconds struct {
+	Load  float64 `json:"load"`  // reading the model, encoding memories, opening sessions, choosing the plan
+	Run   float64 `json:"run"`   // inside the host, on prompts
+	Total float64 `json:"total"` // all of it
+}
+
+// Run evaluates, and leaves the results in c.Dir. It goes on where an earlier run stopped.
+//
+// When ctx ends, the prompt under way is finished and written, and the error is the context's cause; the same call goes on
+// from there. Everything that can be wrong with model, data and memories is found before the folder is touched; another
+// process that writes there is results.ErrLocked.
+func Run(ctx context.Context, host runtime.Host, c Config) (*Report, error) {
+	start := time.Now()
+	if c.Shard == (results.Shard{}) {
+		c.Shard.Of = 1
+	}
+	if c.Progress == nil {
+		c.Progress = func(Progress) {}
+	}
+	e, err := prepare(host, c)
+	if err != nil {
+		return nil, err
+	}
+	m, err := e.manifest()
+	if err != nil {
+		return nil, err
+	}
+	w, err := results.Create(c.Dir, m)
+	if err != nil {
+		return nil, err
+	}
+	r, err := e.run(ctx, w, start)
+	return r, errors.Join(err, w.Close())
+}
+
+func (e *evaluation) run(ctx context.Context, w *results.Writer, start time.Time) (*Report, error) {
+	r := &Report{Prompts: len(e.rows)}
+	var todo []int
+	for _, i := range e.rows {
+		if w.Done(i) {
+			r.Resumed++
+		} else {
+			todo = append(todo, i)
+		}
+	}
+	r.Plan = w.Manifest.Plan
+	switch {
+	case len(e.rows) == 0: // of more shards than prompts, some have none
+		if err := w.Begin(r.Plan); err != nil {
+			return r, err
+		}
+	case len(todo) > 0:
+		if err := e.encodeAll(ctx, todo); err != nil {
+			return r, err
+		}
+		r.Faint = e.encode.faint
+		debug.FreeOSMemory() // a tokenizer leaves twice its size behind, and the host's memory peaks now
+		plan, run, err := e.open(ctx, w.Manifest.Plan, todo)
+		if err != nil {
+			return r, err
+		}
+		defer run.close()
+		r.Plan = plan
+		if err := w.Begin(plan); err != nil {
+			return r, err
+		}
+		r.Seconds.Load = time.Since(start).Seconds()
+		if err := e.loop(ctx, w, run, todo, r); err != nil {
+			return r, err
+		}
+	}
+	whole, err := results.Load(e.Dir)
+	if err != nil {
+		return r, err
+	}
+	for _, c := range whole.Cells {
+		if !c.OK() {
+			r.NotFinite++
+		}
+	}
+	if r.Summary, err = stats.Summarize(whole); err != nil {
+		return r, err
+	}
+	r.Seconds.Total = time.Since(start).Seconds()
+	return r, w.Summary(r.Summary)
+}
+
+// open makes the runner of the plan that the manifest has, or chooses one on the first prompt.
+func (e *evaluation) open(ctx context.Context, p results.Plan, todo []int) (results.Plan, runner, error) {
+	if p.Used != "" {
+		used, err := planByName(p.Used)
+		if err != nil {
+			return p, nil, err
+		}
+		r, err := used.open(ctx, e.bench)
+		if err != nil {
+			return p, nil, hint.With(fmt.Errorf("plan %s: %w", p.Used, err), "use --plan auto")
+		}
+		return p, r, nil
+	}
+	_, cells := e.cells(todo[0])
+	r, p, err := choose(ctx, e.bench, e.asked[todo[0]], cells, sample(e.Layers, e.Taus, cells))
+	return p, r, err
+}
+
+// sample takes a cell of each layer, with another tau each: enough to see a difference, and cheap. No memory and tau 0 are the clean
+// run, which says nothing about the others; they are taken where there is nothing else.
+func sample(layers []int, taus []float64, cells []cell) []int {
+	if loud := slices.DeleteFunc(slices.Clone(taus), func(tau float64) bool { return tau == 0 }); len(loud) > 0 {
+		taus = loud
+	}
+	var out []int
+	for i, layer := range layers {
+		find := func(silent bool) int {
+			return slices.IndexFunc(cells, func(c cell) bool {
+				return c.layer == layer && c.tau == taus[i%len(taus)] && (silent || c.vector != nil)
+			})
+		}
+		at := find(false)
+		if at < 0 {
+			at = find(true)
+		}
+		out = append(out, at)
+	}
+	return out
+}
+
+// loop computes and writes prompt after prompt.
+func (e *evaluation) loop(ctx context.Context, w *results.Writer, run runner, todo []int, r *Report) error {
+	var best stats.Running
+	if r.Resumed > 0 {
+		earlier, err := results.Load(e.Dir)
+		if err != nil {
+			return err
+		}
+		for len(earlier.Prompts) > 0 {
+			p, n := earlier.Prompts[0], 0
+			for n < len(earlier.Cells) && earlier.Cells[n].Prompt == p.Index {
+				n++
+			}
+			best.Add(p, earlier.Cells[:n])
+			earlier.Prompts, earlier.Cells = earlier.Prompts[1:], earlier.Cells[n:]
+		}
+	}
+	tell := func(done int) {
+		p := Progress{Stage: Running, Done: r.Resumed + done, All: len(e.rows)}
+		if b, ok := best.Best(); ok {
+			p.Best = &b
+		}
+		e.Progress(p)
+	}
+	tell(0)
+	for n, i := range todo {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		began := time.Now()
+		p, rows, err := e.prompt(context.WithoutCancel(ctx), run, i)
+		r.Seconds.Run += time.Since(began).Seconds()
+		if err != nil {
+			return fmt.Errorf("prompt %d: %w", i, err)
+		}
+		if err := w.Append(p, rows); err != nil {
+			return err
+		}
+		r.Done++
+		r.Cells += len(rows)
+		best.Add(p, rows)
+		tell(n + 1)
+	}
+	return nil
+}
+
+// prompt computes the cells of one prompt, and what the model says without a memory.
+func (e *evaluation) prompt(ctx context.Context, run runner, i int) (results.Prompt, []results.Cell, error) {
+	p, q := e.data.Rows[i].Prompt, e.asked[i]
+	p.AnswerID, p.Tokens, p.Ceiling = q.answer, len(q.ids), results.None()
+	rows, cells := e.cells(i)
+	clean, scores, err := run.run(ctx, q, cells)
+	if err != nil {
+		return p, nil, err
+	}
+	p.Clean = clean
+	for j := range rows {
+		rows[j].Score = scores[j]
+	}
+	if ids := e.onehop[i]; ids != nil {
+		if p.Ceiling, _, err = run.run(ctx, question{ids, q.answer}, nil); err != nil {
+			return p, nil, fmt.Errorf("one-hop prompt: %w", err)
+		}
+	}
+	return p, rows, nil
+}

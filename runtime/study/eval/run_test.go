@@ -1,0 +1,350 @@
+package eval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/models/memory"
+	"github.com/onnx-inject/onnx-inject/models/vector"
+	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
+	"github.com/onnx-inject/onnx-inject/runtime/steer"
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+)
+
+// world is an evaluation of the embedded model: 6 prompts, 6 layers, 3 taus.
+func world(t *testing.T) Config {
+	t.Helper()
+	dir := t.TempDir()
+	if err := demo.WriteTo(dir); err != nil {
+		t.Fatal(err)
+	}
+	return Config{
+		Model: dir, Data: filepath.Join(dir, "prompts.csv"), Dir: filepath.Join(dir, "results"), Taus: []float64{0.5, 1, 4}, Memories: []string{"curated"},
+		Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded, Texts: memory.PaperTexts, Plan: Auto, Limit: 6, Top: 3,
+		Options: runtime.Options{Threads: 1},
+	}
+}
+
+func run(t *testing.T, c Config) (*Report, *results.Run) {
+	t.Helper()
+	r, err := Run(context.Background(), orttest.Host(t), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := results.Load(c.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, got
+}
+
+// compare wants two runs to have the same cells, log-probabilities within 1e-5.
+func compare(t *testing.T, what string, want, got *results.Run) {
+	t.Helper()
+	if len(want.Cells) != len(got.Cells) || len(want.Prompts) != len(got.Prompts) {
+		t.Fatalf("%s: %d cells of %d prompts, want %d of %d", what, len(got.Cells), len(got.Prompts), len(want.Cells), len(want.Prompts))
+	}
+	score := func(name string, a, b results.Score) {
+		if d := math.Abs(a.LogP - b.LogP); !(d <= 1e-5) && (a.OK() || b.OK()) || a.Rank != b.Rank || a.Status != b.Status || !slices.Equal(a.Top, b.Top) {
+			t.Errorf("%s: %s is %v, want %v", what, name, b, a)
+		}
+	}
+	for i, p := range want.Prompts {
+		score(fmt.Sprintf("prompt %d", p.Index), p.Clean, got.Prompts[i].Clean)
+		score(fmt.Sprintf("one-hop prompt %d", p.Index), p.Ceiling, got.Prompts[i].Ceiling)
+	}
+	for i, c := range want.Cells {
+		g := got.Cells[i]
+		if c.Prompt != g.Prompt || c.Layer != g.Layer || c.Tau != g.Tau || c.Source != g.Source || c.Memory != g.Memory {
+			t.Fatalf("%s: cell %d is %+v, want %+v", what, i, g, c)
+		}
+		score(fmt.Sprintf("cell %d", i), c.Score, g.Score)
+	}
+}
+
+// All plans give the same numbers, whatever memory, encoding and position.
+func TestPlansAgree(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		set  func(*Config)
+	}{
+		{"curated", func(*Config) {}},
+		{"embed, raw, last position", func(c *Config) {
+			c.Encoding, c.Convention, c.Positions = memory.EncodingEmbed, memory.ConventionRaw, steer.LastPosition
+		}},
+		{"positions that one-hop prompts do not reach", func(c *Config) { c.Positions, _ = steer.ParsePositions("7-8") }},
+		{"layer, two layers", func(c *Config) { c.Encoding, c.Layers = memory.EncodingLayer, []int{1, 4} }},
+		{"three sources", func(c *Config) {
+			c.Memories, c.First = []string{"wrong", "random:" + filepath.Join(c.Model, "words.txt"), "file:" + filepath.Join(c.Model, "words.txt")}, 3
+			c.Top = 0
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := world(t)
+			tt.set(&c)
+			var want *results.Run
+			for _, plan := range []string{"points", "rows", "fanout", Auto} {
+				c.Plan, c.Dir = plan, filepath.Join(t.TempDir(), plan)
+				r, got := run(t, c)
+				if plan == Auto && (r.Plan.Used != "fanout" || r.Plan.Reason != "") {
+					t.Errorf("auto took %+v", r.Plan)
+				}
+				if want == nil {
+					want = got
+				}
+				compare(t, plan, want, got)
+			}
+		})
+	}
+}
+
+// The cells of a file of no memories are the clean run, and tau 0 is as well.
+func TestNothingChangesNothing(t *testing.T) {
+	c := world(t)
+	c.Memories = []string{"none", "curated"}
+	c.Taus = []float64{0, 2}
+	_, got := run(t, c)
+	for _, cell := range got.Cells {
+		clean := got.Prompts[cell.Prompt].Clean
+		if same := math.Abs(cell.LogP-clean.LogP) < 1e-5; same != (cell.Tau == 0 || cell.Source == "none") {
+			t.Errorf("%s, layer %d, tau %v: %v, clean %v", cell.Source, cell.Layer, cell.Tau, cell.LogP, clean.LogP)
+		}
+	}
+}
+
+// A memory that can have no effect is told, whether it is a text or a vector.
+func TestFaint(t *testing.T) {
+	c := world(t)
+	path := filepath.Join(t.TempDir(), "zero.safetensors")
+	if err := vector.Write(path, &vector.Vector{Name: "zero", Data: make([]float32, 128)}, false); err != nil {
+		t.Fatal(err)
+	}
+	c.Memories, c.Limit = []string{"curated", "file:" + path, "file:" + write(t, "untold.txt", "\x01\n")}, 2
+	r, _ := run(t, c)
+	if want := []string{"zero", "\x01"}; !slices.Equal(r.Faint, want) {
+		t.Errorf("faint: %q, want %q", r.Faint, want)
+	}
+}
+
+// A vector of another model is refused before the folder is there.
+func TestVectorOfAnotherModel(t *testing.T) {
+	c := world(t)
+	path := filepath.Join(t.TempDir(), "narrow.safetensors")
+	if err := vector.Write(path, &vector.Vector{Name: "narrow", Data: []float32{1, 2}}, false); err != nil {
+		t.Fatal(err)
+	}
+	c.Memories = []string{"file:" + path}
+	_, err := Run(context.Background(), orttest.Host(t), c)
+	if err == nil || err.Error() != `memory "narrow": 2 numbers, d_model is 128` {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(c.Dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the folder is there: %v", err)
+	}
+}
+
+// A cell is what the run of one prompt says.
+func TestCellsEqualSteer(t *testing.T) {
+	c := world(t)
+	_, got := run(t, c)
+	m, err := steer.Open(orttest.Host(t), c.Model, c.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	for i := 0; i < len(got.Cells); i += 7 {
+		cell := got.Cells[i]
+		p := got.Prompts[cell.Prompt]
+		r, err := m.Run(context.Background(), steer.Query{
+			Prompt: p.TwoHop, Memory: cell.Memory, Layer: cell.Layer, Tau: cell.Tau, Encoding: c.Encoding, Convention: c.Convention, Answer: p.Answer, Top: 3,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(r.Answer.LogPInjected-cell.LogP) > 1e-5 || r.Answer.RankInjected != cell.Rank || math.Abs(r.Answer.LogPClean-p.Clean.LogP) > 1e-5 || r.Injected[2].ID != cell.Top[2] {
+			t.Errorf("cell %d: %+v, run says %+v", i, cell, r.Answer)
+		}
+	}
+}
+
+// Shards make up the whole.
+func TestShards(t *testing.T) {
+	c := world(t)
+	_, whole := run(t, c)
+	var parts []*results.Run
+	for i := range 4 {
+		c.Shard, c.Dir = results.Shard{Index: i, Of: 4}, filepath.Join(t.TempDir(), "part")
+		_, part := run(t, c)
+		parts = append(parts, part)
+	}
+	c.Shard, c.Dir = results.Shard{Index: 7, Of: 9}, filepath.Join(t.TempDir(), "none") // of 6 prompts
+	for range 2 {
+		if r, part := run(t, c); r.Prompts != 0 || len(part.Prompts) != 0 {
+			t.Errorf("a shard without prompts: %+v", r)
+		}
+	}
+	merged, err := results.Merge(parts)
+	if err != nil || len(merged) != 1 {
+		t.Fatalf("%d runs, %v", len(merged), err)
+	}
+	compare(t, "shards", whole, merged[0])
+}
+
+// An interruption finishes the prompt; the same call goes on and ends with the same bytes.
+func TestInterrupted(t *testing.T) {
+	c := world(t)
+	run(t, c)
+	whole := c.Dir
+	c.Dir = filepath.Join(t.TempDir(), "parts")
+	cause := errors.New("enough")
+	for n := 1; ; n++ {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		c.Progress = func(p Progress) {
+			if p.Stage == Running && p.Done == 2*n {
+				cancel(cause)
+			}
+		}
+		r, err := Run(ctx, orttest.Host(t), c)
+		if err == nil {
+			if n == 3 { // the last prompt was done when the interruption came
+				continue
+			}
+			if n != 4 || r.Resumed != 6 || r.Done != 0 {
+				t.Errorf("call %d: %+v", n, r)
+			}
+			break
+		}
+		if !errors.Is(err, cause) || r.Resumed+r.Done != 2*n {
+			t.Fatalf("call %d: %v, %+v", n, err, r)
+		}
+	}
+	for _, name := range []string{results.ManifestFile, results.CellsFile, results.PromptsFile, results.SummaryFile} {
+		a, err1 := os.ReadFile(filepath.Join(whole, name))
+		b, err2 := os.ReadFile(filepath.Join(c.Dir, name))
+		if string(a) != string(b) || err1 != nil || err2 != nil {
+			t.Errorf("%s differs", name)
+		}
+	}
+}
+
+// A model whose numbers depend on the batch runs cell by cell, and says why.
+func TestAutoFallsBack(t *testing.T) {
+	c := world(t)
+	b := bench{host: orttest.Host(t), options: c.Options}
+	var err error
+	if b.model, err = steer.Open(b.host, c.Model, c.Options); err != nil {
+		t.Fatal(err)
+	}
+	defer func(was []plan) { plans = was }(plans)
+	off := plans[0]
+	plans = slices.Clone(plans)
+	plans[0].open = func(ctx context.Context, b bench) (runner, error) {
+		r, err := off.open(ctx, b)
+		return shifted{r}, err
+	}
+	plans[1].open = func(context.Context, bench) (runner, error) { return nil, errors.New("the batch is fixed") }
+	ids, err := b.model.Prompt("People in Japan speak")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, p, err := choose(context.Background(), b, question{ids, 5}, []cell{{layer: 1, tau: 2}, {layer: 2, tau: 3}}, []int{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	want := "not fanout: a log-probability differs by 0.01 from that of points, more than 0.0001; not rows: the batch is fixed"
+	if p.Used != "points" || p.Reason != want {
+		t.Errorf("took %+v", p)
+	}
+}
+
+// Auto looks at cells that have a memory.
+func TestSample(t *testing.T) {
+	grid := func(layers []int, taus []float64, vectors ...[]float32) (cells []cell) {
+		for _, v := range vectors {
+			for _, l := range layers {
+				for _, tau := range taus {
+					cells = append(cells, cell{l, tau, v})
+				}
+			}
+		}
+		return cells
+	}
+	memory := []float32{1}
+	for _, tt := range []struct {
+		name    string
+		layers  []int
+		taus    []float64
+		vectors [][]float32
+		want    []int
+	}{
+		{"another tau for each layer", []int{0, 2}, []float64{1, 2}, [][]float32{memory}, []int{0, 3}},
+		{"tau 0", []int{6}, []float64{0, 1}, [][]float32{memory}, []int{1}},
+		{"none first", []int{0, 2}, []float64{1, 2}, [][]float32{nil, memory}, []int{4, 7}},
+		{"none alone", []int{0, 2}, []float64{0}, [][]float32{nil}, []int{0, 1}},
+	} {
+		if got := sample(tt.layers, tt.taus, grid(tt.layers, tt.taus, tt.vectors...)); !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+// shifted is a runner whose numbers depend on what else is in the batch, as those of dynamic quantisation do.
+type shifted struct{ runner }
+
+func (s shifted) run(ctx context.Context, q question, cells []cell) (results.Score, []results.Score, error) {
+	clean, scores, err := s.runner.run(ctx, q, cells)
+	if len(cells) > 1 {
+		for i := range scores {
+			scores[i].LogP += 0.01
+		}
+	}
+	return clean, scores, err
+}
+
+func TestRunRefuses(t *testing.T) {
+	bad := func(text string) func(c *Config) {
+		return func(c *Config) { c.Data = write(t, "d.csv", "prompt,answer,memory\n"+text+"\n") }
+	}
+	tests := []struct {
+		name string
+		set  func(c *Config)
+		want string
+	}{
+		{"long prompt", bad(strings.Repeat("People in Japan speak ", 60) + ",a,m"), `prompt 0: prompt of 242 tokens, the model's context is 64`},
+		{"an answer with its space", bad("a, b,c"), `prompt 0: answer " b" begins with a space, and another is put in front of it`},
+		{"no memory", bad("a,b,"), `memory "curated": prompt 0 has none`},
+		{"tau", func(c *Config) { c.Taus = []float64{1, 1e39} }, "tau 1e+39, want a number that float32 can hold"},
+		{"tau twice", func(c *Config) { c.Taus = []float64{1, 2, 1} }, "tau 1 stands twice"},
+		{"memory twice", func(c *Config) { c.Memories = []string{"none", "none"} }, `memory "none" stands twice`},
+		{"two files of one name", func(c *Config) {
+			c.Memories = []string{"random:" + filepath.Join(c.Model, "words.txt"), "random:" + write(t, "words.txt", "a\n")}
+		}, `memory "random:words.txt" stands twice`},
+		{"layer", func(c *Config) { c.Layers = []int{6} }, "layer 6, the model has 0 to 5"},
+		{"plan", func(c *Config) { c.Plan = "fast" }, `plan "fast": want one of auto, fanout, rows, points`},
+		{"top", func(c *Config) { c.Top = 5000 }, "the 5000 likeliest tokens, the vocabulary has 1417"},
+		{"positions", func(c *Config) { c.Positions, _ = steer.ParsePositions("40-50") }, "prompt 0: positions 40-50, the prompt has tokens 0 to"},
+		{"shard", func(c *Config) { c.Shard = results.Shard{Index: 3, Of: 2} }, "shard 3 of 2"},
+	}
+	for _, tt := range tests {
+		c := world(t)
+		tt.set(&c)
+		_, err := Run(context.Background(), orttest.Host(t), c)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
+		}
+		if _, err := os.Stat(c.Dir); err == nil {
+			t.Errorf("%s: the folder was made", tt.name)
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package eval
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"github.com/onnx-inject/onnx-inject/runtime/steer"
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+)
+
+// score reads what logits [vocab] say about an answer, in float64. top is how many of the likeliest tokens are wanted; of
+// equal ones the first come first.
+func score(logits []float32, answer int64, top int) results.Score {
+	if s := status(steer.LogSoftmax(logits)[answer]); s.Status != results.Finite {
+		return s
+	}
+	return results.Score{LogP: steer.LogSoftmax(logits)[answer], Rank: steer.Rank(logits, answer), Top: likeliest(logits, top)}
+}
+
+// status makes a score of a log-probability alone.
+func status(logp float64) results.Score {
+	switch {
+	case math.IsNaN(logp):
+		return results.Score{LogP: math.NaN(), Rank: -1, Status: results.NaN}
+	case math.IsInf(logp, 0):
+		return results.Score{LogP: math.NaN(), Rank: -1, Status: results.Inf}
+	}
+	return results.Score{LogP: logp}
+}
+
+// likeliest returns the n tokens with the largest logits, most likely first.
+func likeliest(logits []float32, n int) []int64 {
+	if n == 0 {
+		return nil
+	}
+	order := func(a, b int64) int {
+		if c := cmp.Compare(logits[b], logits[a]); c != 0 {
+			return c
+		}
+		return cmp.Compare(a, b)
+	}
+	best := make([]int64, 0, n+1)
+	for i := range logits {
+		id := int64(i)
+		if len(best) == n && order(best[n-1], id) < 0 {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(best, id, order)
+		best = slices.Insert(best, at, id)
+		best = best[:min(len(best), n)]
+	}
+	return best
+}

@@ -1,0 +1,245 @@
+package eval
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/onnx-inject/onnx-inject/models/vector"
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+)
+
+// Memory is one memory: a text that is encoded, or a vector [d_model] with the name it has in its file. The zero value is no
+// memory: a vector of zeros.
+type Memory struct {
+	Text   string
+	Vector []float32
+}
+
+// Source gives memories for cells.
+type Source struct {
+	results.Source
+
+	// at returns the memories of a prompt at a layer and the tau of that number. Most sources look at the prompt alone.
+	at func(prompt, layer, tau int) []Memory
+}
+
+// sourceKind is one way to get memories. To add one, write its open function and a line in sourceKinds.
+type sourceKind struct {
+	name string // what stands before the colon
+	arg  string // what stands behind it, for help; "" when there is none
+	doc  string
+	open func(arg string, in sourceInput) (*Source, error)
+}
+
+// sourceInput is what a source may look at: all rows of the data, whatever part of them is evaluated, and the whole grid, so
+// that a part draws what the whole would.
+type sourceInput struct {
+	data   *Data
+	layers int // of the model
+	taus   int
+}
+
+// sourceKinds is the list of sources, in the order of help.
+var sourceKinds = []sourceKind{
+	{"curated", "", "the missing hop: explicit_entity, or the column memory", openCurated},
+	{"none", "", "no memory: every cell is the clean run", openNone},
+	{"wrong", "", "the missing hop of another prompt, drawn once", openWrong},
+	{"random", "LIST", "for each cell a word of LIST, drawn as the paper draws it", openRandom},
+	{"column", "NAME", "a column of the data", openColumn},
+	{"file", "PATH", "every text or vector of a file, one after the other, for every prompt", openFile},
+}
+
+// Sources lists the sources that [Config] takes, with what they mean.
+func Sources() [][2]string {
+	var out [][2]string
+	for _, k := range sourceKinds {
+		name := k.name
+		if k.arg != "" {
+			name += ":" + k.arg
+		}
+		out = append(out, [2]string{name, k.doc})
+	}
+	return out
+}
+
+// parseSource reads what a user asked for: "curated", "random:words.txt", …
+func parseSource(spec string) (k sourceKind, arg string, err error) {
+	name, arg, hasArg := strings.Cut(spec, ":")
+	i := slices.IndexFunc(sourceKinds, func(k sourceKind) bool { return k.name == name })
+	if i < 0 {
+		var names []string
+		for _, d := range Sources() {
+			names = append(names, d[0])
+		}
+		return k, "", fmt.Errorf("memory %q: want one of %s", spec, strings.Join(names, ", "))
+	}
+	k = sourceKinds[i]
+	switch {
+	case k.arg == "" && hasArg:
+		err = fmt.Errorf("memory %q: %s takes nothing behind it", spec, name)
+	case k.arg != "" && arg == "":
+		err = fmt.Errorf("memory %q: want %s:%s", spec, name, k.arg)
+	}
+	return k, arg, err
+}
+
+// CheckSources tells what is wrong with [Config.Memories] before any file is opened.
+func CheckSources(specs []string) error {
+	for i, spec := range specs {
+		if _, _, err := parseSource(spec); err != nil {
+			return err
+		}
+		if slices.Index(specs, spec) != i {
+			return fmt.Errorf("memory %q stands twice", spec)
+		}
+	}
+	return nil
+}
+
+func openSource(spec string, in sourceInput) (*Source, error) {
+	k, arg, err := parseSource(spec)
+	if err != nil {
+		return nil, err
+	}
+	s, err := k.open(arg, in)
+	if err != nil {
+		return nil, fmt.Errorf("memory %q: %w", spec, err)
+	}
+	s.Name = spec
+	if s.File != nil { // the name of a source does not depend on where its file lies
+		s.Name = k.name + ":" + filepath.Base(arg)
+	}
+	return s, nil
+}
+
+func openCurated(_ string, in sourceInput) (*Source, error) {
+	if !slices.ContainsFunc(entityColumns, func(c string) bool { return slices.Contains(in.data.Columns, c) }) {
+		return nil, fmt.Errorf("%s has no column %s", in.data.File.Name, strings.Join(entityColumns, " or "))
+	}
+	var texts []string
+	for _, r := range in.data.Rows {
+		texts = append(texts, r.ExplicitEntity)
+	}
+	return byPrompt(texts)
+}
+
+func openNone(string, sourceInput) (*Source, error) {
+	none := []Memory{{}}
+	return &Source{at: func(int, int, int) []Memory { return none }}, nil
+}
+
+func openColumn(name string, in sourceInput) (*Source, error) {
+	texts, err := in.data.Column(name)
+	if err != nil {
+		return nil, err
+	}
+	return byPrompt(texts)
+}
+
+// openWrong permutes the curated memories so that no prompt keeps its own: a shuffle with a fixed seed, in which whoever drew
+// his own text changes with the next one for whom both fit.
+func openWrong(_ string, in sourceInput) (*Source, error) {
+	if _, err := openCurated("", in); err != nil {
+		return nil, err
+	}
+	own := func(i int) string { return in.data.Rows[i].ExplicitEntity }
+	drawn := make([]int, len(in.data.Rows))
+	for i := range drawn {
+		drawn[i] = i
+	}
+	r := newTwister(42)
+	for i := len(drawn) - 1; i > 0; i-- {
+		j := r.below(i + 1)
+		drawn[i], drawn[j] = drawn[j], drawn[i]
+	}
+	n := len(drawn)
+	for i := range drawn {
+		for step := 1; step < n && own(drawn[i]) == own(i); step++ {
+			j := (i + step) % n
+			if own(drawn[j]) != own(i) && own(drawn[i]) != own(j) {
+				drawn[i], drawn[j] = drawn[j], drawn[i]
+			}
+		}
+		if own(drawn[i]) == own(i) {
+			return nil, fmt.Errorf("half of the prompts or more have the memory %q: there is no order in which every prompt gets another one", own(i))
+		}
+	}
+	texts := make([]string, n)
+	for i, j := range drawn {
+		texts[i] = own(j)
+	}
+	return byPrompt(texts)
+}
+
+// byPrompt gives every prompt one memory, the same at every layer and tau.
+func byPrompt(texts []string) (*Source, error) {
+	memories := make([][]Memory, len(texts))
+	for i, text := range texts {
+		if text == "" {
+			return nil, fmt.Errorf("prompt %d has none", i)
+		}
+		memories[i] = []Memory{{Text: text}}
+	}
+	return &Source{at: func(prompt, _, _ int) []Memory { return memories[prompt] }}, nil
+}
+
+// openRandom draws a word for each cell as the paper's code does: random.seed(42), then random.choice(list) for each tau, in it
+// for each layer, in it for each prompt. The draws run over all layers of the model and all rows of the data, so that a
+// part of the grid has the words that it has in the whole; only the taus decide where the draws begin.
+func openRandom(arg string, in sourceInput) (*Source, error) {
+	words, file, err := readTexts(arg)
+	if err != nil {
+		return nil, err
+	}
+	list := make([][]Memory, len(words))
+	for i, w := range words {
+		list[i] = []Memory{{Text: w}}
+	}
+	prompts := len(in.data.Rows)
+	drawn := make([]int32, in.taus*in.layers*prompts)
+	r := newTwister(42)
+	for i := range drawn {
+		drawn[i] = int32(r.below(len(words)))
+	}
+	return &Source{Source: results.Source{File: file}, at: func(prompt, layer, tau int) []Memory {
+		return list[drawn[(tau*in.layers+layer)*prompts+prompt]]
+	}}, nil
+}
+
+// openFile gives every prompt all memories of a file, a text that stands twice once.
+func openFile(arg string, in sourceInput) (*Source, error) {
+	path, _, _ := strings.Cut(arg, "#")
+	var all []Memory
+	if slices.Contains(vector.Extensions(), strings.ToLower(filepath.Ext(path))) {
+		file, err := identify(path)
+		if err != nil {
+			return nil, err
+		}
+		vectors, err := readVectors(arg)
+		if err != nil {
+			return nil, err
+		}
+		for i, v := range vectors {
+			name := v.Name
+			if name == "" {
+				name = fmt.Sprintf("%s[%d]", filepath.Base(path), i)
+			}
+			all = append(all, Memory{Text: name, Vector: v.Data})
+		}
+		return &Source{Source: results.Source{File: file}, at: func(int, int, int) []Memory { return all }}, nil
+	}
+	texts, file, err := readTexts(arg)
+	if err != nil {
+		return nil, err
+	}
+	seen := map[string]bool{}
+	for _, text := range texts {
+		if !seen[text] { // a row is named by its memory
+			all = append(all, Memory{Text: text})
+		}
+		seen[text] = true
+	}
+	return &Source{Source: results.Source{File: file}, at: func(int, int, int) []Memory { return all }}, nil
+}

@@ -1,0 +1,42 @@
+// Package lens shows what attention heads write, as words: the vector that a head adds to the residual stream at the last
+// position of a prompt, taken through the unembedding as if it were the stream itself.
+//
+// This is the paper's first experiment. For "The Great Barrier Reef is located off the coast of" some head of a middle layer
+// writes a vector whose likeliest token is " Australia"; for "The largest coral reef system in the world is located off the
+// coast of" no head names the reef. [Lens.Look] shows one or two prompts head by head, with the missing hop (the entity)
+// as what is looked for; [Lens.Survey] counts over a file of prompt pairs which heads name the entity for the one-hop and not
+// for the two-hop prompt.
+//
+// # What goes through the unembedding
+//
+// With r the head's result (z times its rows of W_O, d_model numbers, without b_O), E the vocab columns of W_U, gamma and
+// beta the weights of the final norm, sigma the standard deviation that the final norm divides by, and C(x) = x - mean of x
+// over d_model, the logits of a head are, by [Norm]:
+//
+//	tl      (C(r - b) * gamma + beta) · E, minus its mean over the vocabulary; b is below
+//	final   (C(r) / sigma * gamma) · E
+//	raw     r · E + b_U
+//
+// "tl" is what the paper's code has: TransformerLens folds the final norm's weights into W_U and b_U, centres what is written
+// to the stream, centres W_U over the vocabulary, and moves the constant part of a head's values into b_O (fold_ln,
+// center_writing_weights, center_unembed, fold_value_biases), and the paper then unembeds the head with no norm in
+// between. That constant is b = (b_V + beta_1 · W_V) · W_O of the head, beta_1 the bias of the layer's first norm: what the head
+// writes whatever it reads.
+//
+// "final" is direct logit attribution, TransformerLens' apply_ln_to_stack: the scale is the one that the final norm has for
+// the whole stream at the prompt's last position, so that the logits of all parts of the stream (heads, b_O, MLPs, embeddings)
+// add up to those of the model but for the constant beta · E + b_U.
+//
+// "raw" is the file's own numbers; the sum over heads, plus b_O · E, is attn_out · E.
+//
+// Probabilities are the softmax of a head's logits. A head is no language model: they tell how sharply it points, not what the
+// model says.
+//
+// # How it is computed
+//
+// One session of the model gives the results of all heads, and with a switch that silences the stream in front of every
+// layer the constants b, in which beta_1, W_V and b_V need not be found: a norm of zeros is its bias. A second session, of one
+// product, multiplies the vectors of many heads and prompts with the unembedding in ranges of tokens, as read (and
+// dequantised) by package weights, and keeps what is asked for: the likeliest tokens, the sum of exponentials, and how many
+// tokens lie above the entity's. The vocabulary's weights are never in memory at once.
+package lens

@@ -1,0 +1,271 @@
+package lens
+
+import (
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/memory"
+	"github.com/onnx-inject/onnx-inject/models/recognise"
+	"github.com/onnx-inject/onnx-inject/models/weights"
+	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
+)
+
+const fixtures = "../../../models/testdata"
+
+// reference is what PyTorch computed on the checkpoint behind some fixtures.
+type reference struct {
+	Heads       int       `json:"heads"`
+	DModel      int       `json:"d_model"`
+	InputIDs    [][]int64 `json:"input_ids"`
+	Activations map[string]struct {
+		Shape []int     `json:"shape"`
+		Data  []float32 `json:"data"`
+	} `json:"activations"`
+}
+
+// last returns the last position of row 0 of an activation [batch, pos, …] with n numbers a position.
+func (r *reference) last(name string, n int) []float32 {
+	a := r.Activations[name]
+	end := len(r.InputIDs[0]) * n
+	return a.Data[end-n : end]
+}
+
+// Every fixture: the vectors are those of PyTorch, the product is that of float64 with the weights as models reads them,
+// and what a head writes whatever it reads is the same in every file of a checkpoint.
+func TestFixtures(t *testing.T) {
+	var cases []struct {
+		File, Ref string
+		ATol      float64
+		First     bool // takes one token
+	}
+	read(t, filepath.Join(fixtures, "cases.json"), &cases)
+	constants := map[string][][]float32{} // by reference
+	for _, c := range cases {
+		t.Run(c.File, func(t *testing.T) {
+			var ref reference
+			read(t, filepath.Join(fixtures, c.Ref), &ref)
+			for _, norm := range Norms {
+				l, err := Open(t.Context(), orttest.Host(t), filepath.Join(fixtures, c.File), Options{Norm: norm, Texts: memory.PaperTexts, Runtime: runtime.Options{Threads: 1}})
+				if err != nil {
+					t.Fatalf("%s: %v", norm, err)
+				}
+				defer l.Close()
+				if c.First {
+					ref.InputIDs[0] = ref.InputIDs[0][:1]
+				}
+				checkFixture(t, l, &ref, c.ATol)
+				if norm != NormTL {
+					continue
+				}
+				if constants[c.Ref] == nil {
+					constants[c.Ref] = l.constants
+				}
+				for k, want := range constants[c.Ref] {
+					near(t, "constant", l.constants[k], want, c.ATol)
+				}
+			}
+		})
+	}
+}
+
+func checkFixture(t *testing.T, l *Lens, ref *reference, tolerance float64) {
+	t.Helper()
+	ctx, d := t.Context(), l.Layout.DModel
+	rows, _, err := l.rows(ctx, ref.InputIDs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	bias, dense := l.bias, dense(t, l.Layout.Unembed)
+	p, err := openProduct(ctx, l.host, l.Layout, bias, 5, 1, runtime.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.session.Close()
+	p.atOnce = 50 * (p.d + 3*int64(len(rows))) // several ranges, the last of them short
+	if l.options.Norm == NormRaw {
+		for layer := range l.Layout.Layers {
+			want := ref.last(models.PortResult.Name(layer), ref.Heads*d)
+			for k := range ref.Heads {
+				near(t, "result", rows[layer*ref.Heads+k].x, want[k*d:(k+1)*d], tolerance)
+			}
+		}
+	}
+	for k, r := range rows {
+		r.asked = []int64{int64(k) % int64(l.Layout.Vocab)}
+	}
+	if err := p.run(ctx, rows); err != nil {
+		t.Fatal(err)
+	}
+	for k, r := range rows {
+		logits := multiply(r.x, dense, bias, r.shift)
+		checkRow(t, l.options.Norm, k, r, logits)
+	}
+}
+
+// checkRow compares what came of a row with its logits in float64.
+func checkRow(t *testing.T, norm Norm, k int, r *row, logits []float64) {
+	t.Helper()
+	mean, logZ := 0.0, math.Inf(-1)
+	for _, x := range logits {
+		mean += x / float64(len(logits))
+		logZ = logAdd(logZ, x)
+	}
+	size := 0.0
+	for _, x := range logits {
+		size = max(size, math.Abs(x))
+	}
+	eps := 2e-6 * (1 + size)
+	if norm == NormTL && math.Abs(mean) > eps {
+		t.Errorf("%s, row %d: the logits have mean %g", norm, k, mean)
+	}
+	if math.Abs(r.logZ-logZ) > eps {
+		t.Errorf("%s, row %d: log of the sum %g, want %g", norm, k, r.logZ, logZ)
+	}
+	own, rank := logits[r.asked[0]], 0
+	for _, x := range logits {
+		if x > own {
+			rank++
+		}
+	}
+	if m := r.marks[0]; math.Abs(m.logit-own) > eps || m.rank != rank {
+		t.Errorf("%s, row %d: token %d has logit %g and rank %d, want %g and %d", norm, k, r.asked[0], m.logit, m.rank, own, rank)
+	}
+	for i, s := range r.top {
+		above := 0
+		for _, x := range logits {
+			if x > logits[s.id] {
+				above++
+			}
+		}
+		if math.Abs(s.logit-logits[s.id]) > eps || above != i {
+			t.Errorf("%s, row %d: place %d is token %d with %g; it has %g and %d above it", norm, k, i, s.id, s.logit, logits[s.id], above)
+		}
+	}
+}
+
+func read(t *testing.T, path string, v any) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, v)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// dense reads W_U whole, [d_model][vocab].
+func dense(t *testing.T, w *weights.Weight) [][]float32 {
+	t.Helper()
+	x, err := w.Dense()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out [][]float32
+	for i := range w.In {
+		out = append(out, x[i*w.Out:(i+1)*w.Out])
+	}
+	return out
+}
+
+// multiply is x · W + b - shift in float64.
+func multiply(x []float32, w [][]float32, b []float32, shift float64) []float64 {
+	out := make([]float64, len(w[0]))
+	for j := range out {
+		if b != nil {
+			out[j] = float64(b[j])
+		}
+		for i := range x {
+			out[j] += float64(x[i]) * float64(w[i][j])
+		}
+		out[j] -= shift
+	}
+	return out
+}
+
+func near(t *testing.T, what string, got, want []float32, tolerance float64) {
+	t.Helper()
+	for i := range want {
+		if d := math.Abs(float64(got[i]) - float64(want[i])); !(d <= tolerance) {
+			t.Fatalf("%s[%d] is %g, want %g", what, i, got[i], want[i])
+		}
+	}
+}
+
+// Files that cannot be looked at say why.
+func TestOpenRefused(t *testing.T) {
+	host := orttest.Host(t)
+	if _, err := Open(t.Context(), host, "nothing.onnx", Options{Norm: NormRaw}); err == nil || hint.Of(err) == "" {
+		t.Errorf("a missing file: %v", err)
+	}
+	if _, err := Open(t.Context(), host, filepath.Join(fixtures, "refused"), Options{Norm: NormRaw}); err == nil {
+		t.Error("a folder without a model was opened")
+	} else if !strings.Contains(err.Error(), "open model") {
+		t.Error(err)
+	}
+	m, err := graph.Load(filepath.Join(fixtures, "torchscript-op17-mask.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := recognise.Locate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newCoordinates(NormFinal, &models.Layout{DModel: 32, Bodies: []*models.Body{{}}}, nil); err == nil || hint.Of(err) != "use --norm raw" {
+		t.Errorf("no final norm: %v, hint %q", err, hint.Of(err))
+	}
+	e := m.Edit()
+	e.ReplaceOutput(l.Bodies[0].Logits, l.Bodies[0].Norm.Out)
+	e.Prune()
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	hidden := filepath.Join(t.TempDir(), "hidden.onnx")
+	if _, err := graph.Save(t.Context(), m, hidden, graph.Embed, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), host, hidden, Options{Norm: NormRaw}); err == nil || !strings.Contains(err.Error(), "the file ends in hidden states: it has no unembedding") {
+		t.Errorf("a file without an unembedding: %v", err)
+	}
+}
+
+// Some layers alone show what they show among all.
+func TestLayers(t *testing.T) {
+	for _, norm := range Norms {
+		all, some := openDemo(t, Options{Norm: norm}), openDemo(t, Options{Norm: norm, Layers: []int{1, 4}})
+		q := []Query{{Prompt: "People in Peru speak"}}
+		a, err := all.Look(t.Context(), q, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := some.Look(t.Context(), q, 5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := all.Layout.Heads
+		want := slices.Concat(a[0].Heads[n:2*n], a[0].Heads[4*n:5*n])
+		if diff := cmp.Diff(want, b[0].Heads, cmpopts.EquateApprox(0, 1e-5)); diff != "" {
+			t.Errorf("%s: %s", norm, diff)
+		}
+	}
+}
+
+// The scale is the root of the variance plus eps, of the centred stream.
+func TestScale(t *testing.T) {
+	c := &coordinates{eps: 5}
+	if got := c.scale([]float32{7, 9, 11, 13}); math.Abs(got-math.Sqrt(10)) > 1e-12 {
+		t.Errorf("scale %g, want the root of 10", got)
+	}
+}

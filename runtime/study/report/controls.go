@@ -1,0 +1,182 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/onnx-inject/onnx-inject/models/memory"
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
+)
+
+// comparison holds other memories against those that the evaluation is about, all of one model, data, encoding, convention,
+// positions and way to make tokens of texts.
+type comparison struct {
+	Against  *series
+	Rows     []control
+	Figures  []figure
+	ceiling  *stats.Effect
+	drawings []*drawing
+}
+
+// control is one series against the other at one cell: of the cells that both have, the one where the other is best.
+type control struct {
+	*series
+	Name       string // its source, or where that is the other's, too, its label
+	Layer      int
+	Tau        float64
+	Reference  stats.Effect // of the series it is held against
+	Own        stats.Effect
+	Difference *stats.Difference // reference minus own, paired by prompt
+}
+
+// compare finds what can be compared.
+func compare(all []*series) ([]*comparison, error) {
+	var out []*comparison
+	for _, group := range groups(all) {
+		i := max(0, slices.IndexFunc(group, func(s *series) bool { return s.Source == curated }))
+		c := &comparison{Against: group[i], ceiling: group[i].Ceiling}
+		for _, s := range slices.Delete(slices.Clone(group), i, i+1) {
+			row, ok, err := against(c.Against, s)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				c.Rows = append(c.Rows, row)
+			}
+		}
+		if len(c.Rows) > 0 {
+			slices.SortStableFunc(c.Rows, func(a, b control) int { return a.cell().compare(b.cell()) })
+			c.draw()
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
+
+// groups puts series together that differ in their memories alone, in the order of the first of each.
+func groups(all []*series) [][]*series {
+	type key struct {
+		model, data, encoding, convention, positions string
+		texts                                        memory.Texts
+	}
+	var order []key
+	by := map[key][]*series{}
+	for _, s := range all {
+		m := s.run.Manifest
+		k := key{m.Model.Name + " " + m.Model.SHA256, m.Data.Name + " " + m.Data.SHA256, m.Encoding, m.Convention, m.Positions, m.Texts}
+		if by[k] == nil {
+			order = append(order, k)
+		}
+		by[k] = append(by[k], s)
+	}
+	var out [][]*series
+	for _, k := range order {
+		out = append(out, by[k])
+	}
+	return out
+}
+
+// against compares two series at the best of their common cells; false where they have none, or other prompts.
+func against(reference, s *series) (control, bool, error) {
+	c := control{series: s, Name: s.Source}
+	if s.Source == reference.Source {
+		c.Name = s.Label
+	}
+	var common []stats.Effect // of the reference
+	most := 0
+	for _, row := range s.Grid {
+		for _, e := range row {
+			if r, ok := reference.effect(e.Layer, e.Tau); ok && e.N > 0 {
+				common, most = append(common, r), max(most, r.N)
+			}
+		}
+	}
+	best, found := math.Inf(-1), false
+	for _, r := range common { // as with stats.Best, a cell at which the model breaks is not judged by the prompts it spares
+		if r.N == most && r.LogOdds.OK() && float64(r.LogOdds) > best {
+			best, found = float64(r.LogOdds), true
+			c.Layer, c.Tau = r.Layer, r.Tau
+		}
+	}
+	if !found || !samePrompts(reference.run, s.run) {
+		return c, false, nil
+	}
+	var err error
+	if c.Reference, err = reference.full(c.cell()); err != nil {
+		return c, false, err
+	}
+	if c.Own, err = s.full(c.cell()); err != nil {
+		return c, false, err
+	}
+	c.Difference, err = stats.Compare(reference.at(c.Layer, c.Tau), s.at(c.Layer, c.Tau))
+	return c, err == nil, err
+}
+
+// samePrompts reports whether prompts of one index are one prompt: data files of one name may differ.
+func samePrompts(a, b *results.Run) bool {
+	texts := map[int][2]string{}
+	for _, p := range a.Prompts {
+		texts[p.Index] = [2]string{p.TwoHop, p.Answer}
+	}
+	return !slices.ContainsFunc(b.Prompts, func(p results.Prompt) bool {
+		have, ok := texts[p.Index]
+		return ok && have != [2]string{p.TwoHop, p.Answer}
+	})
+}
+
+// cell is a layer and a tau.
+type cell struct {
+	layer int
+	tau   float64
+}
+
+func (c control) cell() cell { return cell{c.Layer, c.Tau} }
+
+func (c cell) String() string { return fmt.Sprintf("layer %d, tau %s", c.layer, short(c.tau)) }
+
+func (c cell) compare(d cell) int {
+	switch {
+	case c.layer != d.layer:
+		return c.layer - d.layer
+	case c.tau < d.tau:
+		return -1
+	case c.tau > d.tau:
+		return 1
+	}
+	return 0
+}
+
+// draw makes the pictures: one a measure.
+func (c *comparison) draw() {
+	for _, m := range curves {
+		d := &drawing{
+			name: c.Against.file("against-" + m.name), title: m.title + "\n" + c.Against.Label + " against other memories",
+			read: []string{
+				"Each mark is one kind of memory, the bar its 95 % interval over prompts; squares are other memories at the cell of the circle above them. If other memories do as well as the ones that the paper is about, it is not what they say that helps.",
+				"Trap: two bars may overlap although the difference is sure, because all are of the same prompts; the table below compares prompt by prompt.",
+			},
+		}
+		var lines []forest
+		add := func(label string, e stats.Effect, kind int) {
+			text := fmt.Sprintf("%s: %s\n95 %% interval %s\n%d of %d prompts gain", label, ofNumber(m.format)(m.of(e)), ofInterval(m.format)(m.interval(e)), e.Improved, e.N)
+			lines = append(lines, forest{label, []mark{{estimate{value: m.of(e), interval: m.interval(e), text: text}, kind}}})
+		}
+		for i, row := range c.Rows {
+			if i == 0 || row.cell() != c.Rows[i-1].cell() {
+				if i > 0 {
+					lines = append(lines, forest{})
+				}
+				add(c.Against.Source+" at "+row.cell().String(), row.Reference, 0)
+			}
+			add(row.Name, row.Own, 1)
+		}
+		if c.ceiling != nil && m.unit == "log-odds" {
+			lines = append(lines, forest{})
+			add("one-hop prompt, no memory", *c.ceiling, 0)
+		}
+		drawForest(d, lines, nil, m.unit, m.tick)
+		c.drawings = append(c.drawings, d)
+	}
+}

@@ -1,0 +1,153 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
+)
+
+// curve is a measure with its intervals, layer by layer.
+type curve struct {
+	measure
+	interval func(stats.Effect) stats.Interval
+}
+
+var curves = []curve{
+	{measures[0], func(e stats.Effect) stats.Interval {
+		if e.RejectedInterval == nil {
+			return stats.Interval{Low: stats.None(), High: stats.None()}
+		}
+		return *e.RejectedInterval
+	}},
+	{measures[2], func(e stats.Effect) stats.Interval { return e.LogOddsInterval }},
+}
+
+// layerCurves draws a measure over layers: at the best tau of each layer, and at one tau for all.
+func layerCurves(s *series, m curve) (*drawing, error) {
+	d := &drawing{
+		name: s.file("layers-" + m.name), title: m.title + " by layer\n" + s.Label,
+		width: bounded(110+28*vg.Length(len(s.Layers)), 330, 720), height: 270,
+		read: []string{
+			"Each mark is a layer, the bar through it the 95 % interval over prompts; a bar that does not touch the dashed line is a change that other prompts would show, too. Losses many times as large as the gains are cut off.",
+		},
+		table: &numbers{Head: []string{"layer", "best tau", "there", "95 %"}},
+	}
+	fixed := s.Taus[0]
+	if slices.Contains(s.Taus, 1) {
+		fixed = 1
+	}
+	several := len(s.Taus) > 1
+	if several {
+		d.read = append(d.read, "Trap: the best tau was chosen by these same numbers, layer by layer, and the bars do not know that.")
+		d.table.Head = append(d.table.Head, "at tau "+short(fixed), "95 %")
+	}
+	var best, one []estimate
+	labels := layerLabels(s.Layers)
+	for i, layer := range s.Layers {
+		row := []string{labels[i]}
+		add := func(list *[]estimate, tau float64, shift float64) error {
+			e, err := s.full(cell{layer, tau})
+			if err != nil {
+				return err
+			}
+			value, interval := ofNumber(m.format)(m.of(e)), ofInterval(m.format)(m.interval(e))
+			*list = append(*list, estimate{
+				value: m.of(e), interval: m.interval(e), place: float64(i) + shift,
+				text: fmt.Sprintf("layer %d, tau %s: %s\n95 %% interval %s\n%d of %d prompts gain", layer, short(tau), value, interval, e.Improved, e.N),
+			})
+			row = append(row, value, interval)
+			return nil
+		}
+		if tau, ok := s.peak(m.best, layer); ok {
+			row = append(row, short(tau))
+			if err := add(&best, tau, -0.12); err != nil {
+				return nil, err
+			}
+			labels[i] += "\n×" + short(tau)
+		} else {
+			row = append(row, none, none, none)
+		}
+		if _, ok := s.effect(layer, fixed); ok && several {
+			if err := add(&one, fixed, 0.12); err != nil {
+				return nil, err
+			}
+		} else if several {
+			row = append(row, none, none)
+		}
+		d.table.Rows = append(d.table.Rows, row)
+	}
+	d.draw = func(c draw.Canvas) []spot {
+		p := newPlot(d.headline(), "layer, and below it its best tau", m.unit)
+		p.X.Min, p.X.Max = -0.5, float64(len(s.Layers))-0.5
+		p.Add(through(best, first), through(one, second))
+		addEstimates(p, best, first, draw.CircleGlyph{}, false)
+		addEstimates(p, one, second, draw.BoxGlyph{}, false)
+		p.Y.Min, p.Y.Max = min(p.Y.Min, 0), max(p.Y.Max, 0)
+		widen(&p.Y)
+		cutOff(p, m.format, append(slices.Clone(best), one...))
+		p.Y.Max += (p.Y.Max - p.Y.Min) / 5 // for the legend
+		zero(p, false)
+		p.X.Tick.Marker = places(labels, c.Size().X-60, widest(&p.X, labels)+6)
+		p.Y.Tick.Marker = round{format: m.tick}
+		p.Legend.Add("best tau of the layer", marker{first, draw.CircleGlyph{}})
+		if several {
+			p.Legend.Add("tau "+short(fixed), marker{second, draw.BoxGlyph{}})
+		}
+		p.Draw(c)
+		return append(estimateSpots(p, c, best, false), estimateSpots(p, c, one, false)...)
+	}
+	return d, nil
+}
+
+// crowded is how many marks leave no room for numbers side by side.
+const crowded = 40
+
+// cutOff ends the axis where the largest losses, one broken layer for example, would leave no room for the gains. What lies
+// below is written at the edge where there is room.
+func cutOff(p *plot.Plot, format func(float64) string, list []estimate) {
+	far := -2 * p.Y.Max // a loss beyond it is cut off
+	if far >= 0 || far <= p.Y.Min {
+		return
+	}
+	low := -0.35 * p.Y.Max
+	for _, e := range list {
+		if e.value.OK() && float64(e.value) >= far {
+			low = min(low, float64(e.value))
+			if e.interval.Low.OK() {
+				low = min(low, max(far, float64(e.interval.Low)))
+			}
+		}
+	}
+	below := plotter.Labels{}
+	style := p.Y.Tick.Label
+	style.XAlign, style.YAlign, style.Rotation = draw.XLeft, draw.YCenter, math.Pi/2
+	for _, e := range list {
+		if e.value.OK() && float64(e.value) < low {
+			below.XYs = append(below.XYs, plotter.XY{X: e.place, Y: low})
+			below.Labels = append(below.Labels, "↓ "+format(float64(e.value)))
+			below.TextStyle = append(below.TextStyle, style)
+		}
+	}
+	if len(list) <= crowded {
+		p.Add(&below)
+	}
+	p.Y.Min, p.Y.Padding = low, 0
+}
+
+// through is a thin line from mark to mark.
+func through(list []estimate, c role) *plotter.Line {
+	l := line(c, 0.6)
+	for _, e := range list {
+		if e.value.OK() {
+			l.XYs = append(l.XYs, plotter.XY{X: e.place, Y: float64(e.value)})
+		}
+	}
+	return l
+}

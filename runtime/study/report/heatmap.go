@@ -1,0 +1,162 @@
+package report
+
+import (
+	"fmt"
+	"math"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
+)
+
+// grid is numbers on places 0, 1, 2, …: the taus that were tried need not be equally far apart, their columns are.
+type grid struct{ rows [][]float64 }
+
+func (g grid) Dims() (c, r int)   { return len(g.rows[0]), len(g.rows) }
+func (g grid) Z(c, r int) float64 { return g.rows[r][c] }
+func (g grid) X(c int) float64    { return float64(c) }
+func (g grid) Y(r int) float64    { return float64(r) }
+
+// heatmap draws layer × tau. There must be a layer and a tau.
+func heatmap(s *series, m measure, sc *scale) *drawing {
+	d := &drawing{
+		name: s.file("map-" + m.name), title: m.title + "\n" + s.Label,
+		width:  bounded(120+15*vg.Length(len(s.Taus)), 262, 640),
+		height: bounded(100+16*vg.Length(len(s.Layers)), 190, 560),
+		read:   []string{m.read},
+		table:  &numbers{Head: []string{"layer"}},
+	}
+	values := grid{}
+	for _, t := range s.Taus {
+		d.table.Head = append(d.table.Head, "tau "+short(t))
+	}
+	for l, row := range s.Grid {
+		var numbers []float64
+		texts := []string{fmt.Sprint(s.Layers[l])}
+		for _, e := range row {
+			v := m.of(e)
+			numbers = append(numbers, sc.position(float64(v)))
+			texts = append(texts, ofNumber(m.format)(v))
+		}
+		values.rows, d.table.Rows = append(values.rows, numbers), append(d.table.Rows, texts)
+	}
+	best, marked := s.best(m.best)
+	if marked {
+		d.read = append(d.read, fmt.Sprintf("The frame is at layer %d, tau %s.", best.Effect.Layer, short(best.Effect.Tau)))
+	}
+	if sc.first > 0 {
+		d.read = append(d.read, "The steps of the colours grow by a factor: from one to the next, the change is several times as large.")
+	}
+	if beyond := s.beyond(m, sc.limit); beyond > 0 {
+		d.read = append(d.read, fmt.Sprintf("The scale ends at %s; %s beyond it, in the last colour.", m.format(sc.limit), count(beyond, "cell lies", "cells lie")))
+	}
+	d.draw = func(c draw.Canvas) []spot {
+		const bar = 66 // room of the colour scale
+		p := newPlot(d.headline(), "tau", "layer")
+		p.Add(heat(p, values))
+		p.X.Width, p.X.Padding, p.X.Tick.Length = 0, 0, 0
+		p.Y.Width, p.Y.Padding, p.Y.Tick.Length = 0, 0, 0
+		left := draw.Crop(c, 0, -bar-4, 0, 0)
+		p.X.Tick.Marker = places(tauLabels(s.Taus), left.Size().X-50, widest(&p.X, tauLabels(s.Taus))+5)
+		p.Y.Tick.Marker = places(layerLabels(s.Layers), left.Size().Y-80, 11)
+		if marked {
+			frame(p, s, best.Effect)
+		}
+		p.Draw(left)
+		bottom := p.DataCanvas(left).Min.Y - c.Min.Y
+		colorScale(draw.Crop(c, c.Size().X-bar, 0, bottom-5, -34), sc, m.tick)
+		return s.mapSpots(p, left, m)
+	}
+	return d
+}
+
+// frame marks a cell, visible on any colour.
+func frame(p *plot.Plot, s *series, e stats.Effect) {
+	x, y := s.column(e.Tau), s.row(e.Layer)
+	edge := []plotter.XY{{X: x - .46, Y: y - .46}, {X: x + .46, Y: y - .46}, {X: x + .46, Y: y + .46}, {X: x - .46, Y: y + .46}, {X: x - .46, Y: y - .46}}
+	p.Add(line(paper, 3.5, edge...), line(ink, 1.75, edge...))
+}
+
+// colorScale draws the steps of a scale with their numbers.
+func colorScale(c draw.Canvas, sc *scale, tick func(float64) string) {
+	g := grid{}
+	labels := make([]string, len(steps))
+	for i := range steps {
+		step := float64(i) - half
+		g.rows = append(g.rows, []float64{step})
+		if v := sc.value(step); v >= -1 || sc.first == 0 { // no probability loses more than all
+			labels[i] = tick(v)
+		}
+	}
+	if sc.low {
+		labels[0] = "≤ " + labels[0]
+	}
+	if sc.high {
+		labels[len(steps)-1] = "≥ " + labels[len(steps)-1]
+	}
+	p := newPlot("", "", "")
+	p.Add(heat(p, g))
+	p.HideX()
+	p.Y.Tick.Marker = places(labels, c.Size().Y, 8)
+	p.Y.Width, p.Y.Padding, p.Y.Tick.Length = 0, 0, 0
+	p.Y.Tick.Label.Font.Size = 8
+	const bar = 16
+	p.Draw(draw.Crop(c, 0, min(0, widest(&p.Y, labels)+bar-c.Size().X), 0, 0))
+}
+
+// heat is a map of positions on a scale, with axes that end at its edges.
+func heat(p *plot.Plot, g grid) *plotter.HeatMap {
+	h := plotter.NewHeatMap(g, scaleColors{})
+	h.Min, h.Max = -half, half
+	h.Underflow, h.Overflow, h.NaN = steps[0].light, steps[len(steps)-1].light, missing.light
+	// A cell whose edge is, by rounding, outside the axis would not be drawn.
+	const edge = 0.5 + 1e-6
+	columns, rows := g.Dims()
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -edge, float64(columns-1)+edge, -edge, float64(rows-1)+edge
+	return h
+}
+
+// mapSpots is what the cells of a map say.
+func (s *series) mapSpots(p *plot.Plot, c draw.Canvas, m measure) []spot {
+	data := p.DataCanvas(c)
+	x, y := p.Transforms(&data)
+	var out []spot
+	for l, row := range s.Grid {
+		for k, e := range row {
+			text := fmt.Sprintf("layer %d, tau %s: %s\npaper's mean %s, median %s, log-odds %s\n%d of %d prompts gain",
+				e.Layer, short(e.Tau), ofNumber(m.format)(m.of(e)), ofNumber(percent)(e.Rejected), ofNumber(percent)(e.MedianChange), ofNumber(logOdds)(e.LogOdds), e.Improved, e.N)
+			if e.NonFinite > 0 {
+				text += fmt.Sprintf("\n%s without a number", count(e.NonFinite, "cell", "cells"))
+			}
+			out = append(out, spot{vg.Rectangle{
+				Min: vg.Point{X: x(float64(k) - .5), Y: y(float64(l) - .5)}, Max: vg.Point{X: x(float64(k) + .5), Y: y(float64(l) + .5)},
+			}, text})
+		}
+	}
+	return out
+}
+
+// beyond counts the cells whose colour is the last one though their number is larger.
+func (s *series) beyond(m measure, limit float64) int {
+	n := 0
+	for _, row := range s.Grid {
+		for _, e := range row {
+			if v := m.of(e); v.OK() && math.Abs(float64(v)) > limit {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func bounded(x, low, high vg.Length) vg.Length { return max(low, min(x, high)) }
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,81 @@
+package report
+
+import (
+	"image/color"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
+)
+
+// estimate is a number with its interval, as a plot takes it.
+type estimate struct {
+	value    stats.Number
+	interval stats.Interval
+	place    float64 // on the other axis
+	text     string  // what its spot says
+}
+
+// addEstimates draws numbers with their intervals, along y or along x. An interval of percentiles need not have its number in
+// the middle, nor even in it, so that the bar is drawn from end to end and the mark where it belongs.
+func addEstimates(p *plot.Plot, list []estimate, c role, shape draw.GlyphDrawer, alongX bool) {
+	xy := func(value, place float64) plotter.XY {
+		if alongX {
+			return plotter.XY{X: value, Y: place}
+		}
+		return plotter.XY{X: place, Y: value}
+	}
+	for _, e := range list {
+		if !e.value.OK() {
+			continue
+		}
+		if e.interval.Low.OK() && e.interval.High.OK() {
+			p.Add(line(c, 1.25, xy(float64(e.interval.Low), e.place), xy(float64(e.interval.High), e.place)))
+		}
+		p.Add(dots(c, shape, 3.2, xy(float64(e.value), e.place)))
+	}
+}
+
+// estimateSpots is what the marks say.
+func estimateSpots(p *plot.Plot, c draw.Canvas, list []estimate, alongX bool) []spot {
+	var out []spot
+	place := around(p, c, 7)
+	for _, e := range list {
+		if !e.value.OK() {
+			continue
+		}
+		point := plotter.XY{X: e.place, Y: float64(e.value)}
+		if alongX {
+			point = plotter.XY{X: point.Y, Y: point.X}
+		}
+		out = append(out, spot{place(point), e.text})
+	}
+	return out
+}
+
+// marker shows a mark with a bar in the legend.
+type marker struct {
+	color role
+	shape draw.GlyphDrawer
+}
+
+// Thumbnail draws it.
+func (m marker) Thumbnail(c *draw.Canvas) {
+	y := c.Center().Y
+	c.StrokeLine2(draw.LineStyle{Color: color.Color(m.color.light), Width: 1.25}, c.Min.X, y, c.Max.X, y)
+	c.DrawGlyph(draw.GlyphStyle{Color: m.color.light, Radius: 3.2, Shape: m.shape}, vg.Point{X: c.Center().X, Y: y})
+}
+
+// zero is the line of no change, from end to end of the other axis.
+func zero(p *plot.Plot, alongX bool) {
+	l := dashed(line(ink, 0.75))
+	if alongX {
+		l.XYs = plotter.XYs{{X: 0, Y: p.Y.Min}, {X: 0, Y: p.Y.Max}}
+	} else {
+		l.XYs = plotter.XYs{{X: p.X.Min, Y: 0}, {X: p.X.Max, Y: 0}}
+	}
+	p.Add(l)
+}

@@ -1,0 +1,59 @@
+package report
+
+import (
+	"fmt"
+
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
+)
+
+// few is how many prompts make an interval worth little.
+const few = 20
+
+// notices say what a reader must know before any number.
+func notices(runs []*results.Run, labels []string, all []*series) []string {
+	var out []string
+	for i, r := range runs {
+		if missing := r.Manifest.Prompts - len(r.Prompts); missing > 0 {
+			out = append(out, fmt.Sprintf("%s: %d of %s missing. The evaluation is not finished, or a shard is not among the folders; all numbers are of the %d that are here.",
+				labels[i], missing, count(r.Manifest.Prompts, "prompt is", "prompts are"), len(r.Prompts)))
+		}
+		if len(r.Cells) == 0 {
+			out = append(out, labels[i]+": not one cell is here, so that there is nothing to show of it.")
+		}
+		if why := r.Manifest.Plan.Reason; why != "" {
+			out = append(out, fmt.Sprintf("%s: computed by the plan %s: %s", labels[i], r.Manifest.Plan.Used, why))
+		}
+	}
+	for _, s := range all {
+		if s.NonFinite > 0 {
+			out = append(out, fmt.Sprintf("%s: %d of %d cells have no number: the model computed none. They are left out.", s.Label, s.NonFinite, s.Cells))
+		}
+		if s.NoClean > 0 {
+			out = append(out, fmt.Sprintf("%s: %s no number without a memory and left out everywhere.", s.Label, count(s.NoClean, "prompt has", "prompts have")))
+		}
+		if n := s.Prompts - s.NoClean; n > 0 && n < few {
+			out = append(out, fmt.Sprintf("%s: only %s: the intervals are narrower than they should be.", s.Label, count(n, "prompt", "prompts")))
+		}
+	}
+	return out
+}
+
+// remarks are the traps of one best cell.
+func (s *series) remarks(b stats.Best) []string {
+	var out []string
+	e := b.Effect
+	if n := len(s.Taus); n > 1 && e.Tau == s.Taus[n-1] && e.Value(b.Measure) > 0.01 {
+		out = append(out, "the largest tau that was tried: a larger one may do more")
+	}
+	if e.Value(b.Measure) > 0 && e.MedianChange.OK() && e.MedianChange < 0 {
+		out = append(out, "most prompts lose here: few prompts make the mean")
+	}
+	if b.Held != nil && (b.Held.Layer != e.Layer || b.Held.Tau != e.Tau) {
+		out = append(out, fmt.Sprintf("half of the prompts choose layer %d, tau %s", b.Held.Layer, short(b.Held.Tau)))
+	}
+	if e.NonFinite > 0 {
+		out = append(out, fmt.Sprintf("%s without a number", count(e.NonFinite, "cell", "cells")))
+	}
+	return out
+}

@@ -1,0 +1,231 @@
+package report
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
+)
+
+// Marker stands in the first bytes of every report, so that one can be told from a file of somebody else's.
+const Marker = `<!doctype html><meta name="generator" content="onnx-inject report">`
+
+//go:embed page.html
+var pageText string
+
+//go:embed page.css
+var pageStyle template.CSS
+
+var templates = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Funcs(template.FuncMap{
+		"percent": ofNumber(percent), "percents": ofInterval(percent), "odds": ofNumber(logOdds), "oddss": ofInterval(logOdds),
+		"prob": ofNumber(probability), "p": probability, "change": percent, "oddsOf": logOdds, "nats": ofNumber(plain(3)), "rank": ofNumber(plain(1)), "short": short,
+	}).Parse(pageText))
+})
+
+// page is what the template shows.
+type page struct {
+	Marker, Style, Variables any
+	Title                    string
+	Tool                     string
+	Notices                  []string
+	Findings                 []Finding
+	Series                   []section
+	Overview                 *figure
+	Knowledge                []knowledge
+	Comparisons              []*comparison
+	Runs                     []provenance
+	Resamples                int
+}
+
+// figure is a drawing on the page.
+type figure struct {
+	SVG   template.HTML
+	Width float64 // points
+	Read  []string
+	Table *numbers
+}
+
+// section is one series.
+type section struct {
+	*series
+	Open    bool // its pictures are shown at once
+	Winners []winner
+	Maps    []figure
+	Curves  []figure
+	Details []details
+}
+
+// details is one cell of a series, prompt by prompt.
+type details struct {
+	Where       string
+	Measures    []string // by which it is the best
+	Figures     []figure
+	Best, Worst []example
+}
+
+// newPage puts the report together; draw renders a drawing and keeps it.
+func newPage(runs []*results.Run, labels []string, all []*series, o Options, draw func(*drawing) (figure, error)) (page, error) {
+	p := page{
+		Marker: template.HTML(Marker), Style: pageStyle, Variables: variables(), Title: title(runs), Tool: o.Tool, Findings: o.Findings,
+		Notices: notices(runs, labels, all), Resamples: stats.Resamples,
+	}
+	var err error
+	if d := overview(all); d != nil {
+		f, err := draw(d)
+		if err != nil {
+			return p, err
+		}
+		p.Overview = &f
+	}
+	if p.Comparisons, err = compare(all); err != nil {
+		return p, err
+	}
+	for _, c := range p.Comparisons {
+		if c.Figures, err = drawAll(c.drawings, draw); err != nil {
+			return p, err
+		}
+	}
+	scales := scales(all)
+	for _, s := range all {
+		sec, err := newSection(s, scales, o, draw)
+		if err != nil {
+			return p, err
+		}
+		p.Series = append(p.Series, sec)
+	}
+	p.Knowledge = knowledges(all)
+	for i, r := range runs {
+		p.Runs = append(p.Runs, newProvenance(labels[i], r))
+	}
+	return p, nil
+}
+
+func drawAll(list []*drawing, draw func(*drawing) (figure, error)) ([]figure, error) {
+	var out []figure
+	for _, d := range list {
+		f, err := draw(d)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+func title(runs []*results.Run) string {
+	var models []string
+	for _, r := range runs {
+		if m := r.Manifest.Model.Name; m != "" && !slices.Contains(models, m) {
+			models = append(models, m)
+		}
+	}
+	if len(models) == 0 {
+		return "Memory injections"
+	}
+	return "Memory injections into " + strings.Join(models, ", ")
+}
+
+func newSection(s *series, scales map[string]*scale, o Options, draw func(*drawing) (figure, error)) (section, error) {
+	sec := section{series: s, Open: s.Source == curated, Winners: s.winners()}
+	var err error
+	if s.isGrid() {
+		var list []*drawing
+		for _, m := range measures {
+			list = append(list, heatmap(s, m, scales[m.unit]))
+		}
+		if sec.Maps, err = drawAll(list, draw); err != nil {
+			return sec, err
+		}
+	}
+	if len(s.Layers) > 1 {
+		var list []*drawing
+		for _, c := range curves {
+			if !slices.ContainsFunc(s.Layers, func(layer int) bool { _, ok := s.peak(c.best, layer); return ok }) {
+				continue // nothing below the 99th percentile, where no memory changes nothing anywhere
+			}
+			d, err := layerCurves(s, c)
+			if err != nil {
+				return sec, err
+			}
+			list = append(list, d)
+		}
+		if sec.Curves, err = drawAll(list, draw); err != nil {
+			return sec, err
+		}
+	}
+	for _, b := range s.Best {
+		where := cell{b.Effect.Layer, b.Effect.Tau}
+		name := measureName(b.Measure)
+		if i := slices.IndexFunc(sec.Details, func(d details) bool { return d.Where == where.String() }); i >= 0 {
+			sec.Details[i].Measures = append(sec.Details[i].Measures, name)
+			continue
+		}
+		effects, err := stats.Changes(s.at(where.layer, where.tau))
+		if err != nil {
+			return sec, err
+		}
+		if len(effects) == 0 {
+			continue
+		}
+		d := details{Where: where.String(), Measures: []string{name}}
+		if d.Figures, err = drawAll([]*drawing{histogram(s, where, effects), beforeAfter(s, where, effects)}, draw); err != nil {
+			return sec, err
+		}
+		d.Best, d.Worst = extremes(s, effects, o.Token)
+		sec.Details = append(sec.Details, d)
+	}
+	return sec, nil
+}
+
+// measureName says a measure in words.
+func measureName(m stats.Measure) string {
+	switch m {
+	case stats.ByRejected:
+		return "the paper's mean"
+	case stats.ByLogOdds:
+		return "log-odds"
+	}
+	return string(m)
+}
+
+// overview draws the best cell of each series; nil where there is none.
+func overview(all []*series) *drawing {
+	var lines []forest
+	for _, s := range all {
+		b, ok := s.best(stats.ByLogOdds)
+		if !ok {
+			continue
+		}
+		f := forest{label: fmt.Sprintf("%d. %s, %s", s.Number, cut(s.Label, 46), cellShort(b.Effect))}
+		text := func(what string, e stats.Effect) string {
+			return fmt.Sprintf("%s\n%s, %s: %s\n95 %% interval %s\n%d of %d prompts gain", s.Label, what, cell{e.Layer, e.Tau}, ofNumber(logOdds)(e.LogOdds),
+				ofInterval(logOdds)(e.LogOddsInterval), e.Improved, e.N)
+		}
+		f.marks = append(f.marks, mark{estimate{value: b.Effect.LogOdds, interval: b.Effect.LogOddsInterval, text: text("chosen and counted on all prompts", b.Effect)}, 0})
+		if b.Held != nil {
+			f.marks = append(f.marks, mark{estimate{value: b.Held.Other.LogOdds, interval: b.Held.Other.LogOddsInterval,
+				text: text("chosen on one half, counted on the other", b.Held.Other)}, 1})
+		}
+		lines = append(lines, f)
+	}
+	if len(lines) == 0 {
+		return nil
+	}
+	d := &drawing{
+		name: "best-cells", title: "Best cell of each series, mean change of the log-odds",
+		read: []string{
+			"To the right of the dashed line the answers become likelier. The bars are 95 % intervals over prompts.",
+			"Trap: a cell that is the best of many looks better than it is. The square is the honest number: the cell was chosen on one half of the prompts and counted on the other.",
+		},
+	}
+	drawForest(d, lines, []string{"chosen and counted on all prompts", "chosen on one half, counted on the other"}, "log-odds", logOddsTick)
+	return d
+}
+
+func cellShort(e stats.Effect) string { return fmt.Sprintf("L%d τ%s", e.Layer, short(e.Tau)) }

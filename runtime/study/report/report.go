@@ -1,0 +1,104 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
+)
+
+// Options is what a report cannot tell from the runs.
+type Options struct {
+	Tool     string                                  // name and version of the program that writes it
+	Token    func(run *results.Run, id int64) string // the text of a token, "" where it is not known; nil: ids are shown
+	Findings []Finding
+}
+
+// Finding is something that the caller has to say, shown before the statistics.
+type Finding struct {
+	Title string
+	Text  string
+	Facts [][2]string // name and value
+}
+
+// Report is the statistics of some runs, ready to be shown.
+type Report struct {
+	Summary  *stats.Summary
+	page     page
+	drawings []*drawing // in the order of the page
+}
+
+// New computes everything that a report shows. Shards are to be merged beforehand; there must be a run.
+func New(runs []*results.Run, o Options) (*Report, error) {
+	r, err := newReport(runs, o)
+	if err != nil {
+		return nil, fmt.Errorf("report: %w", err)
+	}
+	return r, nil
+}
+
+func newReport(runs []*results.Run, o Options) (*Report, error) {
+	if len(runs) == 0 {
+		return nil, errors.New("no results to show")
+	}
+	if i := slices.IndexFunc(runs, func(r *results.Run) bool { return r.Manifest == nil }); i >= 0 {
+		return nil, fmt.Errorf("run %d has no manifest", i)
+	}
+	sum, err := stats.Summarize(runs...)
+	if err != nil {
+		return nil, err
+	}
+	labels := distinct(runLabels(runs), runs)
+	all := newSeries(sum, runs, labels)
+	r := &Report{Summary: sum}
+	if r.page, err = newPage(runs, labels, all, o, r.draw); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// draw keeps a drawing for Pictures and renders it for the page.
+func (r *Report) draw(d *drawing) (figure, error) {
+	svg, err := d.inline()
+	if err != nil {
+		return figure{}, err
+	}
+	r.drawings = append(r.drawings, d)
+	return figure{SVG: svg, Width: d.width.Points(), Read: d.read, Table: d.table}, nil
+}
+
+// Notices are what a reader must know before any number: what is missing, what has no number.
+func (r *Report) Notices() []string { return r.page.Notices }
+
+// Names are the names of the summary's series, as the report tells them apart.
+func (r *Report) Names() []string {
+	var out []string
+	for _, s := range r.page.Series {
+		out = append(out, s.Label)
+	}
+	return out
+}
+
+// HTML writes the report as one file that needs nothing else.
+func (r *Report) HTML(w io.Writer) error {
+	if err := templates().Execute(w, r.page); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
+}
+
+// Pictures draws every picture of the report as files, in its order.
+func (r *Report) Pictures() ([]Picture, error) {
+	var out []Picture
+	for _, d := range r.drawings {
+		p, err := d.picture()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}

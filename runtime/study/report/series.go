@@ -1,0 +1,171 @@
+package report
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
+)
+
+// series is one series of the summary with the run it is of.
+type series struct {
+	*stats.Series
+	run    *results.Run
+	Number int    // from 1, as the report counts them
+	Label  string // tells it from all others
+
+	known map[cell]stats.Effect // with all intervals, which are costly
+}
+
+// curated is the source of the memories that the paper is about.
+const curated = "curated"
+
+// newSeries names the series of a summary by run and source.
+func newSeries(sum *stats.Summary, runs []*results.Run, labels []string) []*series {
+	brief := runLabels(runs)
+	var out []*series
+	for i := range sum.Series {
+		s := &sum.Series[i]
+		out = append(out, &series{Series: s, run: runs[s.Run], Number: i + 1, Label: join(brief[s.Run], s.Source), known: map[cell]stats.Effect{}})
+	}
+	for _, s := range out {
+		twice := func(t *series) bool { return t != s && t.Label == join(brief[s.Run], s.Source) }
+		if slices.ContainsFunc(out, twice) {
+			s.Label = join(labels[s.Run], s.Source)
+		}
+	}
+	return out
+}
+
+// runLabels names runs by whatever differs between them; two may have one name. Runs that differ in nothing have the name of
+// their model.
+func runLabels(runs []*results.Run) []string {
+	parts := []func(*results.Manifest) string{
+		func(m *results.Manifest) string { return m.Model.Name },
+		func(m *results.Manifest) string {
+			return cut(strings.TrimSuffix(m.Data.Name, filepath.Ext(m.Data.Name)), 20)
+		},
+		func(m *results.Manifest) string { return m.Encoding },
+		func(m *results.Manifest) string { return m.Convention },
+		func(m *results.Manifest) string { return "at " + m.Positions + " positions" },
+		func(m *results.Manifest) string { return m.Tool },
+	}
+	labels := make([]string, len(runs))
+	for _, part := range parts {
+		if !slices.ContainsFunc(runs, func(r *results.Run) bool { return part(r.Manifest) != part(runs[0].Manifest) }) {
+			continue
+		}
+		for i, r := range runs {
+			labels[i] = join(labels[i], part(r.Manifest))
+		}
+	}
+	for i, l := range labels {
+		if l == "" {
+			labels[i] = runs[i].Manifest.Model.Name
+		}
+	}
+	return labels
+}
+
+// distinct tells runs of one name apart by their folders, and else by numbers.
+func distinct(labels []string, runs []*results.Run) []string {
+	labels = slices.Clone(labels)
+	for _, tell := range []func(int) string{
+		func(i int) string { return filepath.Base(runs[i].Dir) },
+		func(i int) string { return fmt.Sprint("run ", i+1) },
+	} {
+		twice := map[string]int{}
+		for _, l := range labels {
+			twice[l]++
+		}
+		for i, l := range slices.Clone(labels) {
+			if twice[l] > 1 {
+				labels[i] = join(l, tell(i))
+			}
+		}
+	}
+	return labels
+}
+
+// join puts two parts of a name together, either of which may be empty.
+func join(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + " · " + b
+}
+
+// file names a picture of the series.
+func (s *series) file(kind string) string {
+	return fmt.Sprintf("%d-%s-%s", s.Number, slug(s.Source), kind)
+}
+
+// slug keeps what is safe in the name of a file anywhere.
+func slug(s string) string {
+	keep := func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9':
+			return r
+		case 'A' <= r && r <= 'Z':
+			return r - 'A' + 'a'
+		}
+		return '-'
+	}
+	words := strings.FieldsFunc(strings.Map(keep, s), func(r rune) bool { return r == '-' })
+	return cut(strings.Join(words, "-"), 40)
+}
+
+// best is the best cell by a measure.
+func (s *series) best(m stats.Measure) (stats.Best, bool) {
+	i := slices.IndexFunc(s.Best, func(b stats.Best) bool { return b.Measure == m })
+	if i < 0 {
+		return stats.Best{}, false
+	}
+	return s.Best[i], true
+}
+
+// peak is the best tau of a layer.
+func (s *series) peak(m stats.Measure, layer int) (tau float64, ok bool) {
+	for _, p := range s.Peaks {
+		if p.Measure == m && p.Layer == layer && p.Tau.OK() {
+			return float64(p.Tau), true
+		}
+	}
+	return 0, false
+}
+
+// at is the series at one layer and tau.
+func (s *series) at(layer int, tau float64) stats.At {
+	return stats.At{Run: s.run, Source: s.Source, Layer: layer, Tau: tau}
+}
+
+// full is a cell with all its intervals.
+func (s *series) full(where cell) (stats.Effect, error) {
+	if e, ok := s.known[where]; ok {
+		return e, nil
+	}
+	e, err := s.at(where.layer, where.tau).Effect()
+	if err == nil {
+		s.known[where] = e
+	}
+	return e, err
+}
+
+// effect is the cell of the grid; false where it has no prompt.
+func (s *series) effect(layer int, tau float64) (stats.Effect, bool) {
+	l, k := slices.Index(s.Layers, layer), slices.Index(s.Taus, tau)
+	if l < 0 || k < 0 || s.Grid[l][k].N == 0 {
+		return stats.Effect{}, false
+	}
+	return s.Grid[l][k], true
+}
+
+func (s *series) column(tau float64) float64 { return float64(slices.Index(s.Taus, tau)) }
+
+func (s *series) row(layer int) float64 { return float64(slices.Index(s.Layers, layer)) }
+
+// isGrid reports whether there is more than one cell.
+func (s *series) isGrid() bool { return len(s.Layers)*len(s.Taus) > 1 }

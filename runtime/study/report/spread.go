@@ -1,0 +1,179 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
+)
+
+// histogram shows how the change of log-odds spreads over prompts.
+func histogram(s *series, where cell, effects []stats.PromptEffect) *drawing {
+	var values []float64
+	for _, e := range effects {
+		values = append(values, e.LogOdds)
+	}
+	slices.Sort(values)
+	mean := 0.0
+	for _, v := range values {
+		mean += v / float64(len(values))
+	}
+	median := stats.Median(values)
+	lose := 0
+	for _, v := range values {
+		if v < 0 {
+			lose++
+		}
+	}
+	d := &drawing{
+		name: s.file("spread-" + where.slug()), title: "Prompts by change of log-odds, " + where.String() + "\n" + s.Label, width: 360, height: 270,
+		read: []string{
+			fmt.Sprintf("Prompts to the right of zero gain. %s, %d gain and %d lose; the mean is %s, the median %s.", count(len(values), "prompt", "prompts"), gains(values), lose, logOdds(mean), logOdds(median)),
+			"Trap: a mean far from the median is made by few prompts.",
+		},
+	}
+	d.draw = func(c draw.Canvas) []spot {
+		p := newPlot(d.headline(), "change of log-odds", "prompts")
+		h := bins(values)
+		lost, won := *h, *h
+		edge := slices.IndexFunc(h.Bins, func(b plotter.HistogramBin) bool { return b.Min >= 0 })
+		if edge < 0 {
+			edge = len(h.Bins)
+		}
+		lost.Bins, won.Bins = h.Bins[:edge], h.Bins[edge:]
+		lost.FillColor = second.light
+		for _, part := range []*plotter.Histogram{&lost, &won} {
+			if len(part.Bins) > 0 {
+				p.Add(part)
+			}
+		}
+		p.Y.Min = 0
+		p.Y.Max *= 1.25
+		top := p.Y.Max / 1.18
+		widen(&p.X)
+		upright := func(x float64) *plotter.Line { return line(ink, 1.5, plotter.XY{X: x, Y: 0}, plotter.XY{X: x, Y: top}) }
+		p.Add(upright(mean), dashed(upright(median)))
+		p.Legend.Add("mean", upright(mean))
+		p.Legend.Add("median", dashed(upright(median)))
+		p.X.Tick.Marker, p.Y.Tick.Marker, p.X.Padding, p.Y.Padding = round{logOddsTick, 50}, round{format: short}, 0, 0
+		p.Draw(c)
+		var out []spot
+		data := p.DataCanvas(c)
+		x, y := p.Transforms(&data)
+		for _, b := range h.Bins {
+			out = append(out, spot{vg.Rectangle{Min: vg.Point{X: x(b.Min), Y: y(0)}, Max: vg.Point{X: x(b.Max), Y: y(b.Weight)}},
+				fmt.Sprintf("%s from %s to %s", count(int(b.Weight), "prompt", "prompts"), logOdds(b.Min), logOdds(b.Max))})
+		}
+		return out
+	}
+	return d
+}
+
+// bins counts values in steps of one width, an edge of which is zero, so that no bar has both gains and losses.
+func bins(ascending []float64) *plotter.Histogram {
+	low, high := ascending[0], ascending[len(ascending)-1]
+	n := math.Max(6, math.Min(30, 2*math.Sqrt(float64(len(ascending)))))
+	width := roundUp((math.Max(high, 0) - math.Min(low, 0)) / n)
+	h := &plotter.Histogram{Width: width, FillColor: first.light, LineStyle: draw.LineStyle{Color: paper.light, Width: 0.75}}
+	from, to := int(math.Floor(low/width)), int(math.Floor(high/width))
+	for i := from; i <= to; i++ {
+		h.Bins = append(h.Bins, plotter.HistogramBin{Min: float64(i) * width, Max: float64(i+1) * width})
+	}
+	for _, v := range ascending {
+		h.Bins[min(max(0, int(math.Floor(v/width))-from), len(h.Bins)-1)].Weight++
+	}
+	return h
+}
+
+func gains(values []float64) int {
+	n := 0
+	for _, v := range values {
+		if v > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// beforeAfter shows each prompt: its probability without the memory and with it.
+func beforeAfter(s *series, where cell, effects []stats.PromptEffect) *drawing {
+	prompts := map[int]*results.Prompt{}
+	for i := range s.run.Prompts {
+		prompts[s.run.Prompts[i].Index] = &s.run.Prompts[i]
+	}
+	lowest := 0.0
+	for _, e := range effects {
+		lowest = math.Min(lowest, math.Min(decade(e.Before), decade(e.After)))
+	}
+	lowest = math.Min(-1, math.Floor(lowest))
+	d := &drawing{
+		name: s.file("prompts-" + where.slug()), title: "The answer's probability before and after, " + where.String() + "\n" + s.Label, width: 360, height: 270,
+		read: []string{
+			"Each mark is a prompt; above the line it gains, ten times for each step up. The pointer shows which.",
+			"Trap: a gain from 0.00001 to 0.0001 is +900 %, and the answer is still not what the model says.",
+		},
+	}
+	var gain, lose plotter.XYs
+	var spots []string
+	for _, e := range effects {
+		point := plotter.XY{X: decade(e.Before), Y: decade(e.After)}
+		text := fmt.Sprintf("prompt %d: %s → %s (%s)", e.Prompt, probability(e.Before), probability(e.After), percent(e.Change))
+		if p := prompts[e.Prompt]; p != nil {
+			text = cut(p.TwoHop, 90) + " → " + cut(p.Answer, 60) + "\n" + text
+		}
+		if e.After > e.Before {
+			gain = append(gain, point)
+		} else {
+			lose = append(lose, point)
+		}
+		spots = append(spots, text)
+	}
+	d.draw = func(c draw.Canvas) []spot {
+		p := newPlot(d.headline(), "without a memory", "with the memory")
+		p.Add(dashed(line(ink, 0.75, plotter.XY{X: lowest, Y: lowest}, plotter.XY{})))
+		p.Add(dots(second, draw.BoxGlyph{}, 2, lose...), dots(first, draw.CircleGlyph{}, 2.2, gain...))
+		p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = lowest, 0, lowest, 0
+		p.X.Tick.Marker, p.Y.Tick.Marker = decades{}, decades{}
+		p.X.Padding, p.Y.Padding = 4, 4
+		p.Legend.Top, p.Legend.Left, p.Legend.XOffs = true, true, 4
+		p.Legend.Add(fmt.Sprintf("gain: %d", len(gain)), dots(first, draw.CircleGlyph{}, 2.2))
+		p.Legend.Add(fmt.Sprintf("lose: %d", len(lose)), dots(second, draw.BoxGlyph{}, 2))
+		p.Draw(c)
+		var out []spot
+		place := around(p, c, 4)
+		for i, e := range effects {
+			out = append(out, spot{place(plotter.XY{X: decade(e.Before), Y: decade(e.After)}), spots[i]})
+		}
+		return out
+	}
+	return d
+}
+
+// decade is the logarithm of a probability, down to one that no prompt of interest has.
+func decade(p float64) float64 { return math.Max(-12, math.Log10(p)) }
+
+// decades labels logarithms of probabilities.
+type decades struct{}
+
+func (decades) Ticks(low, high float64) []plot.Tick {
+	every := math.Max(1, math.Ceil((high-low)/7))
+	var out []plot.Tick
+	for e := 0.0; e >= low; e -= every {
+		label := fmt.Sprintf("1e%g", e)
+		if e >= -4 {
+			label = fmt.Sprintf("%.*f", int(-e), math.Pow(10, e))
+		}
+		out = append(out, plot.Tick{Value: e, Label: label})
+	}
+	slices.Reverse(out)
+	return out
+}
+
+func (c cell) slug() string { return slug(fmt.Sprintf("l%d-t%s", c.layer, short(c.tau))) }

@@ -1,0 +1,96 @@
+package stats
+
+import (
+	"math"
+
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+)
+
+// Running is the best cell so far, for the progress line of an evaluation: cheap enough to be asked after every prompt. It
+// goes by the mean change of log-odds, because the paper's measure needs all prompts at once. The zero value is ready.
+type Running struct {
+	sums  map[point]*leader
+	order []*leader
+}
+
+type point struct {
+	source string
+	layer  int
+	tau    float64
+}
+
+// leader is a cell while prompts come in.
+type leader struct {
+	point
+	n, improved int
+	logOdds     float64 // sum over prompts
+}
+
+// Leader is the best cell so far.
+type Leader struct {
+	Source   string
+	Layer    int
+	Tau      float64
+	N        int     // prompts that count
+	Improved int     // of these, with a higher probability
+	LogOdds  float64 // mean change
+}
+
+// Add counts a prompt with all its cells. A cell without a number is left out.
+func (r *Running) Add(prompt results.Prompt, cells []results.Cell) {
+	if !clean(&prompt) {
+		return
+	}
+	if r.sums == nil {
+		r.sums = map[point]*leader{}
+	}
+	type sum struct {
+		n               int
+		change, logOdds float64
+	}
+	met := map[point]*sum{}
+	var order []point
+	for i := range cells {
+		c := &cells[i]
+		if !c.OK() || !usable(c.LogP) {
+			continue
+		}
+		at := point{c.Source, c.Layer, c.Tau}
+		s := met[at]
+		if s == nil {
+			s = &sum{}
+			met[at] = s
+			order = append(order, at)
+		}
+		s.n++
+		s.change += math.Expm1(c.LogP - prompt.Clean.LogP)
+		s.logOdds += logOdds(c.LogP) - logOdds(prompt.Clean.LogP)
+	}
+	for _, at := range order {
+		l := r.sums[at]
+		if l == nil {
+			l = &leader{point: at}
+			r.sums[at] = l
+			r.order = append(r.order, l)
+		}
+		l.n++
+		l.logOdds += met[at].logOdds / float64(met[at].n)
+		if met[at].change > 0 {
+			l.improved++
+		}
+	}
+}
+
+// Best is the best cell so far of those with the most prompts; false before there is one.
+func (r *Running) Best() (Leader, bool) {
+	var best *leader
+	for _, l := range r.order {
+		if best == nil || l.n > best.n || l.n == best.n && l.logOdds > best.logOdds {
+			best = l
+		}
+	}
+	if best == nil {
+		return Leader{}, false
+	}
+	return Leader{Source: best.source, Layer: best.layer, Tau: best.tau, N: best.n, Improved: best.improved, LogOdds: best.logOdds / float64(best.n)}, true
+}

@@ -1,0 +1,152 @@
+package stats
+
+import (
+	"math"
+	"slices"
+
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+)
+
+// Summarize computes the statistics of runs. Shards of one evaluation are to be merged beforehand: each run stands for
+// itself here. A run without cells gives no series.
+func Summarize(runs ...*results.Run) (*Summary, error) {
+	out := &Summary{Version: 1, Resamples: Resamples, Series: []Series{}}
+	boots := map[int]*bootstrap{}
+	boot := func(n int) *bootstrap {
+		if boots[n] == nil {
+			boots[n] = newBootstrap(n)
+		}
+		return boots[n]
+	}
+	for i, run := range runs {
+		tables, err := newTables(run, nil)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range tables {
+			s := t.series(boot)
+			s.Run = i
+			if m := run.Manifest; m != nil {
+				s.Model, s.Data, s.Encoding, s.Convention, s.Positions = m.Model.Name, m.Data.Name, m.Encoding, m.Convention, m.Positions
+			}
+			out.Series = append(out.Series, s)
+		}
+	}
+	return out, nil
+}
+
+func (t *table) series(boot func(int) *bootstrap) Series {
+	s := Series{Source: t.source, Prompts: len(t.all), NoClean: len(t.all) - len(t.prompts), Layers: t.layers, Taus: t.taus, Best: []Best{}}
+	s.TwoHop = level(t.all, func(p *results.Prompt) results.Score { return p.Clean })
+	if slices.ContainsFunc(t.all, func(p *results.Prompt) bool { return p.Ceiling.Status != results.Missing }) {
+		one := level(t.all, func(p *results.Prompt) results.Score { return p.Ceiling })
+		s.OneHop = &one
+		ceiling := t.ceiling().effect(boot(len(t.prompts)), true)
+		s.Ceiling = &ceiling
+	}
+	for layer := range t.layers {
+		var line []Effect
+		for tau := range t.taus {
+			point := layer*len(t.taus) + tau
+			sample := t.sample(point, whole)
+			line = append(line, sample.effect(boot(len(t.prompts)), false))
+			s.Cells += len(t.points[point])
+			s.NonFinite += sample.nonFinite
+			for i := range sample.rows {
+				s.Memories = max(s.Memories, sample.rows[i].met)
+			}
+		}
+		s.Grid = append(s.Grid, line)
+	}
+	half := make([]Effect, len(t.points))
+	for i := range half {
+		half[i] = t.sample(i, first).effect(nil, false)
+	}
+	for _, m := range Measures {
+		s.Peaks = append(s.Peaks, peaks(m, s.Grid)...)
+		if point := choose(m, slices.Concat(s.Grid...)); point >= 0 {
+			s.Best = append(s.Best, Best{Measure: m, Effect: t.full(point, whole, boot), Held: t.held(choose(m, half), boot)})
+		}
+	}
+	return s
+}
+
+// held reports on the second half of the prompts the point that was chosen on the first, -1 for none.
+func (t *table) held(point int, boot func(int) *bootstrap) *Held {
+	if point < 0 {
+		return nil
+	}
+	h := &Held{Chosen: t.full(point, first, boot), Other: t.full(point, second, boot)}
+	h.Layer, h.Tau = h.Chosen.Layer, h.Chosen.Tau
+	if h.Other.N == 0 {
+		return nil
+	}
+	return h
+}
+
+// full computes an effect with all its intervals, and once: measures often choose the same point.
+func (t *table) full(point int, h half, boot func(int) *bootstrap) Effect {
+	key := [2]int{point, int(h)}
+	if e, ok := t.done[key]; ok {
+		return e
+	}
+	e := t.sample(point, h).effect(boot(h.size(len(t.prompts))), true)
+	t.done[key] = e
+	return e
+}
+
+// choose gives the position of the best effect, -1 where none has a value. Effects of fewer prompts than the fullest do not
+// compete.
+func choose(m Measure, effects []Effect) int {
+	most := 0
+	for _, e := range effects {
+		most = max(most, e.N)
+	}
+	best, value := -1, math.Inf(-1)
+	for i, e := range effects {
+		if v := e.Value(m); e.N == most && v.OK() && float64(v) > value {
+			best, value = i, float64(v)
+		}
+	}
+	return best
+}
+
+func peaks(m Measure, grid [][]Effect) []Peak {
+	var out []Peak
+	for _, line := range grid {
+		p := Peak{Measure: m, Layer: line[0].Layer, Tau: None(), Value: None()}
+		if i := choose(m, line); i >= 0 {
+			p.Tau, p.Value = Number(line[i].Tau), line[i].Value(m)
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+// level is how well the model knows the answers to one kind of prompt.
+func level(prompts []*results.Prompt, of func(*results.Prompt) results.Score) Level {
+	var l Level
+	var ps, ranks []float64
+	var nats float64
+	for _, p := range prompts {
+		s := of(p)
+		if !s.OK() || !usable(s.LogP) {
+			continue
+		}
+		l.N++
+		ps = append(ps, s.P())
+		nats += surprisal(s.LogP)
+		if s.Rank >= 0 {
+			ranks = append(ranks, float64(s.Rank))
+		}
+		if s.Rank == 0 {
+			l.Top1++
+		}
+	}
+	l.MeanP, l.MeanRank = Number(average(ps)), Number(average(ranks))
+	slices.Sort(ps)
+	slices.Sort(ranks)
+	l.MedianP, l.MedianRank = Number(Median(ps)), Number(Median(ranks))
+	l.Surprisal, l.Ranked = Number(nats/float64(l.N)), len(ranks)
+	return l
+}

@@ -1,0 +1,132 @@
+package stats
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+)
+
+func compare(a, b float64) int { return cmp.Compare(a, b) }
+
+// A table is one series of a run in the order that statistics need.
+type table struct {
+	source  string
+	prompts []*results.Prompt // that have cells and a clean number, in the order of the data
+	all     []*results.Prompt // … and those without a clean number
+	layers  []int
+	taus    []float64
+	points  [][]*results.Cell // [layer position x tau position], in the run's order
+
+	place map[int]int       // of a prompt in prompts, by its index
+	done  map[[2]int]Effect // effects with all intervals, by point and half
+}
+
+// newTables splits a run, or the cells of it that are wanted, by source: those of the manifest in its order, then others by
+// name.
+func newTables(run *results.Run, want func(*results.Cell) bool) ([]*table, error) {
+	if run == nil {
+		return nil, errors.New("summarize: no run")
+	}
+	prompts := make(map[int]*results.Prompt, len(run.Prompts))
+	for i := range run.Prompts {
+		p := &run.Prompts[i]
+		if prompts[p.Index] != nil {
+			return nil, fmt.Errorf("summarize %s: prompt %d stands there twice", label(run), p.Index)
+		}
+		prompts[p.Index] = p
+	}
+	cells := map[string][]*results.Cell{}
+	for i := range run.Cells {
+		c := &run.Cells[i]
+		if prompts[c.Prompt] == nil {
+			return nil, fmt.Errorf("summarize %s: a cell (layer %d, tau %g, memory from %q) is of prompt %d, which the run does not have",
+				label(run), c.Layer, c.Tau, c.Source, c.Prompt)
+		}
+		if want == nil || want(c) {
+			cells[c.Source] = append(cells[c.Source], c)
+		}
+	}
+	var tables []*table
+	for _, source := range sources(run, cells) {
+		tables = append(tables, newTable(source, prompts, cells[source]))
+	}
+	return tables, nil
+}
+
+func newTable(source string, prompts map[int]*results.Prompt, cells []*results.Cell) *table {
+	t := &table{source: source, place: map[int]int{}, done: map[[2]int]Effect{}}
+	seen := map[int]bool{}
+	layers, taus := map[int]int{}, map[float64]int{}
+	for _, c := range cells {
+		if !seen[c.Prompt] {
+			seen[c.Prompt] = true
+			t.all = append(t.all, prompts[c.Prompt])
+		}
+		layers[c.Layer], taus[c.Tau] = 0, 0
+	}
+	slices.SortFunc(t.all, func(a, b *results.Prompt) int { return cmp.Compare(a.Index, b.Index) })
+	for _, p := range t.all {
+		if clean(p) {
+			t.place[p.Index] = len(t.prompts)
+			t.prompts = append(t.prompts, p)
+		}
+	}
+	t.layers, t.taus = ranked(layers), ranked(taus)
+	t.points = make([][]*results.Cell, len(t.layers)*len(t.taus))
+	for _, c := range cells {
+		i := layers[c.Layer]*len(t.taus) + taus[c.Tau]
+		t.points[i] = append(t.points[i], c)
+	}
+	return t
+}
+
+// ranked lists the keys in ascending order and gives each its position.
+func ranked[K cmp.Ordered](keys map[K]int) []K {
+	var out []K
+	for k := range keys {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	for i, k := range out {
+		keys[k] = i
+	}
+	return out
+}
+
+func sources(run *results.Run, cells map[string][]*results.Cell) []string {
+	var out, rest []string
+	if run.Manifest != nil {
+		for _, s := range run.Manifest.Memories {
+			if cells[s.Name] != nil && !slices.Contains(out, s.Name) {
+				out = append(out, s.Name)
+			}
+		}
+	}
+	for s := range cells {
+		if !slices.Contains(out, s) {
+			rest = append(rest, s)
+		}
+	}
+	slices.Sort(rest)
+	return append(out, rest...)
+}
+
+// clean says whether changes of a prompt can be told: its probability without a memory is a number above 0, in float32.
+func clean(p *results.Prompt) bool {
+	return p.Clean.OK() && usable(p.Clean.LogP) && p.Clean.LogP >= leastLogP
+}
+
+// usable says whether a log-probability is a number; minus infinity is that of probability 0.
+func usable(logP float64) bool { return !math.IsNaN(logP) && !math.IsInf(logP, 1) }
+
+// label names a run in an error.
+func label(run *results.Run) string {
+	if run.Dir != "" {
+		return fmt.Sprintf("%q", run.Dir)
+	}
+	return "a run"
+}
