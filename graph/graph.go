@@ -172,6 +172,14 @@ func (n *Node) Outputs() []*Value {
 	return slices.Clone(n.outs)
 }
 
+// NumIn returns the number of input slots, omitted ones included.
+func (n *Node) NumIn() int {
+	if n == nil {
+		return 0
+	}
+	return len(n.ins)
+}
+
 // In returns input i, nil when it is omitted or there are fewer.
 func (n *Node) In(i int) *Value {
 	if n == nil || i < 0 || i >= len(n.ins) {

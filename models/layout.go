@@ -11,7 +11,8 @@ type Layout struct {
 	Family   string // "gpt2", "gpt-neo", "gpt-j"
 	Exporter string // the form of the file, such as "torchscript" or "optimum merged"
 	Layers   int
-	Heads    int
+	Heads    int // query heads
+	KVHeads  int // key and value heads: as many, or fewer
 	DHead    int
 	DModel   int
 	Vocab    int // 0 when the file has no unembedding
@@ -23,8 +24,22 @@ type Layout struct {
 	Embed     *weights.Weight // W_E [vocab, d_model]; nil when the tokens come in some other way
 	Positions *weights.Weight // W_pos [n_ctx, d_model]; nil for rotary positions
 	Unembed   *weights.Weight // W_U [d_model, vocab]; nil when the file ends in hidden states
-	NCtx      int             // longest text, 0 when the file does not tell
+	NCtx      int             // longest text, 0 when the file does not say
+
+	PositionKind PositionKind
+	SoftCap      float64 // logits are SoftCap * tanh(x / SoftCap), with x what W_U gives; 0: they are x
 }
+
+// PositionKind says how a decoder knows the position of a token.
+type PositionKind string
+
+// The kinds of positions.
+const (
+	LearnedPositions PositionKind = "learned" // rows of W_pos are added to the embeddings
+	RotaryPositions  PositionKind = "rotary"  // queries and keys are turned
+	ALiBiPositions   PositionKind = "ALiBi"   // scores fall with the distance
+	NoPositions      PositionKind = "no"      // none that was recognised
+)
 
 // Body is one graph that runs the decoder from tokens to logits.
 type Body struct {
@@ -47,8 +62,12 @@ type Layer struct {
 	Pattern   *graph.Value    // attention probabilities [batch, head, query, key]; nil: see PatternOut
 	WO        *weights.Weight // [heads*d_head, d_model]
 	BO        []*graph.Value
+	Out       Site  // output of W_O, b_O included: the sum over heads and b_O; AttnOut unless PostNorm or Scaled
+	PostNorm  *Norm // between Out and AttnOut (Gemma 2, OLMo 2); nil for none
+	Scaled    bool  // a number is multiplied between Out and AttnOut (Granite)
 	AttnOut   Site
 	Join      graph.Use // the operand through which attention enters the residual stream
+	MLPJoin   graph.Use // the operand through which the MLP does; its node is nil in a block without one
 	ResidMid  Site
 	MLPOut    Site
 	ResidPost Site
@@ -83,4 +102,14 @@ type Norm struct {
 	Beta  *graph.Value
 	Out   *graph.Value
 	Eps   float64
+	Kind  NormKind
 }
+
+// NormKind says what a norm divides by.
+type NormKind string
+
+// The kinds of norms. In the families that have a gain of 1 + w (Gemma), Gamma is the whole gain.
+const (
+	LayerNorm NormKind = "LayerNorm" // x minus its mean, over the square root of its variance
+	RMSNorm   NormKind = "RMSNorm"   // x over its root mean square
+)

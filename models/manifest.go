@@ -170,14 +170,20 @@ func (m *Manifest) matches(g *graph.Graph) error {
 	return nil
 }
 
-// BakedIn counts the memories that are part of each layer of a model. A manifest that cannot be read tells of none here;
-// [ReadManifest] says so.
-func BakedIn(m *graph.Model) map[int]int {
-	out := map[int]int{}
+// BakedAt is a place where memories can be part of a file.
+type BakedAt struct {
+	Site  PortKind // what the memory is added to, such as [PortAttnOut]
+	Layer int
+}
+
+// BakedIn counts the memories that are part of a model at each place. A manifest that cannot be read counts as none here;
+// [ReadManifest] reports what is wrong with it.
+func BakedIn(m *graph.Model) map[BakedAt]int {
+	out := map[BakedAt]int{}
 	if text, ok := m.Meta(ManifestKey); ok {
 		if man, err := parseManifest(text); err == nil {
 			for _, b := range man.Baked {
-				out[b.Layer]++
+				out[BakedAt{PortAttnOut, b.Layer}]++
 			}
 		}
 	}

@@ -17,6 +17,7 @@ const (
 	PortZ         PortKind = "z"
 	PortResult    PortKind = "result"
 	PortPattern   PortKind = "pattern"
+	PortOut       PortKind = "out"
 	PortAttnOut   PortKind = "attn_out"
 	PortResidPre  PortKind = "resid_pre"
 	PortResidMid  PortKind = "resid_mid"
@@ -38,7 +39,8 @@ var portKinds = []struct {
 	{PortZ, "out", "blocks.%d.attn.hook_z", []any{"batch", "pos", "head", "d_head"}, "attention-weighted values, before W_O"},
 	{PortResult, "out", "blocks.%d.attn.hook_result", []any{"batch", "pos", "head", "d_model"}, "z times the head's rows of W_O, without b_O"},
 	{PortPattern, "out", "blocks.%d.attn.hook_pattern", []any{"batch", "head", "query", "key"}, "attention probabilities"},
-	{PortAttnOut, "out", "blocks.%d.hook_attn_out", []any{"batch", "pos", "d_model"}, "output of attention, b_O included, before this layer's memory"},
+	{PortOut, "out", "blocks.%d.attn.hook_out", []any{"batch", "pos", "d_model"}, "output of W_O, b_O included: what the heads add up to"},
+	{PortAttnOut, "out", "blocks.%d.hook_attn_out", []any{"batch", "pos", "d_model"}, "what attention adds to the residual stream, before this layer's memory"},
 	{PortResidPre, "out", "blocks.%d.hook_resid_pre", []any{"batch", "pos", "d_model"}, "the residual stream before the layer"},
 	{PortResidMid, "out", "blocks.%d.hook_resid_mid", []any{"batch", "pos", "d_model"}, "resid_pre + attn_out + tau * memory"},
 	{PortResidPost, "out", "blocks.%d.hook_resid_post", []any{"batch", "pos", "d_model"}, "the residual stream after the layer"},

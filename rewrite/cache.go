@@ -4,8 +4,8 @@ import (
 	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
-	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
 // An output is a cache if it is what attention reads as keys or values, moved at most, or what an attention operator gives out
@@ -19,13 +19,9 @@ import (
 
 // moves leave all of a value; cuts take a part of it, as of a cache that holds keys and values in one.
 var (
-	moves = []string{"Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Dropout", "Expand",
-		"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
-	cuts = []string{"Gather", "Slice", "Split"}
+	moves = ops.Moves | ops.Repeat
+	cuts  = ops.Pick
 )
-
-// products multiply two activations: keys and values are the right one.
-var products = []string{"MatMul", "com.microsoft.FusedMatMul", "MatMulInteger", "com.microsoft.MatMulIntegerToFloat", "com.microsoft.DynamicQuantizeMatMul"}
 
 // isPresent reports whether a computed value is a cache.
 func isPresent(v *graph.Value, b *models.Body) bool {
@@ -36,7 +32,7 @@ func isPresent(v *graph.Value, b *models.Body) bool {
 			return true, nil
 		case n.Is("Concat"):
 			return false, n.Inputs()
-		case n.Is(moves...):
+		case ops.Is(n, moves):
 			return false, []*graph.Value{n.In(0)}
 		}
 		return false, nil
@@ -44,15 +40,15 @@ func isPresent(v *graph.Value, b *models.Body) bool {
 }
 
 // attended reports whether attention reads a value as keys or values, behind some operations or a scale.
-func attended(v *graph.Value, b *models.Body, over []string) bool {
+func attended(v *graph.Value, b *models.Body, over ops.Class) bool {
 	return find(v, func(v *graph.Value) (read bool, on []*graph.Value) {
 		for _, u := range v.Uses() {
 			switch n := u.Node; {
-			case isCore(n, b) && !n.Is(products...):
-				read = read || u.Slot == 1 || u.Slot == 2 || slices.Contains(recognise.CacheOf(n).Past, u.Slot)
-			case n.Is(products...):
+			case ops.Is(n, ops.Attention):
+				read = read || u.Slot == 1 || u.Slot == 2 || slices.Contains(ops.Of(n).Attn.Past, u.Slot)
+			case ops.Is(n, ops.Product): // keys and values are the right operand
 				read = read || u.Slot == 1
-			case n.Is("Concat", "Mul", "Div"), u.Slot == 0 && n.Is(over...):
+			case n.Is("Concat", "Mul", "Div"), u.Slot == 0 && ops.Is(n, over):
 				on = append(on, n.Outputs()...)
 			}
 		}

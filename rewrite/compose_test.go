@@ -49,7 +49,7 @@ func TestSplitRequests(t *testing.T) {
 					second.add(&b, l)
 					_, _, err := Apply(halves, l, a)
 					if err == nil {
-						if l, err = recognise.Locate(halves, nil); err == nil {
+						if l, err = recognise.Locate(t.Context(), halves, nil); err == nil {
 							_, _, err = Apply(halves, l, b)
 						}
 					}

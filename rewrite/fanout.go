@@ -5,9 +5,9 @@ import (
 	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/inputs"
-	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
 // Names of a fan-out graph's inputs and outputs. K is the number of cells of a layer, rows = 1 + the sum of K over the layers.
@@ -179,8 +179,11 @@ func (p *patch) freeBatch(grown, last []*graph.Node) {
 // freeAttention takes from an attention operator what has one row: the cache, which is empty, and what tells padding from text,
 // of which a prompt has none.
 func (p *patch) freeAttention(n *graph.Node) {
-	op := recognise.CacheOf(n)
-	if op.Lengths {
+	op := ops.Of(n).Attn
+	if op == nil {
+		return
+	}
+	if len(op.Lengths) > 0 {
 		p.edit.Fail(fmt.Errorf("%v wants the length of every row: it cannot have more of them", n))
 	}
 	for _, slot := range slices.Concat(op.Past, op.Rows) {
@@ -201,14 +204,6 @@ func (p *patch) behind(from ...*graph.Node) []*graph.Node {
 		}
 	}
 	return out
-}
-
-// positionwise are the operations that may stand behind z of the last layer for its positions to be computed one without the others.
-var positionwise = []string{
-	"Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Reciprocal", "Tanh", "Erf", "Sigmoid", "Relu", "Gelu", "Softplus", "IsNaN", "Where",
-	"Cast", "Identity", "Dropout", "ReduceMean", "LayerNormalization", "MatMul", "Gemm", "Reshape",
-	"com.microsoft.FusedMatMul", "com.microsoft.Gelu", "com.microsoft.FastGelu", "com.microsoft.BiasGelu", "com.microsoft.QuickGelu",
-	"com.microsoft.SkipLayerNormalization", "com.microsoft.SkipSimplifiedLayerNormalization",
 }
 
 func (p *patch) lastLayer() *models.Layer { return p.body.Layers[len(p.body.Layers)-1] }
@@ -240,11 +235,11 @@ func (p *patch) apart(grown []*graph.Node, cut ...graph.Use) []*graph.Node {
 	}
 	block := p.behind(from...)
 	for _, n := range block {
-		if !n.Is(positionwise...) {
+		if !ops.Positionwise(n) {
 			return nil
 		}
 		if n.Is("Reshape") {
-			if shape, complete := recognise.ConstInts(n.In(1)); complete && len(shape) != 2 && len(shape) != 3 {
+			if shape, complete := p.facts.Ints(n.In(1)); complete && len(shape) != 2 && len(shape) != 3 {
 				return nil
 			}
 			continue
@@ -262,7 +257,7 @@ func (p *patch) apart(grown []*graph.Node, cut ...graph.Use) []*graph.Node {
 // freeLast gives a Reshape of one position a target for any number of rows. These fold batch and positions into one axis for a
 // Gemm and unfold them again; the last axis is what is left.
 func (p *patch) freeLast(n *graph.Node) {
-	shape, complete := recognise.ConstInts(n.In(1))
+	shape, complete := p.facts.Ints(n.In(1))
 	target := p.ints("fanout_unfold", 0, 1, -1)
 	if complete && len(shape) == 2 || !complete && feeds(n, "Gemm") {
 		target = p.ints("fanout_fold", 0, -1)
@@ -285,13 +280,13 @@ func feeds(n *graph.Node, op string) bool {
 
 // freeReshape replaces the first element of a Reshape's target, the batch, unless it is -1 already.
 func (p *patch) freeReshape(n *graph.Node) {
-	shape, complete := recognise.ConstInts(n.In(1))
+	shape, complete := p.facts.Ints(n.In(1))
 	first := int64(-1)
 	if complete && len(shape) > 0 && shape[0] == -1 {
 		return
 	}
 	if slices.Contains(shape, -1) {
-		if recognise.Rank(n.In(0)) == 2 {
+		if p.facts.Rank(n.In(0)) == 2 {
 			p.edit.Fail(fmt.Errorf("%v unfolds rows and positions by the number of rows alone: it cannot have more of them", n))
 		}
 		first = 0 // only one element may be -1

@@ -114,7 +114,7 @@ func TestFanOutOfBlockwiseUnembedding(t *testing.T) {
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := recognise.Locate(m, nil)
+	l, err := recognise.Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

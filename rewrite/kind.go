@@ -7,6 +7,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
@@ -23,6 +24,7 @@ var Kinds = []*Kind{
 	{models.PortZ, (*patch).z},
 	{models.PortResult, (*patch).result},
 	{models.PortPattern, (*patch).pattern},
+	{models.PortOut, site(models.PortOut, func(l *models.Layer) models.Site { return l.Out })},
 	{models.PortAttnOut, site(models.PortAttnOut, func(l *models.Layer) models.Site { return l.AttnOut })},
 	{models.PortResidPre, site(models.PortResidPre, func(l *models.Layer) models.Site { return l.ResidPre })},
 	{models.PortResidMid, site(models.PortResidMid, func(l *models.Layer) models.Site { return l.ResidMid })},
@@ -54,8 +56,18 @@ func site(port models.PortKind, at func(*models.Layer) models.Site) func(*patch,
 		for _, t := range terms[1:] {
 			sum = p.node("Add", port.Name(l.Index)+"/sum", sum, t)
 		}
-		return sum
+		return p.unfold(port.Name(l.Index), terms[0], sum, l)
 	}
+}
+
+// unfold gives v the axes [batch, pos, d_model] where the file computes it as [batch*pos, d_model], as the MLP of OPT is. like has
+// the axes that v has.
+func (p *patch) unfold(name string, like, v *graph.Value, l *models.Layer) *graph.Value {
+	if p.facts.Rank(like) != 2 {
+		return v
+	}
+	shape := p.node("Shape", name+"/shape", l.ResidPre[0])
+	return p.node("Reshape", name+"/unfolded", v, shape)
 }
 
 // z is [batch, pos, head, d_head]: as the graph has it behind the transpose that merges the heads, or made so.
@@ -90,16 +102,17 @@ func (p *patch) residPost(l *models.Layer) *graph.Value {
 	if l.ResidPostOut != nil {
 		return p.edit.SetOutput(l.ResidPostOut, 3, models.PortResidPost.Name(l.Index)+"/sum")
 	}
-	return l.ResidPost[0]
+	return p.unfold(models.PortResidPost.Name(l.Index), l.ResidPost[0], l.ResidPost[0], l)
 }
 
-// pattern is the value that multiplies v; an attention operator of opset 23 gives it as its fourth output in mode 3.
+// pattern is the value that multiplies v; an attention operator gives it as a further output when an attribute says so.
 func (p *patch) pattern(l *models.Layer) *graph.Value {
 	if l.Pattern != nil {
 		return l.Pattern
 	}
-	p.edit.SetAttr(l.PatternOut, "qk_matmul_output_mode", 3)
-	return p.edit.SetOutput(l.PatternOut, 3, models.PortPattern.Name(l.Index)+"/probabilities")
+	s := ops.Of(l.PatternOut).Attn
+	p.edit.SetAttr(l.PatternOut, s.Mode, s.Value)
+	return p.edit.SetOutput(l.PatternOut, s.Pattern, models.PortPattern.Name(l.Index)+"/probabilities")
 }
 
 // has reports whether a layer has what the kind exposes.

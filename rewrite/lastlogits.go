@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
-	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
 // positionAxis returns the axis of the logits that counts positions, by how many there are: [batch, pos, vocab], or
@@ -19,9 +19,10 @@ func positionAxis(m *graph.Model, l *models.Layout) (int64, error) {
 	if v := m.Opset(""); v < 10 { // Slice takes its bounds as inputs from then on
 		return 0, fmt.Errorf("opset 10 or later is needed, the model has %d", v)
 	}
-	n := recognise.Rank(l.Logits())
+	facts := ops.NewFacts(ops.Unlimited())
+	n := facts.Rank(l.Logits())
 	if n == 0 { // a branch may tell what its If does not
-		n = recognise.Rank(l.Bodies[0].Logits)
+		n = facts.Rank(l.Bodies[0].Logits)
 	}
 	switch {
 	case n == 0:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/weights"
 )
@@ -16,12 +17,14 @@ type patch struct {
 	layout *models.Layout
 	body   *models.Body
 	consts map[string]*graph.Value
-	dtypes map[*graph.Value]graph.DType
+	types  *ops.Types
+	facts  *ops.Facts
 	suffix string // tells the nodes of the second body from those of the first
 }
 
 func newPatch(e *graph.Edit, m *graph.Model, l *models.Layout, b *models.Body) *patch {
-	p := &patch{edit: e, model: m, layout: l, body: b, consts: map[string]*graph.Value{}, dtypes: map[*graph.Value]graph.DType{}}
+	p := &patch{edit: e, model: m, layout: l, body: b, consts: map[string]*graph.Value{}, types: ops.NewTypes(ops.Unlimited()),
+		facts: ops.NewFacts(ops.Unlimited())}
 	if a := b.Graph.Attr(); a != "" {
 		p.suffix = "/" + a
 	}
@@ -57,65 +60,12 @@ func (p *patch) convert(name string, v *graph.Value, to graph.DType) *graph.Valu
 		return v
 	}
 	out := p.nodeAttrs("Cast", name+"/cast", graph.Attrs{"to": int64(to)}, v)
-	p.dtypes[out] = to
+	p.types.Set(out, to)
 	return out
 }
 
-// dtype finds the element type of a value: what the file declares, else what its producer makes of its inputs. Undefined
-// means that it cannot be told.
-func (p *patch) dtype(v *graph.Value) graph.DType { return p.dtypeDepth(v, 0) }
-
-func (p *patch) dtypeDepth(v *graph.Value, depth int) graph.DType {
-	switch {
-	case v == nil || depth > 2000:
-		return graph.Undefined
-	case v.Type().DType != graph.Undefined:
-		return v.Type().DType
-	}
-	if d, ok := p.dtypes[v]; ok {
-		return d
-	}
-	d := graph.Undefined
-	n := v.Producer()
-	from := func(slots ...int) graph.DType {
-		for _, i := range slots {
-			if d := p.dtypeDepth(n.In(i), depth+1); d != graph.Undefined {
-				return d
-			}
-		}
-		return graph.Undefined
-	}
-	switch {
-	case n == nil:
-	case n.Is("Constant"):
-		if c := v.Const(); c != nil {
-			d = c.DType
-		}
-	case n.Is("Cast"):
-		d = graph.DType(n.Int("to", 0))
-	case n.Is("CastLike"):
-		d = from(1)
-	case n.Is("Where"):
-		d = from(1, 2)
-	case n.Is("DequantizeLinear", "LayerNormalization", "com.microsoft.FusedMatMul", "MatMul", "Gemm"):
-		d = from(1, 0) // weights, gamma and scales are constants: their type is known
-	case n.Is("com.microsoft.SkipLayerNormalization", "com.microsoft.SkipSimplifiedLayerNormalization", "com.microsoft.EmbedLayerNormalization",
-		"com.microsoft.MatMulNBits", "com.microsoft.MatMulBnb4", "com.microsoft.DynamicQuantizeMatMul"):
-		d = from(2)
-	case n.Is("com.microsoft.MatMulIntegerToFloat", "com.microsoft.QAttention"):
-		d = from(3)
-	case n.Is("Shape", "Size"):
-		d = graph.Int64
-	case n.Is("Add", "Sub", "Mul", "Div", "Concat"):
-		d = from(0, 1)
-	case n.Is("Pow", "Reshape", "Transpose", "Identity", "Squeeze", "Unsqueeze", "Split", "Slice", "Gather", "Softmax", "Tanh", "Dropout", "Expand",
-		"Sqrt", "ReduceMean", "Attention", "com.microsoft.Attention", "com.microsoft.MultiHeadAttention", "com.microsoft.FastGelu", "Erf", "Gelu",
-		"Neg", "Abs", "Flatten", "Clip"):
-		d = from(0) // the other inputs are shapes, axes and the like
-	}
-	p.dtypes[v] = d
-	return d
-}
+// dtype finds the element type of a value, Undefined where it cannot be told.
+func (p *patch) dtype(v *graph.Value) graph.DType { return p.types.Of(v) }
 
 // port gives v the name of a port and makes it an output of the main graph, as float32.
 func (p *patch) port(name string, v *graph.Value, t graph.Type, ports *mainPorts) {

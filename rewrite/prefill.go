@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -82,7 +83,7 @@ func locateAgain(m *graph.Model, was *models.Layout) (*models.Layout, error) {
 	if was.Embed != nil {
 		cfg.Vocab = int(was.Embed.In)
 	}
-	return recognise.Locate(m, cfg)
+	return recognise.Locate(context.Background(), m, cfg)
 }
 
 // choose puts a branch in the place of the If that holds it, and removes the inputs that only the choice or the other branch read.
@@ -109,7 +110,7 @@ func pastsOf(m *graph.Model, l *models.Layout) ([]*graph.Value, error) {
 	var pasts []*graph.Value
 	for _, v := range m.Graph.Inputs() {
 		switch {
-		case !v.Type().DType.IsFloat() || !attended(v, l.Bodies[0], slices.Concat(moves, cuts)): // a mask has four axes, too
+		case !v.Type().DType.IsFloat() || !attended(v, l.Bodies[0], moves|cuts): // a mask has four axes, too
 		case !isCache(v.Type(), l):
 			return nil, fmt.Errorf("input %q is %v, want keys or values [batch, %d, past, %d]", v.Name(), v.Type(), l.Heads, l.DHead)
 		default:

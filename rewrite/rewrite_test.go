@@ -35,7 +35,7 @@ func load(t *testing.T, path string) (*graph.Model, *models.Layout) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := recognise.Locate(m, nil)
+	l, err := recognise.Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func changed(t *testing.T, file string, change func(e *graph.Edit, l *models.Lay
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := recognise.Locate(m, nil)
+	l, err := recognise.Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestMemoriesAreNoBiases(t *testing.T) {
 			t.Run(filepath.Base(path)+"/"+name, func(t *testing.T) {
 				m, before := load(t, path)
 				for _, step := range steps {
-					l, err := recognise.Locate(m, nil)
+					l, err := recognise.Locate(t.Context(), m, nil)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -197,7 +197,7 @@ func TestMemoriesAreNoBiases(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				after, err := recognise.Locate(m, nil)
+				after, err := recognise.Locate(t.Context(), m, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -231,7 +231,7 @@ func TestPatchesCompose(t *testing.T) {
 					t.Fatal(err)
 				}
 				var err error
-				if l, err = recognise.Locate(m, nil); err != nil {
+				if l, err = recognise.Locate(t.Context(), m, nil); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -323,7 +323,7 @@ func TestBranchesThatDiffer(t *testing.T) {
 		if _, _, err := Apply(m, l, Request{Expose: []Expose{{mlp, []int{0, 1}}}}); err != nil {
 			t.Fatal(err)
 		}
-		if l, err = recognise.Locate(m, nil); err != nil {
+		if l, err = recognise.Locate(t.Context(), m, nil); err != nil {
 			t.Fatal(err)
 		}
 		want = "expose mlp_out: " + want + ": layer 2: the block has no MLP"
@@ -431,7 +431,7 @@ func TestPrefillWithoutCache(t *testing.T) {
 			if err := e.Commit(); err != nil {
 				t.Fatal(err)
 			}
-			l, err := recognise.Locate(m, nil)
+			l, err := recognise.Locate(t.Context(), m, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -649,7 +649,7 @@ func ExampleApply() {
 		fmt.Println(err)
 		return
 	}
-	layout, err := recognise.Locate(m, nil)
+	layout, err := recognise.Locate(context.Background(), m, nil)
 	if err != nil {
 		fmt.Println(err)
 		return

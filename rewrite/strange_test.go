@@ -81,7 +81,7 @@ func TestStrangeNodes(t *testing.T) {
 			if err != nil {
 				return nil, nil
 			}
-			l, err := recognise.Locate(m, nil)
+			l, err := recognise.Locate(t.Context(), m, nil)
 			if err != nil {
 				return nil, nil
 			}

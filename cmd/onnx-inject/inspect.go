@@ -45,7 +45,7 @@ func inspect(c *call) error {
 	l, err := o.locate()
 	var why *recognise.Report
 	if c.Bool("why") {
-		why = recognise.Why(o.model, o.folder.Config)
+		why = recognise.Why(c.ctx, o.model, o.folder.Config)
 	}
 	if err != nil {
 		if why != nil {

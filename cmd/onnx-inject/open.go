@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"path/filepath"
 
 	"github.com/urfave/cli/v2"
@@ -42,7 +43,7 @@ func open(path string) (*opened, error) {
 
 // locate finds the layers of an opened model.
 func (o *opened) locate() (*models.Layout, error) {
-	l, err := recognise.Locate(o.model, o.folder.Config)
+	l, err := recognise.Locate(context.Background(), o.model, o.folder.Config)
 	if err != nil {
 		err = hintf(err, "onnx-inject inspect --why %s shows how far each form of attention got", shellWord(o.folder.Model))
 	}

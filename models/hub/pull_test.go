@@ -206,7 +206,7 @@ func TestPullExternalData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := recognise.Locate(m, opened.Config)
+	l, err := recognise.Locate(t.Context(), m, opened.Config)
 	if err != nil || l.Layers != 6 {
 		t.Errorf("%v", err)
 	}

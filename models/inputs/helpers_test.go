@@ -21,7 +21,7 @@ func load(t *testing.T, name string) *graph.Model {
 func located(t *testing.T, name string) (*graph.Model, *models.Layout) {
 	t.Helper()
 	m := load(t, name)
-	l, err := recognise.Locate(m, nil)
+	l, err := recognise.Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

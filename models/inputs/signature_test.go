@@ -73,7 +73,7 @@ func TestReadInputs(t *testing.T) {
 					}
 					graphtest.RenameAll(t, m, 1)
 					graphtest.Shuffle(t, m, 1)
-					if l, err = recognise.Locate(m, nil); err != nil {
+					if l, err = recognise.Locate(t.Context(), m, nil); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -269,7 +269,7 @@ func TestFeedsOtherForms(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			l, err := recognise.Locate(m, nil)
+			l, err := recognise.Locate(t.Context(), m, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -300,7 +300,7 @@ func TestFeedsCacheBranch(t *testing.T) {
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := recognise.Locate(m, nil)
+	l, err := recognise.Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +323,7 @@ func TestFeedsPorts(t *testing.T) {
 	man := models.NewManifest(l)
 	man.Ports = []models.ManifestPort{models.PortMemory.Port(1, l), models.PortTau.Port(1, l), models.PortAttnOut.Port(1, l)}
 	m := withMeta(t, man.Encode())
-	l, err := recognise.Locate(m, nil)
+	l, err := recognise.Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,7 +57,7 @@ func located(t testing.TB, path string) (*graph.Model, *models.Layout) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := recognise.Locate(m, nil)
+	l, err := recognise.Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

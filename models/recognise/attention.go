@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
 )
 
 // form is one way in which files write attention. match looks at a node that may begin it and returns what it found, or
@@ -19,7 +20,7 @@ type form struct {
 var forms = []*form{
 	{
 		name: "softmax",
-		doc: "MatMul(q, k) → scale, mask → Softmax → [Cast | Dropout | Where(IsNaN)] → MatMul(·, v)\n" +
+		doc: "MatMul(q, k) → scale, mask → Softmax → [Cast | Dropout | Where(IsNaN) | Reshape] → MatMul(·, v)\n" +
 			"TorchScript and dynamo exports up to opset 22, OnnxSlim, dynamic int8, TensorFlow (tf2onnx)",
 		anchors: []string{"Softmax"},
 		match:   matchSoftmax,
@@ -34,19 +35,19 @@ var forms = []*form{
 		name:    "onnx-attention",
 		doc:     "Attention(q, k, v), the standard operator of opset 23 (dynamo exports)",
 		anchors: []string{"Attention"},
-		match:   matchStandard,
+		match:   matchOperator,
 	},
 	{
 		name:    "ms-attention",
 		doc:     "com.microsoft.Attention(x, W_qkv, b_qkv, …): graphs fused by ONNX Runtime's transformers optimizer",
 		anchors: []string{"com.microsoft.Attention", "com.microsoft.QAttention", "com.microsoft.DecoderMaskedSelfAttention"},
-		match:   matchFused,
+		match:   matchOperator,
 	},
 	{
 		name:    "ms-multi-head",
-		doc:     "com.microsoft.MultiHeadAttention or GroupQueryAttention over projected q, k, v",
+		doc:     "com.microsoft.MultiHeadAttention or GroupQueryAttention over projected q, k, v: the onnxruntime-genai model builder",
 		anchors: []string{"com.microsoft.MultiHeadAttention", "com.microsoft.DecoderMaskedMultiHeadAttention", "com.microsoft.GroupQueryAttention"},
-		match:   matchMultiHead,
+		match:   matchOperator,
 	},
 	{
 		name:    "integer",
@@ -71,26 +72,25 @@ type core struct {
 	form       *form
 	node       *graph.Node  // gives z
 	out        *graph.Value // z in whatever shape
-	rank4      bool         // out is [batch, head, pos, d_head]
 	pattern    *graph.Value
 	patternOut *graph.Node
 	noPattern  string
-	heads      int64         // what an attribute says, 0 if nothing does
+	heads      int64         // query heads by an attribute, 0 if none says
+	kvHeads    int64         // key and value heads likewise
 	causal     string        // the evidence for a causal mask, "" while there is none
 	qkv        [3]*projected // where q, k and v come from
-	value      *graph.Value  // v as it enters the core
-	score      *graph.Value  // what enters Softmax
-	qk         *graph.Node   // MatMul(q, k)
+	query, key *graph.Value  // q and k as they enter the core; nil where the operator projects them itself
+	value      *graph.Value  // v likewise
+	score      *graph.Value  // what enters Softmax; nil for an operator
 }
 
-// projected is the projection behind q, k or v.
+// projected is the projection that q, k or v comes from.
 type projected struct {
-	node  *graph.Node
-	bias  bool // something constant is added
-	split int  // which part of a fused projection, by the Split behind it; -1 without one
+	node *graph.Node
+	bias bool // something constant is added
 }
 
-// miss tells how far a form got on one node.
+// miss says how far a form got on one node.
 type miss struct {
 	steps int
 	at    *graph.Node
@@ -98,9 +98,8 @@ type miss struct {
 	got   string
 }
 
-// through are operations that only move, reshape or convert values.
-var through = []string{"Transpose", "Reshape", "Cast", "Identity", "Squeeze", "Unsqueeze", "Dropout", "Flatten",
-	"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
+// Error makes a miss the reason of a refusal.
+func (m *miss) Error() string { return fmt.Sprintf("%v: want %s, got %s", m.at, m.want, m.got) }
 
 // matchSoftmax looks at a Softmax.
 func matchSoftmax(a *analysis, n *graph.Node) (*core, *miss) {
@@ -119,7 +118,7 @@ func matchSoftmax(a *analysis, n *graph.Node) (*core, *miss) {
 }
 
 // folds reports whether heads are folded into the batch: v is [batch*head, key, d_head], and scores and z likewise.
-func (a *analysis) folds(c *core) bool { return a.rank(c.out) == 3 || a.rank(c.value) == 3 }
+func (a *analysis) folds(c *core) bool { return a.facts.Rank(c.out) == 3 || a.facts.Rank(c.value) == 3 }
 
 // matchExpanded looks at the Exp of a Softmax that is written out:
 //
@@ -136,50 +135,61 @@ func matchExpanded(a *analysis, exp *graph.Node) (*core, *miss) {
 	return nil, &miss{0, exp, "exp(x - max) / sum", "another use of Exp"}
 }
 
-// around finds MatMul(q, k) and MatMul(probs, v) before and behind a Softmax s. Between Softmax and the second product may
-// stand a conversion, a guard against NaN, dropout, or a product with a head mask.
+// around finds MatMul(q, k) and MatMul(probs, v) before and after a Softmax s. Between Softmax and the second product there may
+// be a conversion, a guard against NaN, dropout, a product with a head mask, or a Reshape that folds heads into the batch.
 func (a *analysis) around(s *graph.Node, score, probs *graph.Value) (*core, *miss) {
-	var hits []*product
+	type hit struct {
+		*product
+		pattern *graph.Value // [batch, head, query, key], nil where there is no such value
+	}
+	type at struct{ v, pattern *graph.Value }
+	var hits []hit
 	var reached []string
-	todo := []*graph.Value{probs}
-	for len(todo) > 0 {
+	todo := []at{{probs, nil}}
+	for len(todo) > 0 && a.budget.Step() {
 		t := todo[0]
 		todo = todo[1:]
-		for _, u := range t.Uses() {
+		for _, u := range t.v.Uses() {
 			n := u.Node
 			switch {
 			case n.Graph() != a.g:
-			case u.Slot == 0 && n.Is("Cast", "Identity", "Dropout", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"):
-				todo = append(todo, n.Out(0))
+			case u.Slot == 0 && ops.Is(n, ops.Convert):
+				todo = append(todo, at{n.Out(0), t.pattern})
 			case n.Is("Where") && u.Slot == 2 && n.In(0).Producer().Is("IsNaN"):
-				todo = append(todo, n.Out(0))
-			case n.Is("Mul") && len(n.Inputs()) == 2 && a.fromInputs(n.In(1-u.Slot)) && !a.is(n.In(1-u.Slot)):
-				todo = append(todo, n.Out(0)) // head_mask
+				todo = append(todo, at{n.Out(0), t.pattern})
+			case n.Is("Mul") && n.NumIn() == 2 && a.fed(n.In(1-u.Slot)):
+				todo = append(todo, at{n.Out(0), t.pattern}) // head_mask
+			case n.Is("Reshape") && u.Slot == 0 && t.pattern == nil:
+				todo = append(todo, at{n.Out(0), t.v})
 			case u.Slot == 0 && a.product(n) != nil:
-				hits = append(hits, a.product(n))
+				hits = append(hits, hit{a.product(n), t.pattern})
 			case !n.Is("IsNaN", "Shape"):
 				reached = append(reached, n.FullOp())
 			}
 		}
 	}
-	switch {
-	case len(hits) == 0 && slices.Contains(reached, "Reshape"):
-		return nil, &miss{1, s, "MatMul(softmax, v) behind Softmax", list(reached) + " (heads folded into the batch, as in Bloom?)"}
-	case len(hits) == 0:
-		return nil, &miss{1, s, "MatMul(softmax, v) behind Softmax", list(reached)}
-	case len(hits) > 1:
-		return nil, &miss{1, s, "one MatMul(softmax, v) behind Softmax", fmt.Sprintf("%d of them", len(hits))}
+	if len(hits) != 1 {
+		got := list(reached)
+		if len(hits) > 1 {
+			got = fmt.Sprintf("%d of them", len(hits))
+		}
+		return nil, &miss{1, s, "one MatMul(softmax, v) after Softmax", got}
 	}
-	over := []string{"Add", "Sub", "Mul", "Div", "Where", "Cast", "Reshape", "Clip", "Identity", "Max", "Min", "Tanh", "QuantizeLinear", "DequantizeLinear"}
-	found := a.back(score, over, func(n *graph.Node) bool { return a.product(n) != nil })
+	found := a.products.From(score)
 	if len(found) != 1 {
-		return nil, &miss{2, s, "one MatMul(q, k) before Softmax", fmt.Sprintf("%d of them", len(found))}
+		return nil, &miss{2, s, "one MatMul(q, k) before Softmax", fmt.Sprintf("%d or more", len(found))}
 	}
 	av, qk := hits[0], a.product(found[0])
-	c := &core{node: av.node, out: av.node.Out(0), rank4: true, pattern: av.left, value: av.right, score: score, qk: found[0]}
+	c := &core{node: av.node, out: av.node.Out(0), pattern: av.left, value: av.right, query: qk.left, key: qk.right, score: score}
 	c.qkv = [3]*projected{a.source(qk.left), a.source(qk.right), a.source(av.right)}
-	c.causal = a.causalMask(score, found[0])
-	if a.folds(c) {
+	c.causal = a.masks.Of(score)
+	if c.causal == "" && (a.cached(qk.left) || a.cached(qk.right)) {
+		c.causal = "cache"
+	}
+	switch {
+	case av.pattern != nil && a.facts.Rank(av.pattern) != 3:
+		c.pattern = av.pattern
+	case a.folds(c):
 		c.pattern, c.noPattern = nil, "the file folds heads into the batch: its probabilities are [batch*head, query, key]"
 	}
 	return c, nil
@@ -199,6 +209,9 @@ func (a *analysis) product(n *graph.Node) *product {
 		}
 		return nil
 	}
+	if !ops.Is(n, ops.Product) {
+		return nil
+	}
 	p := &product{node: n}
 	switch {
 	case n.Is("MatMul", "com.microsoft.FusedMatMul"):
@@ -210,193 +223,92 @@ func (a *analysis) product(n *graph.Node) *product {
 	case n.Is("com.microsoft.DynamicQuantizeMatMul"):
 		p.left, p.right = n.In(0), floats(n.In(1))
 	}
-	if p.node == nil || p.left == nil || p.right == nil || a.is(p.left) || a.is(p.right) {
+	if p.node == nil || p.left == nil || p.right == nil || a.Is(p.left) || a.Is(p.right) {
 		return nil
 	}
 	return p
 }
 
-// matchStandard reads the Attention operator of opset 23: inputs Q, K, V, attn_mask, past_key, past_value. Its fourth output
-// is the probabilities when qk_matmul_output_mode is 3.
-func matchStandard(a *analysis, n *graph.Node) (*core, *miss) {
-	c := &core{node: n, out: n.Out(0), heads: n.Int("q_num_heads", 0), value: n.In(2), patternOut: n}
-	c.rank4 = c.heads == 0 // 3-D operands carry the head count as an attribute
-	if n.Out(3) != nil {
-		c.patternOut = nil
-		c.noPattern = "the operator's fourth output is in use with another meaning"
-		if n.Int("qk_matmul_output_mode", 0) == 3 {
-			c.pattern, c.noPattern = n.Out(3), ""
+// matchOperator reads an attention operator; its slots are in the table of operators.
+func matchOperator(a *analysis, n *graph.Node) (*core, *miss) {
+	s := ops.Of(n).Attn
+	c := &core{node: n, out: n.Out(0), heads: n.Int(s.Heads, 0), kvHeads: n.Int(s.KVHeads, 0)}
+	if s.Packed {
+		if c.qkv[0] = nil; a.matrix(n.In(1)) != nil {
+			p := &projected{node: n, bias: n.In(2) != nil}
+			c.qkv = [3]*projected{p, p, p}
 		}
+	} else {
+		c.query, c.key, c.value = n.In(s.Q), n.In(s.K), n.In(s.V)
+		if c.key == nil { // q, k and v in one input
+			c.key, c.value = c.query, c.query
+		}
+		c.qkv = [3]*projected{a.source(c.query), a.source(c.key), a.source(c.value)}
 	}
-	c.qkv = [3]*projected{a.source(n.In(0)), a.source(n.In(1)), a.source(n.In(2))}
+	if c.heads == 0 && (s.Packed || n.Domain() != "") {
+		return nil, &miss{1, n, "attribute " + s.Heads, "none"}
+	}
+	c.patternOut, c.noPattern = patternOf(n, s)
+	if s.Mode != "" && n.Out(s.Pattern) != nil && c.noPattern == "" {
+		c.pattern, c.patternOut = n.Out(s.Pattern), nil
+	}
 	switch {
-	case n.Int("is_causal", 0) == 1:
-		c.causal = "is_causal"
-	case n.In(3) != nil:
-		c.causal = a.causalMask(n.In(3), nil)
+	case s.Causal == "" || n.Int(s.Causal, 0) == 1:
+		c.causal = "causal operator"
+	case s.Mask > 0 && n.In(s.Mask) != nil:
+		c.causal = a.masks.Of(n.In(s.Mask))
 	}
-	if c.causal == "" && (n.In(4) != nil || a.cached(n.In(1))) {
+	if c.causal == "" && !s.Packed && (slices.ContainsFunc(s.Past, func(i int) bool { return n.In(i) != nil }) || a.cached(c.key)) {
 		c.causal = "cache"
 	}
 	return c, nil
 }
 
-const hidden = "%s computes the probabilities inside and has no output for them"
-
-// matchFused reads com.microsoft.Attention: x, W_qkv, b_qkv, mask, past. Output 0 is z [batch, pos, d_model].
-func matchFused(a *analysis, n *graph.Node) (*core, *miss) {
-	c := &core{node: n, out: n.Out(0), heads: n.Int("num_heads", 0), noPattern: fmt.Sprintf(hidden, n.FullOp())}
-	if c.heads == 0 {
-		return nil, &miss{1, n, "attribute num_heads", "none"}
+// patternOf returns the node that gives attention probabilities as a further output when asked to, or says why none can.
+func patternOf(n *graph.Node, s *ops.AttnSlots) (*graph.Node, string) {
+	switch {
+	case s.Mode == "":
+		return nil, n.FullOp() + " computes the probabilities inside and has no output for them"
+	case n.Out(s.Pattern) != nil && n.Int(s.Mode, 0) != s.Value:
+		return nil, "the operator's output of scores is in use with another meaning"
 	}
-	if n.Int("unidirectional", 0) == 1 || n.Is("com.microsoft.DecoderMaskedSelfAttention") {
-		c.causal = "unidirectional"
-	}
-	if w := a.matrix(n.In(1)); w != nil {
-		p := &projected{node: n}
-		c.qkv = [3]*projected{p, {node: n, split: 1}, {node: n, split: 2}}
-	}
-	return c, nil
-}
-
-// matchMultiHead reads com.microsoft.MultiHeadAttention and its relatives: query, key, value; output 0 is z flat.
-func matchMultiHead(a *analysis, n *graph.Node) (*core, *miss) {
-	c := &core{node: n, out: n.Out(0), heads: n.Int("num_heads", 0), noPattern: fmt.Sprintf(hidden, n.FullOp())}
-	if c.heads == 0 {
-		return nil, &miss{1, n, "attribute num_heads", "none"}
-	}
-	if kv := n.Int("kv_num_heads", c.heads); kv != c.heads {
-		return nil, &miss{1, n, "one key and value head for each query head", fmt.Sprintf("%d heads, %d of keys and values", c.heads, kv)}
-	}
-	c.qkv = [3]*projected{a.source(n.In(0)), a.source(n.In(1)), a.source(n.In(2))}
-	if n.Int("unidirectional", 0) == 1 || n.Is("com.microsoft.GroupQueryAttention", "com.microsoft.DecoderMaskedMultiHeadAttention") {
-		c.causal = "unidirectional"
-	} else if n.Is("com.microsoft.MultiHeadAttention") {
-		c.causal = a.causalMask(n.In(5), nil) // attention_bias
-	}
-	return c, nil
+	return n, ""
 }
 
 // source finds the projection that q, k or v come from, nil when there is none or more than one.
 func (a *analysis) source(v *graph.Value) *projected {
-	if v == nil {
-		return nil
-	}
-	over := append([]string{"Split", "Slice", "Mul", "Div", "Add", "Concat", "Neg", "Expand", "Tile", "Gather", "Sqrt", "Where",
-		"SplitToSequence", "SequenceAt", "com.microsoft.RotaryEmbedding", "RotaryEmbedding"}, through...)
-	hits := a.back(v, over, func(n *graph.Node) bool { return a.readProjection(n) != nil })
+	hits := a.projections.From(v)
 	if len(hits) != 1 {
 		return nil
 	}
-	p := &projected{node: hits[0], split: -1, bias: biasOf(hits[0]) != nil}
-	for _, h := range a.path(v, hits[0], over) {
-		if b, _ := constAnd(a, h.producer); h.producer.Is("Add") && b != nil {
-			p.bias = true
-		}
-		if h.producer.Is("Split") {
-			p.split = h.index
-		}
-		if at, ok := a.ints(h.producer.In(1)); h.producer.Is("SequenceAt", "Gather") && ok && len(at) == 1 {
-			p.split = int(at[0])
-		}
-	}
-	return p
+	return &projected{node: hits[0], bias: a.readProjection(hits[0]) != nil && a.biased(hits[0])}
 }
 
-// causalMask looks for the evidence that scores are masked causally: a comparison or triangle that builds the mask, or a
-// stored triangle, or a cache that only a decoder has. skip is MatMul(q, k), whose operands are no part of the mask.
-func (a *analysis) causalMask(score *graph.Value, skip *graph.Node) string {
-	if skip != nil && (a.cached(skip.In(0)) || a.cached(skip.In(1))) {
-		return "cache"
+// biased reports whether a constant is added to what a projection gives, by itself or by an Add.
+func (a *analysis) biased(n *graph.Node) bool {
+	if biasOf(n) != nil {
+		return true
 	}
-	seen := map[*graph.Value]bool{}
-	todo := []*graph.Value{score}
-	for len(todo) > 0 {
-		v := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if v == nil || seen[v] {
-			continue
-		}
-		seen[v] = true
-		if k := v.Const(); k != nil {
-			if a.triangular(k) {
-				return "triangular mask"
-			}
-			continue
-		}
-		n := v.Producer()
-		if n == nil || n == skip {
-			continue
-		}
-		switch {
-		case n.Is("Trilu"), n.Is("LessOrEqual", "GreaterOrEqual", "Less", "Greater") && a.elements(n.In(0)) != 1 && a.elements(n.In(1)) != 1:
-			return n.Op() // positions with positions; with one number, a mask of the caller's is read
-		case n.Is("Shape", "Size"): // how large something is: all of the model may lie behind it
-			continue
-		}
-		if n.Is("Gather") && a.is(n.In(0)) && n.In(0).Const() != nil && n.In(0).Const().DType.IsFloat() {
-			continue // a learned position bias (T5), not a mask
-		}
-		todo = append(todo, n.Inputs()...)
+	if s := scaled(n); s != nil {
+		n = s
 	}
-	return ""
+	for u := range ops.Readers(a.budget, n.Out(0), ops.Copies) {
+		if c, _ := a.constAnd(u.Node); u.Node.Is("Add") && c != nil {
+			return true
+		}
+	}
+	return false
 }
 
-// cached reports whether v is joined with a graph input on its way: a key or value cache.
-func (a *analysis) cached(v *graph.Value) bool {
-	return len(a.back(v, append([]string{"Mul", "Div"}, through...), func(n *graph.Node) bool {
-		if !n.Is("Concat") {
-			return false
-		}
-		for _, in := range n.Inputs() {
-			if len(a.inputsBehind(in)) > 0 {
-				return true
-			}
-		}
-		return false
-	})) > 0
-}
-
-// triangular remembers lowerTriangular: all layers share one mask of a megabyte.
-func (a *analysis) triangular(k *graph.Const) bool {
-	known, ok := a.triangles[k]
-	if !ok {
-		known = lowerTriangular(k)
-		a.triangles[k] = known
+func list(ops []string) string {
+	if len(ops) == 0 {
+		return "nothing"
 	}
-	return known
-}
-
-// lowerTriangular reports whether a stored tensor is a causal mask: its last two axes are square, everything above the diagonal
-// is one value, and the diagonal and what is right below it another. Further down anything may stand: a local layer of
-// GPT-Neo hides what is long past. Each layer may have a mask of a megabyte: the first rows and some of the others tell.
-func lowerTriangular(k *graph.Const) bool {
-	r := len(k.Dims)
-	if r < 2 || k.Dims[r-1] != k.Dims[r-2] || k.Dims[r-1] < 2 || k.Len() > 1<<24 || k.Len() == 0 || k.DType.Bits() < 8 {
-		return false
+	slices.Sort(ops)
+	ops = slices.Compact(ops)
+	out := ops[0]
+	for _, o := range ops[1:] {
+		out += ", " + o
 	}
-	n, size := int(k.Dims[r-1]), int(k.DType.Bits()/8)
-	row := make([]byte, n*size)
-	cell := func(j int) string { return string(row[j*size : (j+1)*size]) }
-	var seen, hidden string
-	for i := range n {
-		if i >= 16 && i%64 > 0 && i < n-1 {
-			continue
-		}
-		if _, err := k.ReadAt(row, int64(i*n*size)); err != nil {
-			return false
-		}
-		if i == 0 {
-			seen, hidden = cell(0), cell(1)
-		}
-		if seen == hidden || cell(i) != seen || i > 0 && cell(i-1) != seen {
-			return false
-		}
-		for _, j := range []int{i + 1, (i + n) / 2, n - 1} {
-			if j > i && j < n && cell(j) != hidden {
-				return false
-			}
-		}
-	}
-	return true
+	return out
 }

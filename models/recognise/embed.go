@@ -5,18 +5,15 @@ import (
 	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
-// ends finds what lies before the first and behind the last layer: embeddings, final norm, unembedding, logits.
-func (a *analysis) ends(l *models.Layout, b *models.Body, cfg *models.Config) *miss {
-	last := b.Layers[len(b.Layers)-1]
-	a.unembed(l, b, last)
-	return a.embed(l, b, cfg)
-}
+// beforeStream are the operations between tables of embeddings and the first layer: sums, a factor, a norm.
+const beforeStream = ops.Flows | ops.Pointwise | ops.Normalise | ops.Reduce
 
-// embed finds the token and position tables behind resid_pre of layer 0.
+// embed finds the token and position tables before resid_pre of layer 0.
 func (a *analysis) embed(l *models.Layout, b *models.Body, cfg *models.Config) *miss {
 	first := b.Layers[0].ResidPre[0]
 	if n := first.Producer(); n.Is("com.microsoft.EmbedLayerNormalization") {
@@ -25,52 +22,73 @@ func (a *analysis) embed(l *models.Layout, b *models.Body, cfg *models.Config) *
 		if l.Embed == nil {
 			return &miss{8, n, "a constant table of token embeddings", "none"}
 		}
-	} else {
-		over := slices.Concat([]string{"Add", "Mul", "Where", "Slice"}, skipNorms, through)
-		if found := a.back(first, over, func(n *graph.Node) bool { return a.readProjection(n) != nil }); len(found) > 0 {
-			return &miss{8, found[0], "nothing but embeddings in front of the first layer", "a projection (of a layer whose attention was not recognised?)"}
+		if l.Positions != nil {
+			l.NCtx = int(l.Positions.In)
 		}
-		var fed, computed []*weights.Weight
-		for _, n := range a.back(first, over, func(n *graph.Node) bool {
-			return n.Is("Gather", "com.microsoft.GatherBlockQuantized", "Slice") && a.is(n.In(0))
-		}) {
-			if n.Is("Slice") { // positions counted from 0 are the first rows of their table
-				l.Positions = a.rows(n.In(0), int64(l.DModel))
-				continue
-			}
-			switch w := a.table(n, n.In(0)); {
-			case w == nil || int(w.Out) != l.DModel:
-			case a.tokensOnly(n.In(1)):
-				fed = append(fed, w)
-			default:
-				computed = append(computed, w)
-			}
-		}
-		tokens := a.tokenTables(fed, int64(l.Vocab), cfg)
-		embedded := a.embedded(first)
-		if len(tokens) == 0 && l.Vocab > 0 && !embedded { // the output is not over tokens: a classifier on top of the decoder
-			l.Vocab, l.Unembed, b.Logits, b.BU = 0, nil, nil, nil
-			tokens = a.tokenTables(fed, 0, cfg)
-		}
+		return nil
+	}
+	var found []*graph.Node // look-ups in constant tables, and a projection if there is one
+	next := func(v *graph.Value) []*graph.Value {
+		n := v.Producer()
 		switch {
-		case embedded:
-		case len(tokens) != 1:
-			return &miss{8, b.Layers[0].Core, "one table of token embeddings [vocab, d_model] indexed by an input", fmt.Sprintf("%d", len(tokens))}
+		case n == nil || a.Is(v):
+		case n.Is("Gather", "com.microsoft.GatherBlockQuantized", "Slice") && a.Is(n.In(0)), a.readProjection(n) != nil:
+			if !slices.Contains(found, n) {
+				found = append(found, n)
+			}
+		case ops.Is(n, beforeStream):
+			return ops.Data(n)
+		}
+		return nil
+	}
+	for range ops.Reach(a.budget, next, first) {
+	}
+	var fed, computed []*weights.Weight
+	for _, n := range found {
+		if a.readProjection(n) != nil {
+			return &miss{8, n, "nothing but embeddings before the first layer", "a projection (of a layer whose attention was not recognised?)"}
+		}
+		if n.Is("Slice") { // positions counted from 0 are the first rows of their table
+			l.Positions = a.rows(n.In(0), int64(l.DModel))
+			continue
+		}
+		switch w := a.table(n, n.In(0)); {
+		case w == nil || int(w.Out) != l.DModel:
+		case a.tokensOnly(n.In(1)):
+			fed = append(fed, w)
 		default:
-			l.Embed = tokens[0]
+			computed = append(computed, w)
 		}
-		if len(computed) == 0 { // then an input may give the positions; beside computed ones it is for something else
-			computed = slices.DeleteFunc(fed, func(w *weights.Weight) bool { return w == l.Embed })
+	}
+	tokens := a.tokenTables(fed, int64(l.Vocab), cfg)
+	embedded := a.embedded(first)
+	if len(tokens) == 0 && l.Vocab > 0 && !embedded { // the output is not over tokens: a classifier on top of the decoder
+		l.Vocab, l.Unembed, b.Logits, b.BU = 0, nil, nil, nil
+		tokens = a.tokenTables(fed, 0, cfg)
+	}
+	switch {
+	case embedded:
+	case len(tokens) != 1:
+		return &miss{8, b.Layers[0].Core, "one table of token embeddings [vocab, d_model] indexed by an input", fmt.Sprintf("%d", len(tokens))}
+	default:
+		l.Embed = tokens[0]
+		factor, ok := a.factor(first, l.Embed.Node.Out(0))
+		if !ok {
+			return &miss{8, l.Embed.Node, "embeddings that reach the first layer times one number", "a product with something else"}
 		}
-		switch {
-		case l.Positions != nil:
-		case len(computed) > 1:
-			return &miss{8, b.Layers[0].Core, "one table of positions [n_ctx, d_model]", fmt.Sprintf("%d", len(computed))}
-		case len(computed) == 1:
-			l.Positions = computed[0]
-		default:
-			l.Positions = a.folded(first, over, l.DModel)
-		}
+		l.Embed.Alpha *= factor
+	}
+	if len(computed) == 0 { // then an input may give the positions; beside computed ones it is for something else
+		computed = slices.DeleteFunc(fed, func(w *weights.Weight) bool { return w == l.Embed })
+	}
+	switch {
+	case l.Positions != nil:
+	case len(computed) > 1:
+		return &miss{8, b.Layers[0].Core, "one table of positions [n_ctx, d_model]", fmt.Sprintf("%d", len(computed))}
+	case len(computed) == 1:
+		l.Positions = computed[0]
+	default:
+		l.Positions = a.folded(first, l.DModel)
 	}
 	if l.Positions != nil {
 		l.NCtx = int(l.Positions.In)
@@ -78,13 +96,60 @@ func (a *analysis) embed(l *models.Layout, b *models.Body, cfg *models.Config) *
 	return nil
 }
 
+// factor finds what embeddings are multiplied by on their way to the first layer: sqrt(d_model) in Gemma, a number of its own in
+// Granite. A norm on the way (BLOOM) hides factors before it and ends the search. ok is false where something other than one number is
+// multiplied.
+func (a *analysis) factor(first, table *graph.Value) (x float64, ok bool) {
+	x = 1
+	for v := first; v != table; {
+		n := v.Producer()
+		if a.norm(v) != nil || n == nil {
+			return x, true
+		}
+		var on *graph.Value
+		for _, in := range ops.Data(n) {
+			if !a.Is(in) && a.leadsTo(in, table) {
+				on = in
+			}
+		}
+		if n.Is("Mul", "Div") && on != nil {
+			c, isNumber := a.scalar(n.In(0))
+			if n.In(0) == on {
+				c, isNumber = a.scalar(n.In(1))
+			}
+			switch {
+			case !isNumber || n.Is("Div") && (n.In(0) != on || c == 0):
+				return 0, false
+			case n.Is("Mul"):
+				x *= c
+			default:
+				x /= c
+			}
+		}
+		if v = on; v == nil {
+			return 0, false
+		}
+	}
+	return x, true
+}
+
+// leadsTo reports whether v comes from table through operations that are allowed before the stream.
+func (a *analysis) leadsTo(v, table *graph.Value) bool {
+	for w := range ops.Reach(a.budget, ops.Through(beforeStream), v) {
+		if w == table {
+			return true
+		}
+	}
+	return false
+}
+
 // embedded reports whether the caller looks tokens up: then an input holds their embeddings.
 func (a *analysis) embedded(stream *graph.Value) bool {
-	return slices.ContainsFunc(a.inputsBehind(stream), func(v *graph.Value) bool { return v.Type().DType.IsFloat() })
+	return slices.ContainsFunc(a.inputsBefore(stream), func(v *graph.Value) bool { return v.Type().DType.IsFloat() })
 }
 
 // tokenTables returns those of the tables that can be W_E: with as many rows as there are logits or config.json says, else
-// with a few more. Where neither tells, a table as long as the causal mask holds positions, and the longest one tokens.
+// with a few more. Where neither says, a table as long as the causal mask holds positions, and the longest one tokens.
 func (a *analysis) tokenTables(fed []*weights.Weight, vocab int64, cfg *models.Config) []*weights.Weight {
 	if vocab == 0 && cfg != nil {
 		vocab = int64(cfg.Vocab)
@@ -101,7 +166,7 @@ func (a *analysis) tokenTables(fed []*weights.Weight, vocab int64, cfg *models.C
 		if exact := with(func(rows int64) bool { return rows == vocab }); len(exact) > 0 {
 			return exact
 		}
-		return with(func(rows int64) bool { return a.padded(rows, vocab) })
+		return with(func(rows int64) bool { return padded(rows, vocab) })
 	}
 	mask := a.maskSize()
 	longest := int64(0)
@@ -126,20 +191,20 @@ func (a *analysis) maskSize() int64 {
 
 // folded finds the positions of a file of one fixed length: rows that are constant and added to the token embeddings, whether
 // the exporter looked them up ahead or left Gather(table, constant) in the graph.
-func (a *analysis) folded(first *graph.Value, over []string, dModel int) *weights.Weight {
-	var found *weights.Weight
-	a.back(first, over, func(n *graph.Node) bool {
-		for _, in := range dataInputs(n) {
-			if found == nil && n.Is("Add", "com.microsoft.SkipLayerNormalization") && a.is(in) {
-				found = a.rows(in, int64(dModel))
+func (a *analysis) folded(first *graph.Value, dModel int) *weights.Weight {
+	for v := range ops.Reach(a.budget, ops.Through(beforeStream), first) {
+		if n := v.Producer(); n.Is("Add", "com.microsoft.SkipLayerNormalization") {
+			for _, in := range ops.Data(n) {
+				if w := a.rows(in, int64(dModel)); w != nil && a.Is(in) {
+					return w
+				}
 			}
 		}
-		return false
-	})
-	return found
+	}
+	return nil
 }
 
-// rows reads the shape of a constant [pos, d_model], ones in front of it not counted; of a look-up, the whole table.
+// rows reads the shape of a constant [pos, d_model], ones before it not counted; of a look-up, the whole table.
 func (a *analysis) rows(v *graph.Value, dModel int64) *weights.Weight {
 	for v != nil {
 		if k := v.Const(); k != nil {
@@ -153,7 +218,7 @@ func (a *analysis) rows(v *graph.Value, dModel int64) *weights.Weight {
 		switch {
 		case n.Is("Gather"):
 			return a.table(n, n.In(0))
-		case n.Is("Identity", "Cast", "Reshape", "Unsqueeze", "Squeeze", "Expand", "Slice", "QuantizeLinear", "DequantizeLinear"):
+		case ops.Is(n, ops.Copies) || n.Is("Expand", "Slice"):
 			v = n.In(0)
 		default:
 			return nil
@@ -163,39 +228,24 @@ func (a *analysis) rows(v *graph.Value, dModel int64) *weights.Weight {
 }
 
 // padded reports whether a table has a few more rows than the vocabulary: exporters round up to a multiple of 8 or more.
-func (a *analysis) padded(rows, vocab int64) bool {
-	return rows > vocab && rows-vocab < 128 && rows%8 == 0
-}
+func padded(rows, vocab int64) bool { return rows > vocab && rows-vocab < 128 && rows%8 == 0 }
 
 // tokensOnly reports whether indices are an integer graph input, moved and converted but not computed with.
 func (a *analysis) tokensOnly(v *graph.Value) bool {
-	for v != nil {
-		if v.IsInput() {
-			return !v.Type().DType.IsFloat()
-		}
-		n := v.Producer()
-		if !n.Is("Identity", "Cast", "Reshape", "Unsqueeze", "Squeeze", "Flatten") {
-			return false
-		}
-		v = n.In(0)
-	}
-	return false
+	in := root(v)
+	return in.IsInput() && !in.Type().DType.IsFloat()
 }
 
-// table reads an embedding table, dequantised by the DequantizeLinear behind the Gather where there is one.
+// table reads an embedding table, dequantised by the DequantizeLinear after the Gather where there is one.
 func (a *analysis) table(n *graph.Node, data *graph.Value) *weights.Weight {
+	if n.Is("com.microsoft.GatherBlockQuantized") {
+		return a.blockTable(n)
+	}
 	w := a.matrix(data)
 	if w == nil || w.Store == nil || len(w.Store.Dims) != 2 {
 		return nil
 	}
 	w.Node = n
-	if n.Is("com.microsoft.GatherBlockQuantized") { // data, indices, scales, zero points
-		w.Scale, w.ScaleBlock = n.In(2).Const(), n.Int("block_size", 128)
-		if bits := n.Int("bits", 4); w.Store.DType == graph.Uint8 && bits > 0 && bits < 8 { // several values in a byte
-			w.Out *= 8 / bits
-		}
-		return w
-	}
 	if w.Scale == nil && !w.Store.DType.IsFloat() {
 		for _, u := range n.Out(0).Uses() {
 			if u.Slot == 0 && u.Node.Is("DequantizeLinear") {
@@ -210,12 +260,27 @@ func (a *analysis) table(n *graph.Node, data *graph.Value) *weights.Weight {
 	return w
 }
 
-// constAnd splits the operands of a commutative node into the constant and the other one; nil when there is no constant.
-func constAnd(a *analysis, n *graph.Node) (constant, other *graph.Value) {
-	ins := n.Inputs()
-	i := slices.IndexFunc(ins, a.is)
-	if len(ins) != 2 || i < 0 {
-		return nil, nil
+// blockTable reads a table in blocks of 4 bits: data, indices, scales, zero points. A tied one is the packed W_U of MatMulNBits,
+// reshaped from [vocab, blocks, bytes] to [vocab, blocks * bytes]; what rounds d_model up to whole blocks is cut off after the look-up.
+func (a *analysis) blockTable(n *graph.Node) *weights.Weight {
+	packed, scales, zeros := root(n.In(0)).Const(), root(n.In(2)).Const(), root(n.In(3)).Const()
+	if packed == nil || scales == nil || n.In(3) != nil && zeros == nil || len(packed.Dims) < 2 || packed.Dims[0] <= 0 {
+		return nil
 	}
-	return ins[i], ins[1-i]
+	perByte := int64(1)
+	bits := n.Int("bits", 4)
+	if packed.DType == graph.Uint8 && bits > 0 && bits < 8 {
+		perByte = 8 / bits // several values in a byte
+	}
+	width := packed.Len() / packed.Dims[0] * perByte
+	w := &weights.Weight{In: packed.Dims[0], Out: width, Alpha: 1, Node: n, Transposed: true,
+		Block: &weights.Block{Bits: bits, Size: n.Int("block_size", 128), Packed: packed, Scales: scales, Zeros: zeros}}
+	for _, u := range n.Out(0).Uses() {
+		if u.Node.Is("Slice") && u.Slot == 0 {
+			if d := a.facts.Of(u.Node.Out(0)).Dim(-1); d > 0 && d < width {
+				w.Out = d
+			}
+		}
+	}
+	return w
 }

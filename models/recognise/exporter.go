@@ -19,7 +19,9 @@ var exporters = []exporter{
 	{"ONNX Runtime transformers optimizer", func(m *graph.Model, l *models.Layout, has func(...string) bool) bool {
 		return has("com.microsoft.Attention")
 	}},
-	{"ONNX Runtime, fused norms", func(m *graph.Model, l *models.Layout, has func(...string) bool) bool { return has(skipNorms...) }},
+	{"ONNX Runtime, fused norms", func(m *graph.Model, l *models.Layout, has func(...string) bool) bool {
+		return has("com.microsoft.SkipLayerNormalization", "com.microsoft.SkipSimplifiedLayerNormalization")
+	}},
 	{"dynamic int8", func(m *graph.Model, l *models.Layout, has func(...string) bool) bool {
 		return has("MatMulInteger", "com.microsoft.DynamicQuantizeMatMul", "com.microsoft.MatMulIntegerToFloat")
 	}},

@@ -2,17 +2,28 @@ package recognise
 
 import (
 	"fmt"
+	"iter"
 	"strings"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
+	"github.com/onnx-inject/onnx-inject/models"
 )
 
 // facts are the structural traits by which families differ.
 type facts struct {
 	parallel  bool // attention and MLP read the same norm
-	positions bool // a learned table of positions is added to the token embeddings
-	fusedQKV  bool // one projection gives q, k and v
+	positions models.PositionKind
+	fused     bool // one projection gives q, k and v
 	apart     bool // three projections
 	biased    bool // those have biases
-	rms       bool // the final norm has no beta and is no LayerNormalization
+	norm      models.NormKind
+	preNorm   bool // attention reads a norm of the stream
+	postNorm  bool // a norm comes between W_O and the join
+	scaled    bool // a number is multiplied between W_O and the join
+	embedding bool // token embeddings are multiplied by a number
+	qkNorm    bool // queries and keys are normalised
+	shared    bool // fewer key and value heads than query heads
 }
 
 func (f facts) String() string {
@@ -24,18 +35,30 @@ func (f facts) String() string {
 	}
 	qkv := "q, k and v from an unknown place"
 	switch {
-	case f.fusedQKV:
+	case f.fused:
 		qkv = "q, k and v from one projection"
 	case f.apart && f.biased:
 		qkv = "q, k and v from three projections with biases"
 	case f.apart:
 		qkv = "q, k and v from three projections"
 	}
-	return strings.Join([]string{word(f.parallel, "parallel blocks", "sequential blocks"),
-		word(f.positions, "learned positions", "no learned positions"), qkv, word(f.rms, "RMSNorm", "LayerNorm")}, ", ")
+	out := []string{word(f.parallel, "parallel blocks", "sequential blocks"), string(f.positions) + " positions", qkv, string(f.norm)}
+	for _, t := range []struct {
+		on   bool
+		text string
+	}{
+		{f.qkNorm, "norms on q and k"}, {f.postNorm, "norms after attention"}, {!f.preNorm, "no norms before attention"},
+		{f.scaled, "attention times a number"}, {f.embedding, "scaled embeddings"}, {f.shared, "shared key and value heads"},
+	} {
+		if t.on {
+			out = append(out, t.text)
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
-// family is a kind of model. To add one, add a literal: the sites are found in the same way for all.
+// family is a kind of decoder. To add one, add a literal: the sites are found in the same way for all, and the name decides
+// nothing. The first that fits names the file.
 type family struct {
 	name string
 	doc  string
@@ -43,22 +66,151 @@ type family struct {
 }
 
 var families = []family{
-	{"gpt2", "sequential blocks, learned positions, q, k and v from one projection or from three with biases, LayerNorm (GPT-2, DistilGPT-2, nanoGPT, minGPT)",
-		func(f facts) bool { return !f.parallel && f.positions && (f.fusedQKV || f.apart && f.biased) && !f.rms }},
-	{"gpt-neo", "sequential blocks, learned positions, q, k and v apart and without biases, LayerNorm (GPT-Neo)",
-		func(f facts) bool { return !f.parallel && f.positions && f.apart && !f.biased && !f.rms }},
-	{"gpt-j", "parallel blocks, rotary positions, q, k and v apart and without biases, LayerNorm (GPT-J)",
-		func(f facts) bool { return f.parallel && !f.positions && f.apart && !f.biased && !f.rms }},
+	{"gpt2", "sequential blocks, learned positions, LayerNorm, q, k and v from one projection or from three with biases (GPT-2, DistilGPT-2, nanoGPT, minGPT, OPT, GPTBigCode)",
+		func(f facts) bool {
+			return !f.parallel && f.positions == models.LearnedPositions && (f.fused || f.biased || !f.apart) && f.norm == models.LayerNorm
+		}},
+	{"gpt-neo", "sequential blocks, learned positions, LayerNorm, q, k and v apart and without biases (GPT-Neo)",
+		func(f facts) bool {
+			return !f.parallel && f.positions == models.LearnedPositions && f.apart && !f.biased && f.norm == models.LayerNorm
+		}},
+	{"gpt-j", "parallel blocks, rotary positions, LayerNorm, q, k and v apart and without biases (GPT-J, Cohere)",
+		func(f facts) bool {
+			return f.parallel && f.positions != models.LearnedPositions && f.apart && !f.biased && f.norm == models.LayerNorm
+		}},
+	{"gpt-neox", "parallel blocks, rotary positions, LayerNorm, q, k and v from one projection (GPT-NeoX, Pythia, Falcon)",
+		func(f facts) bool {
+			return f.parallel && f.positions == models.RotaryPositions && f.fused && f.norm == models.LayerNorm
+		}},
+	{"phi", "parallel blocks, rotary positions, LayerNorm, q, k and v apart with biases (Phi-1.5, Phi-2)",
+		func(f facts) bool {
+			return f.parallel && f.positions == models.RotaryPositions && f.apart && f.biased && f.norm == models.LayerNorm
+		}},
+	{"bloom", "positions in the attention scores (ALiBi), LayerNorm (BLOOM, MPT, Falcon-RW)",
+		func(f facts) bool { return f.positions == models.ALiBiPositions && f.norm == models.LayerNorm }},
+	{"stablelm", "sequential blocks, rotary positions, LayerNorm (StableLM, StarCoder2, OLMo)",
+		func(f facts) bool { return !f.parallel && f.norm == models.LayerNorm }},
+	{"granite", "RMSNorm, rotary positions, attention times a number (Granite)",
+		func(f facts) bool { return f.norm == models.RMSNorm && f.scaled }},
+	{"olmo2", "RMSNorm after attention and MLP, none before (OLMo 2)",
+		func(f facts) bool { return f.norm == models.RMSNorm && f.postNorm && !f.preNorm }},
+	{"gemma3", "RMSNorm before and after attention, norms on q and k, scaled embeddings (Gemma 3)",
+		func(f facts) bool { return f.norm == models.RMSNorm && f.postNorm && f.qkNorm }},
+	{"gemma2", "RMSNorm before and after attention, scaled embeddings (Gemma 2)",
+		func(f facts) bool { return f.norm == models.RMSNorm && f.postNorm }},
+	{"gemma", "RMSNorm, rotary positions, scaled embeddings (Gemma)",
+		func(f facts) bool { return f.norm == models.RMSNorm && f.embedding }},
+	{"qwen3", "RMSNorm, rotary positions, norms on q and k (Qwen3)",
+		func(f facts) bool { return f.norm == models.RMSNorm && f.qkNorm && !f.parallel }},
+	{"qwen2", "RMSNorm, rotary positions, q, k and v with biases (Qwen2, Qwen2.5)",
+		func(f facts) bool { return f.norm == models.RMSNorm && f.biased && !f.parallel }},
+	{"phi3", "RMSNorm, rotary positions, q, k and v from one projection (Phi-3, Phi-4; Llama as the onnxruntime-genai builder writes it)",
+		func(f facts) bool { return f.norm == models.RMSNorm && f.fused && !f.parallel }},
+	{"llama", "RMSNorm, rotary positions, q, k and v apart and without biases (Llama, Mistral, SmolLM)",
+		func(f facts) bool { return f.norm == models.RMSNorm && !f.parallel }},
 }
 
-// nameFamily finds the one family that has these traits.
-func nameFamily(f facts) (string, error) {
-	var docs []string
+// nameFamily finds the first family that has these traits; a decoder of traits that none has is called by them.
+func nameFamily(f facts) string {
 	for _, x := range families {
 		if x.ok(f) {
-			return x.name, nil
+			return x.name
 		}
-		docs = append(docs, x.name+" has "+x.doc)
 	}
-	return "", fmt.Errorf("a decoder with %v is none of the known families: %s", f, strings.Join(docs, "; "))
+	return fmt.Sprintf("decoder with %v", f)
+}
+
+// traits collects the facts about a body; every core is one of the same kind.
+func (a *analysis) traits(l *models.Layout, b *models.Body) facts {
+	first := b.Layers[0]
+	f := facts{norm: b.Norm.Kind, shared: l.KVHeads > 0 && l.KVHeads < l.Heads, preNorm: true}
+	f.embedding = l.Embed != nil && l.Embed.Alpha != 1
+	for _, x := range b.Layers {
+		f.parallel = f.parallel || x.Missing["resid_mid"] != ""
+		f.postNorm = f.postNorm || x.PostNorm != nil
+		f.scaled = f.scaled || x.Scaled
+	}
+	for _, c := range a.cores {
+		fused, apart := qkvOf(c)
+		f.fused, f.apart = f.fused || fused, f.apart || apart
+		for _, p := range c.qkv {
+			f.biased = f.biased || p != nil && p.bias
+		}
+	}
+	c := a.cores[0]
+	if q := c.qkv[0]; q != nil {
+		f.preNorm = root(q.node.In(0)) != root(first.ResidPre[0])
+		f.qkNorm = c.query != nil && a.normsOnTheWay(c.query)
+	}
+	f.positions = l.PositionKind
+	return f
+}
+
+// qkvOf reports whether q, k and v come from one projection, or from three.
+func qkvOf(c *core) (fused, apart bool) {
+	q, k, v := c.qkv[0], c.qkv[1], c.qkv[2]
+	if q == nil || k == nil || v == nil {
+		return false, false
+	}
+	return q.node == k.node && k.node == v.node, q.node != k.node && k.node != v.node && q.node != v.node
+}
+
+// onTheWay yields the values between q and its projection.
+func (a *analysis) onTheWay(q *graph.Value) iter.Seq[*graph.Value] {
+	return ops.Reach(a.budget, func(v *graph.Value) []*graph.Value {
+		n := v.Producer()
+		if a.Is(v) || a.readProjection(n) != nil || !ops.Is(n, ops.Flows|ops.Pointwise|ops.Normalise|ops.Rotate|ops.Reduce) {
+			return nil
+		}
+		return ops.Data(n)
+	}, q)
+}
+
+// normsOnTheWay reports whether queries are normalised.
+func (a *analysis) normsOnTheWay(q *graph.Value) bool {
+	for v := range a.onTheWay(q) {
+		if n := v.Producer(); ops.Is(n, ops.Normalise) || n.Is("ReduceMean") {
+			return true
+		}
+	}
+	return false
+}
+
+// positionsOf says how a decoder knows where a token is. A layer without rotary positions among others that have them (SmolLM3)
+// changes nothing.
+func (a *analysis) positionsOf(l *models.Layout) models.PositionKind {
+	if l.Positions != nil {
+		return models.LearnedPositions
+	}
+	for _, c := range a.cores {
+		if c.node.Int("do_rotary", 0) == 1 {
+			return models.RotaryPositions
+		}
+		if c.query == nil {
+			continue
+		}
+		for v := range a.onTheWay(c.query) {
+			n := v.Producer()
+			if ops.Is(n, ops.Rotate) || n.Is("Cos", "Sin", "Neg") || n.Is("Gather") && a.Is(n.In(0)) {
+				return models.RotaryPositions
+			}
+		}
+	}
+	c := a.cores[0]
+	bias := c.score
+	if s := ops.Of(c.node).Attn; s != nil {
+		bias = optional(c.node, s.Mask)
+	}
+	next := func(v *graph.Value) []*graph.Value {
+		if n := v.Producer(); !a.Is(v) && a.product(n) == nil && ops.Is(n, ops.Flows|ops.Pointwise) {
+			return ops.Data(n)
+		}
+		return nil
+	}
+	for v := range ops.Reach(a.budget, next, bias) { // a slope for each head
+		if a.Is(v) && a.elements(v) == int64(l.Heads) && l.Heads > 1 && !a.facts.Of(v).Complete {
+			return models.ALiBiPositions
+		}
+	}
+	return models.NoPositions
 }

@@ -248,7 +248,7 @@ func TestLocateForms(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			m := load(t, tt.file)
-			l, err := Locate(m, nil)
+			l, err := Locate(t.Context(), m, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -258,7 +258,7 @@ func TestLocateForms(t *testing.T) {
 			if err := e.Commit(); err != nil {
 				t.Fatal(err)
 			}
-			l, err = Locate(m, nil)
+			l, err = Locate(t.Context(), m, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -311,7 +311,7 @@ func TestPackedProjections(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.op, func(t *testing.T) {
 			m := load(t, file)
-			l, err := Locate(m, nil)
+			l, err := Locate(t.Context(), m, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -330,7 +330,7 @@ func TestPackedProjections(t *testing.T) {
 			if err := e.Commit(); err != nil {
 				t.Fatal(err)
 			}
-			if l, err = Locate(m, nil); err != nil {
+			if l, err = Locate(t.Context(), m, nil); err != nil {
 				t.Fatal(err)
 			}
 			var got []*graph.Value
@@ -379,7 +379,7 @@ func TestScaledLogits(t *testing.T) {
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := Locate(m, nil)
+	l, err := Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -391,7 +391,7 @@ func TestScaledLogits(t *testing.T) {
 // A memory that is fed between W_O and b_O leaves attention output a sum of two values.
 func TestMemoryBeforeBias(t *testing.T) {
 	m := load(t, "gpt-neo")
-	l, err := Locate(m, nil)
+	l, err := Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -404,7 +404,7 @@ func TestMemoryBeforeBias(t *testing.T) {
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	if l, err = Locate(m, nil); err != nil {
+	if l, err = Locate(t.Context(), m, nil); err != nil {
 		t.Fatal(err)
 	}
 	is := l.Bodies[0].Layers[1]
@@ -416,7 +416,7 @@ func TestMemoryBeforeBias(t *testing.T) {
 // A constant that differs by position is a memory, not b_O.
 func TestMemoryByPosition(t *testing.T) {
 	m := load(t, "torchscript-op17-mask")
-	l, err := Locate(m, nil)
+	l, err := Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -426,7 +426,7 @@ func TestMemoryByPosition(t *testing.T) {
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	if l, err = Locate(m, nil); err != nil {
+	if l, err = Locate(t.Context(), m, nil); err != nil {
 		t.Fatal(err)
 	}
 	if is := l.Bodies[0].Layers[1]; !slices.Equal(is.AttnOut, was.AttnOut) || !slices.Equal(is.BO, was.BO) {
@@ -437,7 +437,7 @@ func TestMemoryByPosition(t *testing.T) {
 // A file may take embeddings instead of tokens: its sites are there, and no table.
 func TestEmbeddedTokens(t *testing.T) {
 	m := load(t, "torchscript-op17-mask")
-	l, err := Locate(m, nil)
+	l, err := Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -447,7 +447,7 @@ func TestEmbeddedTokens(t *testing.T) {
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	if l, err = Locate(m, nil); err != nil {
+	if l, err = Locate(t.Context(), m, nil); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(fixtureShapes["torchscript-op17-mask"], shapeOf(l)); diff != "" || l.Embed != nil {
@@ -461,7 +461,7 @@ func TestEmbeddedTokens(t *testing.T) {
 // Where heads are folded into the batch, the probabilities have no axis of heads.
 func TestFoldedHeads(t *testing.T) {
 	m := load(t, "torchscript-op17-mask")
-	l, err := Locate(m, nil)
+	l, err := Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -474,7 +474,7 @@ func TestFoldedHeads(t *testing.T) {
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	if l, err = Locate(m, nil); err != nil {
+	if l, err = Locate(t.Context(), m, nil); err != nil {
 		t.Fatal(err)
 	}
 	for i, x := range l.Bodies[0].Layers {
@@ -568,7 +568,7 @@ func TestShapeOfShapes(t *testing.T) {
 // A classifier on top of a decoder has an output that is not over tokens: the sites are there, the logits are not.
 func TestLocateClassifier(t *testing.T) {
 	m := load(t, "torchscript-op17-mask")
-	l, err := Locate(m, nil)
+	l, err := Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -579,7 +579,7 @@ func TestLocateClassifier(t *testing.T) {
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	if l, err = Locate(m, nil); err != nil {
+	if l, err = Locate(t.Context(), m, nil); err != nil {
 		t.Fatal(err)
 	}
 	want := fixtureShapes["torchscript-op17-mask"]

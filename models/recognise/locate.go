@@ -1,6 +1,7 @@
 package recognise
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,23 +9,28 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// Locate recognises a decoder of the GPT-2 kind in a graph, by structure and constants alone: what values, nodes and
-// initializers are called plays no part. cfg may be nil; what it says about heads must then come from the graph. Every check
-// must hold: a graph that is nearly such a decoder is refused with a [*Refusal] that tells where it differs.
-func Locate(m *graph.Model, cfg *models.Config) (*models.Layout, error) {
-	l, report := locate(m, cfg)
-	if l == nil {
-		return nil, hint.With(&Refusal{Path: m.Path(), Report: report}, "onnx-inject inspect --why shows how far each form of attention got")
+// Locate recognises a decoder in a graph, by structure and constants alone: what values, nodes and initializers are called plays
+// no part. cfg may be nil; what it says about heads must then come from the graph. Every check must hold: a graph that is
+// nearly such a decoder is refused with a [*Refusal] that says where it differs. Recognition takes a time that grows with the
+// size of the graph; a graph in which it would not is refused, too. When ctx ends, Locate returns its error.
+func Locate(ctx context.Context, m *graph.Model, cfg *models.Config) (*models.Layout, error) {
+	l, report, err := locate(ctx, m, cfg)
+	switch {
+	case err == nil:
+		return l, nil
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
 	}
-	return l, nil
+	return nil, hint.With(&Refusal{Path: m.Path(), Report: report}, "onnx-inject inspect --why shows how far each form of attention got")
 }
 
 // Why reports what Locate tried, whether it succeeded or not.
-func Why(m *graph.Model, cfg *models.Config) *Report {
-	_, report := locate(m, cfg)
+func Why(ctx context.Context, m *graph.Model, cfg *models.Config) *Report {
+	_, report, _ := locate(ctx, m, cfg)
 	return report
 }
 
@@ -35,14 +41,14 @@ type Refusal struct {
 }
 
 func (r *Refusal) Error() string {
-	return fmt.Sprintf("%s: no GPT-2 recognised: %s", r.Path, r.Report.Reason)
+	return fmt.Sprintf("%s: no decoder recognised: %s", r.Path, r.Report.Reason)
 }
 
-// Report tells for every form of attention what was looked at, how far it got, and what it wanted.
+// Report says for every form of attention what was looked at, how far it got, and what it needed.
 type Report struct {
 	Reason string       `json:"reason,omitempty"` // why the graph was refused, "" when it was not
 	Forms  []FormReport `json:"forms"`
-	Ops    []string     `json:"ops,omitempty"` // attention-like and most frequent operations, when nothing was found
+	Ops    []string     `json:"ops,omitempty"` // the most frequent operations, when nothing was found
 }
 
 // FormReport is the part of a report about one form.
@@ -61,29 +67,46 @@ type FormReport struct {
 // residual stream.
 const StepsAll = 8
 
-func locate(m *graph.Model, cfg *models.Config) (*models.Layout, *Report) {
+// note keeps the miss that got furthest.
+func (r *Report) note(f *form, m *miss) {
+	fr := &r.Forms[slices.Index(forms, f)]
+	if fr.At == "" || m.steps > fr.Steps {
+		fr.Steps, fr.At, fr.Want, fr.Got = m.steps, m.at.String(), m.want, m.got
+	}
+}
+
+func locate(ctx context.Context, m *graph.Model, cfg *models.Config) (*models.Layout, *Report, error) {
 	r := &Report{}
 	for _, f := range forms {
 		r.Forms = append(r.Forms, FormReport{Form: f.name, Doc: f.doc})
 	}
 	l := &models.Layout{}
-	graphs := bodies(m)
+	constants := ops.NewConstants(m)
+	graphs := bodies(ctx, m, constants)
 	for _, g := range graphs {
-		if err := addBody(l, g, cfg, r); err != nil {
+		a := newAnalysis(ctx, g, constants)
+		b, o, err := a.body(cfg, r)
+		if a.budget.Err() != nil { // what walks found is worth nothing then
+			err = a.budget.Err()
+		}
+		if err == nil {
+			err = merge(l, o, b)
+		}
+		if err != nil {
 			r.Reason = err.Error()
 			if len(graphs) > 1 {
 				r.Reason = fmt.Sprintf("branch %s: %s", g.Attr(), r.Reason)
 			}
-			return nil, r
+			return nil, r, err
 		}
 	}
 	l.Exporter = exporterOf(m, l)
-	return l, r
+	return l, r, nil
 }
 
 // bodies returns the graphs to look for a decoder in: the main graph, or, when an If chooses between decoders, its branches,
 // the one without a cache first.
-func bodies(m *graph.Model) []*graph.Graph {
+func bodies(ctx context.Context, m *graph.Model, c *ops.Constants) []*graph.Graph {
 	var nearly []*graph.Graph // for the reason why they are none
 	for _, n := range m.Graph.Nodes() {
 		branches := n.Branches()
@@ -93,7 +116,7 @@ func bodies(m *graph.Model) []*graph.Graph {
 		if readsCache(branches[0]) && !readsCache(branches[1]) {
 			slices.Reverse(branches)
 		}
-		if slices.ContainsFunc(branches, hasAttention) {
+		if slices.ContainsFunc(branches, func(g *graph.Graph) bool { return hasAttention(ctx, g, c) }) {
 			return branches
 		}
 		if nearly == nil && slices.ContainsFunc(branches, hasAnchor) {
@@ -113,8 +136,8 @@ func hasAnchor(g *graph.Graph) bool {
 }
 
 // hasAttention reports whether some form of attention is in a graph. A Softmax alone may choose the next token.
-func hasAttention(g *graph.Graph) bool {
-	a := newAnalysis(g)
+func hasAttention(ctx context.Context, g *graph.Graph, c *ops.Constants) bool {
+	a := newAnalysis(ctx, g, c)
 	for _, n := range g.Nodes() {
 		for _, f := range forms {
 			if n.Is(f.anchors...) {
@@ -139,20 +162,56 @@ func readsCache(g *graph.Graph) bool {
 	return false
 }
 
-// addBody recognises one graph and adds it to the layout; the bodies of a merged file must agree.
-func addBody(l *models.Layout, g *graph.Graph, cfg *models.Config, r *Report) error {
-	a := newAnalysis(g)
-	var deepest *miss
-	note := func(f *form, m *miss) {
-		fr := &r.Forms[slices.Index(forms, f)]
-		if fr.At == "" || m.steps > fr.Steps {
-			fr.Steps, fr.At, fr.Want, fr.Got = m.steps, m.at.String(), m.want, m.got
-		}
-		if deepest == nil || m.steps > deepest.steps {
-			deepest = m
-		}
+// body recognises one graph: its layers, its ends, and the sizes that all layers share.
+func (a *analysis) body(cfg *models.Config, r *Report) (*models.Body, *models.Layout, error) {
+	if err := a.findCores(r); err != nil {
+		return nil, nil, err
 	}
-	for _, n := range g.Nodes() {
+	a.trace()
+	b := &models.Body{Graph: a.g}
+	l := &models.Layout{}
+	for _, c := range a.cores {
+		layer, heads, m := a.layer(c, cfg)
+		if m != nil {
+			r.note(c.form, m)
+			return nil, nil, m
+		}
+		r.Forms[slices.Index(forms, c.form)].Found++
+		if l.Layers == 0 {
+			l.Heads, l.DHead, l.KVHeads, l.DModel = heads.heads, heads.dHead, heads.kv, int(layer.WO.Out)
+		}
+		if heads.heads != l.Heads || heads.dHead != l.DHead || heads.kv != l.KVHeads || int(layer.WO.Out) != l.DModel {
+			return nil, nil, fmt.Errorf("%v: %v, other layers have %v", c.node, heads, headCounts{l.Heads, l.DHead, l.KVHeads})
+		}
+		l.Layers++
+		b.Layers = append(b.Layers, layer)
+	}
+	if m := a.stack(b.Layers); m != nil {
+		return nil, nil, m
+	}
+	if err := a.agrees(l, cfg); err != nil {
+		return nil, nil, err
+	}
+	a.unembed(l, b, b.Layers[len(b.Layers)-1])
+	if m := a.embed(l, b, cfg); m != nil {
+		return nil, nil, m
+	}
+	if b.Norm == nil {
+		return nil, nil, a.noNorm(b)
+	}
+	if n := a.elements(b.Norm.Gamma); b.Norm.Gamma != nil && n != 0 && n != int64(l.DModel) {
+		return nil, nil, fmt.Errorf("the final norm has %d weights, W_O gives d_model %d", n, l.DModel)
+	}
+	l.PositionKind = a.positionsOf(l)
+	l.Family = nameFamily(a.traits(l, b))
+	return b, l, nil
+}
+
+// findCores looks at every node that may begin attention.
+func (a *analysis) findCores(r *Report) error {
+	var deepest *miss
+	seen := map[*graph.Node]bool{}
+	for _, n := range a.g.Nodes() {
 		for i, f := range forms {
 			if !n.Is(f.anchors...) {
 				continue
@@ -160,87 +219,52 @@ func addBody(l *models.Layout, g *graph.Graph, cfg *models.Config, r *Report) er
 			r.Forms[i].Anchors++
 			c, m := f.match(a, n)
 			if m != nil {
-				note(f, m)
+				r.note(f, m)
+				if deepest == nil || m.steps > deepest.steps {
+					deepest = m
+				}
 				continue
 			}
 			c.form = f
-			if slices.ContainsFunc(a.cores, func(o *core) bool { return o.node == c.node }) {
+			if seen[c.node] {
 				return fmt.Errorf("two Softmax feed %v", c.node)
 			}
-			a.cores = append(a.cores, c)
+			seen[c.node] = true
+			if a.cores = append(a.cores, c); len(a.cores) > maxCores {
+				return fmt.Errorf("more than %d attention computations", maxCores)
+			}
 		}
 	}
-	if len(a.cores) == 0 {
-		r.Ops = opsOf(g)
-		if deepest != nil {
-			return fmt.Errorf("no attention found; the closest is %v: want %s, got %s", deepest.at, deepest.want, deepest.got)
-		}
-		return fmt.Errorf("no attention found: neither Softmax followed by MatMul nor an attention operator among %s", strings.Join(r.Ops, ", "))
+	switch {
+	case len(a.cores) > 0:
+		return nil
+	case deepest != nil:
+		return fmt.Errorf("no attention found; the closest is %v", deepest)
 	}
-	a.trace()
-	body := &models.Body{Graph: g}
-	heads, dHead := int64(0), int64(0)
-	var f facts
-	for _, c := range a.cores {
-		layer, h, d, m := a.layer(c, cfg)
-		if m != nil {
-			note(c.form, m)
-			return m
-		}
-		r.Forms[slices.Index(forms, c.form)].Found++
-		if heads == 0 {
-			heads, dHead = h, d
-		}
-		if h != heads || d != dHead || layer.WO.Out != width(body, layer) {
-			return fmt.Errorf("%v: %d heads of %d, other layers have %d of %d", c.node, h, d, heads, dHead)
-		}
-		fused, apart, err := qkvOf(c)
-		if err != nil {
-			return err
-		}
-		f.fusedQKV, f.apart = f.fusedQKV || fused, f.apart || apart
-		f.biased = f.biased || apart && c.qkv[0].bias
-		f.parallel = f.parallel || layer.Missing["resid_mid"] != ""
-		body.Layers = append(body.Layers, layer)
+	r.Ops = opsOf(a.g)
+	return fmt.Errorf("no attention found: neither Softmax followed by MatMul nor an attention operator among %s", strings.Join(r.Ops, ", "))
+}
+
+// agrees compares what was found with config.json, and refuses an encoder.
+func (a *analysis) agrees(l *models.Layout, cfg *models.Config) error {
+	if cfg != nil && cfg.Layers > 0 && cfg.Layers != l.Layers {
+		return fmt.Errorf("%d layers found, config.json says %d", l.Layers, cfg.Layers)
 	}
-	if m := a.stack(body.Layers); m != nil {
-		return m
-	}
-	if cfg != nil && cfg.Layers > 0 && cfg.Layers != len(body.Layers) {
-		return fmt.Errorf("%d layers found, config.json says %d", len(body.Layers), cfg.Layers)
-	}
-	if d := int(body.Layers[0].WO.Out); cfg != nil && cfg.DModel > 0 && cfg.DModel != d {
-		return fmt.Errorf("W_O gives d_model %d, config.json says %d", d, cfg.DModel)
+	if cfg != nil && cfg.DModel > 0 && cfg.DModel != l.DModel {
+		return fmt.Errorf("W_O gives d_model %d, config.json says %d", l.DModel, cfg.DModel)
 	}
 	for _, c := range a.cores {
 		if c.causal == "" {
 			return fmt.Errorf("%v: no causal mask found (an encoder?): want a triangle, a comparison of positions, an attribute or a cache", c.node)
 		}
 	}
-	merged := &models.Layout{Layers: len(body.Layers), Heads: int(heads), DHead: int(dHead), DModel: int(body.Layers[0].WO.Out)}
-	if m := a.ends(merged, body, cfg); m != nil {
-		return m
-	}
-	f.positions = merged.Positions != nil
-	if body.Norm == nil {
-		return a.noNorm(body)
-	}
-	f.rms = a.rms(body.Norm)
-	if n := a.elements(body.Norm.Gamma); body.Norm.Gamma != nil && n != int64(merged.DModel) {
-		return fmt.Errorf("the final norm has %d weights, W_O gives d_model %d", n, merged.DModel)
-	}
-	family, err := nameFamily(f)
-	if err != nil {
-		return err
-	}
-	merged.Family = family
-	return merge(l, merged, body)
+	return nil
 }
 
 // noNorm says why no final norm was found.
 func (a *analysis) noNorm(b *models.Body) error {
 	if a.stray != nil {
-		return &miss{8, a.stray.Node, "a norm of what the last block gives", "a norm of something else"}
+		return &miss{8, a.stray, "a norm of what the last block gives", "a norm of something else"}
 	}
 	last := b.Layers[len(b.Layers)-1]
 	for _, n := range b.Graph.Nodes() {
@@ -248,46 +272,35 @@ func (a *analysis) noNorm(b *models.Body) error {
 			return &miss{8, n, "an output that is this norm, or W_U times it with nothing but constants added", "none"}
 		}
 	}
-	return errors.New("no LayerNorm found behind the last block (RMSNorm, as in Llama?)")
+	return errors.New("no norm found after the last block")
 }
 
-// width is d_model by the first layer seen.
-func width(b *models.Body, l *models.Layer) int64 {
-	if len(b.Layers) > 0 {
-		return b.Layers[0].WO.Out
-	}
-	return l.WO.Out
+// headCounts are the numbers that every layer shares.
+type headCounts struct{ heads, dHead, kv int }
+
+func (h headCounts) String() string {
+	return fmt.Sprintf("%d heads of %d (%d of keys and values)", h.heads, h.dHead, h.kv)
 }
 
 // layer recognises everything around one core.
-func (a *analysis) layer(c *core, cfg *models.Config) (*models.Layer, int64, int64, *miss) {
+func (a *analysis) layer(c *core, cfg *models.Config) (*models.Layer, headCounts, *miss) {
 	b, m := a.follow(c)
 	if m != nil {
-		return nil, 0, 0, m
+		return nil, headCounts{}, m
 	}
 	heads, dHead, m := a.headShape(c, b, cfg)
 	if m != nil {
-		return nil, 0, 0, m
+		return nil, headCounts{}, m
+	}
+	kv := a.kvHeads(c)
+	if kv <= 0 {
+		kv = heads
+	}
+	if heads%kv != 0 {
+		return nil, headCounts{}, &miss{7, c.node, fmt.Sprintf("a number of key and value heads that divides %d", heads), fmt.Sprint(kv)}
 	}
 	l, m := a.block(c, b)
-	return l, heads, dHead, m
-}
-
-// qkvOf tells whether q, k and v come from one projection, which must hand them out in this order, or from three.
-func qkvOf(c *core) (fused, apart bool, err error) {
-	q, k, v := c.qkv[0], c.qkv[1], c.qkv[2]
-	switch {
-	case q == nil || k == nil || v == nil:
-		return false, false, nil
-	case q.node == k.node && k.node == v.node:
-		if q.split >= 0 && (q.split != 0 || k.split != 1 || v.split != 2) {
-			return false, false, fmt.Errorf("%v: q, k and v are parts %d, %d and %d of one projection, want 0, 1 and 2", c.node, q.split, k.split, v.split)
-		}
-		return true, false, nil
-	case q.node != k.node && k.node != v.node && q.node != v.node:
-		return false, true, nil
-	}
-	return false, false, nil
+	return l, headCounts{int(heads), int(dHead), int(kv)}, m
 }
 
 // merge adds a recognised body; all bodies of a file are the same decoder.
@@ -304,29 +317,24 @@ func merge(l, o *models.Layout, b *models.Body) error {
 	return nil
 }
 
-// Error makes a miss the reason of a refusal.
-func (m *miss) Error() string {
-	return fmt.Sprintf("%v: want %s, got %s", m.at, m.want, m.got)
-}
-
 // opsOf lists a graph's operations, most frequent first, for the message that nothing was found.
 func opsOf(g *graph.Graph) []string {
 	count := map[string]int{}
 	for _, n := range g.Nodes() {
 		count[n.FullOp()]++
 	}
-	var ops []string
+	var names []string
 	for op := range count {
-		ops = append(ops, op)
+		names = append(names, op)
 	}
-	slices.SortFunc(ops, func(a, b string) int {
+	slices.SortFunc(names, func(a, b string) int {
 		if count[a] != count[b] {
 			return count[b] - count[a]
 		}
 		return strings.Compare(a, b)
 	})
-	if len(ops) > 12 {
-		ops = append(ops[:12], "…")
+	if len(names) > 12 {
+		names = append(names[:12], "…")
 	}
-	return ops
+	return names
 }

@@ -57,7 +57,7 @@ func load(t *testing.T, name string) *graph.Model {
 func TestLocateFixtures(t *testing.T) {
 	for name, want := range fixtureShapes {
 		t.Run(name, func(t *testing.T) {
-			l, err := Locate(load(t, name), nil)
+			l, err := Locate(t.Context(), load(t, name), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,12 +97,12 @@ func TestLocateByStructureAlone(t *testing.T) {
 		for change, apply := range changes {
 			t.Run(name+"/"+change, func(t *testing.T) {
 				m := load(t, name)
-				before, err := Locate(m, nil)
+				before, err := Locate(t.Context(), m, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
 				apply(t, m, 0)
-				after, err := Locate(m, nil)
+				after, err := Locate(t.Context(), m, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -128,7 +128,7 @@ func TestLocateByStructureAlone(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				l, err := Locate(again, nil)
+				l, err := Locate(t.Context(), again, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -143,7 +143,7 @@ func TestLocateByStructureAlone(t *testing.T) {
 // A graph that is nearly a decoder is refused with the reason, never guessed.
 func TestLocateRefuses(t *testing.T) {
 	layerOf := func(m *graph.Model) *models.Layer {
-		l, err := Locate(m, nil)
+		l, err := Locate(t.Context(), m, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -254,7 +254,7 @@ func TestLocateRefuses(t *testing.T) {
 			e.Redirect(graph.Use{Node: l.WO.Node, Slot: 2}, e.Node(m.Graph, graph.Spec{Op: "Cast", Attrs: graph.Attrs{"to": 1}, Inputs: []*graph.Value{m.Graph.Lookup("attention_mask")}}))
 		}, "want a projection by a constant matrix (W_O) behind z, got Gemm"},
 		{"a norm of something else at the end", "dynamo-op23-attention", nil, func(m *graph.Model, e *graph.Edit) {
-			l, err := Locate(m, nil)
+			l, err := Locate(t.Context(), m, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -267,7 +267,7 @@ func TestLocateRefuses(t *testing.T) {
 			e.ReplaceOutput(old, e.Node(m.Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{old, old}}))
 		}, "want an output that is this norm, or W_U times it with nothing but constants added, got none"},
 		{"a residual stream of rows", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
-			l, err := Locate(m, nil)
+			l, err := Locate(t.Context(), m, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -290,7 +290,7 @@ func TestLocateRefuses(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, err := Locate(m, tt.cfg)
+			_, err := Locate(t.Context(), m, tt.cfg)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v\nwant an error with %q", err, tt.want)
 			}

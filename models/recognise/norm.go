@@ -2,200 +2,281 @@ package recognise
 
 import (
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// finalNorm reads the norm that v comes out of, nil unless it normalises what the last block gives: a head on top of the
-// decoder may have a norm of its own.
-func (a *analysis) finalNorm(v *graph.Value, last *models.Layer) *models.Norm {
-	n := a.norm(v)
-	switch {
-	case n == nil:
-		return nil
-	case last.ResidPost == nil:
-		if n.Node != last.ResidPostOut {
-			n = nil
-		}
-		return n
-	case n.Node == last.ResidPost[0].Producer(): // a skip norm
-		return n
-	}
-	for x := n.In; x != nil; x = x.Producer().In(0) {
-		if x == last.ResidPost[0] {
-			return n
-		}
-		if !x.Producer().Is(picks...) {
-			break
-		}
-	}
-	a.stray = n
-	return nil
-}
+// A norm is one operator, or the operators that exporters write it out in. LayerNorm divides what is left of x after its mean by
+// the square root of the mean of the squares of that; RMSNorm leaves the mean where it is:
+//
+//	LayerNorm  x → Sub(x, mean) = y → Pow 2 → ReduceMean → Add eps → Sqrt → Div(y, ·) → Mul gamma → Add beta
+//	RMSNorm    x = y                → Pow 2 → ReduceMean → Add eps → Sqrt → Div(1, ·) → Mul(y, ·) → Mul gamma
+//
+// Div(y, s), Mul(y, Div(1, s)), Mul(y, Reciprocal(s)) and Pow(·, -0.5) are the same; conversions of the type may be anywhere. A
+// gain of 1 + w is a constant like any other. Gamma and beta may be missing, where they are ones and zeros.
 
-// norm reads the normalisation that v comes out of.
+// norm reads the normalisation that v comes out of, nil when it comes out of something else.
 func (a *analysis) norm(v *graph.Value) *models.Norm {
-	for v != nil && v.Producer().Is(picks...) {
-		v = v.Producer().In(0)
-	}
 	if v == nil || v.Producer() == nil {
 		return nil
 	}
-	if n := v.Producer(); n.Is("Add") {
-		beta, scaled := constAnd(a, n)
-		if beta == nil {
-			return a.batchNorm(n)
-		}
-		norm := a.scaledNorm(a.converted(scaled))
-		if norm != nil {
-			norm.Beta, norm.Out = beta, v
-		}
-		return norm
+	out, n := v, v.Producer()
+	if o := ops.Of(n); o.Norm != nil && v.Index() == 0 {
+		return a.operatorNorm(n, o.Norm)
 	}
-	return a.scaledNorm(v)
-}
-
-// scaledNorm reads a normalisation up to gamma, one operator or the expansion of opset 16 and before:
-//
-//	x → ReduceMean, Sub, Pow 2, ReduceMean, Add eps, Sqrt, Div → Mul(gamma)
-//
-// What divides x itself is an RMSNorm and is not read. nanoGPT can do without beta.
-func (a *analysis) scaledNorm(v *graph.Value) *models.Norm {
-	n := v.Producer()
-	switch {
-	case n.Is("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"):
-		return &models.Norm{Node: n, In: a.centred(n.In(0)), Gamma: n.In(1), Beta: n.In(2), Out: n.Out(0), Eps: n.Float("epsilon", 1e-5)}
-	case n.Is("com.microsoft.SkipLayerNormalization"):
-		return &models.Norm{Node: n, Gamma: n.In(2), Beta: n.In(3), Out: n.Out(0), Eps: n.Float("epsilon", 1e-12)}
-	case n.Is("com.microsoft.SkipSimplifiedLayerNormalization"):
-		return &models.Norm{Node: n, Gamma: n.In(2), Out: n.Out(0), Eps: n.Float("epsilon", 1e-12)}
-	case n.Is("Div"):
-		if x, eps, ok := a.standardised(n); ok { // an optimiser leaves out a gamma of ones
-			return &models.Norm{Node: n, In: x, Out: v, Eps: eps}
-		}
-	case n.Is("Mul"):
-		gamma, unit := constAnd(a, n)
-		if gamma == nil {
+	if bn := a.batchNorm(n); bn != nil {
+		return bn
+	}
+	norm := &models.Norm{Out: out}
+	if n.Is("Add") {
+		beta, rest := a.constAnd(n)
+		if beta == nil {
 			return nil
 		}
-		if x, eps, ok := a.standardised(a.converted(unit).Producer()); ok {
-			return &models.Norm{Node: n, In: x, Gamma: gamma, Out: v, Eps: eps}
+		norm.Beta, v = beta, converted(rest)
+		if o := ops.Of(v.Producer()); o.Norm != nil && o.Norm.Beta == 0 && v.Index() == 0 { // an RMSNorm with a bias behind it is none that we know
+			return nil
 		}
+	}
+	norm.Node = v.Producer()
+	if v.Producer().Is("Mul") {
+		if gamma, rest := a.constAnd(v.Producer()); gamma != nil {
+			norm.Gamma, v = gamma, rest
+		}
+	}
+	u := a.unit(v)
+	if u == nil {
+		return nil
+	}
+	if norm.Node == nil || norm.Gamma == nil {
+		norm.Node = u.node
+	}
+	norm.In, norm.Eps, norm.Kind = u.x, u.eps, u.kind
+	return norm
+}
+
+// operatorNorm reads a norm that is one operator. ONNX Runtime writes a LayerNorm without beta as an RMSNorm of x minus its mean.
+func (a *analysis) operatorNorm(n *graph.Node, s *ops.NormSlots) *models.Norm {
+	out := &models.Norm{Node: n, Gamma: optional(n, s.Gamma), Beta: optional(n, s.Beta), Out: n.Out(0), Eps: n.Float("epsilon", s.Epsilon), Kind: models.LayerNorm}
+	if s.Root {
+		out.Kind = models.RMSNorm
+	}
+	if s.Skip || n.Is("com.microsoft.EmbedLayerNormalization") {
+		return out // it makes the sum itself
+	}
+	out.In = n.In(0)
+	if x := a.centred(n.In(0)); s.Root && x != nil {
+		out.In, out.Kind = x, models.LayerNorm
+	}
+	return out
+}
+
+// optional returns an input slot of a table, in which 0 means that there is none.
+func optional(n *graph.Node, slot int) *graph.Value {
+	if slot == 0 {
+		return nil
+	}
+	return n.In(slot)
+}
+
+// centred returns x where v is x minus its mean over the last axis, else nil.
+func (a *analysis) centred(v *graph.Value) *graph.Value {
+	sub := converted(v).Producer()
+	if sub.Is("Sub") && a.isMean(sub.In(1), sub.In(0)) {
+		return sub.In(0)
 	}
 	return nil
 }
 
-// rms reports whether a norm divides by the root mean square of the stream itself. ONNX Runtime writes a LayerNorm without
-// beta as such a norm of x minus its mean, which it is not.
-func (a *analysis) rms(n *models.Norm) bool {
-	return n.Node.Is("RMSNormalization", "SimplifiedLayerNormalization", "com.microsoft.SkipSimplifiedLayerNormalization") && a.centred(n.Node.In(0)) == n.Node.In(0)
+// unit is what a norm is before gamma and beta.
+type unit struct {
+	x    *graph.Value // what is normalised
+	kind models.NormKind
+	eps  float64
+	node *graph.Node // gives x divided by its size
 }
 
-// centred returns x where v is x minus its mean, else v.
-func (a *analysis) centred(v *graph.Value) *graph.Value {
-	if sub := a.converted(v).Producer(); sub.Is("Sub") && a.converted(sub.In(1)).Producer().Is("ReduceMean") {
-		return sub.In(0)
+// unit reads a division of x, or of x minus its mean, by its size. nil when v is something else.
+func (a *analysis) unit(v *graph.Value) *unit {
+	n := converted(v).Producer()
+	var y, square *graph.Value // y over the square root of the mean of its squares
+	var eps float64
+	switch {
+	case n.Is("Div"):
+		y = n.In(0)
+		square, eps = a.underRoot(n.In(1))
+	case n.Is("Mul") && n.NumIn() == 2:
+		for i := range 2 {
+			if s, e := a.inverseRoot(n.In(i)); s != nil {
+				y, square, eps = n.In(1-i), s, e
+			}
+		}
 	}
-	return v
+	if square == nil {
+		return nil
+	}
+	x, ofSquares := a.centred(y), a.centred(square)
+	switch {
+	case x != nil && ofSquares != nil && same(x, ofSquares):
+		return &unit{x, models.LayerNorm, eps, n}
+	case x == nil && same(y, square):
+		return &unit{y, models.RMSNorm, eps, n}
+	}
+	return nil
 }
 
-// converted returns what v was before conversions of its type.
-func (a *analysis) converted(v *graph.Value) *graph.Value {
-	for v != nil && v.Producer().Is("Cast", "Identity", "QuantizeLinear", "DequantizeLinear") {
-		v = v.Producer().In(0)
+// inverseRoot reads y and eps of 1 / Sqrt(mean(y²) + eps), in any of its spellings.
+func (a *analysis) inverseRoot(v *graph.Value) (y *graph.Value, eps float64) {
+	switch n := converted(v).Producer(); {
+	case n.Is("Reciprocal"):
+		return a.underRoot(n.In(0))
+	case n.Is("Div"):
+		if one, ok := a.scalar(n.In(0)); ok && one == 1 {
+			return a.underRoot(n.In(1))
+		}
+	case n.Is("Pow"):
+		if half, ok := a.scalar(n.In(1)); ok && half == -0.5 {
+			return a.meanSquare(n.In(0))
+		}
 	}
-	return v
+	return nil, 0
 }
 
-// standardised reads x and eps of Div(x - mean, Sqrt(mean((x - mean)²) + eps)).
-func (a *analysis) standardised(div *graph.Node) (x *graph.Value, eps float64, ok bool) {
-	if !div.Is("Div") {
-		return nil, 0, false
+// underRoot reads y and eps of Sqrt(mean(y²) + eps).
+func (a *analysis) underRoot(v *graph.Value) (y *graph.Value, eps float64) {
+	switch n := converted(v).Producer(); {
+	case n.Is("Sqrt"):
+		return a.meanSquare(n.In(0))
+	case n.Is("Pow"):
+		if half, ok := a.scalar(n.In(1)); ok && half == 0.5 {
+			return a.meanSquare(n.In(0))
+		}
 	}
-	x, eps = a.deviation(div.In(1))
-	sub := a.converted(div.In(0)).Producer()
-	return x, eps, x != nil && sub.Is("Sub") && a.same(sub.In(0), x) && a.isMean(sub.In(1), x)
+	return nil, 0
+}
+
+// meanSquare reads y and eps of mean(y²) + eps over the last axis.
+func (a *analysis) meanSquare(v *graph.Value) (y *graph.Value, eps float64) {
+	n := converted(v).Producer()
+	if !n.Is("Add") {
+		return nil, 0
+	}
+	constant, mean := a.constAnd(n)
+	eps, ok := a.scalar(constant)
+	if !ok {
+		return nil, 0
+	}
+	square := converted(a.meanOf(mean)).Producer()
+	switch {
+	case square.Is("Pow"):
+		if two, ok := a.scalar(square.In(1)); !ok || two != 2 {
+			return nil, 0
+		}
+	case !square.Is("Mul") || !same(square.In(0), square.In(1)):
+		return nil, 0
+	}
+	return square.In(0), eps
 }
 
 // batchNorm reads what TensorFlow writes (tf.nn.batch_normalization), add being the last node:
 //
 //	x*r + (beta - mean*r),  r = gamma / Sqrt(mean((x - mean)²) + eps)
 func (a *analysis) batchNorm(add *graph.Node) *models.Norm {
-	for i, in := range add.Inputs() {
-		scaled, shift := in.Producer(), add.In(1-i).Producer()
-		if !scaled.Is("Mul") || !shift.Is("Sub") || !a.is(shift.In(0)) {
+	if !add.Is("Add") || add.NumIn() != 2 {
+		return nil
+	}
+	for i := range 2 {
+		scaled, shift := add.In(i).Producer(), add.In(1-i).Producer()
+		if !scaled.Is("Mul") || !shift.Is("Sub") || !a.Is(shift.In(0)) {
 			continue
 		}
-		for j, r := range scaled.Inputs() {
-			gamma, inverse := a.gammaAnd(r.Producer())
-			if !inverse.Is("Reciprocal") {
+		for j := range 2 {
+			r := scaled.In(j)
+			if !r.Producer().Is("Mul") {
 				continue
 			}
-			x, eps := a.deviation(inverse.In(0))
+			gamma, inverse := a.constAnd(r.Producer())
+			if !inverse.Producer().Is("Reciprocal") {
+				continue
+			}
+			y, eps := a.underRoot(inverse.Producer().In(0))
+			x := a.centred(y)
 			mean := shift.In(1).Producer()
-			if x == nil || !a.same(scaled.In(1-j), x) || !mean.Is("Mul") {
+			if x == nil || !same(scaled.In(1-j), x) || !mean.Is("Mul") {
 				continue
 			}
 			if mean.In(0) == r && a.isMean(mean.In(1), x) || mean.In(1) == r && a.isMean(mean.In(0), x) {
-				return &models.Norm{Node: add, In: x, Gamma: gamma, Beta: shift.In(0), Out: add.Out(0), Eps: eps}
+				return &models.Norm{Node: add, In: x, Gamma: gamma, Beta: shift.In(0), Out: add.Out(0), Eps: eps, Kind: models.LayerNorm}
 			}
 		}
 	}
 	return nil
 }
 
-// gammaAnd splits a product with a constant into the constant and what computes the other operand.
-func (a *analysis) gammaAnd(mul *graph.Node) (gamma *graph.Value, other *graph.Node) {
-	if !mul.Is("Mul") {
-		return nil, nil
-	}
-	gamma, v := constAnd(a, mul)
-	return gamma, v.Producer()
-}
-
-// deviation reads x and eps of Sqrt(mean((x - mean)²) + eps); x is nil when v is something else.
-func (a *analysis) deviation(v *graph.Value) (x *graph.Value, eps float64) {
-	sqrt := a.converted(v).Producer()
-	if !sqrt.Is("Sqrt") || !a.converted(sqrt.In(0)).Producer().Is("Add") {
-		return nil, 0
-	}
-	constant, variance := constAnd(a, a.converted(sqrt.In(0)).Producer())
-	square := a.converted(a.meanOf(variance)).Producer()
-	switch {
-	case square.Is("Pow"):
-		if two := a.floats(square.In(1)); len(two) != 1 || two[0] != 2 {
-			return nil, 0
-		}
-	case !square.Is("Mul") || !a.same(square.In(0), square.In(1)):
-		return nil, 0
-	}
-	sub := a.converted(square.In(0)).Producer()
-	if !sub.Is("Sub") || !a.isMean(sub.In(1), sub.In(0)) {
-		return nil, 0
-	}
-	if f := a.floats(constant); len(f) == 1 {
-		eps = float64(f[0])
-	}
-	return sub.In(0), eps
-}
-
 // isMean reports whether v is the mean of x over the last axis.
-func (a *analysis) isMean(v, x *graph.Value) bool { return a.same(a.meanOf(v), x) }
+func (a *analysis) isMean(v, x *graph.Value) bool { return same(a.meanOf(v), x) }
 
 // meanOf returns what v is the mean of over the last axis, nil when it is no such mean.
 func (a *analysis) meanOf(v *graph.Value) *graph.Value {
-	n := a.converted(v).Producer()
+	n := converted(v).Producer()
 	if n.Is("GlobalAveragePool") { // of [batch, pos, d_model]
 		return n.In(0)
 	}
 	axes := n.Ints("axes")
 	if n.In(1) != nil {
-		axes, _ = a.ints(n.In(1))
+		axes, _ = a.facts.Ints(n.In(1))
 	}
-	if !n.Is("ReduceMean") || len(axes) != 1 || axes[0] != -1 && axes[0] != 2 {
+	if !n.Is("ReduceMean") || len(axes) != 1 {
+		return nil
+	}
+	if last := int64(a.facts.Rank(n.In(0)) - 1); axes[0] != -1 && axes[0] != last && !(last < 0 && axes[0] == 2) {
 		return nil
 	}
 	return n.In(0)
 }
 
-// same reports whether two values differ by conversions at most.
-func (a *analysis) same(v, w *graph.Value) bool { return v != nil && a.converted(v) == a.converted(w) }
+// normsOf returns the norms that read v, which may be converted on the way.
+func (a *analysis) normsOf(v *graph.Value) []*models.Norm {
+	var out []*models.Norm
+	found := func(n *models.Norm) {
+		for _, o := range out {
+			if o.Out == n.Out {
+				return
+			}
+		}
+		out = append(out, n)
+	}
+	for u, at := range ops.Readers(a.budget, v, ops.Convert) {
+		n := u.Node
+		switch o := ops.Of(n); {
+		case o.Norm != nil && !o.Norm.Skip && u.Slot == 0:
+			found(a.operatorNorm(n, o.Norm))
+		case n.Is("Mul", "Div"):
+			if x := a.unit(n.Out(0)); x != nil && same(x.x, at) {
+				found(a.dressed(n.Out(0)))
+			}
+		case n.Is("Sub") && u.Slot == 0 && a.centred(n.Out(0)) != nil:
+			for u := range ops.Readers(a.budget, n.Out(0), ops.Convert) {
+				if o := ops.Of(u.Node); o.Norm != nil && o.Norm.Root && !o.Norm.Skip && u.Slot == 0 {
+					found(a.operatorNorm(u.Node, o.Norm))
+				} else if x := a.unit(u.Node.Out(0)); u.Node.Is("Mul", "Div") && x != nil && same(x.x, at) {
+					found(a.dressed(u.Node.Out(0)))
+				}
+			}
+		}
+	}
+	return out
+}
+
+// dressed follows x divided by its size to where gamma and beta are applied.
+func (a *analysis) dressed(v *graph.Value) *models.Norm {
+	for _, op := range []string{"Mul", "Add"} {
+		for u := range ops.Readers(a.budget, v, ops.Convert) {
+			if c, _ := a.constAnd(u.Node); u.Node.Is(op) && c != nil && a.elements(c) != 1 {
+				v = u.Node.Out(0)
+				break
+			}
+		}
+	}
+	return a.norm(v)
+}

@@ -1,66 +1,63 @@
 package recognise
 
 import (
+	"slices"
+
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
-// projection is an operation that multiplies activations by a constant matrix. To accept another one, add a line.
-type projection struct {
-	op   string
-	read func(c *consts, n *graph.Node) *weights.Weight // nil: the operand is no constant matrix
-	bias int                                            // the input that is added to the product, 0 where there is none
+// projections says how to read the matrix of an operation that multiplies activations by a constant one: nil where the operand
+// is none. To accept another operation, add a line here and one in the table of operators.
+var projections = map[string]func(a *analysis, n *graph.Node) *weights.Weight{
+	"MatMul":                              readMatMul,
+	"Gemm":                                readGemm,
+	"com.microsoft.FusedMatMul":           readFusedMatMul,
+	"MatMulInteger":                       readMatMulInteger,
+	"com.microsoft.DynamicQuantizeMatMul": readQuantized(1, 2, 3),
+	"com.microsoft.MatMulIntegerToFloat":  readQuantized(1, 3, 5),
+	"com.microsoft.MatMulNBits":           readNBits,
+	"com.microsoft.MatMulBnb4":            readBnb4,
 }
 
-var projections = []projection{
-	{"MatMul", readMatMul, 0},
-	{"Gemm", readGemm, 2},
-	{"com.microsoft.FusedMatMul", readFusedMatMul, 0},
-	{"MatMulInteger", readMatMulInteger, 0},
-	{"com.microsoft.DynamicQuantizeMatMul", readQuantized(1, 2, 3), 4},
-	{"com.microsoft.MatMulIntegerToFloat", readQuantized(1, 3, 5), 6},
-	{"com.microsoft.MatMulNBits", readNBits, 5},
-	{"com.microsoft.MatMulBnb4", readBnb4, 0},
-}
-
-// readProjection returns the weight of n, nil when n is no projection.
-func (c *consts) readProjection(n *graph.Node) *weights.Weight {
-	for _, p := range projections {
-		if n.Is(p.op) {
-			w := p.read(c, n)
-			if bias := biasOf(n); w == nil || bias != nil && !c.is(bias) {
-				return nil
-			}
+// readProjection returns the weight of n, nil when n is no projection. The weight is shared: callers that change it copy it.
+func (a *analysis) readProjection(n *graph.Node) *weights.Weight {
+	if !ops.Is(n, ops.Product) {
+		return nil
+	}
+	w, known := a.read[n]
+	if known {
+		return w
+	}
+	if read := projections[n.FullOp()]; read != nil {
+		if w = read(a, n); w != nil {
 			w.Node = n
-			return w
+		}
+		if bias := biasOf(n); bias != nil && !a.Is(bias) {
+			w = nil
 		}
 	}
-	return nil
+	a.read[n] = w
+	return w
 }
 
 // biasOf returns what a projection adds to its product, nil for nothing.
-func biasOf(n *graph.Node) *graph.Value {
-	for _, p := range projections {
-		if n.Is(p.op) && p.bias > 0 {
-			return n.In(p.bias)
-		}
-	}
-	return nil
-}
+func biasOf(n *graph.Node) *graph.Value { return optional(n, ops.Of(n).Bias) }
 
-func readMatMul(c *consts, n *graph.Node) *weights.Weight {
-	if c.is(n.In(0)) {
+func readMatMul(a *analysis, n *graph.Node) *weights.Weight {
+	if a.Is(n.In(0)) {
 		return nil
 	}
-	return c.matrix(n.In(1))
+	return a.matrix(n.In(1))
 }
 
 // readGemm: Y = alpha * A * B + beta * C, B transposed when transB. Conv1D of transformers leaves W as [in, out].
-func readGemm(c *consts, n *graph.Node) *weights.Weight {
+func readGemm(a *analysis, n *graph.Node) *weights.Weight {
 	if n.Int("transA", 0) != 0 || n.In(2) != nil && n.Float("beta", 1) != 1 {
 		return nil
 	}
-	w := readMatMul(c, n)
+	w := readMatMul(a, n)
 	if w == nil {
 		return nil
 	}
@@ -71,11 +68,11 @@ func readGemm(c *consts, n *graph.Node) *weights.Weight {
 	return w
 }
 
-func readFusedMatMul(c *consts, n *graph.Node) *weights.Weight {
+func readFusedMatMul(a *analysis, n *graph.Node) *weights.Weight {
 	if n.Int("transA", 0) != 0 || n.Int("transBatchA", 0) != 0 || n.Int("transBatchB", 0) != 0 {
 		return nil
 	}
-	w := readMatMul(c, n)
+	w := readMatMul(a, n)
 	if w == nil {
 		return nil
 	}
@@ -93,8 +90,8 @@ func flip(w *weights.Weight) {
 }
 
 // readMatMulInteger reads the chain that dynamic quantisation leaves; see scaled.
-func readMatMulInteger(c *consts, n *graph.Node) *weights.Weight {
-	w := c.matrix(n.In(1))
+func readMatMulInteger(a *analysis, n *graph.Node) *weights.Weight {
+	w := a.matrix(n.In(1))
 	scale := scaled(n)
 	if w == nil || w.Scale != nil || scale == nil {
 		return nil
@@ -129,9 +126,9 @@ func scaled(n *graph.Node) *graph.Node {
 	return nil
 }
 
-func readQuantized(weight, scale, zero int) func(*consts, *graph.Node) *weights.Weight {
-	return func(c *consts, n *graph.Node) *weights.Weight {
-		w := c.matrix(n.In(weight))
+func readQuantized(weight, scale, zero int) func(*analysis, *graph.Node) *weights.Weight {
+	return func(a *analysis, n *graph.Node) *weights.Weight {
+		w := a.matrix(n.In(weight))
 		if w == nil || w.Scale != nil || n.In(scale).Const() == nil {
 			return nil
 		}
@@ -153,7 +150,7 @@ func quantized(w *weights.Weight, scale, zero *graph.Value) *weights.Weight {
 	return w
 }
 
-func readNBits(c *consts, n *graph.Node) *weights.Weight {
+func readNBits(a *analysis, n *graph.Node) *weights.Weight {
 	b := &weights.Block{Bits: n.Int("bits", 4), Size: n.Int("block_size", 0), Packed: n.In(1).Const(), Scales: n.In(2).Const(), Zeros: n.In(3).Const()}
 	if b.Packed == nil || b.Scales == nil || n.In(3) != nil && b.Zeros == nil || b.Size <= 0 {
 		return nil
@@ -162,9 +159,56 @@ func readNBits(c *consts, n *graph.Node) *weights.Weight {
 }
 
 // readBnb4 knows the shape of the matrix only: its 4-bit floats are left to the operator.
-func readBnb4(c *consts, n *graph.Node) *weights.Weight {
-	if !c.is(n.In(1)) || !c.is(n.In(2)) {
+func readBnb4(a *analysis, n *graph.Node) *weights.Weight {
+	if !a.Is(n.In(1)) || !a.Is(n.In(2)) {
 		return nil
 	}
 	return &weights.Weight{In: n.Int("K", 0), Out: n.Int("N", 0), Alpha: 1}
+}
+
+// matrix finds the constant behind a two-dimensional operand, through Identity, Cast, Transpose and DequantizeLinear.
+func (a *analysis) matrix(v *graph.Value) *weights.Weight {
+	w := &weights.Weight{Alpha: 1, Operand: v}
+	for v != nil {
+		if k := v.Const(); k != nil {
+			dims := weights.MatrixDims(k)
+			if dims == nil || len(k.Dims) > 2 && w.Scale != nil {
+				return nil
+			}
+			w.Store = k
+			w.In, w.Out = dims[0], dims[1]
+			if w.Transposed {
+				w.In, w.Out = w.Out, w.In
+			}
+			return w
+		}
+		n := v.Producer()
+		switch {
+		case n.Is("Identity", "Cast"):
+		case n.Is("Transpose"):
+			if perm := n.Ints("perm"); perm != nil && !slices.Equal(perm, []int64{1, 0}) {
+				return nil
+			}
+			w.Transposed = !w.Transposed
+			if w.Scale != nil { // the axis was counted before this
+				w.Axis = 1 - w.Axis
+			}
+		case n.Is("DequantizeLinear") && n.In(0).Producer().Is("QuantizeLinear"): // floats in the file, rounded when it runs
+			n = n.In(0).Producer()
+		case n.Is("DequantizeLinear", "com.microsoft.DequantizeLinear"):
+			if w.Scale != nil {
+				return nil
+			}
+			w.Scale, w.Zero = n.In(1).Const(), n.In(2).Const()
+			w.Axis = int(n.Int("axis", 1)+2) % 2
+			w.ScaleBlock = n.Int("block_size", 0)
+			if w.Scale == nil || n.In(2) != nil && w.Zero == nil {
+				return nil
+			}
+		default:
+			return nil
+		}
+		v = n.In(0)
+	}
+	return nil
 }

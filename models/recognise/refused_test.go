@@ -43,7 +43,7 @@ func TestRefusedModels(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = Locate(m, nil)
+			_, err = Locate(t.Context(), m, nil)
 			var refusal *Refusal
 			if !errors.As(err, &refusal) || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v\nwant a refusal with %q", err, want)

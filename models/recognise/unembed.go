@@ -2,6 +2,7 @@ package recognise
 
 import (
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/weights"
 )
@@ -13,9 +14,10 @@ func (a *analysis) unembed(l *models.Layout, b *models.Body, last *models.Layer)
 		if a.depth(out) != len(b.Layers) {
 			continue // a cache output, or a port in the middle
 		}
-		if w, bias := a.logits(out); w != nil && int(w.In) == l.DModel && int(w.Out) > l.Vocab {
-			if n := a.finalNorm(w.Node.In(0), last); n != nil {
-				l.Unembed, l.Vocab, b.Logits, b.BU, b.Norm = w, int(w.Out), out, bias, n
+		if e := a.logits(out); e != nil && int(e.w.In) == l.DModel && int(e.w.Out) > l.Vocab {
+			if n := a.finalNorm(e.w.Node.In(0), last); n != nil {
+				l.Unembed, l.Vocab, l.SoftCap = e.w, int(e.w.Out), e.cap
+				b.Logits, b.BU, b.Norm = out, e.bias, n
 			}
 		}
 	}
@@ -32,47 +34,92 @@ func (a *analysis) unembed(l *models.Layout, b *models.Body, last *models.Layer)
 	}
 }
 
-// picks are operations that move, convert or choose among values: what may stand between the last norm and the logits.
-var picks = append([]string{"Slice", "Gather", "GatherND"}, through...)
+// finalNorm reads the norm that v comes out of, nil unless it normalises what the last block gives: a head on top of the
+// decoder may have a norm of its own.
+func (a *analysis) finalNorm(v *graph.Value, last *models.Layer) *models.Norm {
+	n := a.normBefore(v)
+	switch {
+	case n == nil:
+		return nil
+	case n.In == nil: // a skip norm
+		if n.Node == last.ResidPostOut || last.ResidPost != nil && n.Node == last.ResidPost[0].Producer() {
+			return n
+		}
+	case last.ResidPost != nil && ops.Root(n.In, ops.Moves|ops.Pick) == ops.Root(last.ResidPost[0], ops.Moves|ops.Pick):
+		return n
+	}
+	a.stray = n.Node
+	return nil
+}
 
-// logits reads the projection that out comes from: biases may be added behind it, and all of it may be multiplied by a number,
-// which becomes part of W_U. The biases are returned as they are met, the last one that is added first. nil when there is no
-// projection, or when something else is done to the product.
-func (a *analysis) logits(out *graph.Value) (w *weights.Weight, bias []*graph.Value) {
+// normBefore reads the norm that v comes out of, moved, converted or with some of its positions chosen.
+func (a *analysis) normBefore(v *graph.Value) *models.Norm {
+	for v != nil {
+		if n := a.norm(v); n != nil {
+			return n
+		}
+		n := v.Producer()
+		if !ops.Is(n, ops.Moves|ops.Pick) {
+			return nil
+		}
+		v = n.In(0)
+	}
+	return nil
+}
+
+// ending is what turns the normalised stream into logits.
+type ending struct {
+	w    *weights.Weight
+	bias []*graph.Value // the last one that is added first
+	cap  float64        // of a soft cap, 0 for none
+}
+
+// logits reads the projection that out comes from. After it biases may be added, and all of it may be multiplied by a number (Cohere,
+// Granite), which becomes part of W_U, or capped softly (Gemma 2): cap * tanh(x / cap) is x for small x, so the cap is no part of
+// W_U. nil when there is no projection, or when something else is done to the product.
+func (a *analysis) logits(out *graph.Value) *ending {
+	e := &ending{}
 	factor := 1.0
-	for v := out; v != nil && v.Producer() != nil; {
+	for v := out; v != nil && v.Producer() != nil && a.budget.Step(); {
 		n := v.Producer()
 		if w := a.readProjection(n); w != nil {
 			if b := biasOf(n); b != nil {
-				bias = append(bias, b)
+				e.bias = append(e.bias, b)
 			}
-			if factor != 1 && len(bias) > 0 {
-				return nil, nil // b_U would be scaled, too
+			if factor != 1 && len(e.bias) > 0 {
+				return nil // b_U would be scaled, too
 			}
-			w.Alpha *= factor
-			return w, bias
+			own := *w
+			own.Alpha *= factor
+			e.w = &own
+			return e
 		}
-		constant, other := constAnd(a, n)
+		constant, other := a.constAnd(n)
+		x, isNumber := a.scalar(constant)
 		switch {
-		case n.Is(picks...):
+		case ops.Is(n, ops.Moves|ops.Pick):
 			v = n.In(0)
-		case n.Is("Add") && constant != nil:
-			v, bias = other, append(bias, constant)
-		case n.Is("Mul") && constant != nil && len(a.floats(constant)) == 1:
-			v, factor = other, factor*float64(a.floats(constant)[0])
+		case n.Is("Add") && constant != nil && e.cap == 0:
+			v, e.bias = other, append(e.bias, constant)
+		case n.Is("Mul") && isNumber:
+			v, factor = other, factor*x
+		case n.Is("Div") && isNumber && n.In(1) == constant && x != 0:
+			v, factor = other, factor/x
+		case n.Is("Tanh") && e.cap == 0 && len(e.bias) == 0 && factor > 0:
+			v, e.cap = n.In(0), factor
 		case n.Is("Mul"):
-			v = integersBehind(n)
+			v = integersBefore(n)
 		default:
 			v = nil
 		}
 	}
-	return nil, nil
+	return nil
 }
 
-// integersBehind returns the product of integers that a Mul makes floats of, nil when it does something else; see scaled.
-func integersBehind(mul *graph.Node) *graph.Value {
-	for _, in := range mul.Inputs() {
-		if c := in.Producer(); c.Is("Cast") {
+// integersBefore returns the product of integers that a Mul makes floats of, nil when it does something else; see scaled.
+func integersBefore(mul *graph.Node) *graph.Value {
+	for i := range mul.NumIn() {
+		if c := mul.In(i).Producer(); c.Is("Cast") {
 			if p := c.In(0).Producer(); p != nil && scaled(p) == mul {
 				return c.In(0)
 			}

@@ -53,7 +53,7 @@ func TestLogitsBias(t *testing.T) {
 		})
 	}
 	for name, bias := range map[string]bool{"gpt-j": true, "gpt-neo": false, "ort-int8-dynamic": false, "q4-with-past": false, "optimum-1-merged": false} {
-		l, err := Locate(load(t, name), nil)
+		l, err := Locate(t.Context(), load(t, name), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -89,7 +89,7 @@ func (f form) of(t *testing.T, file string) (*graph.Model, *models.Layout) {
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := recognise.Locate(m, nil)
+	l, err := recognise.Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +296,7 @@ func TestFanOutOfOneLayer(t *testing.T) {
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := recognise.Locate(m, nil)
+	l, err := recognise.Locate(t.Context(), m, nil)
 	if err != nil || l.Layers != 1 {
 		t.Fatalf("%+v (%v), want one layer", l, err)
 	}
@@ -320,7 +320,7 @@ func located(t *testing.T, file string) (*graph.Model, *models.Layout) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := recognise.Locate(m, nil)
+	l, err := recognise.Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

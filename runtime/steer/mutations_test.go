@@ -98,7 +98,7 @@ func TestMutations(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			original, err := recognise.Locate(m, nil)
+			original, err := recognise.Locate(t.Context(), m, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,7 +107,7 @@ func TestMutations(t *testing.T) {
 			if what == "" {
 				continue
 			}
-			l, err := recognise.Locate(m, nil)
+			l, err := recognise.Locate(t.Context(), m, nil)
 			if err != nil {
 				continue
 			}

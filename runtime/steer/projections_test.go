@@ -246,7 +246,7 @@ func TestProjections(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if l, err = recognise.Locate(m, nil); err != nil {
+			if l, err = recognise.Locate(t.Context(), m, nil); err != nil {
 				t.Fatal(err)
 			}
 			man, _, err := rewrite.Apply(m, l, all(l))
@@ -280,7 +280,7 @@ func project(t *testing.T, file string, form func(p *projector) *graph.Value) (*
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := recognise.Locate(m, nil)
+	l, err := recognise.Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func project(t *testing.T, file string, form func(p *projector) *graph.Value) (*
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	if l, err = recognise.Locate(m, nil); err != nil {
+	if l, err = recognise.Locate(t.Context(), m, nil); err != nil {
 		t.Fatal(err)
 	}
 	return m, l, old

@@ -149,7 +149,7 @@ func TestLayerEncoding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := recognise.Locate(g, nil)
+	l, err := recognise.Locate(t.Context(), g, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,7 @@ func Open(host runtime.Host, path string, o runtime.Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m.Layout, err = recognise.Locate(g, f.Config)
+	m.Layout, err = recognise.Locate(context.Background(), g, f.Config)
 	return m, err
 }
 
@@ -99,7 +99,7 @@ func (m *Model) patched(ctx context.Context, request func(*models.Layout, *model
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	l, err := recognise.Locate(g, m.Folder.Config)
+	l, err := recognise.Locate(ctx, g, m.Folder.Config)
 	if err != nil {
 		return nil, nil, nil, err
 	}

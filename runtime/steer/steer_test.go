@@ -169,7 +169,7 @@ func TestFixturesAgainstPyTorch(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				l, err := recognise.Locate(m, nil)
+				l, err := recognise.Locate(t.Context(), m, nil)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -148,11 +148,11 @@ type verifier struct {
 
 // prepare opens both models. Ports that the check of heads needs and the file does not have are added in memory.
 func (v *verifier) prepare(p, g *graph.Model) error {
-	plain, err := recognise.Locate(g, nil)
+	plain, err := recognise.Locate(v.ctx, g, nil)
 	if err != nil {
 		return err
 	}
-	if v.layout, err = recognise.Locate(p, &models.Config{Heads: plain.Heads}); err != nil {
+	if v.layout, err = recognise.Locate(v.ctx, p, &models.Config{Heads: plain.Heads}); err != nil {
 		return err
 	}
 	if got, want := sizes(v.layout), sizes(plain); got != want {

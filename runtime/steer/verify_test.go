@@ -33,7 +33,7 @@ func patch(t *testing.T, fixture string, req func(*models.Layout) rewrite.Reques
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := recognise.Locate(m, nil)
+	l, err := recognise.Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func openDecoder(ctx context.Context, dir string, threads int, change func(*grap
 	if err != nil {
 		return nil, err
 	}
-	l, err := recognise.Locate(g, f.Config)
+	l, err := recognise.Locate(context.Background(), g, f.Config)
 	if err != nil {
 		return nil, err
 	}

@@ -219,7 +219,7 @@ func TestOpenRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := recognise.Locate(m, nil)
+	l, err := recognise.Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

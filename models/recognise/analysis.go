@@ -1,0 +1,230 @@
+package recognise
+
+import (
+	"context"
+	"math/bits"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/weights"
+)
+
+// What recognition may cost. The largest models have some 200 layers and 100,000 nodes, and take a few steps for each node.
+const (
+	maxCores = 4096
+	maxSteps = 4_000_000
+)
+
+// analysis is one graph being recognised.
+type analysis struct {
+	*ops.Constants
+	budget *ops.Budget
+	facts  *ops.Facts
+	g      *graph.Graph
+	cores  []*core
+	words  int      // of a set of cores
+	up     []uint64 // for each node, by its ID, the set of cores it depends on, itself included
+
+	products    *ops.Search           // products of two activations that scores come from
+	projections *ops.Search           // projections that q, k and v come from
+	rotary      *ops.Search           // what turns queries and keys by position
+	masks       *ops.Memo[string]     // evidence of a causal mask
+	inputs      *ops.Memo[inputsOf]   // whether a value is made of graph inputs alone
+	triangles   map[*graph.Const]bool // stored masks that were looked at
+	read        map[*graph.Node]*weights.Weight
+	baked       map[models.BakedAt]int // how many memories an earlier rewrite made part of each site
+	stray       *graph.Node            // a norm before an output that does not read the residual stream
+}
+
+func newAnalysis(ctx context.Context, g *graph.Graph, c *ops.Constants) *analysis {
+	b := ops.NewBudget(ctx, maxSteps)
+	a := &analysis{Constants: c, budget: b, facts: ops.NewFacts(b), g: g, triangles: map[*graph.Const]bool{},
+		read: map[*graph.Node]*weights.Weight{}, baked: models.BakedIn(g.Model())}
+	over := func(c ops.Class) func(*graph.Node) bool { return func(n *graph.Node) bool { return ops.Is(n, c) } }
+	isProduct := func(n *graph.Node) bool { return a.product(n) != nil }
+	a.products = ops.NewSearch(b, over(ops.Copies|ops.Pointwise), isProduct, a.Is)
+	flows := ops.Flows | ops.Pointwise | ops.Normalise | ops.Rotate | ops.Reduce
+	a.projections = ops.NewSearch(b, over(flows), func(n *graph.Node) bool { w := a.readProjection(n); return w != nil && w.In > 1 }, a.Is)
+	a.rotary = ops.NewSearch(b, over(flows), func(n *graph.Node) bool {
+		return ops.Is(n, ops.Rotate) || n.Is("Cos", "Sin") || a.readProjection(n) != nil
+	}, a.Is)
+	a.masks = ops.NewMemo(b, a.maskNeeds, a.maskOf)
+	a.inputs = ops.NewMemo(b, inputsNeeds, a.inputsOf)
+	return a
+}
+
+// inputsOf says what a value is made of: constants, graph inputs, moved and multiplied. A mask is, and so is a memory.
+type inputsOf struct {
+	only bool // nothing else
+	any  bool // an input is among them
+}
+
+func inputsNeeds(v *graph.Value) []*graph.Value {
+	if n := v.Producer(); ops.Is(n, ops.Moves) || n.Is("Mul", "Slice") {
+		return n.Inputs()
+	}
+	return nil
+}
+
+func (a *analysis) inputsOf(v *graph.Value, of func(*graph.Value) inputsOf) inputsOf {
+	switch n := v.Producer(); {
+	case a.Is(v):
+		return inputsOf{only: true}
+	case v.IsInput():
+		return inputsOf{true, true}
+	case inputsNeeds(v) != nil:
+		out := inputsOf{only: true}
+		for _, in := range n.Inputs() {
+			if in != nil {
+				x := of(in)
+				out.only, out.any = out.only && x.only, out.any || x.any
+			}
+		}
+		return out
+	}
+	return inputsOf{}
+}
+
+// fed reports whether v is graph inputs and constants alone, moved, converted and multiplied, with an input among them.
+func (a *analysis) fed(v *graph.Value) bool { x := a.inputs.Of(v); return x.only && x.any }
+
+// inputsBefore returns the graph inputs that v comes from through operations that only move values or add to them.
+func (a *analysis) inputsBefore(v *graph.Value) []*graph.Value {
+	var out []*graph.Value
+	next := func(v *graph.Value) []*graph.Value {
+		if n := v.Producer(); ops.Is(n, ops.Moves|ops.Pick|ops.Join) || n.Is("Add", "Sub", "Mul") {
+			return ops.Data(n)
+		}
+		return nil
+	}
+	for v := range ops.Reach(a.budget, next, v) {
+		if v.IsInput() {
+			out = append(out, v)
+		}
+	}
+	return out
+}
+
+// trace computes for every node which cores it depends on.
+func (a *analysis) trace() {
+	a.words = (len(a.cores) + 63) / 64
+	a.up = make([]uint64, a.words*a.g.Model().NodeIDs())
+	for i, c := range a.cores {
+		a.above(c.node)[i/64] |= 1 << (i % 64)
+	}
+	for _, n := range a.g.Ordered() {
+		set := a.above(n)
+		for i := range n.NumIn() {
+			in := n.In(i)
+			if p := in.Producer(); p != nil && in.Graph() == a.g {
+				for w, x := range a.above(p) {
+					set[w] |= x
+				}
+			}
+		}
+	}
+}
+
+// above returns the set of cores that a node depends on, a bit for each.
+func (a *analysis) above(n *graph.Node) []uint64 { return a.up[n.ID()*a.words:][:a.words] }
+
+// depth counts the cores that v depends on.
+func (a *analysis) depth(v *graph.Value) int {
+	if v == nil || v.Producer() == nil {
+		return 0
+	}
+	d := 0
+	for _, x := range a.above(v.Producer()) {
+		d += bits.OnesCount64(x)
+	}
+	return d
+}
+
+// dependsOn reports whether v is computed from w's producer, or is w: a skip norm gives the stream and its norm as two
+// outputs. Values that depend on fewer cores than w cannot be, so the search stays within a layer.
+func (a *analysis) dependsOn(v, w *graph.Value) bool {
+	floor := a.depth(w)
+	next := func(v *graph.Value) []*graph.Value {
+		if v.Producer() == nil || a.depth(v) < floor {
+			return nil
+		}
+		return v.Producer().Inputs()
+	}
+	for v := range ops.Reach(a.budget, next, v) {
+		if v == w || v.Producer() != nil && v.Producer() == w.Producer() {
+			return true
+		}
+	}
+	return false
+}
+
+// root returns the value that v is a copy of. A stream may be converted once for the norm and once more for the join, and then
+// neither copy depends on the other.
+func root(v *graph.Value) *graph.Value { return ops.Root(v, ops.Copies) }
+
+// aliases returns v and every value that is a copy of it, in the order of the data flow.
+func (a *analysis) aliases(v *graph.Value) []*graph.Value {
+	var out []*graph.Value
+	for w := range ops.Reach(a.budget, a.copiesOf, v) {
+		out = append(out, w)
+	}
+	return out
+}
+
+func (a *analysis) copiesOf(v *graph.Value) []*graph.Value {
+	var out []*graph.Value
+	for _, u := range v.Uses() {
+		if u.Slot == 0 && u.Node.Graph() == a.g && ops.Is(u.Node, ops.Copies) {
+			out = append(out, u.Node.Out(0))
+		}
+	}
+	return out
+}
+
+// converted returns what v was before conversions of its type.
+func converted(v *graph.Value) *graph.Value { return ops.Root(v, ops.Convert) }
+
+// same reports whether two values differ by conversions at most.
+func same(v, w *graph.Value) bool { return v != nil && converted(v) == converted(w) }
+
+// constAnd splits the operands of a commutative node into the constant and the other one; nil when there is no constant.
+func (a *analysis) constAnd(n *graph.Node) (constant, other *graph.Value) {
+	if n.NumIn() != 2 {
+		return nil, nil
+	}
+	for i := range 2 {
+		if a.Is(n.In(i)) {
+			return n.In(i), n.In(1 - i)
+		}
+	}
+	return nil, nil
+}
+
+// scalar returns the one number of a constant, ok false where v is not one.
+func (a *analysis) scalar(v *graph.Value) (x float64, ok bool) {
+	if !a.Is(v) || a.elements(v) > 1 {
+		return 0, false
+	}
+	f, err := weights.Vector(v)
+	if err != nil || len(f) != 1 {
+		return 0, false
+	}
+	return float64(f[0]), true
+}
+
+// elements counts the elements of a constant as far as the file says; 0 where it does not.
+func (a *analysis) elements(v *graph.Value) int64 {
+	n := int64(1)
+	f := a.facts.Of(v)
+	for _, d := range f.Dims {
+		if d < 0 || d > 0 && n > 1<<40/d {
+			return 0
+		}
+		n *= d
+	}
+	if !f.Ranked || !a.Is(v) {
+		return 0
+	}
+	return n
+}

@@ -1,0 +1,265 @@
+package recognise
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
+	"github.com/onnx-inject/onnx-inject/models"
+)
+
+// block puts one core in its place: which layer it is, and the sites of the residual stream around it.
+func (a *analysis) block(c *core, b *branch) (*models.Layer, *miss) {
+	l := &models.Layer{
+		Index: a.depth(b.out[0]) - 1, Core: c.node, Z: b.z, ZForm: b.form, Pattern: c.pattern, PatternOut: c.patternOut,
+		WO: b.wo, BO: b.bias, Out: b.proj, PostNorm: b.norm, Scaled: b.scale, AttnOut: b.out, Join: b.join, Missing: map[string]string{},
+	}
+	if c.noPattern != "" {
+		l.Missing["pattern"] = c.noPattern
+	}
+	shape := a.parallel
+	if a.dependsOn(b.out[0], root(b.other)) {
+		shape = a.sequential
+	}
+	if m := shape(l, b); m != nil {
+		return l, m
+	}
+	for _, s := range []models.Site{l.ResidPre, l.AttnOut} {
+		if r := a.facts.Rank(s[0]); r != 0 && r != 3 {
+			return l, &miss{8, c.node, "a residual stream [batch, pos, d_model]", fmt.Sprintf("%v of %d axes", s[0], r)}
+		}
+	}
+	for i, p := range c.qkv {
+		if p == nil {
+			continue
+		}
+		in := p.node.In(0)
+		if d := a.depth(in); d != l.Index {
+			return l, &miss{8, c.node, fmt.Sprintf("q, k and v of the residual stream that %d layers have written to", l.Index),
+				fmt.Sprintf("%c of one that %d have (keys and values shared between layers?)", "qkv"[i], d)}
+		}
+		if i == 0 && l.PostNorm == nil && root(in) == root(l.ResidPre[0]) {
+			return l, &miss{8, c.node, "attention over a norm of the residual stream", "the stream itself (a norm after the addition, as in BERT?)"}
+		}
+	}
+	return l, nil
+}
+
+// sequential reads the block of GPT-2 and Llama:
+//
+//	resid_pre ──────────────(+)── resid_mid ─────────(+)── resid_post
+//	    └─ ln_1 ─ attention ─┘        └─ ln_2 ─ MLP ──┘
+func (a *analysis) sequential(l *models.Layer, b *branch) *miss {
+	join := b.join.Node
+	l.ResidPre = models.Site{b.other}
+	if bias := skipBias(join); bias != nil {
+		l.AttnOut = append(slices.Clone(l.AttnOut), bias)
+		if l.PostNorm == nil && !l.Scaled {
+			l.BO = append(l.BO, bias)
+			l.Out = l.AttnOut
+		}
+	}
+	mid := sum(join)
+	if mid == nil {
+		return &miss{8, join, "the sum as a further output, which the rest of the block reads", "no such output (a norm after the addition, as in BERT?)"}
+	}
+	l.ResidMid = models.Site{mid}
+	hits := a.residualAdds(mid)
+	switch len(hits) {
+	case 0:
+		if done, m := a.parallelAfter(l, mid); done || m != nil {
+			return m
+		}
+		// A block without an MLP; or a post-norm block, which the next layer will notice.
+		return withoutMLP(l)
+	case 1:
+	default:
+		return &miss{8, hits[0].Node, "one Add of the MLP to the residual stream", fmt.Sprintf("%d", len(hits))}
+	}
+	if a.depth(hits[0].Node.In(1-hits[0].Slot)) > l.Index+1 { // the next layer's attention
+		return withoutMLP(l)
+	}
+	return a.mlp(l, graph.Use{Node: hits[0].Node, Slot: 1 - hits[0].Slot})
+}
+
+// parallelAfter reads the block of Cohere and StableLM: attention joins the stream first, and an MLP over the same norm second.
+//
+//	resid_pre ──────────────(+)────(+)── resid_post
+//	    └─ ln_1 ─┬─ attention ┘      │
+//	             └─ MLP ─────────────┘
+func (a *analysis) parallelAfter(l *models.Layer, mid *graph.Value) (done bool, err *miss) {
+	var hits []graph.Use
+	stream := root(l.ResidPre[0])
+	for u, at := range ops.Readers(a.budget, mid, ops.Copies) {
+		if !adds(u) {
+			continue
+		}
+		if other := u.Node.In(1 - u.Slot); other != nil && other != at && !a.Is(other) && !a.fed(other) && a.depth(other) <= l.Index && a.dependsOn(other, stream) {
+			hits = append(hits, u)
+		}
+	}
+	switch len(hits) {
+	case 0:
+		return false, nil
+	case 1:
+	default:
+		return false, &miss{8, hits[0].Node, "one Add of the MLP to the residual stream", fmt.Sprintf("%d", len(hits))}
+	}
+	l.ResidMid = nil
+	l.Missing["resid_mid"] = noMid
+	return true, a.mlp(l, graph.Use{Node: hits[0].Node, Slot: 1 - hits[0].Slot})
+}
+
+const noMid = "attention and MLP run in parallel: there is no residual stream between them"
+
+// parallel reads the blocks in which attention meets the MLP before the stream, of GPT-J, NeoX, Phi and Falcon; and the one in
+// which the MLP has joined the stream before:
+//
+//	resid_pre ─────────────────────────────(+)── resid_post      resid_pre ──(+)──(+)── resid_post
+//	    └─ ln_1 ─┬─ attention ──(+)─────────┘                         ├── MLP ┘     │
+//	             └─ MLP ─────────┘                                    └── attention ┘
+func (a *analysis) parallel(l *models.Layer, b *branch) *miss {
+	join := b.join.Node
+	l.Missing["resid_mid"] = noMid
+	if stream, mlp, ok := a.streamAndMLP(b); ok {
+		l.ResidPre = models.Site{stream}
+		l.MLPJoin, l.MLPOut = mlp, a.ownMLP(l, mlp)
+		post(l, join)
+		if skipBias(join) != nil {
+			return &miss{8, join, "a bias that belongs to one branch", "one that is added to attention and MLP together"}
+		}
+		return nil
+	}
+	if !join.Is("Add") {
+		return &miss{8, join, "the residual stream as the other operand of the join", "a value that attention does not come from"}
+	}
+	var hits []graph.Use
+	for u := range ops.Readers(a.budget, join.Out(0), ops.Copies) {
+		if other := u.Node.In(1 - u.Slot); adds(u) && !a.Is(other) && a.dependsOn(b.out[0], root(other)) {
+			hits = append(hits, u)
+		}
+	}
+	if len(hits) != 1 {
+		return &miss{8, join, "one Add that joins attention and MLP to the residual stream", fmt.Sprintf("%d", len(hits))}
+	}
+	n := hits[0].Node
+	stream := n.In(1 - hits[0].Slot)
+	if !a.dependsOn(b.other, root(stream)) {
+		return &miss{8, join, "an MLP over the same residual stream as attention", fmt.Sprintf("a value that does not come from %v", stream)}
+	}
+	l.ResidPre = models.Site{stream}
+	l.MLPJoin = graph.Use{Node: join, Slot: 1 - b.join.Slot}
+	l.MLPOut = a.ownMLP(l, l.MLPJoin)
+	post(l, n)
+	return nil
+}
+
+// streamAndMLP splits the other operand of the join where it is a sum of the stream that attention reads and an MLP.
+func (a *analysis) streamAndMLP(b *branch) (stream *graph.Value, mlp graph.Use, ok bool) {
+	n := root(b.other).Producer()
+	if !n.Is("Add") {
+		return nil, graph.Use{}, false
+	}
+	for i := range 2 {
+		s, m := n.In(i), n.In(1-i)
+		if !a.Is(s) && !a.Is(m) && a.dependsOn(b.out[0], root(s)) && a.dependsOn(m, root(s)) && root(s) != root(m) {
+			return s, graph.Use{Node: n, Slot: 1 - i}, true
+		}
+	}
+	return nil, graph.Use{}, false
+}
+
+// mlp notes the branch that joins the stream at an operand of the last addition of a block.
+func (a *analysis) mlp(l *models.Layer, join graph.Use) *miss {
+	l.MLPJoin = join
+	l.MLPOut = a.ownMLP(l, join)
+	if bias := skipBias(join.Node); bias != nil {
+		l.MLPOut = append(l.MLPOut, bias)
+	}
+	post(l, join.Node)
+	return nil
+}
+
+// ownMLP is what the MLP gives, without memories of an earlier rewrite.
+func (a *analysis) ownMLP(l *models.Layer, join graph.Use) models.Site {
+	v := join.Node.In(join.Slot)
+	baked := a.baked[models.BakedAt{models.PortMLPOut, l.Index}]
+	for {
+		n := v.Producer()
+		if !n.Is("Add") {
+			return models.Site{v}
+		}
+		switch x, y := n.In(0), n.In(1); {
+		case a.fed(y):
+			v = x
+		case a.fed(x):
+			v = y
+		case baked > 0 && a.Is(y):
+			v, baked = x, baked-1
+		case baked > 0 && a.Is(x):
+			v, baked = y, baked-1
+		default:
+			return models.Site{v}
+		}
+	}
+}
+
+// residualAdds returns the additions that read v, or a copy of it, as one operand and something computed from v as the other. The
+// use names the operand that is v.
+func (a *analysis) residualAdds(v *graph.Value) []graph.Use {
+	var out []graph.Use
+	for u, w := range ops.Readers(a.budget, v, ops.Copies) {
+		if !adds(u) {
+			continue
+		}
+		if other := u.Node.In(1 - u.Slot); other != nil && other != w && !a.Is(other) && !a.fed(other) && a.dependsOn(other, v) {
+			// The expansion of a norm reads v too, but adds constants; a sum of two branches does not hold v itself.
+			out = append(out, u)
+		}
+	}
+	return out
+}
+
+// stack orders the layers and checks that the residual stream runs through all of them, and no further.
+func (a *analysis) stack(layers []*models.Layer) *miss {
+	slices.SortStableFunc(layers, func(x, y *models.Layer) int { return x.Index - y.Index })
+	for i, l := range layers {
+		if l.Index != i {
+			return &miss{8, l.Core, fmt.Sprintf("attention number %d to depend on exactly %d others", i, i), fmt.Sprintf("%d (encoder and decoder in one graph?)", l.Index)}
+		}
+		if i == 0 {
+			continue
+		}
+		prev := layers[i-1].ResidPost
+		if prev == nil {
+			return &miss{8, l.Core, "a residual stream after the layer before", "a norm alone"}
+		}
+		if root(prev[0]) != root(l.ResidPre[0]) {
+			return &miss{8, l.Join.Node, fmt.Sprintf("layer %d to continue the residual stream of layer %d, %v", i, i-1, prev[0]),
+				fmt.Sprintf("%v (a norm after the addition, as in BERT?)", l.ResidPre[0])}
+		}
+	}
+	last := layers[len(layers)-1]
+	if last.ResidPost != nil {
+		if more := a.residualAdds(last.ResidPost[0]); len(more) > 0 {
+			return &miss{8, more[0].Node, fmt.Sprintf("the residual stream to end after layer %d", last.Index), "another addition to it (of a layer whose attention was not recognised?)"}
+		}
+	}
+	return nil
+}
+
+func withoutMLP(l *models.Layer) *miss {
+	l.ResidPost = l.ResidMid
+	l.Missing["mlp_out"] = "the block has no MLP"
+	return nil
+}
+
+// post notes what the last addition of a block gives.
+func post(l *models.Layer, n *graph.Node) {
+	if v := sum(n); v != nil {
+		l.ResidPost = models.Site{v}
+	} else { // the last block of a fused file: only the norm is written out
+		l.ResidPostOut = n
+	}
+}

@@ -1,0 +1,266 @@
+package recognise
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/weights"
+)
+
+// branch is what follows a core: the projection through W_O and the place where it joins the residual stream.
+//
+//	z ─ W_O ─ (+) b_O ── attn.hook_out ── [norm | × number] ── attn_out ──(+)── join
+type branch struct {
+	z     *graph.Value
+	form  models.ZForm
+	wo    *weights.Weight
+	bias  []*graph.Value
+	proj  models.Site  // output of W_O, b_O included
+	norm  *models.Norm // between W_O and the join, nil for none
+	scale bool         // a number is multiplied on the way
+	out   models.Site  // what joins the stream, without any memory of an earlier rewrite
+	join  graph.Use
+	other *graph.Value // the other operand of the join
+}
+
+// adds reports whether u is an operand of an addition: of an Add or of a skip norm.
+func adds(u graph.Use) bool {
+	s := ops.Of(u.Node).Norm
+	return u.Node.Is("Add") || s != nil && s.Skip && u.Slot < 2
+}
+
+// skipBias is the input of a skip norm that holds a bias, which belongs to the branch; nil for an Add.
+func skipBias(n *graph.Node) *graph.Value {
+	if s := ops.Of(n).Norm; s != nil {
+		return optional(n, s.Bias)
+	}
+	return nil
+}
+
+// sum returns the residual stream that an addition gives, nil for a skip norm that does not write it out.
+func sum(n *graph.Node) *graph.Value {
+	if s := ops.Of(n).Norm; s != nil {
+		return n.Out(s.Sum)
+	}
+	return n.Out(0)
+}
+
+// follow walks from a core through W_O to the residual join.
+func (a *analysis) follow(c *core) (*branch, *miss) {
+	b := &branch{}
+	type at struct{ v, z *graph.Value } // z in [batch, pos, head, d_head], if the way led past it
+	type hit struct {
+		node *graph.Node
+		z    *graph.Value
+	}
+	var hits []hit
+	todo := []at{{c.out, nil}}
+	var reached []string
+	for len(todo) > 0 && a.budget.Step() {
+		t := todo[0]
+		todo = todo[1:]
+		for _, u := range t.v.Uses() {
+			n := u.Node
+			switch {
+			case n.Graph() != a.g || n.Is("Shape"):
+			case u.Slot == 0 && a.readProjection(n) != nil:
+				hits = append(hits, hit{n, t.z})
+			case u.Slot == 0 && ops.Is(n, ops.Moves):
+				z := t.z
+				if n.Is("Transpose") && slices.Equal(n.Ints("perm"), []int64{0, 2, 1, 3}) && z == nil {
+					z = n.Out(0)
+				}
+				todo = append(todo, at{n.Out(0), z})
+			default:
+				reached = append(reached, n.FullOp())
+			}
+		}
+	}
+	switch {
+	case len(hits) == 0:
+		return nil, &miss{4, c.node, "a projection by a constant matrix (W_O) after z", list(reached)}
+	case len(hits) > 1:
+		return nil, &miss{4, c.node, "one projection after z", fmt.Sprintf("%d of them", len(hits))}
+	}
+	b.wo = a.readProjection(hits[0].node)
+	flat := ops.Is(c.node, ops.Attention) && a.facts.Rank(c.out) != 4 && (c.heads > 0 || a.facts.Rank(c.out) == 3)
+	switch z := hits[0].z; {
+	case z != nil:
+		b.z = z
+	case flat:
+		b.z, b.form = c.out, models.ZFlat
+	case a.oneToken(c.out): // moving an axis of one is a Reshape
+		b.z, b.form = c.out, models.ZByHead
+	default:
+		return nil, &miss{4, c.node, "a Transpose [0, 2, 1, 3] that puts the positions of z before its heads", "none before W_O"}
+	}
+	return b, a.joinOf(b, hits[0].node)
+}
+
+// term is an addition to attention output on its way to the join: of a bias, or of a memory of an earlier rewrite.
+type term struct {
+	before *graph.Value // the sum so far
+	add    *graph.Value
+	memory bool
+}
+
+// way is a path from W_O to a use of what it gives.
+type way struct {
+	v     *graph.Value
+	terms []term         // additions since the last norm or multiplier
+	bias  []*graph.Value // additions before it
+	proj  *graph.Value   // what the norm or multiplier reads, nil before one
+	norm  *models.Norm
+	scale bool
+}
+
+// joinOf walks from the projection to the node where another part of the residual stream comes in.
+func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
+	type hit struct {
+		use graph.Use
+		way
+	}
+	var hits []hit
+	var reached []string
+	scaling := scaled(proj) // of a product of integers
+	todo := []way{{v: proj.Out(0)}}
+	for len(todo) > 0 && a.budget.Step() {
+		t := todo[0]
+		todo = todo[1:]
+		on := func(v *graph.Value) { next := t; next.v = v; todo = append(todo, next) }
+		changed := func(v *graph.Value) way { // after a norm or a multiplier
+			next := way{v: v, proj: t.proj, norm: t.norm, scale: t.scale, bias: t.bias}
+			if next.proj == nil {
+				next.proj = t.v
+				for _, x := range t.terms {
+					next.bias = append(next.bias, x.add)
+				}
+			}
+			return next
+		}
+		inNorm := map[*graph.Node]bool{}
+		for _, n := range a.normsOf(t.v) {
+			if n.Node == nil || t.norm != nil {
+				continue
+			}
+			next := changed(n.Out)
+			next.norm = n
+			todo = append(todo, next)
+			a.within(n, inNorm)
+		}
+		for _, u := range t.v.Uses() {
+			n := u.Node
+			var other *graph.Value
+			if n.Is("Add", "Mul", "Div") {
+				other = n.In(1 - u.Slot)
+			}
+			switch {
+			case n.Graph() != a.g || n.Is("Shape") || inNorm[n]:
+			case u.Slot == 0 && ops.Is(n, ops.Copies), n == scaling:
+				on(n.Out(0))
+			case n.Is("Add") && (a.Is(other) || other != t.v && a.fed(other)):
+				memory := !a.Is(other) || a.elements(other) > b.wo.Out // what is fed, or differs by position
+				next := t
+				next.v, next.terms = n.Out(0), append(slices.Clone(t.terms), term{t.v, other, memory})
+				todo = append(todo, next)
+			case n.Is("Mul") && a.single(other), n.Is("Div") && u.Slot == 0 && a.single(other):
+				next := changed(n.Out(0))
+				next.scale = true
+				todo = append(todo, next)
+			case n.Is("Add") && other != t.v, !n.Is("Add") && adds(u):
+				if !slices.ContainsFunc(hits, func(h hit) bool { return h.use == u }) {
+					hits = append(hits, hit{u, t})
+				}
+			default:
+				reached = append(reached, n.FullOp())
+			}
+		}
+	}
+	switch {
+	case len(hits) == 0:
+		return &miss{5, proj, "an Add or skip norm that joins attention to the residual stream", list(reached)}
+	case len(hits) > 1:
+		var where []string
+		for _, h := range hits {
+			where = append(where, h.use.Node.String())
+		}
+		return &miss{5, proj, "one join with the residual stream", fmt.Sprintf("%d candidates: %s", len(hits), list(where))}
+	}
+	h := hits[0]
+	b.join, b.other, b.norm, b.scale = h.use, h.use.Node.In(1-h.use.Slot), h.norm, h.scale
+	if bias := biasOf(proj); bias != nil {
+		b.bias = append(b.bias, bias)
+	}
+	b.bias = append(b.bias, h.bias...)
+	var after []*graph.Value
+	b.out, after = a.ownPart(h.v, h.terms, a.baked[models.BakedAt{models.PortAttnOut, a.depth(proj.Out(0)) - 1}])
+	if h.proj == nil {
+		b.bias = append(b.bias, after...)
+		b.proj = b.out
+	} else {
+		b.proj = models.Site{h.proj}
+	}
+	return nil
+}
+
+// ownPart takes memories of an earlier rewrite, which are added last, off a sum: it returns the model's own part as a site, and
+// the biases among the terms. baked memories are constants like biases, but the last ones that were added.
+func (a *analysis) ownPart(v *graph.Value, terms []term, baked int) (own models.Site, bias []*graph.Value) {
+	terms = slices.Clone(terms)
+	for i := len(terms) - 1; i >= 0 && baked > 0; i-- {
+		if !terms[i].memory {
+			terms[i].memory = true
+			baked--
+		}
+	}
+	own = models.Site{v}
+	steered := false
+	for _, t := range terms {
+		switch {
+		case !t.memory:
+			bias = append(bias, t.add)
+			if steered { // after a memory: a term of its own
+				own = append(own, t.add)
+			}
+		case !steered:
+			own, steered = models.Site{t.before}, true
+		}
+	}
+	return own, bias
+}
+
+// single reports whether v is a constant of one number.
+func (a *analysis) single(v *graph.Value) bool { return a.Is(v) && a.elements(v) == 1 }
+
+// within marks the nodes between what a norm reads and what it gives.
+func (a *analysis) within(n *models.Norm, marks map[*graph.Node]bool) {
+	next := func(v *graph.Value) []*graph.Value {
+		if v == nil || same(v, n.In) || v.Producer() == nil || a.Is(v) {
+			return nil
+		}
+		return v.Producer().Inputs()
+	}
+	for v := range ops.Reach(a.budget, next, n.Out) {
+		if p := v.Producer(); p != nil && !same(v, n.In) {
+			marks[p] = true
+		}
+	}
+	for v := range ops.Reach(a.budget, a.conversionsOf, converted(n.In)) { // conversions that only the norm reads
+		if p := v.Producer(); v != n.In && p != nil && len(v.Uses()) > 0 && !slices.ContainsFunc(v.Uses(), func(u graph.Use) bool { return !marks[u.Node] }) {
+			marks[p] = true
+		}
+	}
+}
+
+func (a *analysis) conversionsOf(v *graph.Value) []*graph.Value {
+	var out []*graph.Value
+	for _, u := range v.Uses() {
+		if u.Slot == 0 && u.Node.Graph() == a.g && ops.Is(u.Node, ops.Convert) {
+			out = append(out, u.Node.Out(0))
+		}
+	}
+	return out
+}

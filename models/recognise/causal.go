@@ -1,0 +1,117 @@
+package recognise
+
+import (
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
+)
+
+// A decoder masks its scores: no position sees a later one. An encoder does not, and its layers look the same otherwise. The
+// evidence is a comparison or triangle that builds the mask, a stored triangle, or a cache, which only a decoder has.
+
+// maskNeeds lists where evidence for a mask may come from: everything a score is computed from, up to projections and products
+// of activations, which no mask goes through.
+func (a *analysis) maskNeeds(v *graph.Value) []*graph.Value {
+	n := v.Producer()
+	switch {
+	case n == nil, v.Const() != nil, n.Is("Shape", "Size"): // how large something is: all of the model may come before it
+		return nil
+	case ops.Is(n, ops.Product|ops.Attention|ops.Normalise):
+		return nil
+	case n.Is("Gather") && a.Is(n.In(0)) && n.In(0).Const() != nil && n.In(0).Const().DType.IsFloat():
+		return nil // a learned position bias (T5), not a mask
+	}
+	return n.Inputs()
+}
+
+func (a *analysis) maskOf(v *graph.Value, of func(*graph.Value) string) string {
+	if k := v.Const(); k != nil {
+		if a.triangular(k) {
+			return "triangular mask"
+		}
+		return ""
+	}
+	n := v.Producer()
+	if op := isComparison(n); op != "" && (op == "Trilu" || a.elements(n.In(0)) != 1 && a.elements(n.In(1)) != 1) {
+		return op // positions with positions; with one number, a mask of the caller's is read
+	}
+	for _, in := range a.maskNeeds(v) {
+		if e := of(in); e != "" {
+			return e
+		}
+	}
+	return ""
+}
+
+// isComparison returns the operator of a node that builds masks out of positions, "" for any other.
+func isComparison(n *graph.Node) string {
+	if n.Is("Trilu", "LessOrEqual", "GreaterOrEqual", "Less", "Greater") {
+		return n.Op()
+	}
+	return ""
+}
+
+// cached reports whether v is joined with a graph input on its way: a key or value cache.
+func (a *analysis) cached(v *graph.Value) bool { return len(a.caches(v)) > 0 }
+
+// caches returns the graph inputs that a key or value is joined with.
+func (a *analysis) caches(v *graph.Value) []*graph.Value {
+	var out []*graph.Value
+	next := func(v *graph.Value) []*graph.Value {
+		if n := v.Producer(); ops.Is(n, ops.Moves|ops.Repeat|ops.Pick) || n.Is("Mul", "Div") {
+			return ops.Data(n)
+		}
+		return nil
+	}
+	for v := range ops.Reach(a.budget, next, v) {
+		if v.Producer().Is("Concat") {
+			for _, in := range v.Producer().Inputs() {
+				out = append(out, a.inputsBefore(in)...)
+			}
+		}
+	}
+	return out
+}
+
+// triangular remembers lowerTriangular: all layers share one mask of a megabyte.
+func (a *analysis) triangular(k *graph.Const) bool {
+	known, ok := a.triangles[k]
+	if !ok {
+		known = lowerTriangular(k)
+		a.triangles[k] = known
+	}
+	return known
+}
+
+// lowerTriangular reports whether a stored tensor is a causal mask: its last two axes are square, everything above the diagonal
+// is one value, and the diagonal and what is right below it another. Further down any value may follow: a local layer of
+// GPT-Neo hides what is long past. Each layer may have a mask of a megabyte: the first rows and some of the others decide.
+func lowerTriangular(k *graph.Const) bool {
+	r := len(k.Dims)
+	if r < 2 || k.Dims[r-1] != k.Dims[r-2] || k.Dims[r-1] < 2 || k.Len() > 1<<24 || k.Len() == 0 || k.DType.Bits() < 8 {
+		return false
+	}
+	n, size := int(k.Dims[r-1]), int(k.DType.Bits()/8)
+	row := make([]byte, n*size)
+	cell := func(j int) string { return string(row[j*size : (j+1)*size]) }
+	var seen, hidden string
+	for i := range n {
+		if i >= 16 && i%64 > 0 && i < n-1 {
+			continue
+		}
+		if _, err := k.ReadAt(row, int64(i*n*size)); err != nil {
+			return false
+		}
+		if i == 0 {
+			seen, hidden = cell(0), cell(1)
+		}
+		if seen == hidden || cell(i) != seen || i > 0 && cell(i-1) != seen {
+			return false
+		}
+		for _, j := range []int{i + 1, (i + n) / 2, n - 1} {
+			if j > i && j < n && cell(j) != hidden {
+				return false
+			}
+		}
+	}
+	return true
+}
