@@ -8,6 +8,7 @@ passes when every difference is within the limit of its case. The exit code is 1
 import argparse
 import dataclasses
 import json
+import math
 import sys
 import tempfile
 from pathlib import Path
@@ -41,6 +42,12 @@ def summary(results):
     return text + (f", {count(UNSUPPORTED)} are not run by the host" if count(UNSUPPORTED) else "")
 
 
+def as_json(result):
+    document = dataclasses.asdict(result)
+    document["worst"] = {p: d if math.isfinite(d) else None for p, d in result.worst.items()}  # JSON has no NaN
+    return document
+
+
 def check_folder(folder, only, subject, host, strict, report):
     """Checks the cases of a folder. With strict, a file that the host does not run as it is fails: the host must run them all."""
     results = []
@@ -72,7 +79,7 @@ def main():
         say(f"{folder} in {args.host}", HEADER)
         results = check_folder(folder, args.only, subject, host, strict, lambda r: say(row(r), *problems(r)))
         say(summary(results), "")
-        document.append({"folder": str(folder), "files": [dataclasses.asdict(r) for r in results]})
+        document.append({"folder": str(folder), "files": [as_json(r) for r in results]})
         every += results
     if args.json:
         json.dump({"host": args.host, "folders": document}, sys.stdout, indent=2)

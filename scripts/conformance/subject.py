@@ -20,8 +20,10 @@ class OnnxInject:
 
     def patch(self, model: Path, out: Path, kinds, sites, flags):
         """Writes a copy with ports of these kinds, and memory and tau at these sites, at every layer."""
-        inject = "all" if sites == ["attn_out"] else ",".join(sites)
-        self._call("rewrite", model, "-o", out, "--expose", ",".join(kinds), "--inject", inject, *flags)
+        ports = ["--expose", ",".join(kinds)]
+        if sites:
+            ports += ["--inject", "all" if sites == ["attn_out"] else ",".join(sites)]
+        self._call("rewrite", model, "-o", out, *ports, *flags)
 
     def _call(self, command, model: Path, *args):
         done = subprocess.run([self.binary, command, model, *args], capture_output=True, text=True)
