@@ -85,7 +85,7 @@ type decoder struct {
 
 // decodeModel makes a model that satisfies [Check]: whatever a file can get wrong is refused on the way.
 func decodeModel(sk *skeleton) (*Model, error) {
-	m := &Model{holes: sk.holes, opsets: map[string]int64{}}
+	m := &Model{content: content{holes: sk.holes, opsets: map[string]int64{}}}
 	d := &decoder{model: m, types: map[string]Type{}}
 	var graphBody []byte
 	var functions [][]byte
