@@ -7,8 +7,8 @@ import (
 
 // Spec describes a node to be made.
 type Spec struct {
-	Op      string // "MatMul", or with a domain "com.microsoft.FusedMatMul"
-	Domain  string
+	Op      string   // "MatMul", or with its domain "com.microsoft.FusedMatMul"
+	Domain  string   // may be given here instead
 	Name    string   // label and stem of the output names; made unique
 	Inputs  []*Value // nil: omitted
 	Attrs   Attrs
@@ -19,6 +19,10 @@ type Spec struct {
 
 // Node adds a node to g and returns its first output. Its place in the file follows its inputs.
 func (e *Edit) Node(g *Graph, s Spec) *Value {
+	if s.Domain == "" {
+		s.Domain, s.Op = splitOp(s.Op)
+	}
+	s.Domain = ownDomain(s.Domain)
 	n := &Node{id: e.model.nodeID(), Op: s.Op, Domain: s.Domain, graph: g, ins: slices.Clone(s.Inputs)}
 	stem := s.Name
 	if stem == "" {
@@ -192,14 +196,11 @@ func (e *Edit) ForgetTypes(g *Graph) {
 // SetMeta sets a metadata_props entry of the model.
 func (e *Edit) SetMeta(key, value string) {
 	m := e.model
-	e.do(func() { m.SetMeta(key, value) })
-}
-
-// SetMeta sets a metadata_props entry at once: no invariant of [Check] is about them.
-func (m *Model) SetMeta(key, value string) {
-	if i := slices.IndexFunc(m.meta, func(x metaEntry) bool { return x.key == key }); i >= 0 {
-		m.meta[i].value = value
-	} else {
-		m.meta = append(m.meta, metaEntry{key, value})
-	}
+	e.do(func() {
+		if i := slices.IndexFunc(m.meta, func(x metaEntry) bool { return x.key == key }); i >= 0 {
+			m.meta[i].value = value
+		} else {
+			m.meta = append(m.meta, metaEntry{key, value})
+		}
+	})
 }

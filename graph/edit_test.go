@@ -131,6 +131,18 @@ var edits = []struct {
 		opset new.domain 1
 		  exact, Op_out1 = new.domain.Op(x, _, x) {f: 0.5, fs: [1.0], i: 1, is: [1, 2], j: 2, s: "text", t: int64[] {7}, w: float32[4] {1, 2, 3, 4}} @Op
 	`},
+	{"nodes whose ops name their domains", func(t testing.TB, m *Model, e *Edit) {
+		x := find(t, m, "x")
+		e.Node(m.Graph, Spec{Op: "com.microsoft.FusedMatMul", Inputs: []*Value{x, x}})
+		e.Node(m.Graph, Spec{Op: "ai.onnx.Neg", Inputs: []*Value{x}})
+		e.Node(m.Graph, Spec{Op: "odd.Op", Domain: "new.domain", Inputs: []*Value{x}}) // the domain is said: nothing to split
+	}, ``, `
+		opset com.microsoft 1
+		opset new.domain 1
+		  FusedMatMul_out = com.microsoft.FusedMatMul(x, x) @FusedMatMul
+		  Neg_out = Neg(x) @Neg
+		  odd.Op_out = "new.domain" "odd.Op"(x) @odd.Op
+	`},
 	{"node in a branch", func(t testing.TB, m *Model, e *Edit) {
 		p := find(t, m, "p")
 		y := e.Node(p.graph, Spec{Op: "Neg", Inputs: []*Value{find(t, m, "a")}})

@@ -203,9 +203,7 @@ func (p *parser) op() (domain, op, overload string) {
 	case quoted && p.tok.kind == '"':
 		domain, op = op, p.name()
 	case !quoted:
-		if i := strings.LastIndexByte(op, '.'); i >= 0 {
-			domain, op = op[:i], op[i+1:]
-		}
+		domain, op = splitOp(op)
 	}
 	if p.accept(":") {
 		overload = p.name()
