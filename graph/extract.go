@@ -64,11 +64,12 @@ func extract(m *Model, inputs, outputs []*Value) (*Model, error) {
 	whole := *m
 	whole.Graph = part
 	whole.records = slices.DeleteFunc(slices.Clone(m.records), func(r record) bool { return r.num == 20 }) // training
-	out, err := decodeModel(&skeleton{data: whole.encode(), holes: m.holes})
+	out, err := decodeModel(&skeleton{data: whole.encode(), holes: slices.Clip(m.holes)})
 	if err != nil {
 		return nil, err
 	}
 	out.path, out.file, out.inlined = m.path, m.file, m.inlined
+	out.share(m)
 	return out, nil
 }
 

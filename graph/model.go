@@ -12,6 +12,8 @@ type Model struct {
 	content
 	path    string // where it was read from, "" for a model built in memory
 	file    *DataFile
+	files   *openFiles // nil for a model made in memory
+	closed  bool
 	records []record // fields of ModelProto in file order
 	ir      int64
 	inlined bool // model functions were inlined; their definitions are dropped on save

@@ -140,7 +140,7 @@ func (s *skimmer) at(off, n int64) ([]byte, error) {
 			s.buf = make([]byte, max(want, 64<<10))
 		}
 		s.buf = s.buf[:want]
-		if _, err := s.file.f.ReadAt(s.buf, off); err != nil && !errors.Is(err, io.EOF) {
+		if _, err := s.file.readAt(s.buf, off); err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}
 		s.bufAt = off

@@ -137,7 +137,7 @@ func TestConst(t *testing.T) {
 	if _, err := onDisk.span.ReadAt(make([]byte, 8), 4090); err == nil {
 		t.Error("read behind the span")
 	}
-	m.file.f.Close()
+	m.Close()
 	if _, err := onDisk.Load(); err == nil || !strings.Contains(err.Error(), "read ") {
 		t.Errorf("a closed file: %v", err)
 	}

@@ -16,7 +16,18 @@ func Parse(text string) (*Model, error) { return ParseIn(".", text) }
 // are those for external data in [Load]. Functions in the text are inlined.
 func ParseIn(dir, text string) (*Model, error) {
 	at := filepath.Join(dir, "text")
-	p := &parser{lexer: newLexer(text), open: externalOpener(&DataFile{Path: at, Real: at})}
+	files := openedBy(&DataFile{Path: at, Real: at})
+	m, err := parseText(text, files)
+	if err != nil {
+		files.release()
+		return nil, err
+	}
+	m.files = files
+	return m, nil
+}
+
+func parseText(text string, files *openFiles) (*Model, error) {
+	p := &parser{lexer: newLexer(text), open: files.open}
 	p.model()
 	if p.err != nil {
 		return nil, p.err
