@@ -9,7 +9,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// opened is a model on disk with what lies beside it.
+// opened is a model on disk with what lies beside it. The model is for the caller to close.
 type opened struct {
 	folder   *models.Folder
 	model    *graph.Model
@@ -32,6 +32,7 @@ func open(path string) (*opened, error) {
 	}
 	man, err := models.ReadManifest(m)
 	if err != nil {
+		m.Close()
 		return nil, refused(err)
 	}
 	return &opened{folder, m, man}, nil

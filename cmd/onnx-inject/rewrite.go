@@ -100,6 +100,7 @@ func rewriteModel(c *call) error {
 	if err != nil {
 		return err
 	}
+	defer o.model.Close()
 	l, err := o.locate()
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ func openFanOut(ctx context.Context, b bench) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer g.Close()
 	l, err := models.Locate(g, b.model.Folder.Config)
 	if err != nil {
 		return nil, err

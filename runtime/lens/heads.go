@@ -33,6 +33,7 @@ func openHeads(ctx context.Context, host runtime.Host, f *models.Folder, layers 
 	if err != nil {
 		return nil, err
 	}
+	defer g.Close()
 	l, err := models.Locate(g, f.Config)
 	if err != nil {
 		return nil, err

@@ -70,6 +70,7 @@ func Verify(ctx context.Context, host runtime.Host, patched, original string, o 
 	if err != nil {
 		return nil, err
 	}
+	defer p.Close()
 	man, err := models.ReadManifest(p)
 	if err != nil {
 		return nil, err
@@ -86,6 +87,7 @@ func Verify(ctx context.Context, host runtime.Host, patched, original string, o 
 	if err != nil {
 		return nil, err
 	}
+	defer g.Close()
 	v := &verifier{ctx: ctx, host: host, options: o, man: man, report: &Report{Patched: patched, Original: original, Device: o.Device.String(), OK: true}}
 	if err := v.prepare(p, g); err != nil {
 		return nil, err
@@ -125,6 +127,7 @@ func isPatched(path string) bool {
 	if err != nil {
 		return false
 	}
+	defer m.Close()
 	_, ok := m.Meta(models.ManifestKey)
 	return ok
 }
