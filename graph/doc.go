@@ -34,7 +34,7 @@
 // kept, needlessly long encodings of a message's length, and the definitions of functions, because those are inlined.
 //
 // Model functions, nodes that stand for graphs of their own, are inlined on load. The rest of the package, and whoever uses
-// it, sees operations only. [Model.Inlined] tells.
+// it, sees operations only, and a saved copy holds the bodies instead of calls.
 //
 // # Changes
 //

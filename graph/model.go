@@ -51,18 +51,6 @@ func (m *Model) Opset(domain string) int64 {
 	return m.opsets[domain]
 }
 
-// Opsets returns a copy of all imported domains with their versions.
-func (m *Model) Opsets() map[string]int64 {
-	out := map[string]int64{}
-	for d, v := range m.opsets {
-		out[d] = v
-	}
-	return out
-}
-
-// Inlined reports whether model functions were inlined on load; a saved copy holds their bodies instead of calls.
-func (m *Model) Inlined() bool { return m.inlined }
-
 // Warnings returns what is odd about the file but no reason to refuse it, a line each.
 func (m *Model) Warnings() []string { return slices.Clone(m.warn) }
 

@@ -274,7 +274,7 @@ func (p *parser) node(b *block) []byte {
 // dtype reads an element type: "float32", or "dtype99" for one that ONNX does not define.
 func (p *parser) dtype() DType {
 	word := p.tok.text
-	if d, ok := ParseDType(word); ok && p.tok.kind == 'w' {
+	if d, ok := parseDType(word); ok && p.tok.kind == 'w' {
 		p.next()
 		return d
 	}
