@@ -13,7 +13,9 @@ func (m *Model) Clone() *Model {
 	out.holes, out.newOps = slices.Clip(m.holes), slices.Clip(m.newOps) // only ever appended to
 	out.opsets, out.meta = maps.Clone(m.opsets), slices.Clone(m.meta)
 	out.tries, out.past = 0, nil
-	out.share(m)
+	if m.files != nil && !m.closed {
+		m.files.users.Add(1)
+	}
 	c := &cloner{model: &out, nodes: make([]Node, m.nodes), values: make([]Value, m.values)}
 	c.edges.reserve(2*m.nodes + m.values)
 	c.lists.reserve(m.nodes)

@@ -49,7 +49,7 @@
 //
 // # What always holds
 //
-// A model from [Load], [Parse] or [Extract], and one after a commit, satisfies [Check]: names are unique in a scope; each
+// A model from [Load] or [Parse], a [Model.Clone] of it, and one after a commit, satisfies [Check]: names are unique in a scope; each
 // value has one producer; edges agree from both sides; a node reads its own scope or one around it; there is no cycle. Files
 // may hold nodes in any order; [Graph.Nodes] gives the file's, [Graph.Ordered] one that can be computed.
 //

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 )
 
-// openFiles are the files that a model reads from. Clones and extracted parts share them; who is last closes them.
+// openFiles are the files that a model reads from. Its clones share them; who is last closes them.
 type openFiles struct {
 	model *DataFile            // not open itself for a model of text
 	data  map[string]*DataFile // external data files, by location
@@ -35,8 +35,8 @@ func (o *openFiles) release() error {
 	return err
 }
 
-// Close says that the weights are not read any more. Files are closed once all models are that read them: this one,
-// its clones and its extracted parts. After that a large tensor cannot be read, nor be written other than as a reference.
+// Close says that the weights are not read any more. Files are closed once all models are that read them: this one and
+// its clones. After that a large tensor cannot be read, nor be written other than as a reference.
 // The rest of the model can still be looked at and edited. Closing again does nothing.
 //
 // A model that is never closed keeps its files open until it is garbage. Windows does not let go of a file before.
@@ -46,14 +46,6 @@ func (m *Model) Close() error {
 	}
 	m.closed = true
 	return m.files.release()
-}
-
-// share makes m read the files of another model too.
-func (m *Model) share(from *Model) {
-	m.files, m.closed = from.files, from.closed
-	if m.files != nil && !m.closed {
-		m.files.users.Add(1)
-	}
 }
 
 // open opens an external data file of the model, each once. A file must lie, symbolic links resolved, under the model's
