@@ -10,30 +10,21 @@ func (e *Edit) Rename(v *Value, name string) {
 		return
 	}
 	e.taken.add(name)
-	e.do(func() func() {
-		old := v.name
-		v.name = name
-		return func() { v.name = old }
-	})
+	e.do(func() { e.value(v).name = name })
 }
 
 // Relabel gives a node another label. Labels need not be unique, and may be "".
 func (e *Edit) Relabel(n *Node, label string) {
 	e.taken.add(label)
-	e.do(func() func() {
-		old := n.name
-		n.name = label
-		return func() { n.name = old }
-	})
+	e.do(func() { e.node(n).name = label })
 }
 
 // Order puts the nodes of g in the given order, as far as each is still computed before it is read. The slice must hold
 // every node of g once.
 func (e *Edit) Order(g *Graph, nodes []*Node) {
-	e.do(func() func() {
-		old := g.nodes
+	e.do(func() {
 		count := map[*Node]int{}
-		for _, n := range old {
+		for _, n := range g.nodes {
 			count[n]++
 		}
 		for _, n := range nodes {
@@ -42,10 +33,9 @@ func (e *Edit) Order(g *Graph, nodes []*Node) {
 		for _, left := range count {
 			if left != 0 {
 				e.fail("order of %q: want every node of the graph once", g.name)
-				return func() {}
+				return
 			}
 		}
-		g.nodes = slices.Clone(nodes)
-		return func() { g.nodes = old }
+		e.graph(g).nodes = slices.Clone(nodes)
 	})
 }

@@ -280,7 +280,7 @@ func (s *scopeDecoder) edge(u Use, name string) error {
 	if v.uses == nil {
 		v.uses = s.uses.list(1)[:0]
 	}
-	v.addUse(u)
+	v.uses = append(v.uses, u)
 	return nil
 }
 
