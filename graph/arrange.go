@@ -5,17 +5,17 @@ import "slices"
 // Rename gives a value another name, which is refused when it is taken. The name of a graph input or output is part of
 // the model's signature: renaming it is for callers who mean that.
 func (e *Edit) Rename(v *Value, name string) {
-	if name == "" || e.taken.has(name) {
+	if name == "" || e.names().has(name) {
 		e.fail("rename %v: the name %q is taken", v, name)
 		return
 	}
-	e.taken.add(name)
+	e.names().add(name)
 	e.do(func() { e.value(v).name = name })
 }
 
 // Relabel gives a node another label. Labels need not be unique, and may be "".
 func (e *Edit) Relabel(n *Node, label string) {
-	e.taken.add(label)
+	e.names().add(label)
 	e.do(func() { e.node(n).name = label })
 }
 

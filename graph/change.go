@@ -33,10 +33,10 @@ func (e *Edit) Node(g *Graph, s Spec) *Value {
 		name := ""
 		switch {
 		case i == 0 && s.As != "":
-			if e.taken.has(s.As) {
+			if e.names().has(s.As) {
 				e.fail("the name %q is taken", s.As)
 			}
-			e.taken.add(s.As)
+			e.names().add(s.As)
 			name = s.As
 		case i == 0:
 			name = e.Fresh(n.name + "_out")
@@ -113,10 +113,10 @@ func (e *Edit) initializer(g *Graph, name string, c *Const) *Value {
 
 // NodeOutput adds one more output of exactly this name to an existing node, as an If needs when its branches gain one.
 func (e *Edit) NodeOutput(n *Node, name string, t Type) *Value {
-	if e.taken.has(name) {
+	if e.names().has(name) {
 		e.fail("the name %q is taken", name)
 	}
-	e.taken.add(name)
+	e.names().add(name)
 	v := &Value{id: e.model.valueID(), name: name, graph: n.graph, node: n, typ: t}
 	e.do(func() {
 		e.value(v).index = len(n.outs)

@@ -92,11 +92,11 @@ func isDataName(name, path string) bool {
 // leftBehind returns the data files that a model named which is to be replaced by m: files that [Copy] names so and that neither
 // m nor another model of the folder reads. Where path holds no model, there are none.
 func (m *Model) leftBehind(path string) []string {
-	named, err := Locations(path)
-	if err != nil {
+	names, err := m.dataNames(path)
+	if err != nil || len(names) == 0 {
 		return nil
 	}
-	names, err := m.dataNames(path)
+	named, err := Locations(path)
 	if err != nil {
 		return nil
 	}

@@ -13,16 +13,22 @@ import (
 type Edit struct {
 	model *Model
 	steps []func()
-	taken names          // of every scope
+	taken names          // of every scope; nil until somebody asks
 	next  map[string]int // the last number tried, by stem: names are never given back
 	err   error
 	done  bool
 }
 
 // Edit starts an edit.
-func (m *Model) Edit() *Edit {
-	e := &Edit{model: m, taken: make(names, m.nodes+m.values), next: map[string]int{}}
-	for g := range m.Graphs() {
+func (m *Model) Edit() *Edit { return &Edit{model: m, next: map[string]int{}} }
+
+// names returns the names that are taken.
+func (e *Edit) names() names {
+	if e.taken != nil {
+		return e.taken
+	}
+	e.taken = make(names, e.model.nodes+e.model.values)
+	for g := range e.model.Graphs() {
 		for v := range g.values {
 			e.taken.add(v.name)
 		}
@@ -30,7 +36,7 @@ func (m *Model) Edit() *Edit {
 			e.taken.add(n.name)
 		}
 	}
-	return e
+	return e.taken
 }
 
 // names is a set of names.
@@ -59,16 +65,16 @@ func (e *Edit) Fail(err error) {
 // Fresh returns base, or base with the first free number behind it, and takes the name.
 func (e *Edit) Fresh(base string) string {
 	name := base
-	for e.taken.has(name) {
+	for e.names().has(name) {
 		e.next[base]++
 		name = fmt.Sprintf("%s_%d", base, e.next[base])
 	}
-	e.taken.add(name)
+	e.names().add(name)
 	return name
 }
 
 // Taken reports whether a value or node of that name exists in any scope, this edit's own included.
-func (e *Edit) Taken(name string) bool { return e.taken.has(name) }
+func (e *Edit) Taken(name string) bool { return e.names().has(name) }
 
 // do adds a change. One that finds out that it cannot be made calls fail: what it and others have changed
 // is taken back. It writes to objects by [Edit.value], [Edit.node] and [Edit.graph].
@@ -88,18 +94,24 @@ func (e *Edit) Commit() error {
 
 // make makes the changes, or some of them and fails.
 func (e *Edit) make() error {
-	e.model.begin()
+	m := e.model
+	m.begin()
+	kept := len(m.past)
 	for _, step := range e.steps {
 		if step(); e.err != nil {
 			return e.err
 		}
 	}
-	s := newSorter(e.model)
-	for g := range e.model.Graphs() {
+	touched := len(m.past) > kept // a graph, node or value
+	s := newSorter(m)
+	for g := range m.Graphs() {
 		s.place(e.graph(g))
 	}
-	e.model.whole = false
-	return Check(e.model)
+	if !touched {
+		return nil // what is valid stays so in another order
+	}
+	m.whole = false
+	return Check(m)
 }
 
 // Try makes several edits one: when f returns an error, the model is as it was before f, whatever f has committed. A Try may

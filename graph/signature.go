@@ -7,10 +7,10 @@ import (
 // Input adds an input of exactly this name to the main graph.
 func (e *Edit) Input(name string, t Type) *Value {
 	g := e.model.Graph
-	if e.taken.has(name) {
+	if e.names().has(name) {
 		e.fail("the name %q is taken", name)
 	}
-	e.taken.add(name)
+	e.names().add(name)
 	v := &Value{id: e.model.valueID(), name: name, graph: g, input: true, typ: t}
 	e.do(func() { e.graph(g).inputs = append(g.inputs, v) })
 	return v
