@@ -180,14 +180,6 @@ var inlined = []struct{ name, in, want string }{
 		}
 		out y
 	`},
-	{"a function goes before an operator of its name", `
-		opset 17
-		function Gelu { opset 17 in v  r = Erf(v)  out r }
-		graph main { in x: float32[4]  y = Gelu(x)  out y }`, `
-		in x: float32[4]
-		y = Erf(x)
-		out y
-	`},
 	{"types of a function called once stay, of one called twice go", `
 		opset 17
 		function pkg.One { opset 17 in v  s: float32[4] = Sqrt(v)  r: float32[9] = Neg(s)  out r }
