@@ -1,36 +1,25 @@
 package tokenizer
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 )
 
 // A Tokenizer turns text into ids and back. [Load] makes one.
 type Tokenizer struct {
-	tokens []string         // the bytes of each id, "" where an id is not used
-	bytes  [256]int32       // the id of each single byte
-	merges map[uint64]merge // by pair
-	added  [256][]added     // by first byte, longest first
-	prefix bool             // text that does not begin with a space gets one
-	bos    int64            // -1 if there is none
-}
-
-// An added token is cut out of the text before anything else happens.
-type added struct {
-	text    string
-	id      int64
-	special bool
+	tokens      []string // the text of each id, "" where an id is not used
+	special     map[int64]bool
+	raw, normal addedSet // added tokens that are looked for before and after normalization
+	normalizers []normalizer
+	splitters   []splitter
+	model       model
+	decoder     decoder
+	bos         int64 // -1 if there is none
+	eos         []int64
 }
 
 // Size returns one more than the highest id. A model may have more rows than that: embeddings are often padded.
 func (t *Tokenizer) Size() int { return len(t.tokens) }
-
-// BOS returns the id of the token that begins a text, <|endoftext|> for GPT-2, and whether there is one.
-// It is the first of these that the vocabulary has: bos_token in tokenizer_config.json, the same in special_tokens_map.json,
-// bos_token_id in config.json, <|endoftext|>.
-func (t *Tokenizer) BOS() (int64, bool) { return max(t.bos, 0), t.bos >= 0 }
 
 // Bytes returns the bytes that id stands for, nil for an id outside the vocabulary. They need not be valid UTF-8: a character
 // may be spread over several tokens.
@@ -50,7 +39,11 @@ func (t *Tokenizer) Token(id int64) string {
 	return strings.ToValidUTF8(string(b), "\uFFFD")
 }
 
-// Decode returns the text of ids: their bytes, one after the other. Ids outside the vocabulary have none.
+// Special reports whether id is an added token that stands for something that is not text.
+func (t *Tokenizer) Special(id int64) bool { return t.special[id] }
+
+// Decode returns the text of ids: their bytes, one after the other. Ids outside the vocabulary have none. Where the tokenizer puts
+// a space in front of every text, the first one is taken off again; [Tokenizer.Token] shows it.
 func (t *Tokenizer) Decode(ids []int64) string {
 	var b strings.Builder
 	for _, id := range ids {
@@ -58,7 +51,7 @@ func (t *Tokenizer) Decode(ids []int64) string {
 			b.WriteString(t.tokens[id])
 		}
 	}
-	return b.String()
+	return t.decoder.start(b.String())
 }
 
 // Encode returns the ids of text, shape [tokens]. The names of added tokens, special ones too, become their one id.
@@ -70,60 +63,116 @@ func (t *Tokenizer) EncodeOrdinary(text string) []int64 { return t.encode(text, 
 
 func (t *Tokenizer) encode(text string, special bool) []int64 {
 	ids := make([]int64, 0, len(text)/4+1) // English has about four bytes a token
-	for text != "" {
-		at, tok := t.findAdded(text, special)
-		rest := text[:at]
-		if t.prefix && rest != "" && rest[0] != ' ' {
-			rest = " " + rest
+	t.raw.cut(text, special, func(part string, at int, tok *added) {
+		if tok != nil {
+			ids = append(ids, tok.id)
+			return
 		}
-		for rest != "" {
-			n := piece(rest)
-			ids = t.appendPiece(ids, rest[:n])
-			rest = rest[n:]
+		for _, n := range t.normalizers {
+			part = n.apply(part)
 		}
-		if tok == nil {
-			break
-		}
-		ids = append(ids, tok.id)
-		text = text[at+len(tok.text):]
-	}
+		t.normal.cut(part, special, func(part string, inner int, tok *added) {
+			if tok != nil {
+				ids = append(ids, tok.id)
+				return
+			}
+			ids = t.pieces(ids, t.splitters, part, at+inner == 0)
+		})
+	})
 	return ids
 }
 
-// findAdded returns the leftmost added token in text, the longest where several begin, and where it begins.
-// Without one it returns len(text) and nil.
-func (t *Tokenizer) findAdded(text string, special bool) (int, *added) {
-	for i := range len(text) {
-		list := t.added[text[i]]
-		for k := range list {
-			if (special || !list[k].special) && strings.HasPrefix(text[i:], list[k].text) {
-				return i, &list[k]
-			}
-		}
+// pieces appends the ids of a text that the splitters cut.
+func (t *Tokenizer) pieces(ids []int64, splitters []splitter, s string, first bool) []int64 {
+	if s == "" {
+		return ids
 	}
-	return len(text), nil
+	if len(splitters) == 0 {
+		return t.model.appendPiece(ids, s)
+	}
+	splitters[0].split(s, first, func(piece string, first bool) {
+		ids = t.pieces(ids, splitters[1:], piece, first)
+	})
+	return ids
 }
 
 // A spec is what the files of a tokenizer say, whatever their format.
 type spec struct {
-	vocab  map[string]int64 // by the token's spelling in symbols
-	merges [][2]string      // in symbols, best first
-	added  []added
-	prefix bool
-	bos    []string // names for the token that begins a text, best first; those that the vocabulary lacks do not count
-	bosID  int64    // its id, where no name counts; -1 if not known
+	vocab       map[string]int64 // by spelling
+	merges      [][2]string      // best first
+	added       []added
+	normalizers []normalizer
+	splitters   []splitter
+	decoder     decoder
+	bytes       bool   // texts are written in the characters that stand for bytes: there must be a token for each
+	unknown     string // the token for characters without one, "" for none
+	fuse        bool
+	fallback    bool
+	whole       bool
+	begin       begin
+	eos         []int64 // ids that end a text, where configuration has them
+	eosName     string  // its name, where it has not
 }
 
 const endOfText = "<|endoftext|>" // what GPT-2 begins and ends a text with
 
 // maxID bounds the table of tokens; the largest vocabularies in use have about 2^18.
-const maxID = 1<<24 - 1
+const maxID = 1<<22 - 1
 
 func build(s spec) (*Tokenizer, error) {
-	t := &Tokenizer{merges: make(map[uint64]merge, len(s.merges)), prefix: s.prefix, bos: -1}
+	size, addedID, err := claim(&s)
+	if err != nil {
+		return nil, err
+	}
+	t := &Tokenizer{tokens: make([]string, size), special: map[int64]bool{}, normalizers: s.normalizers, splitters: s.splitters, decoder: s.decoder}
+	if t.model, err = newModel(&s); err != nil {
+		return nil, err
+	}
+	for spelling, id := range s.vocab {
+		t.tokens[id] = s.decoder.text(spelling)
+	}
+	for _, a := range s.added {
+		t.tokens[a.id] = a.text
+		if a.special {
+			t.special[a.id] = true
+		}
+		if !a.normal {
+			t.raw.put(a.text, a)
+			continue
+		}
+		text := a.text
+		for _, n := range s.normalizers {
+			text = n.apply(text)
+		}
+		t.normal.put(text, a)
+	}
+	lookup := func(name string) int64 {
+		if id, ok := addedID[name]; ok {
+			return id
+		}
+		if id, ok := s.vocab[name]; ok {
+			return id
+		}
+		return -1
+	}
+	known := func(id int64) bool { return id >= 0 && id < size && t.tokens[id] != "" }
+	t.bos = s.begin.token(lookup, known)
+	for _, id := range s.eos {
+		if known(id) {
+			t.eos = append(t.eos, id)
+		}
+	}
+	if id := lookup(s.eosName); len(s.eos) == 0 && id >= 0 {
+		t.eos = []int64{id}
+	}
+	return t, nil
+}
+
+// claim checks that every id has one spelling and every added token one id. It returns one more than the highest id, and the ids
+// of added tokens.
+func claim(s *spec) (size int64, addedID map[string]int64, err error) {
 	owner := make(map[int64]string, len(s.vocab)) // id to spelling
-	size := int64(0)
-	claim := func(spelling string, id int64) error {
+	take := func(spelling string, id int64) error {
 		if id < 0 || id > maxID {
 			return fmt.Errorf("token %q: id %d is not in 0..%d", spelling, id, maxID)
 		}
@@ -135,81 +184,27 @@ func build(s spec) (*Tokenizer, error) {
 		return nil
 	}
 	for spelling, id := range s.vocab {
-		if err := claim(spelling, id); err != nil {
-			return nil, err
+		if err := take(spelling, id); err != nil {
+			return 0, nil, err
 		}
 	}
-	addedID := make(map[string]int64, len(s.added))
+	addedID = make(map[string]int64, len(s.added))
 	for _, a := range s.added {
 		if id, ok := s.vocab[a.text]; ok {
 			if id != a.id {
-				return nil, fmt.Errorf("added token %q: id %d, but %d in the vocabulary", a.text, a.id, id)
+				return 0, nil, fmt.Errorf("added token %q: id %d, but %d in the vocabulary", a.text, a.id, id)
 			}
-			if text, ok := fromSymbols(a.text); ok && text != a.text { // one id for two strings could not be decoded
-				return nil, fmt.Errorf("added token %q: the vocabulary spells %q so", a.text, text)
+			if text, ok := fromSymbols(a.text); ok && s.bytes && text != a.text { // one id for two strings could not be decoded
+				return 0, nil, fmt.Errorf("added token %q: the vocabulary spells %q so", a.text, text)
 			}
 		}
 		if id, ok := addedID[a.text]; ok && id != a.id {
-			return nil, fmt.Errorf("added token %q: id %d, but %d further up", a.text, a.id, id)
+			return 0, nil, fmt.Errorf("added token %q: id %d, but %d further up", a.text, a.id, id)
 		}
 		addedID[a.text] = a.id
-		if err := claim(a.text, a.id); err != nil {
-			return nil, err
+		if err := take(a.text, a.id); err != nil {
+			return 0, nil, err
 		}
 	}
-
-	t.tokens = make([]string, size)
-	for spelling, id := range s.vocab {
-		text, ok := fromSymbols(spelling)
-		if !ok {
-			text = spelling // no piece of text can become this one; show it as it is written
-		}
-		t.tokens[id] = text
-	}
-	for b := range t.bytes {
-		id, ok := s.vocab[string(symbols[b])]
-		if !ok {
-			return nil, fmt.Errorf("no token for byte 0x%02x, written %q", b, symbols[b])
-		}
-		t.bytes[b] = int32(id)
-	}
-	for rank, m := range s.merges {
-		var ids [3]int64
-		for i, spelling := range []string{m[0], m[1], m[0] + m[1]} {
-			id, ok := s.vocab[spelling]
-			if !ok {
-				return nil, fmt.Errorf("merge %d, %q with %q: %q is not in the vocabulary", rank, m[0], m[1], spelling)
-			}
-			ids[i] = id
-		}
-		t.merges[pair(int32(ids[0]), int32(ids[1]))] = packMerge(rank, int(ids[2]))
-	}
-	for _, a := range s.added {
-		if a.text == "" {
-			continue
-		}
-		t.tokens[a.id] = a.text
-		t.added[a.text[0]] = append(t.added[a.text[0]], a)
-	}
-	for _, list := range t.added {
-		slices.SortFunc(list, func(a, b added) int { return cmp.Compare(len(b.text), len(a.text)) })
-	}
-	lookup := func(name string) int64 {
-		if id, ok := addedID[name]; ok {
-			return id
-		}
-		if id, ok := s.vocab[name]; ok {
-			return id
-		}
-		return -1
-	}
-	for _, name := range s.bos {
-		if t.bos = lookup(name); t.bos >= 0 {
-			return t, nil
-		}
-	}
-	if t.bos = lookup(endOfText); s.bosID >= 0 && s.bosID < size && t.tokens[s.bosID] != "" {
-		t.bos = s.bosID
-	}
-	return t, nil
+	return size, addedID, nil
 }
