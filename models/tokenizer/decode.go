@@ -9,9 +9,10 @@ import (
 
 // A decoder turns spellings of tokens back into text.
 type decoder struct {
-	steps []func(string) string // of each token
-	marks string                // the first token loses this character, once for each of lead; "" for none
-	lead  int
+	steps  []func(string) string // of each token
+	marks  string                // a whole text loses this character at its beginning, up to lead times; "" for none
+	lead   int
+	unmark bool // the first token loses its spaces
 }
 
 // decoders are the kinds that tokenizer.json may name, apart from Fuse and Strip, which are about tokens together.
@@ -104,7 +105,7 @@ func (d *decoder) add(s step, make func(json.RawMessage) (func(string) string, e
 	}
 	if s.kind == "Metaspace" {
 		if never := c.Scheme != nil && *c.Scheme == "never" || c.Scheme == nil && c.Prefix != nil && !*c.Prefix; !never {
-			d.marks, d.lead = " ", 1
+			d.unmark = true
 		}
 		return nil
 	}

@@ -167,7 +167,6 @@ func (x splitBy) split(s string, first bool, yield func(string, bool)) {
 func join(parts []part, behavior string) []part {
 	if behavior == mergedWithNext {
 		slices.Reverse(parts)
-		defer slices.Reverse(parts)
 	}
 	out := parts[:0]
 	before := false // the part before was found

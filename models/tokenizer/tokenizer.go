@@ -8,7 +8,7 @@ import (
 // A Tokenizer turns text into ids and back. [Load] makes one.
 type Tokenizer struct {
 	tokens      []string // the text of each id, "" where an id is not used
-	special     map[int64]bool
+	added       map[int64]added
 	raw, normal addedSet // added tokens that are looked for before and after normalization
 	normalizers []normalizer
 	splitters   []splitter
@@ -40,16 +40,21 @@ func (t *Tokenizer) Token(id int64) string {
 }
 
 // Special reports whether id is an added token that stands for something that is not text.
-func (t *Tokenizer) Special(id int64) bool { return t.special[id] }
+func (t *Tokenizer) Special(id int64) bool { return t.added[id].special }
 
 // Decode returns the text of ids: their bytes, one after the other. Ids outside the vocabulary have none. Where the tokenizer puts
 // a space in front of every text, the first one is taken off again; [Tokenizer.Token] shows it.
 func (t *Tokenizer) Decode(ids []int64) string {
 	var b strings.Builder
-	for _, id := range ids {
-		if id >= 0 && id < int64(len(t.tokens)) {
-			b.WriteString(t.tokens[id])
+	for i, id := range ids {
+		if id < 0 || id >= int64(len(t.tokens)) {
+			continue
 		}
+		text := t.tokens[id]
+		if _, added := t.added[id]; i == 0 && !added && t.decoder.unmark {
+			text = strings.ReplaceAll(text, " ", "")
+		}
+		b.WriteString(text)
 	}
 	return t.decoder.start(b.String())
 }
@@ -124,7 +129,7 @@ func build(s spec) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Tokenizer{tokens: make([]string, size), special: map[int64]bool{}, normalizers: s.normalizers, splitters: s.splitters, decoder: s.decoder}
+	t := &Tokenizer{tokens: make([]string, size), added: map[int64]added{}, normalizers: s.normalizers, splitters: s.splitters, decoder: s.decoder}
 	if t.model, err = newModel(&s); err != nil {
 		return nil, err
 	}
@@ -132,11 +137,9 @@ func build(s spec) (*Tokenizer, error) {
 		t.tokens[id] = s.decoder.text(spelling)
 	}
 	for _, a := range s.added {
-		t.tokens[a.id] = a.text
-		if a.special {
-			t.special[a.id] = true
-		}
+		t.added[a.id] = a
 		if !a.normal {
+			t.tokens[a.id] = a.text
 			t.raw.put(a.text, a)
 			continue
 		}
@@ -145,6 +148,9 @@ func build(s spec) (*Tokenizer, error) {
 			text = n.apply(text)
 		}
 		t.normal.put(text, a)
+		if t.tokens[a.id] = text; !s.bytes { // byte-level tokenizers show added tokens as they are
+			t.tokens[a.id] = s.decoder.text(text)
+		}
 	}
 	lookup := func(name string) int64 {
 		if id, ok := addedID[name]; ok {
