@@ -63,3 +63,21 @@ func unmarshal(t *testing.T, data []byte, v any) {
 		t.Fatal(err)
 	}
 }
+
+// Text in the middle has no space put in front of it: after a word it gives the tokens that it has in the whole.
+func TestEncodeMid(t *testing.T) {
+	for _, name := range []string{"llama2", "mistral", "llama3", "gemma", "starcoder"} {
+		tok, err := Load(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		const before, after = "People speak", " Spanish and Quechua"
+		want := tok.Encode(before + after)
+		if got := append(tok.Encode(before), tok.EncodeMid(after)...); !slices.Equal(got, want) {
+			t.Errorf("%s: %q and then %q is %v, want %v", name, before, after, got, want)
+		}
+		if front, mid := tok.Encode("a"), tok.EncodeMid("a"); slices.Equal(front, mid) != (name == "llama3" || name == "gemma") {
+			t.Errorf("%s: %v in front, %v in the middle", name, front, mid)
+		}
+	}
+}

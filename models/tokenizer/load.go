@@ -18,8 +18,8 @@ import (
 // It takes tokenizer.json (Hugging Face) where there is one, because that file says everything, and else vocab.json with
 // merges.txt (as OpenAI published GPT-2); both give the same ids. A tokenizer.json that we cannot follow is an error even when
 // the other two are there. Three more files add what they know where they exist: added_tokens.json, tokenizer_config.json and
-// special_tokens_map.json name added and special tokens, the second may set add_prefix_space, and they and config.json name the
-// token that begins a text. <|endoftext|>, where the vocabulary has it, is special without being named.
+// special_tokens_map.json name added and special tokens, the second may set add_prefix_space, and they and the files that describe
+// the model name the tokens that begin and end a text. Where no file names any, <|endoftext|> is special if the vocabulary has it.
 //
 // The error says which file, what was wanted and what was found, with a hint ([graph.HintOf]) on what to do.
 func Load(dir string) (*Tokenizer, error) {
@@ -92,7 +92,7 @@ func readModel(fsys fs.FS) (*spec, string, error) {
 		return nil, "", err
 	}
 	s := &spec{
-		splitters: []splitter{byteLevel{regex: true}}, bytes: true, decoder: decoder{steps: []func(string) string{unspell}},
+		pipeline: pipeline{splitters: []splitter{byteLevel{regex: true}}}, bytes: true, decoder: decoder{steps: []func(string) string{unspell}},
 		begin: begin{id: -1, gpt2: true},
 	}
 	if err := json.Unmarshal(vocab, &s.vocab); err != nil {

@@ -211,6 +211,7 @@ func TestRefused(t *testing.T) {
 		{"two ids", with(good, "added_tokens.json", `{"he":999}`), `added token "he": id 999, but 256 in the vocabulary`, true},
 		{"two added ids", with(with(good, "added_tokens.json", `{"x y":999}`), "tokenizer_config.json", `{"added_tokens_decoder":{"998":{"content":"x y"}}}`), `added token "x y": id 998, but 999`, true},
 		{"added under the spelling of a space", with(good, "tokenizer_config.json", `{"pad_token":"Ġ"}`), `added token "Ġ": the vocabulary spells " " so`, true},
+		{"a long added token", with(good, "added_tokens.json", `{"`+strings.Repeat("x", 300)+`":999}`), "want at most 256 bytes, got 300", true},
 		{"no id", with(good, "tokenizer_config.json", `{"added_tokens_decoder":{"x":{"content":"x y"}}}`), `want an id, got "x"`, false},
 		{"bad configuration", with(good, "config.json", `[`), "config.json: unexpected end", false},
 	} {

@@ -7,7 +7,7 @@ import (
 
 // A model turns one piece into ids by merging: byte-pair encoding over the characters of the piece.
 type model struct {
-	vocab   map[string]int32 // by spelling
+	vocab   map[string]int64 // by spelling
 	units   map[rune]int32   // the tokens of one character
 	low     [maxSymbol]int32 // the same for the characters that stand for bytes, and ASCII; -1 for none
 	merges  map[uint64]merge // by pair
@@ -27,7 +27,7 @@ func byteToken(b byte) string { return fmt.Sprintf("<0x%02X>", b) }
 func (m *model) appendPiece(dst []int64, s string) []int64 {
 	if m.whole {
 		if id, ok := m.vocab[s]; ok {
-			return append(dst, int64(id))
+			return append(dst, id)
 		}
 	}
 	var small [short]int32
@@ -93,14 +93,13 @@ func (m *model) unit(r rune) (int32, bool) {
 // newModel checks vocabulary and merges against each other. Ids are in range already.
 func newModel(s *spec) (model, error) {
 	m := model{
-		vocab: make(map[string]int32, len(s.vocab)), units: map[rune]int32{}, merges: make(map[uint64]merge, len(s.merges)),
+		vocab: s.vocab, units: map[rune]int32{}, merges: make(map[uint64]merge, len(s.merges)),
 		unknown: -1, fuse: s.fuse, whole: s.whole,
 	}
 	for r := range m.low {
 		m.low[r] = -1
 	}
 	for spelling, id := range s.vocab {
-		m.vocab[spelling] = int32(id)
 		if r, n := utf8.DecodeRuneInString(spelling); n > 0 && n == len(spelling) {
 			m.units[r] = int32(id)
 			if r < maxSymbol {
@@ -122,7 +121,7 @@ func newModel(s *spec) (model, error) {
 			if !ok {
 				id = -1
 			}
-			m.bytes[b] = id
+			m.bytes[b] = int32(id)
 		}
 	}
 	if s.unknown != "" {
@@ -130,7 +129,7 @@ func newModel(s *spec) (model, error) {
 		if !ok {
 			return m, fmt.Errorf("unk_token %q is not in the vocabulary", s.unknown)
 		}
-		m.unknown = id
+		m.unknown = int32(id)
 	}
 	for rank, pairOf := range s.merges {
 		var ids [3]int32
@@ -139,7 +138,7 @@ func newModel(s *spec) (model, error) {
 			if !ok {
 				return m, fmt.Errorf("merge %d, %q with %q: %q is not in the vocabulary", rank, pairOf[0], pairOf[1], spelling)
 			}
-			ids[i] = id
+			ids[i] = int32(id)
 		}
 		m.merges[pair(ids[0], ids[1])] = packMerge(rank, int(ids[2]))
 	}

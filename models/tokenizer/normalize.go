@@ -15,7 +15,8 @@ import (
 // A normalizer changes a text before it is split.
 type normalizer struct {
 	apply func(string) string
-	grow  int // a text becomes at most so many times longer
+	grow  int  // a text becomes at most so many times longer
+	front bool // it puts something in front
 }
 
 // normalizers are the kinds that tokenizer.json may name.
@@ -37,7 +38,7 @@ const (
 )
 
 func fixed(apply func(string) string, grow int) func(json.RawMessage) (normalizer, error) {
-	return func(json.RawMessage) (normalizer, error) { return normalizer{apply, grow}, nil }
+	return func(json.RawMessage) (normalizer, error) { return normalizer{apply: apply, grow: grow}, nil }
 }
 
 func prepend(raw json.RawMessage) (normalizer, error) {
@@ -45,12 +46,12 @@ func prepend(raw json.RawMessage) (normalizer, error) {
 		Prepend string `json:"prepend"`
 	}
 	err := json.Unmarshal(raw, &c)
-	return normalizer{func(s string) string {
+	return normalizer{front: true, grow: 1 + len(c.Prepend), apply: func(s string) string {
 		if s == "" {
 			return s
 		}
 		return c.Prepend + s
-	}, 1 + len(c.Prepend)}, err
+	}}, err
 }
 
 func replace(raw json.RawMessage) (normalizer, error) {
@@ -62,7 +63,7 @@ func replace(raw json.RawMessage) (normalizer, error) {
 		return normalizer{}, err
 	}
 	f, err := c.Pattern.finder()
-	return normalizer{func(s string) string {
+	return normalizer{grow: max(1, len(c.Content)), apply: func(s string) string {
 		var out strings.Builder
 		last := 0
 		for start, end := range f.All(s) {
@@ -75,7 +76,7 @@ func replace(raw json.RawMessage) (normalizer, error) {
 		}
 		out.WriteString(s[last:])
 		return out.String()
-	}, max(1, len(c.Content))}, err
+	}}, err
 }
 
 func strip(raw json.RawMessage) (normalizer, error) {
@@ -84,7 +85,7 @@ func strip(raw json.RawMessage) (normalizer, error) {
 		Right bool `json:"strip_right"`
 	}
 	err := json.Unmarshal(raw, &c)
-	return normalizer{func(s string) string {
+	return normalizer{grow: 1, apply: func(s string) string {
 		if c.Left {
 			s = strings.TrimLeftFunc(s, unicode.IsSpace)
 		}
@@ -92,7 +93,7 @@ func strip(raw json.RawMessage) (normalizer, error) {
 			s = strings.TrimRightFunc(s, unicode.IsSpace)
 		}
 		return s
-	}, 1}, err
+	}}, err
 }
 
 // parseNormalizer reads the normalizer of tokenizer.json, which may be null, as the steps that it consists of.

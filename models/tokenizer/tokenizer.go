@@ -10,8 +10,7 @@ type Tokenizer struct {
 	tokens      []string // the text of each id, "" where an id is not used
 	added       map[int64]added
 	raw, normal addedSet // added tokens that are looked for before and after normalization
-	normalizers []normalizer
-	splitters   []splitter
+	front, mid  pipeline
 	model       model
 	decoder     decoder
 	bos         int64 // -1 if there is none
@@ -59,29 +58,65 @@ func (t *Tokenizer) Decode(ids []int64) string {
 	return t.decoder.start(b.String())
 }
 
+// A pipeline is what happens to text before merging.
+type pipeline struct {
+	normalizers []normalizer
+	splitters   []splitter
+}
+
+// mid is the pipeline for text that does not stand at the front: it puts nothing there.
+func (p pipeline) mid() pipeline {
+	var out pipeline
+	for _, n := range p.normalizers {
+		if !n.front {
+			out.normalizers = append(out.normalizers, n)
+		}
+	}
+	for _, x := range p.splitters {
+		switch y := x.(type) {
+		case byteLevel:
+			y.prefix = false
+			x = y
+		case metaspace:
+			y.scheme = "never"
+			x = y
+		}
+		out.splitters = append(out.splitters, x)
+	}
+	return out
+}
+
+func (p pipeline) normalize(s string) string {
+	for _, n := range p.normalizers {
+		s = n.apply(s)
+	}
+	return s
+}
+
 // Encode returns the ids of text, shape [tokens]. The names of added tokens, special ones too, become their one id.
-func (t *Tokenizer) Encode(text string) []int64 { return t.encode(text, true) }
+func (t *Tokenizer) Encode(text string) []int64 { return t.encode(text, true, t.front) }
+
+// EncodeMid is [Tokenizer.Encode] for text that goes on after other text. It differs where the tokenizer puts a space in front of
+// every text (Llama 2, Mistral): " Spanish" after a prompt is one token there, and would be two with that space before it.
+func (t *Tokenizer) EncodeMid(text string) []int64 { return t.encode(text, true, t.mid) }
 
 // EncodeOrdinary is [Tokenizer.Encode] for text from elsewhere: "<|endoftext|>" in it is thirteen characters, not the end of a
 // document. Added tokens that are not special are recognised all the same.
-func (t *Tokenizer) EncodeOrdinary(text string) []int64 { return t.encode(text, false) }
+func (t *Tokenizer) EncodeOrdinary(text string) []int64 { return t.encode(text, false, t.front) }
 
-func (t *Tokenizer) encode(text string, special bool) []int64 {
+func (t *Tokenizer) encode(text string, special bool, p pipeline) []int64 {
 	ids := make([]int64, 0, len(text)/4+1) // English has about four bytes a token
 	t.raw.cut(text, special, func(part string, at int, tok *added) {
 		if tok != nil {
 			ids = append(ids, tok.id)
 			return
 		}
-		for _, n := range t.normalizers {
-			part = n.apply(part)
-		}
-		t.normal.cut(part, special, func(part string, inner int, tok *added) {
+		t.normal.cut(p.normalize(part), special, func(part string, inner int, tok *added) {
 			if tok != nil {
 				ids = append(ids, tok.id)
 				return
 			}
-			ids = t.pieces(ids, t.splitters, part, at+inner == 0)
+			ids = t.pieces(ids, p.splitters, part, at+inner == 0)
 		})
 	})
 	return ids
@@ -103,23 +138,25 @@ func (t *Tokenizer) pieces(ids []int64, splitters []splitter, s string, first bo
 
 // A spec is what the files of a tokenizer say, whatever their format.
 type spec struct {
-	vocab       map[string]int64 // by spelling
-	merges      [][2]string      // best first
-	added       []added
-	normalizers []normalizer
-	splitters   []splitter
-	decoder     decoder
-	bytes       bool   // texts are written in the characters that stand for bytes: there must be a token for each
-	unknown     string // the token for characters without one, "" for none
-	fuse        bool
-	fallback    bool
-	whole       bool
-	begin       begin
-	eos         []int64 // ids that end a text, where configuration has them
-	eosName     string  // its name, where it has not
+	vocab  map[string]int64 // by spelling
+	merges [][2]string      // best first
+	added  []added
+	pipeline
+	decoder  decoder
+	bytes    bool   // texts are written in the characters that stand for bytes: there must be a token for each
+	unknown  string // the token for characters without one, "" for none
+	fuse     bool
+	fallback bool
+	whole    bool
+	begin    begin
+	eos      []int64 // ids that end a text, where configuration has them
+	eosName  string  // its name, where it has not
 }
 
 const endOfText = "<|endoftext|>" // what GPT-2 begins and ends a text with
+
+// maxAdded bounds an added token in bytes: at each place of a text, every length that one has is tried.
+const maxAdded = 256
 
 // maxID bounds the table of tokens; the largest vocabularies in use have about 2^18.
 const maxID = 1<<22 - 1
@@ -129,7 +166,7 @@ func build(s spec) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Tokenizer{tokens: make([]string, size), added: map[int64]added{}, normalizers: s.normalizers, splitters: s.splitters, decoder: s.decoder}
+	t := &Tokenizer{tokens: make([]string, size), added: map[int64]added{}, front: s.pipeline, mid: s.pipeline.mid(), decoder: s.decoder}
 	if t.model, err = newModel(&s); err != nil {
 		return nil, err
 	}
@@ -143,10 +180,7 @@ func build(s spec) (*Tokenizer, error) {
 			t.raw.put(a.text, a)
 			continue
 		}
-		text := a.text
-		for _, n := range s.normalizers {
-			text = n.apply(text)
-		}
+		text := s.normalize(a.text)
 		t.normal.put(text, a)
 		if t.tokens[a.id] = text; !s.bytes { // byte-level tokenizers show added tokens as they are
 			t.tokens[a.id] = s.decoder.text(text)
@@ -177,25 +211,36 @@ func build(s spec) (*Tokenizer, error) {
 // claim checks that every id has one spelling and every added token one id. It returns one more than the highest id, and the ids
 // of added tokens.
 func claim(s *spec) (size int64, addedID map[string]int64, err error) {
-	owner := make(map[int64]string, len(s.vocab)) // id to spelling
-	take := func(spelling string, id int64) error {
-		if id < 0 || id > maxID {
-			return fmt.Errorf("token %q: id %d is not in 0..%d", spelling, id, maxID)
+	spellings := func(yield func(string, int64) bool) {
+		for spelling, id := range s.vocab {
+			if !yield(spelling, id) {
+				return
+			}
 		}
-		if other, ok := owner[id]; ok && other != spelling {
-			return fmt.Errorf("tokens %q and %q share id %d", min(spelling, other), max(spelling, other), id)
+		for _, a := range s.added {
+			if !yield(a.text, a.id) {
+				return
+			}
 		}
-		owner[id] = spelling
-		size = max(size, id+1)
-		return nil
 	}
-	for spelling, id := range s.vocab {
-		if err := take(spelling, id); err != nil {
-			return 0, nil, err
+	for spelling, id := range spellings {
+		if id < 0 || id > maxID {
+			return 0, nil, fmt.Errorf("token %q: id %d is not in 0..%d", spelling, id, maxID)
 		}
+		size = max(size, id+1)
+	}
+	owner, owned := make([]string, size), make([]bool, size)
+	for spelling, id := range spellings {
+		if other := owner[id]; owned[id] && other != spelling {
+			return 0, nil, fmt.Errorf("tokens %q and %q share id %d", min(spelling, other), max(spelling, other), id)
+		}
+		owner[id], owned[id] = spelling, true
 	}
 	addedID = make(map[string]int64, len(s.added))
 	for _, a := range s.added {
+		if len(a.text) > maxAdded {
+			return 0, nil, fmt.Errorf("added token %q…: want at most %d bytes, got %d", a.text[:20], maxAdded, len(a.text))
+		}
 		if id, ok := s.vocab[a.text]; ok {
 			if id != a.id {
 				return 0, nil, fmt.Errorf("added token %q: id %d, but %d in the vocabulary", a.text, a.id, id)
@@ -208,9 +253,6 @@ func claim(s *spec) (size int64, addedID map[string]int64, err error) {
 			return 0, nil, fmt.Errorf("added token %q: id %d, but %d further up", a.text, a.id, id)
 		}
 		addedID[a.text] = a.id
-		if err := take(a.text, a.id); err != nil {
-			return 0, nil, err
-		}
 	}
 	return size, addedID, nil
 }

@@ -32,8 +32,11 @@ type look struct {
 	negative, behind bool
 }
 
-// maxProgram bounds the work and the memory for each byte of a text.
-const maxProgram = 256
+// maxProgram bounds the work and the memory for each byte of a text, maxExpr what it is compiled from.
+const (
+	maxProgram = 256
+	maxExpr    = 16 << 10
+)
 
 // A Pattern is a compiled expression. It never changes; any number of goroutines may use it.
 type Pattern struct {
@@ -44,6 +47,9 @@ type Pattern struct {
 
 // Compile reads an expression. One that can match nothing at all is refused: nobody agrees on what it splits.
 func Compile(expr string) (*Pattern, error) {
+	if len(expr) > maxExpr {
+		return nil, fmt.Errorf("pattern %q…: it has more than %d bytes", expr[:20], maxExpr)
+	}
 	p, err := compile(expr)
 	if err != nil {
 		return nil, fmt.Errorf("pattern %q: %w", expr, err)

@@ -106,7 +106,7 @@ func TestRefused(t *testing.T) {
 		`(?:a*)*b`: "a quantifier of what can match nothing", `(?=a+)b`: "look-around", `a{2}?`: "{2}?", `a{9,2}`: "the smaller one first", `a{1,1000}`: "up to 64",
 		`(a`: "not closed", `a)`: "unmatched )", `[a`: "not closed", `[]a]`: "begins with ]", `a\`: "a backslash at the end", `*a`: "nothing before", `[z-a]`: "ends before it begins",
 		`(?i:ss)`: `"ss" where case does not count`, `(?i:é)`: "outside ASCII", `(?i:[^a])`: "negated", `\xZZ`: "hexadecimal", `\R`: `\R is not supported`, `\pL`: "without braces",
-		`((((((a{64}){64}){64}){64}){64}){64})`: "more than 256 steps", strings.Repeat("(", 100) + "a" + strings.Repeat(")", 100): "deeper than", "\xff": "valid UTF-8",
+		`((((((a{64}){64}){64}){64}){64}){64})`: "more than 256 steps", strings.Repeat("(", 100) + "a" + strings.Repeat(")", 100): "deeper than", "\xff": "valid UTF-8", strings.Repeat("a", 20_000): "more than 16384 bytes",
 		strings.Repeat("[", 100) + "a": "deeper than", `\b+a`: "a quantifier of a place",
 	} {
 		if p, err := Compile(expr); err == nil {
