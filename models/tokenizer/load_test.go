@@ -188,6 +188,10 @@ func TestRefused(t *testing.T) {
 		{"a behavior", doc("pre_tokenizer", object{"type": "Split", "behavior": "Doubled", "pattern": object{"String": "x"}}), `got "Doubled"`, true},
 		{"growth", doc("normalizer", object{"type": "Sequence", "normalizers": slices.Repeat([]any{object{"type": "Replace", "content": "xxxxxxxx", "pattern": object{"String": "x"}}}, 4)}), "1024 times longer", false},
 		{"too many steps", doc("normalizer", object{"type": "Sequence", "normalizers": slices.Repeat([]any{object{"type": "NFC"}}, 33)}), "more than 32 steps of the normalizer", true},
+		{"what is first", document(vocab, merges, func(doc object) {
+			doc["normalizer"] = object{"type": "Strip", "strip_left": true, "strip_right": false}
+			doc["pre_tokenizer"] = object{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first"}
+		}), `prepend_scheme "first" after one that splits`, true},
 		{"ByteLevel twice", doc("pre_tokenizer", object{"type": "Sequence", "pretokenizers": slices.Repeat([]any{object{"type": "ByteLevel"}}, 2)}), `"ByteLevel" twice`, true},
 		{"an unknown token that is unknown", model("unk_token", "<unk>"), `unk_token "<unk>" is not in the vocabulary`, true},
 		{"tables of another tokenizer", with(good, "tokenizer_config.json", `{"tokenizer_class":"Qwen2TokenizerFast"}`), "vocab.json and merges.txt of a Qwen2TokenizerFast", true},

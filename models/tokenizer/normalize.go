@@ -17,6 +17,7 @@ type normalizer struct {
 	apply func(string) string
 	grow  int  // a text becomes at most so many times longer
 	front bool // it puts something in front
+	moves bool // the text may begin elsewhere than it did
 }
 
 // normalizers are the kinds that tokenizer.json may name.
@@ -46,7 +47,7 @@ func prepend(raw json.RawMessage) (normalizer, error) {
 		Prepend string `json:"prepend"`
 	}
 	err := json.Unmarshal(raw, &c)
-	return normalizer{front: true, grow: 1 + len(c.Prepend), apply: func(s string) string {
+	return normalizer{front: true, moves: true, grow: 1 + len(c.Prepend), apply: func(s string) string {
 		if s == "" {
 			return s
 		}
@@ -63,7 +64,7 @@ func replace(raw json.RawMessage) (normalizer, error) {
 		return normalizer{}, err
 	}
 	f, err := c.Pattern.finder()
-	return normalizer{grow: max(1, len(c.Content)), apply: func(s string) string {
+	return normalizer{moves: c.Content == "", grow: max(1, len(c.Content)), apply: func(s string) string {
 		var out strings.Builder
 		last := 0
 		for start, end := range f.All(s) {
@@ -85,7 +86,7 @@ func strip(raw json.RawMessage) (normalizer, error) {
 		Right bool `json:"strip_right"`
 	}
 	err := json.Unmarshal(raw, &c)
-	return normalizer{grow: 1, apply: func(s string) string {
+	return normalizer{moves: c.Left, grow: 1, apply: func(s string) string {
 		if c.Left {
 			s = strings.TrimLeftFunc(s, unicode.IsSpace)
 		}

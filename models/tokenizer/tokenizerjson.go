@@ -116,9 +116,15 @@ func parseTokenizerJSON(data []byte) (*spec, error) {
 	if s.splitters, err = parsePreTokenizer(f.PreTokenizer); err != nil {
 		return nil, err
 	}
-	for _, x := range s.splitters {
-		if _, ok := x.(byteLevel); ok {
+	for i, x := range s.splitters {
+		switch x := x.(type) {
+		case byteLevel:
 			s.bytes = true
+		case metaspace:
+			moves := slices.ContainsFunc(s.normalizers, func(n normalizer) bool { return n.moves })
+			if x.scheme == "first" && (i > 0 || moves) {
+				return nil, unsupported(`pre-tokenizer "Metaspace" with prepend_scheme "first" after one that splits, or a normalizer that adds or removes text at the beginning`)
+			}
 		}
 	}
 	if b, ok := s.onlyByteLevel(); ok {
