@@ -44,7 +44,7 @@ func showTokens(c *call) error {
 	case !lines && !given:
 		return usagef("tokens: want TEXT or --lines")
 	case c.Bool("quoted") && !lines:
-		return usagef("tokens: --quoted wants --lines beside it")
+		return usagef("tokens: --quoted needs --lines")
 	}
 	t, err := tokenizerOf(c.args[0])
 	if err != nil {

@@ -16,7 +16,7 @@ type added struct {
 	id      int64
 	special bool // it stands for something that is not text
 	normal  bool // it is looked for in normalized text, and is normalized itself
-	word    bool // only where no letter stands beside it
+	word    bool // only where no letter is beside it
 	lstrip  bool // it takes the white space before it
 	rstrip  bool // … and after it
 }

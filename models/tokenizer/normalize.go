@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models/tokenizer/normal"
@@ -64,7 +65,8 @@ func replace(raw json.RawMessage) (normalizer, error) {
 		return normalizer{}, err
 	}
 	f, err := c.Pattern.finder()
-	return normalizer{moves: c.Content == "", grow: max(1, len(c.Content)), apply: func(s string) string {
+	oneForOne := c.Pattern.String != nil && utf8.RuneCountInString(*c.Pattern.String) == 1 && utf8.RuneCountInString(c.Content) == 1
+	return normalizer{moves: !oneForOne, grow: max(1, len(c.Content)), apply: func(s string) string {
 		var out strings.Builder
 		last := 0
 		for start, end := range f.All(s) {

@@ -64,7 +64,7 @@ type pipeline struct {
 	splitters   []splitter
 }
 
-// mid is the pipeline for text that does not stand at the front: it puts nothing there.
+// mid is the pipeline for text that is not at the front: it puts nothing there.
 func (p pipeline) mid() pipeline {
 	var out pipeline
 	for _, n := range p.normalizers {
@@ -96,7 +96,7 @@ func (p pipeline) normalize(s string) string {
 // Encode returns the ids of text, shape [tokens]. The names of added tokens, special ones too, become their one id.
 func (t *Tokenizer) Encode(text string) []int64 { return t.encode(text, true, t.front) }
 
-// EncodeMid is [Tokenizer.Encode] for text that goes on after other text. It differs where the tokenizer puts a space in front of
+// EncodeMid is [Tokenizer.Encode] for text that continues other text. It differs where the tokenizer puts a space in front of
 // every text (Llama 2, Mistral): " Spanish" after a prompt is one token there, and would be two with that space before it.
 func (t *Tokenizer) EncodeMid(text string) []int64 { return t.encode(text, true, t.mid) }
 

@@ -163,7 +163,7 @@ func (t *tables) order(runes []rune) {
 	}
 }
 
-// composed joins each mark with the letter before it where nothing stands between that belongs to the letter more closely.
+// composed joins each mark with the letter before it unless one between them belongs to the letter more closely.
 func (t *tables) composed(runes []rune) []rune {
 	out := runes[:0]
 	starter := -1 // where in out the last character of class 0 is

@@ -161,7 +161,7 @@ func (m *matcher) thread(pc, at int) (end int, ok bool) {
 	}
 }
 
-// run enters a run and returns where the program goes on after it.
+// run enters a run and returns where the text continues after it.
 func (m *matcher) run(pc, at int) (int, bool) {
 	i := &m.prog[pc]
 	if !m.enter(pc, at) {

@@ -126,7 +126,7 @@ var categoriesText string
 //go:embed scripts.txt
 var scriptsText string
 
-// properties are the sets behind \p{…}, by name in lower case.
+// properties are the sets of \p{…}, by name in lower case.
 var properties = sync.OnceValue(func() map[string]set {
 	spans := map[string][]span{}
 	var assigned []span
