@@ -21,7 +21,7 @@ func tokensVerb() *verb {
 		name: "tokens", args: "MODEL [TEXT]", usage: "the tokens of a text, with their numbers",
 		doc: `Shows what a text becomes before the model reads it, one token a line. " Peru" and "Peru" differ.
 MODEL may be a folder that holds the tokenizer's files alone. The text is encoded as run does it for a memory: nothing is
-put in front of it. With --prompt it is encoded as a prompt, which begins with the beginning-of-text token where there is one.
+put in front of it. With --prompt it is encoded as a prompt: the beginning-of-text token, if there is one, comes first.
 
 --lines reads standard input and prints the numbers of each line as one JSON array. With --quoted each line is a text in
 JSON, so that it can hold line feeds.`,
