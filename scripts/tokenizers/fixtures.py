@@ -4,7 +4,8 @@
 Usage: fixtures.py, in a Python with tokenizers.
 Each is trained on a few texts, with the components of a family of models. golden.json has, for each text, what Hugging Face's
 tokenizers makes of it: the ids, and the decoded text where it is not the text itself. splits.json has patterns and what each splits
-off texts, so that the matcher is checked by itself.
+off texts, so that the matcher is checked by itself. Training breaks ties by chance, so that some tokenizers are others at the next
+run; the two files of a folder always belong together.
 """
 import json
 import pathlib
