@@ -49,6 +49,10 @@ hosts: build ## the same for GPT-2 in other hosts: OpenVINO, tract, the ONNX ref
 parity: setup ## compare vectors, log-probabilities, ranks and plans with TransformerLens
 	@ONNX_INJECT=$(BIN) scripts/parity/run.sh
 
+.PHONY: tokenizers
+tokenizers: build ## compare the ids of six real tokenizers with Hugging Face's
+	@ONNX_INJECT=$(BIN) scripts/tokenizers/run.sh
+
 .PHONY: browser
 browser: setup ## open reports in headless Chromium, light and dark, and check them
 	@ONNX_INJECT=$(BIN) scripts/browser/run.sh

@@ -72,5 +72,5 @@ func (t tokenTexts) text(run *results.Run, id int64) string {
 	if t[run] == nil {
 		return ""
 	}
-	return strconv.Quote(t[run].Decode([]int64{id}))
+	return strconv.Quote(t[run].Token(id))
 }

@@ -13,6 +13,7 @@ func verbs() []*verb {
 		lensVerb(),       // what attention heads write, as words
 		verifyVerb(),     // is the patched copy the original, when tau is 0?
 		encodeVerb(),     // a memory as a file
+		tokensVerb(),     // a text as tokens
 		pullVerb(),       // a model folder from the hub
 		ortVerb(),        // the ONNX Runtime library
 		completionVerb(), // for shells

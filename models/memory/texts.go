@@ -2,6 +2,7 @@ package memory
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
 )
@@ -52,7 +53,11 @@ func (x Texts) Answer(t *tokenizer.Tokenizer, text string) (int64, error) {
 	if x.AnswerSpace {
 		text = " " + text
 	}
-	return t.Encode(text)[0], nil
+	ids := t.EncodeMid(text) // it follows the prompt: a tokenizer that puts a space before a text must not do so here
+	if len(ids) == 0 {
+		return 0, fmt.Errorf("the answer %q gives no token", text)
+	}
+	return ids[0], nil
 }
 
 func (x Texts) spaced(text string) string {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
@@ -17,8 +18,8 @@ import (
 // It takes tokenizer.json (Hugging Face) where there is one, because that file says everything, and else vocab.json with
 // merges.txt (as OpenAI published GPT-2); both give the same ids. A tokenizer.json that we cannot follow is an error even when
 // the other two are there. Three more files add what they know where they exist: added_tokens.json, tokenizer_config.json and
-// special_tokens_map.json name added and special tokens, the second may set add_prefix_space, and they and config.json name the
-// token that begins a text. <|endoftext|>, where the vocabulary has it, is special without being named.
+// special_tokens_map.json name added and special tokens, the second may set add_prefix_space, and they and the files that describe
+// the model name the tokens that begin and end a text. Where no file names any, <|endoftext|> is special if the vocabulary has it.
 //
 // The error says which file, what was wanted and what was found, with a hint ([hint.Of]) on what to do.
 func Load(dir string) (*Tokenizer, error) {
@@ -53,7 +54,7 @@ func load(fsys fs.FS) (*Tokenizer, error) {
 	}
 	t, err := build(*s)
 	if err != nil {
-		return nil, hint.With(fmt.Errorf("%s: %w", source, err), "only byte-level BPE, as GPT-2 has it, is read; "+copyHint)
+		return nil, hint.With(fmt.Errorf("%s: %w", source, err), supportedHint)
 	}
 	return t, nil
 }
@@ -87,7 +88,13 @@ func readModel(fsys fs.FS) (*spec, string, error) {
 	case !haveVocab:
 		return nil, "", hint.With(errors.New("merges.txt without vocab.json, and no tokenizer.json"), copyHint)
 	}
-	s := &spec{bosID: -1}
+	if err := gpt2Class(fsys); err != nil {
+		return nil, "", err
+	}
+	s := &spec{
+		pipeline: pipeline{splitters: []splitter{byteLevel{regex: true}}}, bytes: true, decoder: decoder{steps: []func(string) string{unspell}},
+		begin: begin{id: -1, gpt2: true},
+	}
 	if err := json.Unmarshal(vocab, &s.vocab); err != nil {
 		return nil, "", fmt.Errorf("vocab.json: %w", err)
 	}
@@ -95,6 +102,23 @@ func readModel(fsys fs.FS) (*spec, string, error) {
 		return nil, "", fmt.Errorf("merges.txt: %w", err)
 	}
 	return s, "vocab.json and merges.txt", nil
+}
+
+// gpt2Classes are the tokenizers that split as GPT-2 does; the two tables do not say how others split.
+var gpt2Classes = []string{"", "GPT2Tokenizer", "CodeGenTokenizer", "RobertaTokenizer", "BartTokenizer", "PreTrainedTokenizer"}
+
+// gpt2Class refuses tables that are another tokenizer's.
+func gpt2Class(fsys fs.FS) error {
+	var config struct {
+		Class string `json:"tokenizer_class"`
+	}
+	if err := readJSON(fsys, "tokenizer_config.json", &config); err != nil {
+		return err
+	}
+	if !slices.Contains(gpt2Classes, strings.TrimSuffix(config.Class, "Fast")) {
+		return hint.With(fmt.Errorf("vocab.json and merges.txt of a %s do not say how it splits text; want tokenizer.json", config.Class), copyHint)
+	}
+	return nil
 }
 
 // parseMerges reads one merge a line, "a b", best first. The file may begin with a version line.
@@ -125,14 +149,20 @@ func splitMerge(s string) ([2]string, error) {
 }
 
 // maxFile bounds what is read into memory; the tokenizer.json of a vocabulary of 2^18 is about 35 MB.
-const maxFile = 128 << 20
+const maxFile = 64 << 20
 
-// read returns the content of a file and whether it exists.
+// read returns the content of a file and whether it exists. Only regular files are opened: a pipe would wait for ever.
 func read(fsys fs.FS, name string) ([]byte, bool, error) {
-	f, err := fsys.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
+	st, err := fs.Stat(fsys, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, false, nil
+	case err != nil:
+		return nil, false, err
+	case !st.Mode().IsRegular():
+		return nil, false, fmt.Errorf("%s: want a regular file, got %s", name, st.Mode().Type())
 	}
+	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, false, err
 	}
@@ -142,7 +172,7 @@ func read(fsys fs.FS, name string) ([]byte, bool, error) {
 		return nil, false, fmt.Errorf("%s: %w", name, err)
 	}
 	if len(data) > maxFile {
-		return nil, false, fmt.Errorf("%s: larger than %d MiB", name, maxFile>>20)
+		return nil, false, fmt.Errorf("%s: want at most %d MiB, got more", name, maxFile>>20)
 	}
 	return data, true, nil
 }

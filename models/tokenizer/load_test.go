@@ -4,6 +4,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -121,7 +122,8 @@ func TestBOS(t *testing.T) {
 		{"none", bare, nil, 0, false},
 		{"tokenizer_config", vocab, map[string]string{"tokenizer_config.json": `{"bos_token":"he"}`}, vocab["he"], true},
 		{"tokenizer_config, object", vocab, map[string]string{"tokenizer_config.json": `{"bos_token":{"__type":"AddedToken","content":"he"}}`}, vocab["he"], true},
-		{"tokenizer_config, null", vocab, map[string]string{"tokenizer_config.json": `{"bos_token":null}`}, end, true},
+		{"tokenizer_config, null", vocab, map[string]string{"tokenizer_config.json": `{"bos_token":null}`, "config.json": `{"bos_token_id":3}`}, 0, false},
+		{"tokenizer_config, silent", vocab, map[string]string{"tokenizer_config.json": `{"eos_token":"he"}`}, end, true},
 		{"special_tokens_map", vocab, map[string]string{"special_tokens_map.json": `{"bos_token":"he"}`}, vocab["he"], true},
 		{"tokenizer_config first", vocab, map[string]string{"tokenizer_config.json": `{"bos_token":"he"}`, "special_tokens_map.json": `{"bos_token":"!"}`}, vocab["he"], true},
 		{"config", bare, map[string]string{"config.json": `{"bos_token_id":3}`}, 3, true},
@@ -173,17 +175,29 @@ func TestRefused(t *testing.T) {
 		{"no vocabulary", fstest.MapFS{"merges.txt": good["merges.txt"]}, "merges.txt without vocab.json", true},
 		{"WordPiece", model("type", "WordPiece"), `model type "WordPiece"`, true},
 		{"Unigram, whose vocab is a list", fstest.MapFS{"tokenizer.json": {Data: []byte(`{"model":{"type":"Unigram","vocab":[["a",1]]}}`)}}, `model type "Unigram"`, true},
-		{"normalizer", doc("normalizer", object{"type": "NFC"}), `normalizer "NFC"`, true},
-		{"no pre-tokenizer", doc("pre_tokenizer", nil), "no pre-tokenizer", true},
-		{"pre-tokenizer", doc("pre_tokenizer", object{"type": "Metaspace"}), `pre-tokenizer "Metaspace"`, true},
-		{"pre-tokenizer sequence", doc("pre_tokenizer", object{"type": "Sequence", "pretokenizers": []any{}}), `pre-tokenizer "Sequence"`, true},
-		{"without regex", doc("pre_tokenizer", object{"type": "ByteLevel", "use_regex": false}), "use_regex false", true},
+		{"normalizer", doc("normalizer", object{"type": "Nmt"}), `normalizer "Nmt"; want Lowercase, NFC,`, true},
+		{"pre-tokenizer", doc("pre_tokenizer", object{"type": "BertPreTokenizer"}), `pre-tokenizer "BertPreTokenizer"; want ByteLevel, Digits,`, true},
+		{"pre-tokenizer in a sequence", doc("pre_tokenizer", object{"type": "Sequence", "pretokenizers": []any{object{"type": "Whispers"}}}), `pre-tokenizer "Whispers"`, true},
+		{"sequences without end", doc("pre_tokenizer", nested(20)), "sequences within sequences", true},
+		{"a pre-tokenizer of no type", doc("pre_tokenizer", object{"pattern": "x"}), "pre-tokenizer: want an object with a type", false},
+		{"post-processor", doc("post_processor", object{"type": "Wrap"}), `post-processor "Wrap"`, true},
+		{"decoder", doc("decoder", object{"type": "CTC"}), `decoder "CTC"`, true},
+		{"a pattern", doc("pre_tokenizer", object{"type": "Split", "behavior": "Isolated", "pattern": object{"Regex": `(a)\1`}}), `pre-tokenizer "Split": pattern "(a)\\1": \1 is not supported`, true},
+		{"a pattern that matches nothing", doc("normalizer", object{"type": "Replace", "content": "x", "pattern": object{"Regex": `a*`}}), `normalizer "Replace": pattern "a*": it can match nothing`, true},
+		{"an empty pattern", doc("normalizer", object{"type": "Replace", "content": "x", "pattern": object{"String": ""}}), "not empty", true},
+		{"a behavior", doc("pre_tokenizer", object{"type": "Split", "behavior": "Doubled", "pattern": object{"String": "x"}}), `got "Doubled"`, true},
+		{"growth", doc("normalizer", object{"type": "Sequence", "normalizers": slices.Repeat([]any{object{"type": "Replace", "content": "xxxxxxxx", "pattern": object{"String": "x"}}}, 4)}), "1024 times longer", false},
+		{"too many steps", doc("normalizer", object{"type": "Sequence", "normalizers": slices.Repeat([]any{object{"type": "NFC"}}, 33)}), "more than 32 steps of the normalizer", true},
+		{"what is first", document(vocab, merges, func(doc object) {
+			doc["normalizer"] = object{"type": "Strip", "strip_left": true, "strip_right": false}
+			doc["pre_tokenizer"] = object{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first"}
+		}), `prepend_scheme "first" after one that splits`, true},
+		{"ByteLevel twice", doc("pre_tokenizer", object{"type": "Sequence", "pretokenizers": slices.Repeat([]any{object{"type": "ByteLevel"}}, 2)}), `"ByteLevel" twice`, true},
+		{"an unknown token that is unknown", model("unk_token", "<unk>"), `unk_token "<unk>" is not in the vocabulary`, true},
+		{"tables of another tokenizer", with(good, "tokenizer_config.json", `{"tokenizer_class":"Qwen2TokenizerFast"}`), "vocab.json and merges.txt of a Qwen2TokenizerFast", true},
 		{"dropout", model("dropout", 0.1), "dropout 0.1", true},
 		{"prefix", model("continuing_subword_prefix", "##"), `continuing_subword_prefix "##"`, true},
 		{"suffix", model("end_of_word_suffix", "</w>"), `end_of_word_suffix "</w>"`, true},
-		{"ignore_merges", model("ignore_merges", true), "ignore_merges", true},
-		{"lstrip", doc("added_tokens", []object{{"id": 300, "content": "<mask>", "lstrip": true}}), `added token "<mask>"`, true},
-		{"lstrip in the configuration", with(good, "tokenizer_config.json", `{"added_tokens_decoder":{"300":{"content":"<mask>","lstrip":true}}}`), `tokenizer_config.json: added token "<mask>"`, true},
 		{"no model", fstest.MapFS{"tokenizer.json": {Data: []byte(`{}`)}}, "tokenizer.json: no model", false},
 		{"no JSON", fstest.MapFS{"tokenizer.json": {Data: []byte(`version https`)}}, "tokenizer.json: invalid character", false},
 		{"cut off", fstest.MapFS{"tokenizer.json": {Data: document(vocab, merges, nil)["tokenizer.json"].Data[:400]}}, "tokenizer.json: unexpected end", false},
@@ -201,6 +215,7 @@ func TestRefused(t *testing.T) {
 		{"two ids", with(good, "added_tokens.json", `{"he":999}`), `added token "he": id 999, but 256 in the vocabulary`, true},
 		{"two added ids", with(with(good, "added_tokens.json", `{"x y":999}`), "tokenizer_config.json", `{"added_tokens_decoder":{"998":{"content":"x y"}}}`), `added token "x y": id 998, but 999`, true},
 		{"added under the spelling of a space", with(good, "tokenizer_config.json", `{"pad_token":"Ġ"}`), `added token "Ġ": the vocabulary spells " " so`, true},
+		{"a long added token", with(good, "added_tokens.json", `{"`+strings.Repeat("x", 300)+`":999}`), "want at most 256 bytes, got 300", true},
 		{"no id", with(good, "tokenizer_config.json", `{"added_tokens_decoder":{"x":{"content":"x y"}}}`), `want an id, got "x"`, false},
 		{"bad configuration", with(good, "config.json", `[`), "config.json: unexpected end", false},
 	} {
@@ -216,6 +231,14 @@ func TestRefused(t *testing.T) {
 			t.Errorf("%s: hint %q, want one: %v", c.name, advice, c.hint)
 		}
 	}
+}
+
+// nested is sequences within one another.
+func nested(n int) object {
+	if n == 0 {
+		return object{"type": "Digits"}
+	}
+	return object{"type": "Sequence", "pretokenizers": []any{nested(n - 1)}}
 }
 
 func TestLoadFolder(t *testing.T) {
@@ -256,9 +279,11 @@ func FuzzTokenizerJSON(f *testing.F) {
 		if err != nil {
 			return
 		}
-		const s = "he<|endoftext|> hello\xff"
-		if got := tok.Decode(tok.EncodeOrdinary(s)); got != s && !tok.prefix {
-			t.Errorf("round trip of %q gives %q", s, got)
+		const s = "he<|endoftext|> hello\xff 日本  \n1234's"
+		for _, id := range append(tok.EncodeOrdinary(s), tok.Encode(s)...) {
+			if id < 0 || id >= int64(tok.Size()) {
+				t.Errorf("id %d of a tokenizer with %d", id, tok.Size())
+			}
 		}
 	})
 }

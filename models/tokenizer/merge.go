@@ -3,6 +3,7 @@ package tokenizer
 import (
 	"container/heap"
 	"math"
+	"slices"
 )
 
 // A merge says that two neighbouring tokens become one. The lower rank goes first; it is the place in the list of merges.
@@ -16,34 +17,30 @@ func (m merge) id() int32          { return int32(m) }
 
 func pair(left, right int32) uint64 { return uint64(left)<<32 | uint64(right) }
 
-func (t *Tokenizer) mergeOf(left, right int32) merge {
-	if m, ok := t.merges[pair(left, right)]; ok {
-		return m
+func (m *model) mergeOf(left, right int32) merge {
+	if x, ok := m.merges[pair(left, right)]; ok {
+		return x
 	}
 	return none
 }
 
-// short is the length in bytes up to which searching the whole piece for the next merge beats a heap.
+// short is the number of tokens up to which searching the whole piece for the next merge beats a heap.
 const short = 48
 
-// appendPiece appends the ids of one piece.
-func (t *Tokenizer) appendPiece(dst []int64, s string) []int64 {
-	if len(s) <= short {
-		return t.scan(dst, s)
+// merge merges the tokens of one piece and returns what is left, in the same memory.
+func (m *model) merge(ids []int32) []int32 {
+	if len(ids) <= short {
+		return m.scan(ids)
 	}
-	return t.queue(dst, s)
+	return m.queue(ids)
 }
 
-// scan merges by searching for the lowest rank each time: no allocation, quadratic in the length of s, which is at most short.
-func (t *Tokenizer) scan(dst []int64, s string) []int64 {
-	var ids [short]int32
+// scan merges by searching for the lowest rank each time: no allocation, quadratic in the length, which is at most short.
+func (m *model) scan(ids []int32) []int32 {
 	var next [short]merge // next[i] merges ids[i] and ids[i+1]
-	n := len(s)
-	for i := range n {
-		ids[i] = t.bytes[s[i]]
-		if i > 0 {
-			next[i-1] = t.mergeOf(ids[i-1], ids[i])
-		}
+	n := len(ids)
+	for i := 1; i < n; i++ {
+		next[i-1] = m.mergeOf(ids[i-1], ids[i])
 	}
 	for n > 1 {
 		best := 0
@@ -60,31 +57,27 @@ func (t *Tokenizer) scan(dst []int64, s string) []int64 {
 		copy(next[best:n-2], next[best+1:n-1])
 		n--
 		if best < n-1 {
-			next[best] = t.mergeOf(ids[best], ids[best+1])
+			next[best] = m.mergeOf(ids[best], ids[best+1])
 		}
 		if best > 0 {
-			next[best-1] = t.mergeOf(ids[best-1], ids[best])
+			next[best-1] = m.mergeOf(ids[best-1], ids[best])
 		}
 	}
-	for _, id := range ids[:n] {
-		dst = append(dst, int64(id))
-	}
-	return dst
+	return ids[:n]
 }
 
 // queue does what scan does with a heap of possible merges: n log n, for long runs such as a page of one letter.
-func (t *Tokenizer) queue(dst []int64, s string) []int64 {
-	const dead = -1 // the id of a token that its left neighbour has swallowed
-	ids := make([]int32, len(s))
-	left, right := make([]int, len(s)), make([]int, len(s)) // neighbours, a linked list
+func (m *model) queue(ids []int32) []int32 {
+	const dead = -1                                             // the id of a token that its left neighbour has swallowed
+	left, right := make([]int, len(ids)), make([]int, len(ids)) // neighbours, a linked list
 	for i := range ids {
-		ids[i], left[i], right[i] = t.bytes[s[i]], i-1, i+1
+		left[i], right[i] = i-1, i+1
 	}
 	var q candidates
 	consider := func(i int) {
 		if i >= 0 && right[i] < len(ids) {
-			if m := t.mergeOf(ids[i], ids[right[i]]); m != none {
-				q = append(q, candidate{m, i})
+			if x := m.mergeOf(ids[i], ids[right[i]]); x != none {
+				q = append(q, candidate{x, i})
 			}
 		}
 	}
@@ -102,7 +95,7 @@ func (t *Tokenizer) queue(dst []int64, s string) []int64 {
 		c := heap.Pop(&q).(candidate)
 		i := c.at
 		j := right[i]
-		if ids[i] == dead || j >= len(ids) || t.mergeOf(ids[i], ids[j]) != c.merge {
+		if ids[i] == dead || j >= len(ids) || m.mergeOf(ids[i], ids[j]) != c.merge {
 			continue // a neighbour has changed since
 		}
 		ids[i], ids[j] = c.id(), dead
@@ -113,12 +106,7 @@ func (t *Tokenizer) queue(dst []int64, s string) []int64 {
 		push(i)
 		push(left[i])
 	}
-	for _, id := range ids {
-		if id != dead {
-			dst = append(dst, int64(id))
-		}
-	}
-	return dst
+	return slices.DeleteFunc(ids, func(id int32) bool { return id == dead })
 }
 
 // A candidate is a possible merge of the token that begins at byte at with the one after it.

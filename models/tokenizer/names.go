@@ -8,16 +8,23 @@ import (
 )
 
 // A tokenName is a token in a configuration file: a string, an object with its content, or null.
-type tokenName string
+type tokenName struct {
+	text string
+	null bool // said in so many words
+}
 
 func (n *tokenName) UnmarshalJSON(data []byte) error {
-	if data[0] == '{' {
+	switch data[0] {
+	case 'n':
+		n.null = true
+		return nil
+	case '{':
 		var a addedToken
 		err := json.Unmarshal(data, &a)
-		*n = tokenName(a.Content)
+		n.text = a.Content
 		return err
 	}
-	return json.Unmarshal(data, (*string)(n))
+	return json.Unmarshal(data, &n.text)
 }
 
 // namedTokens are the keys that tokenizer_config.json and special_tokens_map.json share.
@@ -36,15 +43,16 @@ func (n namedTokens) all() []tokenName {
 	return append([]tokenName{n.BOS, n.EOS, n.UNK, n.PAD, n.SEP, n.CLS, n.Mask}, n.Additional...)
 }
 
-// readNames adds to s what the files beside the vocabulary know: added and special tokens, the prefix space, and which token
-// begins a text. Each file may be missing.
+// readNames adds to s what the files beside the vocabulary know: added and special tokens, the prefix space, and which tokens
+// begin and end a text. Each file may be missing.
 func readNames(fsys fs.FS, s *spec) error {
+	named := len(s.added) > 0 // the vocabulary's own file says which tokens are special
 	var plain map[string]int64
 	if err := readJSON(fsys, "added_tokens.json", &plain); err != nil {
 		return err
 	}
 	for text, id := range plain {
-		s.add(added{text: text, id: id})
+		s.add(addedToken{Content: text}.token(id))
 	}
 
 	var config struct {
@@ -60,38 +68,67 @@ func readNames(fsys fs.FS, s *spec) error {
 		if err != nil {
 			return fmt.Errorf("tokenizer_config.json: added_tokens_decoder: want an id, got %q", key)
 		}
-		if err := a.check(); err != nil {
-			return fmt.Errorf("tokenizer_config.json: %w", err)
-		}
-		s.add(added{a.Content, id, a.Special})
+		s.add(a.token(id))
 	}
-	if config.AddPrefixSpace != nil {
-		s.prefix = *config.AddPrefixSpace
+	if b, ok := s.onlyByteLevel(); ok && config.AddPrefixSpace != nil {
+		b.prefix = *config.AddPrefixSpace
+		s.splitters[0] = b
 	}
 
 	var special namedTokens
 	if err := readJSON(fsys, "special_tokens_map.json", &special); err != nil {
 		return err
 	}
-	for _, name := range append(append(config.all(), special.all()...), endOfText) {
-		s.markSpecial(string(name))
+	for _, name := range append(config.all(), special.all()...) {
+		s.markSpecial(name.text)
+	}
+	if !named {
+		s.markSpecial(endOfText)
 	}
 
+	s.begin.none = config.BOS.null
 	for _, name := range []tokenName{config.BOS, special.BOS} {
-		if name != "" {
-			s.bos = append(s.bos, string(name))
+		if name.text != "" && !config.BOS.null {
+			s.begin.names = append(s.begin.names, name.text)
 		}
 	}
-	var model struct {
-		BOS any `json:"bos_token_id"` // in some families a list
+	s.eosName = config.EOS.text
+	return readIDs(fsys, s)
+}
+
+// readIDs reads which ids begin and end a text from the files that describe the model.
+func readIDs(fsys fs.FS, s *spec) error {
+	type ids struct {
+		BOS idList `json:"bos_token_id"`
+		EOS idList `json:"eos_token_id"`
 	}
-	if err := readJSON(fsys, "config.json", &model); err != nil {
-		return err
+	var model, generation ids
+	var genai struct {
+		Model ids `json:"model"`
 	}
-	if id, ok := model.BOS.(float64); ok && id == float64(int64(id)) {
-		s.bosID = int64(id)
+	for name, into := range map[string]any{"config.json": &model, "generation_config.json": &generation, "genai_config.json": &genai} {
+		if err := readJSON(fsys, name, into); err != nil {
+			return err
+		}
+	}
+	if len(model.BOS) == 1 {
+		s.begin.id = model.BOS[0]
+	}
+	for _, list := range []idList{generation.EOS, genai.Model.EOS, model.EOS} {
+		if len(s.eos) == 0 {
+			s.eos = list
+		}
 	}
 	return nil
+}
+
+// onlyByteLevel returns the one splitter of a tokenizer that is split like GPT-2's.
+func (s *spec) onlyByteLevel() (byteLevel, bool) {
+	if len(s.splitters) != 1 {
+		return byteLevel{}, false
+	}
+	b, ok := s.splitters[0].(byteLevel)
+	return b, ok
 }
 
 // add lists a token once; a second mention can only make it special.
@@ -114,7 +151,7 @@ func (s *spec) markSpecial(name string) {
 		}
 	}
 	if id, ok := s.vocab[name]; ok && name != "" {
-		s.added = append(s.added, added{name, id, true})
+		s.added = append(s.added, added{text: name, id: id, special: true})
 	}
 }
 

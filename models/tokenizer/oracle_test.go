@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"unicode"
 	"unicode/utf8"
@@ -12,6 +13,8 @@ import (
 	"github.com/dlclark/regexp2"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/onnx-inject/onnx-inject/models/tokenizer/pattern"
 )
 
 var equateEmpty = cmpopts.EquateEmpty()
@@ -78,12 +81,41 @@ func corpus(per int) []string {
 	return out
 }
 
-// randomRune returns any code point that UTF-8 can write.
+// randomRune returns any code point that UTF-8 can write and both editions of Unicode agree on.
 func randomRune(rnd *rand.Rand) string {
 	for {
-		if r := rune(rnd.IntN(unicode.MaxRune + 1)); utf8.ValidRune(r) {
+		if r := rune(rnd.IntN(unicode.MaxRune + 1)); utf8.ValidRune(r) && settled(r) {
 			return string(r)
 		}
+	}
+}
+
+// settled reports whether Go, whose edition of Unicode the oracles have, takes a character for what Hugging Face takes it for.
+func settled(r rune) bool {
+	return unicode.IsLetter(r) == classes()[0].Has(r) && unicode.IsNumber(r) == classes()[1].Has(r)
+}
+
+var classes = sync.OnceValue(func() (out [2]pattern.Class) {
+	for i, expr := range []string{`\p{L}`, `\p{N}`} {
+		c, err := pattern.ClassOf(expr)
+		if err != nil {
+			panic(err)
+		}
+		out[i] = c
+	}
+	return out
+})
+
+// The two editions differ by what was assigned between them, a few thousand letters.
+func TestSettled(t *testing.T) {
+	n := 0
+	for r := range rune(unicode.MaxRune) {
+		if !settled(r) {
+			n++
+		}
+	}
+	if n > 10_000 {
+		t.Errorf("Go and Hugging Face differ in %d characters", n)
 	}
 }
 
@@ -148,7 +180,7 @@ func TestSplitIsRegexp(t *testing.T) {
 		if dense := r < 0x40000 || r>>16 == 0xe; !dense && r%97 != 0 || testing.Short() && r%17 != 0 {
 			continue
 		}
-		if utf8.ValidRune(r) {
+		if utf8.ValidRune(r) && settled(r) {
 			fmt.Fprintf(&b, "a%c1%c! %c's", r, r, r)
 		}
 		if b.Len() > 1000 {

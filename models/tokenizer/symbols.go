@@ -1,5 +1,7 @@
 package tokenizer
 
+import "unicode/utf8"
+
 // symbols[b] is the character that stands for byte b in vocabulary files, byteOf its inverse.
 // GPT-2 takes the printable Latin-1 characters as they are and U+0100 onwards, in order, for the other bytes
 // (openai/gpt-2, src/encoder.py, bytes_to_unicode).
@@ -34,9 +36,9 @@ func fromSymbols(s string) (string, bool) {
 
 // toSymbols is the inverse of fromSymbols.
 func toSymbols(s string) string {
-	out := make([]rune, len(s))
+	out := make([]byte, 0, 2*len(s))
 	for i := range len(s) {
-		out[i] = symbols[s[i]]
+		out = utf8.AppendRune(out, symbols[s[i]])
 	}
 	return string(out)
 }

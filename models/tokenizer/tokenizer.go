@@ -1,36 +1,24 @@
 package tokenizer
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 )
 
 // A Tokenizer turns text into ids and back. [Load] makes one.
 type Tokenizer struct {
-	tokens []string         // the bytes of each id, "" where an id is not used
-	bytes  [256]int32       // the id of each single byte
-	merges map[uint64]merge // by pair
-	added  [256][]added     // by first byte, longest first
-	prefix bool             // text that does not begin with a space gets one
-	bos    int64            // -1 if there is none
-}
-
-// An added token is cut out of the text before anything else happens.
-type added struct {
-	text    string
-	id      int64
-	special bool
+	tokens      []string // the text of each id, "" where an id is not used
+	added       map[int64]added
+	raw, normal addedSet // added tokens that are looked for before and after normalization
+	front, mid  pipeline
+	model       model
+	decoder     decoder
+	bos         int64 // -1 if there is none
+	eos         []int64
 }
 
 // Size returns one more than the highest id. A model may have more rows than that: embeddings are often padded.
 func (t *Tokenizer) Size() int { return len(t.tokens) }
-
-// BOS returns the id of the token that begins a text, <|endoftext|> for GPT-2, and whether there is one.
-// It is the first of these that the vocabulary has: bos_token in tokenizer_config.json, the same in special_tokens_map.json,
-// bos_token_id in config.json, <|endoftext|>.
-func (t *Tokenizer) BOS() (int64, bool) { return max(t.bos, 0), t.bos >= 0 }
 
 // Bytes returns the bytes that id stands for, nil for an id outside the vocabulary. They need not be valid UTF-8: a character
 // may be spread over several tokens.
@@ -50,149 +38,153 @@ func (t *Tokenizer) Token(id int64) string {
 	return strings.ToValidUTF8(string(b), "\uFFFD")
 }
 
-// Decode returns the text of ids: their bytes, one after the other. Ids outside the vocabulary have none.
+// Special reports whether id is an added token that stands for something that is not text.
+func (t *Tokenizer) Special(id int64) bool { return t.added[id].special }
+
+// Decode returns the text of ids: their bytes, one after the other. Ids outside the vocabulary have none. Where the tokenizer puts
+// a space in front of every text, the first one is taken off again; [Tokenizer.Token] shows it.
 func (t *Tokenizer) Decode(ids []int64) string {
 	var b strings.Builder
-	for _, id := range ids {
-		if id >= 0 && id < int64(len(t.tokens)) {
-			b.WriteString(t.tokens[id])
+	for i, id := range ids {
+		if id < 0 || id >= int64(len(t.tokens)) {
+			continue
+		}
+		text := t.tokens[id]
+		if _, added := t.added[id]; i == 0 && !added && t.decoder.unmark {
+			text = strings.ReplaceAll(text, " ", "")
+		}
+		b.WriteString(text)
+	}
+	return t.decoder.start(b.String())
+}
+
+// A pipeline is what happens to text before merging.
+type pipeline struct {
+	normalizers []normalizer
+	splitters   []splitter
+}
+
+// mid is the pipeline for text that is not at the front: it puts nothing there.
+func (p pipeline) mid() pipeline {
+	var out pipeline
+	for _, n := range p.normalizers {
+		if !n.front {
+			out.normalizers = append(out.normalizers, n)
 		}
 	}
-	return b.String()
+	for _, x := range p.splitters {
+		switch y := x.(type) {
+		case byteLevel:
+			y.prefix = false
+			x = y
+		case metaspace:
+			y.scheme = "never"
+			x = y
+		}
+		out.splitters = append(out.splitters, x)
+	}
+	return out
+}
+
+func (p pipeline) normalize(s string) string {
+	for _, n := range p.normalizers {
+		s = n.apply(s)
+	}
+	return s
 }
 
 // Encode returns the ids of text, shape [tokens]. The names of added tokens, special ones too, become their one id.
-func (t *Tokenizer) Encode(text string) []int64 { return t.encode(text, true) }
+func (t *Tokenizer) Encode(text string) []int64 { return t.encode(text, true, t.front) }
+
+// EncodeMid is [Tokenizer.Encode] for text that continues other text. It differs where the tokenizer puts a space in front of
+// every text (Llama 2, Mistral): " Spanish" after a prompt is one token there, and would be two with that space before it.
+func (t *Tokenizer) EncodeMid(text string) []int64 { return t.encode(text, true, t.mid) }
 
 // EncodeOrdinary is [Tokenizer.Encode] for text from elsewhere: "<|endoftext|>" in it is thirteen characters, not the end of a
 // document. Added tokens that are not special are recognised all the same.
-func (t *Tokenizer) EncodeOrdinary(text string) []int64 { return t.encode(text, false) }
+func (t *Tokenizer) EncodeOrdinary(text string) []int64 { return t.encode(text, false, t.front) }
 
-func (t *Tokenizer) encode(text string, special bool) []int64 {
+func (t *Tokenizer) encode(text string, special bool, p pipeline) []int64 {
 	ids := make([]int64, 0, len(text)/4+1) // English has about four bytes a token
-	for text != "" {
-		at, tok := t.findAdded(text, special)
-		rest := text[:at]
-		if t.prefix && rest != "" && rest[0] != ' ' {
-			rest = " " + rest
+	t.raw.cut(text, special, func(part string, at int, tok *added) {
+		if tok != nil {
+			ids = append(ids, tok.id)
+			return
 		}
-		for rest != "" {
-			n := piece(rest)
-			ids = t.appendPiece(ids, rest[:n])
-			rest = rest[n:]
-		}
-		if tok == nil {
-			break
-		}
-		ids = append(ids, tok.id)
-		text = text[at+len(tok.text):]
-	}
+		t.normal.cut(p.normalize(part), special, func(part string, inner int, tok *added) {
+			if tok != nil {
+				ids = append(ids, tok.id)
+				return
+			}
+			ids = t.pieces(ids, p.splitters, part, at+inner == 0)
+		})
+	})
 	return ids
 }
 
-// findAdded returns the leftmost added token in text, the longest where several begin, and where it begins.
-// Without one it returns len(text) and nil.
-func (t *Tokenizer) findAdded(text string, special bool) (int, *added) {
-	for i := range len(text) {
-		list := t.added[text[i]]
-		for k := range list {
-			if (special || !list[k].special) && strings.HasPrefix(text[i:], list[k].text) {
-				return i, &list[k]
-			}
-		}
+// pieces appends the ids of a text that the splitters cut.
+func (t *Tokenizer) pieces(ids []int64, splitters []splitter, s string, first bool) []int64 {
+	if s == "" {
+		return ids
 	}
-	return len(text), nil
+	if len(splitters) == 0 {
+		return t.model.appendPiece(ids, s)
+	}
+	splitters[0].split(s, first, func(piece string, first bool) {
+		ids = t.pieces(ids, splitters[1:], piece, first)
+	})
+	return ids
 }
 
 // A spec is what the files of a tokenizer say, whatever their format.
 type spec struct {
-	vocab  map[string]int64 // by the token's spelling in symbols
-	merges [][2]string      // in symbols, best first
+	vocab  map[string]int64 // by spelling
+	merges [][2]string      // best first
 	added  []added
-	prefix bool
-	bos    []string // names for the token that begins a text, best first; those that the vocabulary lacks do not count
-	bosID  int64    // its id, where no name counts; -1 if not known
+	pipeline
+	decoder  decoder
+	bytes    bool   // texts are written in the characters that stand for bytes: there must be a token for each
+	unknown  string // the token for characters without one, "" for none
+	fuse     bool
+	fallback bool
+	whole    bool
+	begin    begin
+	eos      []int64 // ids that end a text, where configuration has them
+	eosName  string  // its name, where it has not
 }
 
 const endOfText = "<|endoftext|>" // what GPT-2 begins and ends a text with
 
+// maxAdded bounds an added token in bytes: at each place of a text, every length that one has is tried.
+const maxAdded = 256
+
 // maxID bounds the table of tokens; the largest vocabularies in use have about 2^18.
-const maxID = 1<<24 - 1
+const maxID = 1<<22 - 1
 
 func build(s spec) (*Tokenizer, error) {
-	t := &Tokenizer{merges: make(map[uint64]merge, len(s.merges)), prefix: s.prefix, bos: -1}
-	owner := make(map[int64]string, len(s.vocab)) // id to spelling
-	size := int64(0)
-	claim := func(spelling string, id int64) error {
-		if id < 0 || id > maxID {
-			return fmt.Errorf("token %q: id %d is not in 0..%d", spelling, id, maxID)
-		}
-		if other, ok := owner[id]; ok && other != spelling {
-			return fmt.Errorf("tokens %q and %q share id %d", min(spelling, other), max(spelling, other), id)
-		}
-		owner[id] = spelling
-		size = max(size, id+1)
-		return nil
+	size, addedID, err := claim(&s)
+	if err != nil {
+		return nil, err
+	}
+	t := &Tokenizer{tokens: make([]string, size), added: map[int64]added{}, front: s.pipeline, mid: s.pipeline.mid(), decoder: s.decoder}
+	if t.model, err = newModel(&s); err != nil {
+		return nil, err
 	}
 	for spelling, id := range s.vocab {
-		if err := claim(spelling, id); err != nil {
-			return nil, err
-		}
-	}
-	addedID := make(map[string]int64, len(s.added))
-	for _, a := range s.added {
-		if id, ok := s.vocab[a.text]; ok {
-			if id != a.id {
-				return nil, fmt.Errorf("added token %q: id %d, but %d in the vocabulary", a.text, a.id, id)
-			}
-			if text, ok := fromSymbols(a.text); ok && text != a.text { // one id for two strings could not be decoded
-				return nil, fmt.Errorf("added token %q: the vocabulary spells %q so", a.text, text)
-			}
-		}
-		if id, ok := addedID[a.text]; ok && id != a.id {
-			return nil, fmt.Errorf("added token %q: id %d, but %d further up", a.text, a.id, id)
-		}
-		addedID[a.text] = a.id
-		if err := claim(a.text, a.id); err != nil {
-			return nil, err
-		}
-	}
-
-	t.tokens = make([]string, size)
-	for spelling, id := range s.vocab {
-		text, ok := fromSymbols(spelling)
-		if !ok {
-			text = spelling // no piece of text can become this one; show it as it is written
-		}
-		t.tokens[id] = text
-	}
-	for b := range t.bytes {
-		id, ok := s.vocab[string(symbols[b])]
-		if !ok {
-			return nil, fmt.Errorf("no token for byte 0x%02x, written %q", b, symbols[b])
-		}
-		t.bytes[b] = int32(id)
-	}
-	for rank, m := range s.merges {
-		var ids [3]int64
-		for i, spelling := range []string{m[0], m[1], m[0] + m[1]} {
-			id, ok := s.vocab[spelling]
-			if !ok {
-				return nil, fmt.Errorf("merge %d, %q with %q: %q is not in the vocabulary", rank, m[0], m[1], spelling)
-			}
-			ids[i] = id
-		}
-		t.merges[pair(int32(ids[0]), int32(ids[1]))] = packMerge(rank, int(ids[2]))
+		t.tokens[id] = s.decoder.text(spelling)
 	}
 	for _, a := range s.added {
-		if a.text == "" {
+		t.added[a.id] = a
+		if !a.normal {
+			t.tokens[a.id] = a.text
+			t.raw.put(a.text, a)
 			continue
 		}
-		t.tokens[a.id] = a.text
-		t.added[a.text[0]] = append(t.added[a.text[0]], a)
-	}
-	for _, list := range t.added {
-		slices.SortFunc(list, func(a, b added) int { return cmp.Compare(len(b.text), len(a.text)) })
+		text := s.normalize(a.text)
+		t.normal.put(text, a)
+		if t.tokens[a.id] = text; !s.bytes { // byte-level tokenizers show added tokens as they are
+			t.tokens[a.id] = s.decoder.text(text)
+		}
 	}
 	lookup := func(name string) int64 {
 		if id, ok := addedID[name]; ok {
@@ -203,13 +195,64 @@ func build(s spec) (*Tokenizer, error) {
 		}
 		return -1
 	}
-	for _, name := range s.bos {
-		if t.bos = lookup(name); t.bos >= 0 {
-			return t, nil
+	known := func(id int64) bool { return id >= 0 && id < size && t.tokens[id] != "" }
+	t.bos = s.begin.token(lookup, known)
+	for _, id := range s.eos {
+		if known(id) {
+			t.eos = append(t.eos, id)
 		}
 	}
-	if t.bos = lookup(endOfText); s.bosID >= 0 && s.bosID < size && t.tokens[s.bosID] != "" {
-		t.bos = s.bosID
+	if id := lookup(s.eosName); len(s.eos) == 0 && id >= 0 {
+		t.eos = []int64{id}
 	}
 	return t, nil
+}
+
+// claim checks that every id has one spelling and every added token one id. It returns one more than the highest id, and the ids
+// of added tokens.
+func claim(s *spec) (size int64, addedID map[string]int64, err error) {
+	spellings := func(yield func(string, int64) bool) {
+		for spelling, id := range s.vocab {
+			if !yield(spelling, id) {
+				return
+			}
+		}
+		for _, a := range s.added {
+			if !yield(a.text, a.id) {
+				return
+			}
+		}
+	}
+	for spelling, id := range spellings {
+		if id < 0 || id > maxID {
+			return 0, nil, fmt.Errorf("token %q: id %d is not in 0..%d", spelling, id, maxID)
+		}
+		size = max(size, id+1)
+	}
+	owner, owned := make([]string, size), make([]bool, size)
+	for spelling, id := range spellings {
+		if other := owner[id]; owned[id] && other != spelling {
+			return 0, nil, fmt.Errorf("tokens %q and %q share id %d", min(spelling, other), max(spelling, other), id)
+		}
+		owner[id], owned[id] = spelling, true
+	}
+	addedID = make(map[string]int64, len(s.added))
+	for _, a := range s.added {
+		if len(a.text) > maxAdded {
+			return 0, nil, fmt.Errorf("added token %q…: want at most %d bytes, got %d", a.text[:20], maxAdded, len(a.text))
+		}
+		if id, ok := s.vocab[a.text]; ok {
+			if id != a.id {
+				return 0, nil, fmt.Errorf("added token %q: id %d, but %d in the vocabulary", a.text, a.id, id)
+			}
+			if text, ok := fromSymbols(a.text); ok && s.bytes && text != a.text { // one id for two strings could not be decoded
+				return 0, nil, fmt.Errorf("added token %q: the vocabulary spells %q so", a.text, text)
+			}
+		}
+		if id, ok := addedID[a.text]; ok && id != a.id {
+			return 0, nil, fmt.Errorf("added token %q: id %d, but %d further up", a.text, a.id, id)
+		}
+		addedID[a.text] = a.id
+	}
+	return size, addedID, nil
 }

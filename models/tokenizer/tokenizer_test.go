@@ -100,10 +100,8 @@ func TestPiecesAreIndependent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.String().Draw(t, "s")
 		var want []int64
-		for rest := s; rest != ""; {
-			n := piece(rest)
-			want = append(want, tok.bothWays(rest[:n])...)
-			rest = rest[n:]
+		for _, p := range pieces(s) {
+			want = append(want, tok.model.bothWays(toSymbols(p))...)
 		}
 		if diff := cmp.Diff(want, tok.EncodeOrdinary(s), equateEmpty); diff != "" {
 			t.Fatalf("%q (-pieces +whole):\n%s", s, diff)
@@ -112,14 +110,18 @@ func TestPiecesAreIndependent(t *testing.T) {
 }
 
 // bothWays encodes one piece by both ways of merging and panics if they differ.
-func (t *Tokenizer) bothWays(s string) []int64 {
-	slow := t.queue(nil, s)
-	if len(s) <= short {
-		if fast := t.scan(nil, s); !cmp.Equal(fast, slow, equateEmpty) {
+func (m *model) bothWays(s string) []int64 {
+	slow := m.queue(m.start(nil, s))
+	if start := m.start(nil, s); len(start) <= short {
+		if fast := m.scan(start); !cmp.Equal(fast, slow, equateEmpty) {
 			panic(cmp.Diff(fast, slow))
 		}
 	}
-	return slow
+	var out []int64
+	for _, id := range slow {
+		out = append(out, int64(id))
+	}
+	return out
 }
 
 // Two ways of merging give the same ids, also for merges that no training would produce: any order, ties between overlapping pairs.
@@ -138,12 +140,12 @@ func TestScanIsQueue(t *testing.T) {
 			merges = append(merges, m)
 		}
 		merges = rapid.Permutation(merges).Draw(t, "order")
-		tok, err := build(spec{vocab: vocab, merges: merges, bosID: -1})
+		tok, err := build(spec{vocab: vocab, merges: merges, begin: begin{id: -1}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		s := rapid.StringOfN(rapid.RuneFrom([]rune("abc")), 1, short, short).Draw(t, "s")
-		if diff := cmp.Diff(tok.scan(nil, s), tok.queue(nil, s)); diff != "" {
+		if diff := cmp.Diff(tok.model.scan(tok.model.start(nil, s)), tok.model.queue(tok.model.start(nil, s))); diff != "" {
 			t.Fatalf("%q with %q (-scan +queue):\n%s", s, merges, diff)
 		}
 	})

@@ -4,23 +4,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// tokenizerJSON is the part of Hugging Face's tokenizer.json that decides ids. Truncation, padding, post-processor and decoder
-// do not: they act after the ids are made, or on the way back.
+// tokenizerJSON is Hugging Face's tokenizer.json without truncation and padding, which act after the ids are made.
 type tokenizerJSON struct {
-	AddedTokens  []addedToken     `json:"added_tokens"`
-	Normalizer   *component       `json:"normalizer"`
-	PreTokenizer *component       `json:"pre_tokenizer"`
-	Model        *json.RawMessage `json:"model"`
-}
-
-type component struct {
-	Type           string `json:"type"`
-	AddPrefixSpace bool   `json:"add_prefix_space"`
-	UseRegex       *bool  `json:"use_regex"` // older files do not have it and mean true
+	AddedTokens   []addedToken    `json:"added_tokens"`
+	Normalizer    json.RawMessage `json:"normalizer"`
+	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
+	PostProcessor json.RawMessage `json:"post_processor"`
+	Decoder       json.RawMessage `json:"decoder"`
+	Model         json.RawMessage `json:"model"`
 }
 
 // addedToken is how tokenizer.json and tokenizer_config.json write an added token.
@@ -30,20 +28,25 @@ type addedToken struct {
 	SingleWord bool   `json:"single_word"`
 	LStrip     bool   `json:"lstrip"`
 	RStrip     bool   `json:"rstrip"`
+	Normalized *bool  `json:"normalized"` // where it is absent, tokens that are not special are
 	Special    bool   `json:"special"`
 }
 
-func (a addedToken) check() error {
-	if a.SingleWord || a.LStrip || a.RStrip {
-		return unsupported("added token %q has single_word, lstrip or rstrip, which are not implemented", a.Content)
+func (a addedToken) token(id int64) added {
+	normal := !a.Special
+	if a.Normalized != nil {
+		normal = *a.Normalized
 	}
-	return nil
+	return added{text: a.Content, id: id, special: a.Special, normal: normal, word: a.SingleWord, lstrip: a.LStrip, rstrip: a.RStrip}
 }
 
 type bpeModel struct {
 	Vocab        map[string]int64 `json:"vocab"`
 	Merges       []mergeJSON      `json:"merges"`
 	Dropout      float64          `json:"dropout"`
+	Unknown      string           `json:"unk_token"`
+	Fuse         bool             `json:"fuse_unk"`
+	Fallback     bool             `json:"byte_fallback"`
 	Prefix       string           `json:"continuing_subword_prefix"`
 	Suffix       string           `json:"end_of_word_suffix"`
 	IgnoreMerges bool             `json:"ignore_merges"`
@@ -84,53 +87,73 @@ func parseTokenizerJSON(data []byte) (*spec, error) {
 	}
 	// Other model types give vocab another form, so the type has to be known first.
 	// Old files of BPE tokenizers name no type.
-	var kind component
-	if err := json.Unmarshal(*f.Model, &kind); err != nil {
+	var kind struct {
+		Type string `json:"type"`
+	}
+	if err := json.Unmarshal(f.Model, &kind); err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
 	if kind.Type != "" && kind.Type != "BPE" {
-		return nil, unsupported("model type %q, want \"BPE\"", kind.Type)
-	}
-	if f.Normalizer != nil {
-		return nil, unsupported("normalizer %q, want none", f.Normalizer.Type)
-	}
-	pre := f.PreTokenizer
-	switch {
-	case pre == nil:
-		return nil, unsupported("no pre-tokenizer, want \"ByteLevel\"")
-	case pre.Type != "ByteLevel":
-		return nil, unsupported("pre-tokenizer %q, want \"ByteLevel\"", pre.Type)
-	case pre.UseRegex != nil && !*pre.UseRegex:
-		return nil, unsupported("pre-tokenizer \"ByteLevel\" with use_regex false, want GPT-2's own splitting")
+		return nil, unsupported("model type %q; want \"BPE\"", kind.Type)
 	}
 	var m bpeModel
-	if err := json.Unmarshal(*f.Model, &m); err != nil {
+	if err := json.Unmarshal(f.Model, &m); err != nil {
 		return nil, fmt.Errorf("model: %w", err)
 	}
 	switch {
 	case m.Dropout != 0:
-		return nil, unsupported("model has dropout %v, which makes ids random", m.Dropout)
+		return nil, unsupported("dropout %v of the model, which makes ids random", m.Dropout)
 	case m.Prefix != "":
-		return nil, unsupported("model has continuing_subword_prefix %q, want none", m.Prefix)
+		return nil, unsupported("continuing_subword_prefix %q of the model; want none", m.Prefix)
 	case m.Suffix != "":
-		return nil, unsupported("model has end_of_word_suffix %q, want none", m.Suffix)
-	case m.IgnoreMerges:
-		return nil, unsupported("model has ignore_merges, which is not implemented")
+		return nil, unsupported("end_of_word_suffix %q of the model; want none", m.Suffix)
 	}
-	s := &spec{vocab: m.Vocab, prefix: pre.AddPrefixSpace, bosID: -1}
+	s := &spec{vocab: m.Vocab, unknown: m.Unknown, fuse: m.Fuse, fallback: m.Fallback, whole: m.IgnoreMerges, begin: begin{id: -1}}
+	var err error
+	if s.normalizers, err = parseNormalizer(f.Normalizer); err != nil {
+		return nil, err
+	}
+	if s.splitters, err = parsePreTokenizer(f.PreTokenizer); err != nil {
+		return nil, err
+	}
+	for i, x := range s.splitters {
+		switch x := x.(type) {
+		case byteLevel:
+			s.bytes = true
+		case metaspace:
+			moves := slices.ContainsFunc(s.normalizers, func(n normalizer) bool { return n.moves })
+			if x.scheme == "first" && (i > 0 || moves) {
+				return nil, unsupported(`pre-tokenizer "Metaspace" with prepend_scheme "first" after one that splits, or a normalizer that adds or removes text at the beginning`)
+			}
+		}
+	}
+	if b, ok := s.onlyByteLevel(); ok {
+		s.begin.gpt2 = b.regex
+	}
+	if s.begin.template, err = parsePostProcessor(f.PostProcessor); err != nil {
+		return nil, err
+	}
+	if s.decoder, err = parseDecoder(f.Decoder, s.bytes); err != nil {
+		return nil, err
+	}
 	for _, pair := range m.Merges {
 		s.merges = append(s.merges, pair)
 	}
 	for _, a := range f.AddedTokens {
-		if err := a.check(); err != nil {
-			return nil, err
+		if a.Content != "" {
+			s.added = append(s.added, a.token(a.ID))
 		}
-		s.added = append(s.added, added{a.Content, a.ID, a.Special})
 	}
 	return s, nil
 }
 
+const supportedHint = "only byte-pair encoding is read, byte-level or with byte fallback, as decoders have it; other tokenizers are not"
+
 func unsupported(format string, args ...any) error {
-	return hint.With(fmt.Errorf(format, args...),
-		"only byte-level BPE, as GPT-2 and its relatives have it, is read; other tokenizers are not")
+	return hint.With(fmt.Errorf("not supported: "+format, args...), supportedHint)
+}
+
+// unknownKind refuses a component by name and lists those that are read.
+func unknownKind[V any](what, kind string, table map[string]V) error {
+	return unsupported("%s %q; want %s or a Sequence of them", what, kind, strings.Join(slices.Sorted(maps.Keys(table)), ", "))
 }
