@@ -81,8 +81,8 @@ func factOf(v *graph.Value, of func(*graph.Value) Fact) Fact {
 		return f
 	}
 	n := v.Producer()
-	if rule := Of(n).Shape; rule != nil && (v.Index() == 0 || n.Is("Split")) {
-		f.Dims, f.Ranked = rule(n, of)
+	if o := Of(n); o.Shape != nil && (v.Index() == 0 || n.Is("Split") || o.Norm != nil && v.Index() == o.Norm.Sum) {
+		f.Dims, f.Ranked = o.Shape(n, of)
 	}
 	if v.Type().Ranked {
 		f = declared(f, v.Type())

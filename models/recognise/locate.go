@@ -182,9 +182,10 @@ func (a *analysis) body(cfg *models.Config, r *Report) (*models.Body, *models.La
 		if l.Layers == 0 {
 			l.Heads, l.DHead, l.KVHeads, l.DModel = heads.heads, heads.dHead, heads.kv, int(layer.WO.Out)
 		}
-		if heads.heads != l.Heads || heads.dHead != l.DHead || heads.kv != l.KVHeads || int(layer.WO.Out) != l.DModel {
+		if heads.heads != l.Heads || heads.dHead != l.DHead || int(layer.WO.Out) != l.DModel {
 			return nil, nil, fmt.Errorf("%v: %v, other layers have %v", c.node, heads, headCounts{l.Heads, l.DHead, l.KVHeads})
 		}
+		l.KVHeads = min(l.KVHeads, heads.kv) // where a file says it of one layer only, the others seem to have more
 		l.Layers++
 		b.Layers = append(b.Layers, layer)
 	}

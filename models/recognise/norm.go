@@ -160,16 +160,16 @@ func (a *analysis) underRoot(v *graph.Value) (y *graph.Value, eps float64) {
 	return nil, 0
 }
 
-// meanSquare reads y and eps of mean(y²) + eps over the last axis.
+// meanSquare reads y and eps of mean(y²) + eps over the last axis. An exporter leaves out an eps that float32 does not see (Helium).
 func (a *analysis) meanSquare(v *graph.Value) (y *graph.Value, eps float64) {
-	n := converted(v).Producer()
-	if !n.Is("Add") {
-		return nil, 0
-	}
-	constant, mean := a.constAnd(n)
-	eps, ok := a.scalar(constant)
-	if !ok {
-		return nil, 0
+	mean := v
+	if n := converted(v).Producer(); n.Is("Add") {
+		constant, other := a.constAnd(n)
+		x, ok := a.scalar(constant)
+		if !ok {
+			return nil, 0
+		}
+		mean, eps = other, x
 	}
 	square := converted(a.meanOf(mean)).Producer()
 	switch {
