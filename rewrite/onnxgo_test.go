@@ -19,12 +19,12 @@ import (
 func TestInsertedNodesInOnnxGo(t *testing.T) {
 	m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
 	attn := l.Bodies[0].Layers[1].AttnOut[0]
-	if _, _, err := Apply(m, l, Request{Inject: []int{1}}); err != nil {
+	if _, _, err := Apply(m, l, Request{Inject: []Inject{{models.PortAttnOut, []int{1}}}}); err != nil {
 		t.Fatal(err)
 	}
 	join := l.Bodies[0].Layers[1].Join
 	injected := join.Node.In(join.Slot)
-	memory, tau := m.Graph.Lookup(models.PortMemory.Name(1)), m.Graph.Lookup(models.PortTau.Name(1))
+	memory, tau := m.Graph.Lookup(models.PortAttnOut.Input(models.PortMemory).Name(1)), m.Graph.Lookup(models.PortAttnOut.Input(models.PortTau).Name(1))
 	e := m.Edit()
 	e.Retype(attn, graph.TensorType(graph.Float32, nil, nil, l.DModel)) // the exporter declares no inner types
 	if err := e.Commit(); err != nil {

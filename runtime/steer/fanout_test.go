@@ -266,8 +266,8 @@ func TestFanOutOfPatched(t *testing.T) {
 		tau := make([]float32, pos)
 		tau[pos-1] = float32(inj.Tau)
 		got := cleanLogP(t, m, l, ref.InputIDs[:1], map[string]*graph.Tensor{
-			models.PortMemory.Name(last): graph.NewFloat32(narrow(ref.Memory[inj.Memory].Data), 1, 1, int64(l.DModel)),
-			models.PortTau.Name(last):    graph.NewFloat32(tau, 1, int64(pos), 1),
+			models.PortAttnOut.Input(models.PortMemory).Name(last): graph.NewFloat32(narrow(ref.Memory[inj.Memory].Data), 1, 1, int64(l.DModel)),
+			models.PortAttnOut.Input(models.PortTau).Name(last):    graph.NewFloat32(tau, 1, int64(pos), 1),
 		})
 		if want := LogSoftmax(narrow(ref.lastLogits(inj.Logits, 0)))[answer]; !(math.Abs(got-want) <= 1e-5) {
 			t.Errorf("log-probability %g, want %g", got, want)

@@ -177,8 +177,8 @@ func broken(ctx context.Context, host runtime.Host, m *graph.Model, l *models.La
 	for i := range memory {
 		memory[i] = float32(i%5) / 3
 	}
-	feeds[models.PortMemory.Name(at)] = graph.NewFloat32(memory, 1, 1, int64(l.DModel))
-	feeds[models.PortTau.Name(at)] = graph.NewFloat32([]float32{tau}, 1, 1, 1)
+	feeds[models.PortAttnOut.Input(models.PortMemory).Name(at)] = graph.NewFloat32(memory, 1, 1, int64(l.DModel))
+	feeds[models.PortAttnOut.Input(models.PortTau).Name(at)] = graph.NewFloat32([]float32{tau}, 1, 1, 1)
 	out, err := s.Run(ctx, feeds)
 	if err != nil {
 		return nil, err

@@ -251,14 +251,14 @@ func checkReference(t *testing.T, host runtime.Host, m *graph.Model, l *models.L
 				for i, x := range ref.Memory[inj.Memory].Data {
 					v[i] = float32(x)
 				}
-				feeds[models.PortMemory.Name(layer)] = graph.NewFloat32(v, 1, 1, int64(len(v)))
+				feeds[models.PortAttnOut.Input(models.PortMemory).Name(layer)] = graph.NewFloat32(v, 1, 1, int64(len(v)))
 				tau := make([]float32, n)
 				for i := range tau {
 					if inj.Positions != "last" || int64(i) == n-1 {
 						tau[i] = float32(inj.Tau)
 					}
 				}
-				feeds[models.PortTau.Name(layer)] = graph.NewFloat32(tau, 1, n, 1)
+				feeds[models.PortAttnOut.Input(models.PortTau).Name(layer)] = graph.NewFloat32(tau, 1, n, 1)
 			}
 		})
 		compare(t, fmt.Sprintf("logits with memory %s at layers %v, tau %g, %s", inj.Memory, inj.Layers, inj.Tau, inj.Positions), out[logits], inj.Logits.cut(n, false), c.Atol)
