@@ -331,7 +331,7 @@ func TestFeedsPorts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := rolesOf(in), "tokens, memory, tau"; got != want {
+	if got, want := rolesOf(in), "tokens, port x2"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	feeds, err := in.Feeds([][]int64{{1, 2}, {3, 4}})
