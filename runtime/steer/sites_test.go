@@ -1,7 +1,6 @@
 package steer
 
 import (
-	"fmt"
 	"math"
 	"path/filepath"
 	"slices"
@@ -18,24 +17,6 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
-// cases are the fixtures of GPT-2 and its relatives and those of the later families, their files and references as paths.
-func cases(t *testing.T) []fixture {
-	t.Helper()
-	var all []fixture
-	for _, dir := range []string{testdata, filepath.Join(testdata, "families")} {
-		var list []fixture
-		readJSON(t, filepath.Join(dir, "cases.json"), &list)
-		for _, c := range list {
-			c.File, c.Ref = filepath.Join(dir, c.File), filepath.Join(dir, c.Ref)
-			all = append(all, c)
-		}
-	}
-	if len(all) < 37 {
-		t.Fatalf("%d fixtures", len(all))
-	}
-	return all
-}
-
 // steeredFixture is a fixture that runs with everything exposed and every site injected.
 type steeredFixture struct {
 	*testing.T
@@ -47,7 +28,7 @@ type steeredFixture struct {
 
 func openFixture(t *testing.T, c fixture, ref reference) *steeredFixture {
 	t.Helper()
-	f, err := folder.Open(c.File)
+	f, err := folder.Open(filepath.Join(testdata, c.File))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,40 +79,12 @@ func openFixture(t *testing.T, c fixture, ref reference) *steeredFixture {
 	return x
 }
 
-// Memories at every site give the logits that PyTorch gives, in every family that has references.
-func TestSitesAgainstPyTorch(t *testing.T) {
-	compared := map[models.PortKind]int{}
-	for _, c := range cases(t) {
-		var ref reference
-		readJSON(t, c.Ref, &ref)
-		t.Run(filepath.Base(c.File), func(t *testing.T) {
-			x := openFixture(t, c, ref)
-			n := int64(len(x.ids[0]))
-			for _, inj := range ref.Injected {
-				if c.First && inj.Positions == "last" {
-					continue
-				}
-				feeds := map[string]*graph.Tensor{}
-				inj.feed(feeds, ref, n)
-				got := x.run(feeds)[x.layout.Logits().Name()]
-				compare(t, fmt.Sprintf("%s of layers %v, tau %g, %s", inj.site(), inj.Layers, inj.Tau, inj.Positions), got, inj.Logits.cut(n, false), c.Atol)
-				compared[inj.site()]++
-			}
-		})
-	}
-	for _, site := range models.Sites() {
-		if compared[site] < 50 {
-			t.Errorf("%d memories at %s were compared", compared[site], site)
-		}
-	}
-}
-
 // A memory changes the sum that its site enters by tau * memory, and neither the site's own value nor anything before it.
 func TestSitesAdd(t *testing.T) {
-	for _, c := range cases(t) {
+	for _, c := range fixtures(t) {
 		var ref reference
-		readJSON(t, c.Ref, &ref)
-		t.Run(filepath.Base(c.File), func(t *testing.T) {
+		readJSON(t, filepath.Join(testdata, c.Ref), &ref)
+		t.Run(c.File, func(t *testing.T) {
 			x := openFixture(t, c, ref)
 			clean := x.run(nil)
 			bound := 1e-5
