@@ -222,6 +222,17 @@ func TestMemoriesAreNoBiases(t *testing.T) {
 	}
 }
 
+// A memory can become part of a file at the sites whose literal says so.
+func TestBakedSites(t *testing.T) {
+	for _, site := range models.Sites() {
+		m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
+		_, _, err := Apply(m, l, Request{Bake: []Bake{{models.Baked{Site: site, Layer: 1, Tau: 1}, make([]float32, l.DModel)}}})
+		if (err == nil) != site.Intervention().Bake {
+			t.Errorf("%s: %v", site, err)
+		}
+	}
+}
+
 // Two patches one after the other give the ports of one patch with both.
 func TestPatchesCompose(t *testing.T) {
 	for _, path := range fixtures(t) {
