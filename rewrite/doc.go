@@ -4,12 +4,12 @@
 // shape that [models.Port] and the manifest promise; a site is a value of a layer that can be changed ([models.Intervention]); a
 // memory is a vector [d_model] that is added, times tau, at a site. All ports are float32, whatever the graph computes in.
 //
-//	           ┌──────────────────────────── layer l ────────────────────────────┐
-//	resid_pre ─┬────────────────────────────(+)── resid_mid ─┬──────────────────(+)── resid_post
-//	           │                             │               │                   │
-//	           └ ln_1 ─ heads ─ W_O ─ attn_out ─(+)          └ ln_2 ─ MLP ─ mlp_out ─(+)
-//	                 │      │                    │                                    │
-//	              pattern   z, result      tau × memory                         tau × memory
+//	           ┌──────────────────── layer l ─────────────────────────────────────────────┐
+//	resid_pre ─┬────────────────────────────────(+)── resid_mid ─┬───────────────────────(+)── resid_post
+//	           │                                 │               │                        │
+//	           └ ln_1 ─ heads ─ W_O ─ attn_out ─(+)              └ ln_2 ─ MLP ─ mlp_out ─(+)
+//	                 │      │                    │                                        │
+//	              pattern   z, result       tau × memory                             tau × memory
 //
 // What always holds:
 //   - An exposed value is the model's own: behind an Identity, so that no name of the exporter's changes. A site is exposed as
