@@ -20,9 +20,11 @@
 //   - A [Body] is a graph that holds the decoder. A merged file has two, the branches of an If.
 //   - A [Site] is a place in a layer, such as attn_out, given as the sum of the values that make it up: fused operators keep
 //     some sums to themselves.
-//   - A join is the operand through which attention enters the residual stream. A memory is added there and nowhere else, so
-//     that attn_out itself, should someone read it, is what it was.
-//   - A port is an input or output that a rewrite adds. [PortKind] is the table of their names and shapes.
+//   - A join is the operand through which attention or the MLP enters the residual stream. A memory is added there and nowhere
+//     else, so that attn_out or mlp_out itself, should someone read it, is what it was.
+//   - An [Intervention] is a site that can be changed. A site is one literal in a table: its inputs with the numbers that change
+//     nothing, and its join. What is exposed is the list beside it.
+//   - A [Port] is an input or output that a rewrite adds: its name and shape, for an output by [PortKind], for an input by the site.
 //   - The [Manifest] is the file's own account of its ports, in its metadata.
 //
 // # The packages

@@ -2,9 +2,11 @@ package models
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
@@ -46,19 +48,38 @@ type ManifestSource struct {
 type ManifestPort struct {
 	Name  string   `json:"name"`
 	Kind  PortKind `json:"kind"`
+	Site  PortKind `json:"site,omitempty"` // of an input: what it changes; "" is the default
 	Layer int      `json:"layer"`
 	IO    string   `json:"io"` // "in" or "out"
 	DType string   `json:"dtype"`
 	Shape []any    `json:"shape"` // each a whole number, or a name: "batch", "pos", "1|pos"
 }
 
-// Baked is a memory that is part of the file: tau times the vector is added to attn_out of the layer in every run.
+// Port returns the line of the contract that the port follows, ok false for a port of a later program.
+func (p ManifestPort) Port() (port Port, ok bool) {
+	if i := slices.Index(Outputs(), p.Kind); i >= 0 {
+		return outputs[i], true
+	}
+	return inputPort(cmp.Or(p.Site, DefaultSite), p.Kind)
+}
+
+// Baked is a memory that is part of the file: tau times the vector is added at a site of the layer in every run.
 type Baked struct {
-	Layer      int     `json:"layer"`
-	Tau        float64 `json:"tau"`
-	Text       string  `json:"text"`       // "" for a vector that did not come from a text
-	Encoding   string  `json:"encoding"`   // of the package memory; "" likewise
-	Convention string  `json:"convention"` // likewise
+	Site       PortKind `json:"site,omitempty"` // "" is the default
+	Layer      int      `json:"layer"`
+	Tau        float64  `json:"tau"`
+	Text       string   `json:"text"`       // "" for a vector that did not come from a text
+	Encoding   string   `json:"encoding"`   // of the package memory; "" likewise
+	Convention string   `json:"convention"` // likewise
+}
+
+// At returns the place of the memory.
+func (b Baked) At() BakedAt { return BakedAt{cmp.Or(b.Site, DefaultSite), b.Layer} }
+
+// Bake records a memory that became part of the file.
+func (m *Manifest) Bake(b Baked) {
+	b.Site = b.Site.recorded()
+	m.Baked = append(m.Baked, b)
 }
 
 // NewManifest starts the manifest of a file that is patched: everything but source, weights, ports and memories.
@@ -67,25 +88,16 @@ func NewManifest(l *Layout) *Manifest {
 		DHead: l.DHead, DModel: l.DModel, Vocab: l.Vocab, Ports: []ManifestPort{}}
 }
 
-// Port returns the port of a kind at a layer, nil when the file has none.
-func (m *Manifest) Port(kind PortKind, layer int) *ManifestPort {
-	for i := range m.Ports {
-		if p := &m.Ports[i]; p.Kind == kind && p.Layer == layer {
-			return p
-		}
+// Port returns the port of a name, nil when the file has none; m may be nil.
+func (m *Manifest) Port(name string) *ManifestPort {
+	if m == nil {
+		return nil
 	}
-	return nil
-}
-
-// LayersWith returns the layers that have a port of the kind, in the order of the manifest.
-func (m *Manifest) LayersWith(kind PortKind) []int {
-	var out []int
-	for _, p := range m.Ports {
-		if p.Kind == kind {
-			out = append(out, p.Layer)
-		}
+	i := slices.IndexFunc(m.Ports, func(p ManifestPort) bool { return p.Name == name })
+	if i < 0 {
+		return nil
 	}
-	return out
+	return &m.Ports[i]
 }
 
 // Encode returns the manifest as JSON on one line. Equal manifests give equal bytes.
@@ -138,13 +150,14 @@ func parseManifest(text string) (*Manifest, error) {
 	}
 	seen := map[string]bool{}
 	for _, p := range m.Ports {
+		port, known := p.Port()
 		switch {
 		case p.IO != "in" && p.IO != "out":
 			return nil, fmt.Errorf("port %q: io %q, want in or out", p.Name, p.IO)
 		case p.Layer < 0 || p.Layer >= m.Layers:
 			return nil, fmt.Errorf("port %q: layer %d of %d", p.Name, p.Layer, m.Layers)
-		case p.Kind.Known() && (p.Name != p.Kind.Name(p.Layer) || p.IO != p.Kind.IO()):
-			return nil, fmt.Errorf("port %q (%s): want %q (%s) for %s of layer %d", p.Name, p.IO, p.Kind.Name(p.Layer), p.Kind.IO(), p.Kind, p.Layer)
+		case known && (p.Name != port.Name(p.Layer) || p.IO != port.IO):
+			return nil, fmt.Errorf("port %q (%s): want %q (%s) for %s of layer %d", p.Name, p.IO, port.Name(p.Layer), port.IO, p.Kind, p.Layer)
 		case seen[p.Name]:
 			return nil, fmt.Errorf("port %q stands twice", p.Name)
 		}
@@ -183,7 +196,7 @@ func BakedIn(m *graph.Model) map[BakedAt]int {
 	if text, ok := m.Meta(ManifestKey); ok {
 		if man, err := parseManifest(text); err == nil {
 			for _, b := range man.Baked {
-				out[BakedAt{PortAttnOut, b.Layer}]++
+				out[b.At()]++
 			}
 		}
 	}

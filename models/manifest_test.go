@@ -26,22 +26,36 @@ func TestPortContract(t *testing.T) {
 		"mlp_out out blocks.7.hook_mlp_out float32[batch, pos, 768]",
 		"memory in blocks.7.attn.memory float32[?, ?, 768]",
 		"tau in blocks.7.attn.tau float32[?, ?, 1]",
+		"memory in blocks.7.hook_mlp_out.memory float32[?, ?, 768]",
+		"tau in blocks.7.hook_mlp_out.tau float32[?, ?, 1]",
+	}
+	var ports []Port
+	for _, k := range Outputs() {
+		ports = append(ports, k.Output())
+	}
+	for _, s := range Sites() {
+		ports = append(ports, s.Intervention().Inputs()...)
 	}
 	var got []string
-	for _, k := range append(PortKinds("out"), PortKinds("in")...) {
-		got = append(got, fmt.Sprintf("%s %s %s %v", k, k.IO(), k.Name(7), k.Type(l)))
-		if k.Doc() == "" || !k.Known() {
-			t.Errorf("%s: doc %q, known %v", k, k.Doc(), k.Known())
+	for _, p := range ports {
+		got = append(got, fmt.Sprintf("%s %s %s %v", p.Kind, p.IO, p.Name(7), p.Type(l)))
+		if p.Doc == "" {
+			t.Errorf("%s: no documentation", p.Name(7))
+		}
+		if back, ok := p.Manifest(7, l).Port(); !ok || back.Name(7) != p.Name(7) || back.Site != p.Site {
+			t.Errorf("%s: the manifest's port is %+v, %v", p.Name(7), back, ok)
 		}
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]any{"1|batch", "1|pos", int64(768)}, PortMemory.Port(0, l).Shape); d != "" {
+	if d := cmp.Diff([]any{"1|batch", "1|pos", int64(768)}, PortAttnOut.Input(PortMemory).Manifest(0, l).Shape); d != "" {
 		t.Error(d)
 	}
-	if PortKind("logits").Known() {
-		t.Error("logits is no port")
+	for _, p := range []ManifestPort{{Kind: "logits"}, {Kind: PortMemory, Site: PortResidMid}, {Kind: "gate"}} {
+		if port, ok := p.Port(); ok {
+			t.Errorf("%+v is taken for %+v", p, port)
+		}
 	}
 }
 
@@ -81,7 +95,7 @@ func sampleManifest() *Manifest {
 	m := NewManifest(l)
 	m.Source = ManifestSource{File: "model.onnx", Bytes: 526636}
 	m.Weights = "ref"
-	m.Ports = []ManifestPort{PortMemory.Port(1, l), PortTau.Port(1, l), PortAttnOut.Port(1, l)}
+	m.Ports = []ManifestPort{PortAttnOut.Input(PortMemory).Manifest(1, l), PortAttnOut.Input(PortTau).Manifest(1, l), PortAttnOut.Output().Manifest(1, l)}
 	return m
 }
 
@@ -112,14 +126,14 @@ func TestReadManifest(t *testing.T) {
 	if got.Encode() != m.Encode() {
 		t.Errorf("read back: %s", got.Encode())
 	}
-	if p := got.Port(PortTau, 1); p == nil || p.Name != "blocks.1.attn.tau" {
-		t.Errorf("Port(tau, 1) = %v", p)
+	if p := got.Port("blocks.1.attn.tau"); p == nil || p.Kind != PortTau || p.Layer != 1 {
+		t.Errorf("tau of layer 1: %v", p)
 	}
-	if p := got.Port(PortTau, 0); p != nil {
-		t.Errorf("Port(tau, 0) = %v", p)
+	if p := got.Port("blocks.0.attn.tau"); p != nil {
+		t.Errorf("tau of layer 0: %v", p)
 	}
-	if l := got.LayersWith(PortMemory); len(l) != 1 || l[0] != 1 {
-		t.Errorf("LayersWith(memory) = %v", l)
+	if p := (*Manifest)(nil).Port("blocks.1.attn.tau"); p != nil {
+		t.Errorf("a port of no manifest: %v", p)
 	}
 	// What a later program adds within the version is passed over.
 	var doc map[string]any
@@ -157,7 +171,7 @@ func TestReadManifestRefusals(t *testing.T) {
 		{"layer", change(func(m *Manifest) { m.Layers = 1 }), "layer 1 of 1"},
 		{"name", change(func(m *Manifest) { m.Ports[0].Name = "memory" }), `port "memory" (in): want "blocks.1.attn.memory"`},
 		{"twice", change(func(m *Manifest) { m.Ports[1] = m.Ports[0] }), "stands twice"},
-		{"not in the graph", change(func(m *Manifest) { m.Ports[0] = PortMemory.Port(2, &Layout{DModel: 32}) }), `"blocks.2.attn.memory" (in) is not in the graph`},
+		{"not in the graph", change(func(m *Manifest) { m.Ports[0] = PortAttnOut.Input(PortMemory).Manifest(2, &Layout{DModel: 32}) }), `"blocks.2.attn.memory" (in) is not in the graph`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := ReadManifest(withMeta(t, test.text))

@@ -9,7 +9,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/choice"
 )
 
-// PortKind is what a port carries, without the layer.
+// PortKind is what a port carries, without the layer. What an output carries is a hook, and hooks name the sites.
 type PortKind string
 
 // The kinds of ports. Their names, and the values they carry, are those of TransformerLens' activation cache.
@@ -27,71 +27,68 @@ const (
 	PortTau       PortKind = "tau"
 )
 
-// portKinds is the one table of ports: the contract on their names and shapes. A dimension is a size of the layout ("head",
-// "d_head", "d_model"), a number, or a name for a size that the caller chooses.
-var portKinds = []struct {
-	kind PortKind
-	io   string // "out", "in"
-	name string
+// Port is one line of the contract on ports. A dimension is a size of the layout ("head", "d_head", "d_model"), a number, or a
+// name for a size that the caller chooses.
+type Port struct {
+	Kind    PortKind
+	Site    PortKind // of an input: the site that it changes; "" for an output
+	IO      string   // "out", "in"
+	Doc     string
+	Neutral float32 // of an input: the number that changes nothing
+
+	name string // with %d for the layer
 	dims []any
-	doc  string
-}{
-	{PortZ, "out", "blocks.%d.attn.hook_z", []any{"batch", "pos", "head", "d_head"}, "attention-weighted values, before W_O"},
-	{PortResult, "out", "blocks.%d.attn.hook_result", []any{"batch", "pos", "head", "d_model"}, "z times the head's rows of W_O, without b_O"},
-	{PortPattern, "out", "blocks.%d.attn.hook_pattern", []any{"batch", "head", "query", "key"}, "attention probabilities"},
-	{PortOut, "out", "blocks.%d.attn.hook_out", []any{"batch", "pos", "d_model"}, "output of W_O, b_O included: what the heads add up to"},
-	{PortAttnOut, "out", "blocks.%d.hook_attn_out", []any{"batch", "pos", "d_model"}, "what attention adds to the residual stream, before this layer's memory"},
-	{PortResidPre, "out", "blocks.%d.hook_resid_pre", []any{"batch", "pos", "d_model"}, "the residual stream before the layer"},
-	{PortResidMid, "out", "blocks.%d.hook_resid_mid", []any{"batch", "pos", "d_model"}, "resid_pre + attn_out + tau * memory"},
-	{PortResidPost, "out", "blocks.%d.hook_resid_post", []any{"batch", "pos", "d_model"}, "the residual stream after the layer"},
-	{PortMLPOut, "out", "blocks.%d.hook_mlp_out", []any{"batch", "pos", "d_model"}, "output of the MLP, bias included"},
-	{PortMemory, "in", "blocks.%d.attn.memory", []any{"1|batch", "1|pos", "d_model"}, "the vector that is added to attn_out"},
-	{PortTau, "in", "blocks.%d.attn.tau", []any{"1|batch", "1|pos", 1}, "the magnitude of the memory; 0 is off"},
 }
 
-// PortKinds lists the kinds of one direction, "in" or "out", in the order of the contract.
-func PortKinds(io string) []PortKind {
+// outputs is the one table of output ports. Those of inputs follow from the table of interventions.
+var outputs = []Port{
+	output(PortZ, "attn.hook_z", "attention-weighted values, before W_O", "batch", "pos", "head", "d_head"),
+	output(PortResult, "attn.hook_result", "z times the head's rows of W_O, without b_O", "batch", "pos", "head", "d_model"),
+	output(PortPattern, "attn.hook_pattern", "attention probabilities", "batch", "head", "query", "key"),
+	output(PortOut, "attn.hook_out", "output of W_O, b_O included: what the heads add up to", "batch", "pos", "d_model"),
+	output(PortAttnOut, "hook_attn_out", "what attention adds to the residual stream, before this layer's memory", "batch", "pos", "d_model"),
+	output(PortResidPre, "hook_resid_pre", "the residual stream before the layer", "batch", "pos", "d_model"),
+	output(PortResidMid, "hook_resid_mid", "resid_pre + attn_out + tau * memory", "batch", "pos", "d_model"),
+	output(PortResidPost, "hook_resid_post", "the residual stream after the layer", "batch", "pos", "d_model"),
+	output(PortMLPOut, "hook_mlp_out", "what the MLP adds to the residual stream, before this layer's memory", "batch", "pos", "d_model"),
+}
+
+func output(kind PortKind, name, doc string, dims ...any) Port {
+	return Port{Kind: kind, IO: "out", Doc: doc, name: "blocks.%d." + name, dims: dims}
+}
+
+// Outputs lists the kinds of output ports in the order of the contract.
+func Outputs() []PortKind {
 	var out []PortKind
-	for _, p := range portKinds {
-		if p.io == io {
-			out = append(out, p.kind)
-		}
+	for _, p := range outputs {
+		out = append(out, p.Kind)
 	}
 	return out
 }
 
 // ParseOutput reads the name of a kind of output port, as --expose takes it.
-func ParseOutput(s string) (PortKind, error) { return choice.Of("port", s, PortKinds("out")) }
+func ParseOutput(s string) (PortKind, error) { return choice.Of("port", s, Outputs()) }
 
-// entry returns the kind's index in the table; a kind that is not there is a mistake in this program.
-func (k PortKind) entry() int {
-	for i, p := range portKinds {
-		if p.kind == k {
-			return i
-		}
+// Output returns the output port of a kind. A kind that has none is a mistake in this program.
+func (k PortKind) Output() Port {
+	i := slices.Index(Outputs(), k)
+	if i < 0 {
+		panic(fmt.Sprintf("models: no output port %q; an input port belongs to a site", string(k)))
 	}
-	panic(fmt.Sprintf("models: no port kind %q", string(k)))
+	return outputs[i]
 }
 
-// Known reports whether the kind is one of this version's.
-func (k PortKind) Known() bool {
-	return slices.Contains(PortKinds("in"), k) || slices.Contains(PortKinds("out"), k)
-}
+// Name returns the name of an output port at a layer, such as "blocks.7.attn.hook_z".
+func (k PortKind) Name(layer int) string { return k.Output().Name(layer) }
 
-// Name returns the port's name at a layer, such as "blocks.7.attn.hook_z".
-func (k PortKind) Name(layer int) string { return fmt.Sprintf(portKinds[k.entry()].name, layer) }
-
-// IO returns "in" or "out".
-func (k PortKind) IO() string { return portKinds[k.entry()].io }
-
-// Doc returns what the port carries, in words.
-func (k PortKind) Doc() string { return portKinds[k.entry()].doc }
+// Name returns the port's name at a layer.
+func (p Port) Name(layer int) string { return fmt.Sprintf(p.name, layer) }
 
 // Type returns the port's type in a model of the given layout: float32, with the sizes of the layout filled in. Dimensions
 // written "1|batch" and "1|pos" may be 1 or the size of the prompt; as an ONNX dimension they are unnamed.
-func (k PortKind) Type(l *Layout) graph.Type {
+func (p Port) Type(l *Layout) graph.Type {
 	sizes := map[any]int{"head": l.Heads, "d_head": l.DHead, "d_model": l.DModel}
-	dims := slices.Clone(portKinds[k.entry()].dims)
+	dims := slices.Clone(p.dims)
 	for i, d := range dims {
 		if n, ok := sizes[d]; ok {
 			dims[i] = n
@@ -102,15 +99,54 @@ func (k PortKind) Type(l *Layout) graph.Type {
 	return graph.TensorType(graph.Float32, dims...)
 }
 
-// Port describes the kind at one layer of a model, for the manifest.
-func (k PortKind) Port(layer int, l *Layout) ManifestPort {
-	p := ManifestPort{Name: k.Name(layer), Kind: k, Layer: layer, IO: k.IO(), DType: graph.Float32.String()}
-	for i, d := range k.Type(l).Dims {
-		if d.Size >= 0 {
-			p.Shape = append(p.Shape, d.Size)
-		} else {
-			p.Shape = append(p.Shape, portKinds[k.entry()].dims[i])
+// InputType is the type of an input port at a layer, with dimension names that no other port has: ONNX Runtime plans buffers by
+// them, and two ports may be fed different shapes.
+func (p Port) InputType(layer int, l *Layout) graph.Type {
+	t := p.Type(l)
+	prefix := string(p.Kind)
+	if site := p.Site.recorded(); site != "" {
+		prefix = string(site) + "_" + prefix
+	}
+	for i, d := range p.dims {
+		if name, ok := d.(string); ok && t.Dims[i].Size < 0 {
+			t.Dims[i].Name = fmt.Sprintf("%s_%d_%s", prefix, layer, strings.TrimPrefix(name, "1|"))
 		}
 	}
-	return p
+	return t
+}
+
+// Off is what an input port is fed when the caller feeds nothing.
+func (p Port) Off(l *Layout) *graph.Tensor { return p.Fill(l, func() float32 { return p.Neutral }) }
+
+// Fill makes a tensor for an input port that holds for all rows and positions, of the numbers that next returns.
+func (p Port) Fill(l *Layout, next func() float32) *graph.Tensor {
+	size, dims := int64(1), []int64{}
+	for _, d := range p.Type(l).Dims {
+		dims = append(dims, max(d.Size, 1))
+		size *= max(d.Size, 1)
+	}
+	x := make([]float32, size)
+	for i := range x {
+		x[i] = next()
+	}
+	return graph.NewFloat32(x, dims...)
+}
+
+// Shape writes the port's shape for people, such as "[1 or batch, 1 or pos, d_model]".
+func (p Port) Shape() string {
+	dims := strings.Join(strings.Fields(fmt.Sprint(p.dims)), ", ")
+	return strings.ReplaceAll(dims, "|", " or ")
+}
+
+// Manifest describes the port at one layer of a model.
+func (p Port) Manifest(layer int, l *Layout) ManifestPort {
+	m := ManifestPort{Name: p.Name(layer), Kind: p.Kind, Site: p.Site.recorded(), Layer: layer, IO: p.IO, DType: graph.Float32.String()}
+	for i, d := range p.Type(l).Dims {
+		if d.Size >= 0 {
+			m.Shape = append(m.Shape, d.Size)
+		} else {
+			m.Shape = append(m.Shape, p.dims[i])
+		}
+	}
+	return m
 }

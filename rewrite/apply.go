@@ -2,18 +2,16 @@ package rewrite
 
 import (
 	"fmt"
-	"math"
-	"slices"
+	"iter"
 
 	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
 // Request says what a patched model shall have. The zero request changes nothing but the manifest.
 type Request struct {
 	Expose     []Expose
-	Inject     []int // layers that get memory and tau ports
+	Inject     []Inject
 	Bake       []Bake
 	Prefill    bool // drop the cache: whole prompts in, logits out
 	LastLogits bool // unembed the last position only
@@ -22,6 +20,12 @@ type Request struct {
 // Expose asks for a kind of output at some layers.
 type Expose struct {
 	Kind   *Kind
+	Layers []int
+}
+
+// Inject asks for the inputs of a site at some layers.
+type Inject struct {
+	Site   models.PortKind
 	Layers []int
 }
 
@@ -62,25 +66,27 @@ func (req Request) apply(m *graph.Model, l *models.Layout) (*models.Manifest, *m
 		}
 	}
 	e := m.Edit()
-	injected := addInputs(e, l, req.Inject)
+	added := req.addInputs(e, l)
 	ports := &mainPorts{seen: map[string]bool{}}
 	logits := make([]*graph.Value, len(l.Bodies))
 	for i, b := range l.Bodies {
 		p := newPatch(e, m, l, b)
 		for _, x := range req.Expose {
 			for _, layer := range x.Layers {
-				p.port(x.Kind.Port.Name(layer), x.Kind.value(p, b.Layers[layer]), portType(x.Kind.Port, l), ports)
+				p.port(x.Kind.Port.Name(layer), x.Kind.value(p, b.Layers[layer]), portType(x.Kind.Port.Output(), l), ports)
 			}
 		}
-		p.inject(injected, req.Bake)
+		p.inject(req, added)
 		logits[i] = b.Logits
 		if req.LastLogits {
 			logits[i] = p.lastLogits(axis)
 		}
 	}
-	req.eachPort(func(port models.PortKind, layer int) { man.Ports = append(man.Ports, port.Port(layer, l)) })
+	for port, layer := range req.ports() {
+		man.Ports = append(man.Ports, port.Manifest(layer, l))
+	}
 	for _, b := range req.Bake {
-		man.Baked = append(man.Baked, b.Baked)
+		man.Bake(b.Baked)
 	}
 	e.SetMeta(models.ManifestKey, man.Encode())
 	if err := e.Commit(); err != nil {
@@ -92,71 +98,32 @@ func (req Request) apply(m *graph.Model, l *models.Layout) (*models.Manifest, *m
 	return man, l, nil
 }
 
-// eachPort calls f for every port of the request: outputs first, then memory and tau of each layer.
-func (r Request) eachPort(f func(port models.PortKind, layer int)) {
-	for _, x := range r.Expose {
-		for _, layer := range x.Layers {
-			f(x.Kind.Port, layer)
+// ports are those of the request: outputs first, then the inputs of each layer.
+func (r Request) ports() iter.Seq2[models.Port, int] {
+	return func(yield func(models.Port, int) bool) {
+		for _, x := range r.Expose {
+			for _, layer := range x.Layers {
+				if !yield(x.Kind.Port.Output(), layer) {
+					return
+				}
+			}
 		}
-	}
-	for _, layer := range r.Inject {
-		f(models.PortMemory, layer)
-		f(models.PortTau, layer)
+		r.inputs()(yield)
 	}
 }
 
-// check refuses what the model cannot have.
-func (r Request) check(m *graph.Model, l *models.Layout) error {
-	taken := map[string]bool{}
-	for g := range m.Graphs() {
-		for _, v := range slices.Concat(g.Inputs(), g.Outputs()) {
-			taken[v.Name()] = true
-		}
-	}
-	var err error
-	fail := func(e error) {
-		if err == nil {
-			err = e
-		}
-	}
-	inRange := func(layer int) bool {
-		if layer < 0 || layer >= l.Layers {
-			fail(fmt.Errorf("layer %d, the model has 0 to %d", layer, l.Layers-1))
-			return false
-		}
-		return true
-	}
-	r.eachPort(func(port models.PortKind, layer int) {
-		switch name := port.Name(layer); {
-		case !inRange(layer):
-		case taken[name]:
-			fail(hint.With(fmt.Errorf("port %s exists already", name), "onnx-inject inspect lists the ports the file has"))
-		default:
-			taken[name] = true
-		}
-	})
-	for _, x := range r.Expose {
-		for _, layer := range x.Layers {
-			if err == nil {
-				fail(x.Kind.missing(l, layer))
+// inputs are the input ports of the request.
+func (r Request) inputs() iter.Seq2[models.Port, int] {
+	return func(yield func(models.Port, int) bool) {
+		for _, x := range r.Inject {
+			ports := x.Site.Intervention().Inputs()
+			for _, layer := range x.Layers {
+				for _, port := range ports {
+					if !yield(port, layer) {
+						return
+					}
+				}
 			}
 		}
 	}
-	for _, b := range r.Bake {
-		if !inRange(b.Layer) {
-			continue
-		}
-		if len(b.Vector) != l.DModel {
-			fail(fmt.Errorf("bake: a memory of %d numbers, d_model is %d", len(b.Vector), l.DModel))
-		}
-		if math.IsNaN(b.Tau) || math.IsInf(b.Tau, 0) {
-			fail(fmt.Errorf("bake: tau %v, want a finite number", b.Tau))
-		}
-		for _, body := range l.Bodies {
-			if e := b.fits(newPatch(nil, m, l, body).streamType(body.Layers[b.Layer])); e != nil {
-				fail(e)
-			}
-		}
-	}
-	return err
 }

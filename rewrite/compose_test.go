@@ -25,9 +25,13 @@ func TestSplitRequests(t *testing.T) {
 	}
 	parts := []part{
 		{"expose", func(req *Request, l *models.Layout) { req.Expose = everything(l).Expose }},
-		{"inject", func(req *Request, l *models.Layout) { req.Inject = []int{1, l.Layers - 1}[:l.Layers-1] }},
+		{"inject", func(req *Request, l *models.Layout) { req.Inject = append(req.Inject, attn(upper(l)...)...) }},
+		{"inject mlp_out", func(req *Request, l *models.Layout) { req.Inject = append(req.Inject, mlp(upper(l)...)...) }},
 		{"bake", func(req *Request, l *models.Layout) {
-			req.Bake = []Bake{{models.Baked{Layer: 0, Tau: 2}, slices.Repeat([]float32{0.5}, l.DModel)}}
+			req.Bake = append(req.Bake, Bake{models.Baked{Layer: 0, Tau: 2}, slices.Repeat([]float32{0.5}, l.DModel)})
+		}},
+		{"bake at mlp_out", func(req *Request, l *models.Layout) {
+			req.Bake = append(req.Bake, Bake{models.Baked{Site: models.PortMLPOut, Layer: 0, Tau: 2}, slices.Repeat([]float32{0.5}, l.DModel)})
 		}},
 		{"prefill", func(req *Request, _ *models.Layout) { req.Prefill = true }},
 		{"last logits", func(req *Request, _ *models.Layout) { req.LastLogits = true }},
@@ -67,6 +71,9 @@ func TestSplitRequests(t *testing.T) {
 		}
 	}
 }
+
+// upper are the layers 1 and, of three, the last.
+func upper(l *models.Layout) []int { return []int{1, l.Layers - 1}[:l.Layers-1] }
 
 // meaning describes a model without the names of its inner values: its inputs, its manifest, and of every output a digest of what
 // computes it.

@@ -213,7 +213,8 @@ func (p *patch) lastLayer() *models.Layer { return p.body.Layers[len(p.body.Laye
 // possible, else with the join, and there are none where not even those can do without the other positions.
 func (p *patch) lastBlock(grown []*graph.Node) []*graph.Node {
 	l := p.lastLayer()
-	if len(l.ResidMid) == 0 {
+	steered := l.MLPJoin.Node != nil && l.MLPJoin.Node.In(l.MLPJoin.Slot) != l.MLPOut[0] // by an earlier rewrite, at any position
+	if len(l.ResidMid) == 0 || steered {
 		return nil
 	}
 	other := graph.Use{Node: l.Join.Node, Slot: 1 - l.Join.Slot}

@@ -43,7 +43,7 @@ func lastFrom(t *testing.T, path string, memories ...int) string {
 	t.Helper()
 	m, l := load(t, path)
 	if memories != nil {
-		_, patched, err := Apply(m, l, Request{Inject: memories})
+		_, patched, err := Apply(m, l, Request{Inject: attn(memories...)})
 		if err != nil {
 			t.Fatal(err)
 		}

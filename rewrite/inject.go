@@ -9,53 +9,58 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// memoryPorts are the two inputs of one layer.
-type memoryPorts struct{ memory, tau *graph.Value }
-
-// addInputs adds the ports to the main graph; branches read them from there. Every port has dimension names of its own:
-// ONNX Runtime plans buffers by them, and two layers may well be fed different shapes.
-func addInputs(e *graph.Edit, l *models.Layout, layers []int) map[int]memoryPorts {
-	out := map[int]memoryPorts{}
-	for _, layer := range layers {
-		dim := func(kind, axis string) string { return fmt.Sprintf("%s_%d_%s", kind, layer, axis) }
-		out[layer] = memoryPorts{
-			memory: e.Input(models.PortMemory.Name(layer), graph.TensorType(graph.Float32, dim("memory", "batch"), dim("memory", "pos"), l.DModel)),
-			tau:    e.Input(models.PortTau.Name(layer), graph.TensorType(graph.Float32, dim("tau", "batch"), dim("tau", "pos"), 1)),
-		}
+// addInputs adds the ports to the main graph; branches read them from there.
+func (r Request) addInputs(e *graph.Edit, l *models.Layout) map[string]*graph.Value {
+	out := map[string]*graph.Value{}
+	for port, layer := range r.inputs() {
+		out[port.Name(layer)] = e.Input(port.Name(layer), port.InputType(layer, l))
 	}
 	return out
 }
 
-// inject adds tau * memory to the attention output of each layer, where it enters the residual stream and nowhere else:
+// inject changes the sites of each layer where they enter the residual stream and nowhere else:
 //
 //	attn_out ─────────────────────(+)── residual join
 //	memory ─(×)─ tau ─ [Cast] ─────┘
-func (p *patch) inject(ports map[int]memoryPorts, bakes []Bake) {
+func (p *patch) inject(req Request, inputs map[string]*graph.Value) {
 	for _, l := range p.body.Layers {
-		join, into := l.Join.Node.In(l.Join.Slot), p.streamType(l)
-		now := join
-		if in, ok := ports[l.Index]; ok {
-			name := models.PortMemory.Name(l.Index)
-			m := p.node("Mul", name+"/scaled", in.memory, in.tau)
-			now = p.node("Add", name+"/injected", now, p.like(name, m, into, join))
-		}
-		for i, b := range bakes {
-			if b.Layer != l.Index {
-				continue
-			}
-			name := fmt.Sprintf("blocks.%d.attn.baked_%d", l.Index, i)
-			c := p.constant(name, graph.NewFloat32(b.scaled(), 1, 1, int64(len(b.Vector))))
-			now = p.node("Add", name+"/injected", now, p.like(name, c, into, join))
-		}
-		if now != join {
-			p.edit.Redirect(l.Join, now)
+		for _, kind := range models.Sites() {
+			p.injectAt(kind.Intervention(), l, req, inputs)
 		}
 	}
 }
 
-// streamType is the element type that a memory of the layer is added in, Undefined if it cannot be told.
-func (p *patch) streamType(l *models.Layer) graph.DType {
-	if d := p.dtype(l.Join.Node.In(l.Join.Slot)); d != graph.Undefined {
+// injectAt changes one site of a layer as the request says: first what comes from inputs, then what is part of the file.
+func (p *patch) injectAt(site models.Intervention, l *models.Layer, req Request, inputs map[string]*graph.Value) {
+	at := site.At(l)
+	if at.Node == nil {
+		return
+	}
+	own := at.Node.In(at.Slot)
+	now, into := own, p.streamType(l, at)
+	add := func(name string, v *graph.Value) { now = p.node("Add", name+"/injected", now, v) }
+	if port := site.Site.Input(models.PortMemory).Name(l.Index); inputs[port] != nil {
+		scaled := p.node("Mul", port+"/scaled", inputs[port], inputs[site.Site.Input(models.PortTau).Name(l.Index)])
+		add(port, p.fold(port, own, p.like(port, scaled, into, own), l))
+	}
+	for i, b := range req.Bake {
+		if b.At() != (models.BakedAt{Site: site.Site, Layer: l.Index}) {
+			continue
+		}
+		name, dims := site.Name(l.Index, fmt.Sprintf("baked_%d", i)), []int64{1, 1, int64(len(b.Vector))}
+		if p.facts.Rank(own) == 2 {
+			dims = dims[1:]
+		}
+		add(name, p.like(name, p.constant(name, graph.NewFloat32(b.scaled(), dims...)), into, own))
+	}
+	if now != own {
+		p.edit.Redirect(at, now)
+	}
+}
+
+// streamType is the element type that a memory is added in at an operand of the layer, Undefined if it cannot be told.
+func (p *patch) streamType(l *models.Layer, at graph.Use) graph.DType {
+	if d := p.dtype(at.Node.In(at.Slot)); d != graph.Undefined {
 		return d
 	}
 	return p.dtype(l.ResidPre[0])

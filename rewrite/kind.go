@@ -1,12 +1,9 @@
 package rewrite
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
 )
@@ -36,7 +33,7 @@ var Kinds = []*Kind{
 func (k *Kind) Name() string { return string(k.Port) }
 
 // Doc returns what the kind exposes, in words.
-func (k *Kind) Doc() string { return k.Port.Doc() }
+func (k *Kind) Doc() string { return k.Port.Output().Doc }
 
 // KindByName finds a kind; the error lists those there are.
 func KindByName(name string) (*Kind, error) {
@@ -68,6 +65,16 @@ func (p *patch) unfold(name string, like, v *graph.Value, l *models.Layer) *grap
 	}
 	shape := p.node("Shape", name+"/shape", l.ResidPre[0])
 	return p.node("Reshape", name+"/unfolded", v, shape)
+}
+
+// fold gives v, which is [1|batch, 1|pos, d_model], the axes [batch*pos, d_model] where the file computes x so. It undoes unfold.
+func (p *patch) fold(name string, x, v *graph.Value, l *models.Layer) *graph.Value {
+	if p.facts.Rank(x) != 2 {
+		return v
+	}
+	shape := p.node("Shape", name+"/shape", l.ResidPre[0])
+	v = p.node("Expand", name+"/expanded", v, shape)
+	return p.node("Reshape", name+"/folded", v, p.ints("folded", -1, int64(p.layout.DModel)))
 }
 
 // z is [batch, pos, head, d_head]: as the graph has it behind the transpose that merges the heads, or made so.
@@ -117,30 +124,3 @@ func (p *patch) pattern(l *models.Layer) *graph.Value {
 
 // has reports whether a layer has what the kind exposes.
 func (k *Kind) has(l *models.Layer) bool { return l.Missing[k.Name()] == "" }
-
-// missing says why a layer does not have what the kind exposes, nil if it does: a merged file must have it in both branches.
-func (k *Kind) missing(l *models.Layout, layer int) error {
-	lacks := func(k *Kind) *models.Body {
-		i := slices.IndexFunc(l.Bodies, func(b *models.Body) bool { return !k.has(b.Layers[layer]) })
-		if i < 0 {
-			return nil
-		}
-		return l.Bodies[i]
-	}
-	b := lacks(k)
-	if b == nil {
-		return nil
-	}
-	var others []string
-	for _, o := range Kinds {
-		if lacks(o) == nil {
-			others = append(others, o.Name())
-		}
-	}
-	where := ""
-	if a := b.Graph.Attr(); a != "" {
-		where = a + ": "
-	}
-	return hint.With(fmt.Errorf("expose %s: %slayer %d: %s", k.Name(), where, layer, b.Layers[layer].Missing[k.Name()]),
-		"these kinds can be exposed: "+strings.Join(others, ", "))
-}

@@ -51,7 +51,7 @@ func Save(ctx context.Context, m *graph.Model, man *models.Manifest, path string
 
 // portType is the declared type of an output port. Batch and positions are those of the model's token input, so that a file
 // of fixed shape says so in its ports too, and no name of ours meets one of the exporter's by accident.
-func portType(port models.PortKind, l *models.Layout) graph.Type {
+func portType(port models.Port, l *models.Layout) graph.Type {
 	t := port.Type(l)
 	axes := map[string]graph.Dim{"batch": {Size: -1}, "pos": {Size: -1}, "key": {Size: -1}}
 	if in := l.Tokens(); in != nil && len(in.Type().Dims) == 2 {

@@ -19,12 +19,12 @@ import (
 func TestInsertedNodesInOnnxGo(t *testing.T) {
 	m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
 	attn := l.Bodies[0].Layers[1].AttnOut[0]
-	if _, _, err := Apply(m, l, Request{Inject: []int{1}}); err != nil {
+	if _, _, err := Apply(m, l, Request{Inject: []Inject{{models.PortAttnOut, []int{1}}}}); err != nil {
 		t.Fatal(err)
 	}
 	join := l.Bodies[0].Layers[1].Join
 	injected := join.Node.In(join.Slot)
-	memory, tau := m.Graph.Lookup(models.PortMemory.Name(1)), m.Graph.Lookup(models.PortTau.Name(1))
+	memory, tau := m.Graph.Lookup(models.PortAttnOut.Input(models.PortMemory).Name(1)), m.Graph.Lookup(models.PortAttnOut.Input(models.PortTau).Name(1))
 	// Nothing is left but the two nodes. onnx-go wants fixed shapes: 5 positions of 32 numbers.
 	const pos, d = 5, 32
 	e, sum := m.Edit(), injected.Producer()

@@ -36,11 +36,16 @@ func load(t *testing.T, path string) (*graph.Model, *models.Layout) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return m, locate(t, m)
+}
+
+func locate(t *testing.T, m *graph.Model) *models.Layout {
+	t.Helper()
 	l, err := recognise.Locate(t.Context(), m, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m, l
+	return l
 }
 
 // changed is a fixture after an edit, recognised anew.
@@ -52,11 +57,7 @@ func changed(t *testing.T, file string, change func(e *graph.Edit, l *models.Lay
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := recognise.Locate(t.Context(), m, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m, l
+	return m, locate(t, m)
 }
 
 func allLayers(l *models.Layout) []int {
@@ -67,9 +68,18 @@ func allLayers(l *models.Layout) []int {
 	return out
 }
 
+// attn asks for memories at attn_out, mlp for memories at mlp_out.
+func attn(layers ...int) []Inject { return []Inject{{models.PortAttnOut, layers}} }
+func mlp(layers ...int) []Inject  { return []Inject{{models.PortMLPOut, layers}} }
+
 // everything asks for all the model can have.
 func everything(l *models.Layout) Request {
-	req := Request{Inject: allLayers(l)}
+	var req Request
+	for _, site := range models.Sites() {
+		if site.Intervention().Missing(l.Bodies[0].Layers[0]) == "" {
+			req.Inject = append(req.Inject, Inject{site, allLayers(l)})
+		}
+	}
 	for _, k := range Kinds {
 		if k.has(l.Bodies[0].Layers[0]) {
 			req.Expose = append(req.Expose, Expose{k, allLayers(l)})
@@ -111,7 +121,7 @@ func TestPatchedFiles(t *testing.T) {
 				if got.Weights != string(mode) || got.Source.File != "model.onnx" || got.Source.Bytes != int64(len(data)) || got.Heads != l.Heads {
 					t.Errorf("manifest %+v", got)
 				}
-				wantPorts := l.Layers * (len(req.Expose) + 2)
+				wantPorts := l.Layers * (len(req.Expose) + 2*len(req.Inject))
 				if len(got.Ports) != wantPorts {
 					t.Errorf("%d ports, want %d", len(got.Ports), wantPorts)
 				}
@@ -130,7 +140,7 @@ func TestPatchedFiles(t *testing.T) {
 					t.Errorf("recognised as %s of %d layers, %d heads", l2.Family, l2.Layers, l2.Heads)
 				}
 				before := graph.Format(again)
-				_, _, err = Apply(again, l2, Request{Inject: []int{1}})
+				_, _, err = Apply(again, l2, Request{Inject: attn(1)})
 				if err == nil || !strings.Contains(err.Error(), "port blocks.1.attn.memory exists already") {
 					t.Errorf("a second port of the same name: %v", err)
 				}
@@ -170,46 +180,55 @@ func TestPatchedFiles(t *testing.T) {
 	}
 }
 
-// A memory that was added earlier is told from a bias: attention output stays what it was, and so does b_O, whatever was
-// added to it in whichever order.
+// A memory that was added earlier is told from a bias: what the site gave stays what it was, and so does b_O, whatever was added
+// to it in whichever order.
 func TestMemoriesAreNoBiases(t *testing.T) {
-	vector := func(l *models.Layout) []float32 {
+	type step func(models.PortKind, *models.Layout) Request
+	inject := func(site models.PortKind, _ *models.Layout) Request {
+		return Request{Inject: []Inject{{site, []int{1}}}}
+	}
+	bake := func(site models.PortKind, l *models.Layout) Request {
 		v := make([]float32, l.DModel)
 		v[1] = 2
-		return v
+		return Request{Bake: []Bake{{models.Baked{Site: site, Layer: 1, Tau: 1}, v}}}
 	}
-	inject := func(*models.Layout) Request { return Request{Inject: []int{1}} }
-	bake := func(l *models.Layout) Request {
-		return Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: 1}, vector(l)}}}
+	both := func(site models.PortKind, l *models.Layout) Request {
+		return Request{Inject: inject(site, l).Inject, Bake: bake(site, l).Bake}
 	}
-	both := func(l *models.Layout) Request { return Request{Inject: []int{1}, Bake: bake(l).Bake} }
 	for _, path := range fixtures(t) {
-		for name, steps := range map[string][]func(*models.Layout) Request{
+		for name, steps := range map[string][]step{
 			"inject": {inject}, "bake": {bake}, "both": {both}, "bake twice": {bake, bake}, "inject, bake": {inject, bake}, "bake, inject, bake": {bake, inject, bake},
 		} {
-			t.Run(filepath.Base(path)+"/"+name, func(t *testing.T) {
-				m, before := load(t, path)
-				for _, step := range steps {
-					l, err := recognise.Locate(t.Context(), m, nil)
-					if err != nil {
-						t.Fatal(err)
-					}
-					if _, _, err := Apply(m, l, step(l)); err != nil {
-						t.Fatal(err)
-					}
-				}
-				after, err := recognise.Locate(t.Context(), m, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for i, b := range after.Bodies {
-					for j, l := range b.Layers {
-						if was := before.Bodies[i].Layers[j]; !slices.Equal(l.AttnOut, was.AttnOut) || !slices.Equal(l.BO, was.BO) {
-							t.Errorf("layer %d: attn_out %v and b_O %v, were %v and %v", j, l.AttnOut, l.BO, was.AttnOut, was.BO)
+			for _, site := range models.Sites() {
+				t.Run(filepath.Base(path)+"/"+string(site)+"/"+name, func(t *testing.T) {
+					m, before := load(t, path)
+					for _, step := range steps {
+						l := locate(t, m)
+						if _, _, err := Apply(m, l, step(site, l)); err != nil {
+							t.Fatal(err)
 						}
 					}
-				}
-			})
+					for i, b := range locate(t, m).Bodies {
+						for j, l := range b.Layers {
+							was := before.Bodies[i].Layers[j]
+							if !slices.Equal(l.AttnOut, was.AttnOut) || !slices.Equal(l.BO, was.BO) || !slices.Equal(l.MLPOut, was.MLPOut) {
+								t.Errorf("layer %d: attn_out %v, b_O %v, mlp_out %v; were %v, %v, %v", j, l.AttnOut, l.BO, l.MLPOut, was.AttnOut, was.BO, was.MLPOut)
+							}
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// A memory can become part of a file at the sites whose literal says so.
+func TestBakedSites(t *testing.T) {
+	for _, site := range models.Sites() {
+		m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
+		_, _, err := Apply(m, l, Request{Bake: []Bake{{models.Baked{Site: site, Layer: 1, Tau: 1}, make([]float32, l.DModel)}}})
+		if (err == nil) != site.Intervention().Bake {
+			t.Errorf("%s: %v", site, err)
 		}
 	}
 }
@@ -220,13 +239,13 @@ func TestPatchesCompose(t *testing.T) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			m, l := load(t, path)
 			z, _ := KindByName("z")
-			attn, _ := KindByName("attn_out")
+			out, _ := KindByName("attn_out")
 			steps := []Request{
-				{Inject: []int{0}},
-				{Expose: []Expose{{attn, allLayers(l)}}},
-				{Inject: []int{1}, Expose: []Expose{{z, []int{1}}}},
+				{Inject: append(attn(0), mlp(1)...)},
+				{Expose: []Expose{{out, allLayers(l)}}},
+				{Inject: attn(1), Expose: []Expose{{z, []int{1}}}},
 			}
-			want := 2 + l.Layers + 3
+			want := 4 + l.Layers + 3
 			for _, req := range steps {
 				if _, _, err := Apply(m, l, req); err != nil {
 					t.Fatal(err)
@@ -279,9 +298,11 @@ func TestRefusals(t *testing.T) {
 		{"resid_mid of a parallel block", "gpt-j", Request{Expose: []Expose{{kind("resid_mid"), []int{1}}}},
 			"expose resid_mid: layer 1: attention and MLP run in parallel: there is no residual stream between them",
 			"these kinds can be exposed: z, result, pattern, out, attn_out, resid_pre, resid_post, mlp_out"},
-		{"layer out of range", "torchscript-op10", Request{Inject: []int{3}}, "layer 3, the model has 0 to 2", ""},
-		{"the same port twice", "torchscript-op10", Request{Inject: []int{1, 1}}, "port blocks.1.attn.memory exists already", "onnx-inject inspect lists the ports the file has"},
-		{"layer below zero", "torchscript-op10", Request{Inject: []int{-1}}, "layer -1, the model has 0 to 2", ""},
+		{"layer out of range", "torchscript-op10", Request{Inject: attn(3)}, "layer 3, the model has 0 to 2", ""},
+		{"the same port twice", "torchscript-op10", Request{Inject: attn(1, 1)}, "port blocks.1.attn.memory exists already", "onnx-inject inspect lists the ports the file has"},
+		{"a site without intervention", "torchscript-op10", Request{Inject: []Inject{{models.PortResidMid, []int{1}}}}, `inject: site "resid_mid": want one of attn_out, mlp_out`, ""},
+		{"baked at a site without intervention", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Site: "z", Layer: 1}, nil}}}, `bake: site "z": want one of attn_out, mlp_out`, ""},
+		{"layer below zero", "torchscript-op10", Request{Inject: attn(-1)}, "layer -1, the model has 0 to 2", ""},
 		{"baked tau of no size", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: math.Inf(-1)}, make([]float32, 32)}}}, "bake: tau -Inf, want a finite number", ""},
 		{"baked vector of another width", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: 1}, make([]float32, 31)}}}, "bake: a memory of 31 numbers, d_model is 32", ""},
 		{"baked numbers beyond float16", "fp16", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: -1e6}, half}}}, "bake: layer 1: tau -1e+06 times the memory gives 5e+05, the largest float16 is 65504",
@@ -317,19 +338,26 @@ func TestBranchesThatDiffer(t *testing.T) {
 			}
 			e.Prune()
 		})
-		mlp, err := KindByName("mlp_out")
+		kind, err := KindByName("mlp_out")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := Apply(m, l, Request{Expose: []Expose{{mlp, []int{0, 1}}}}); err != nil {
+		if _, _, err := Apply(m, l, Request{Expose: []Expose{{kind, []int{0, 1}}}}); err != nil {
 			t.Fatal(err)
 		}
 		if l, err = recognise.Locate(t.Context(), m, nil); err != nil {
 			t.Fatal(err)
 		}
 		want = "expose mlp_out: " + want + ": layer 2: the block has no MLP"
-		_, _, err = Apply(m, l, Request{Expose: []Expose{{mlp, []int{2}}}})
+		_, _, err = Apply(m, l, Request{Expose: []Expose{{kind, []int{2}}}})
 		if err == nil || err.Error() != want || hint.Of(err) != "these kinds can be exposed: z, result, pattern, out, attn_out, resid_pre, resid_mid, resid_post" {
+			t.Errorf("%v (%s), want %s", err, hint.Of(err), want)
+		}
+		if _, _, err = Apply(m, l, Request{Inject: mlp(0, 1)}); err != nil {
+			t.Fatal(err)
+		}
+		want = strings.Replace(want, "expose", "inject", 1)
+		if _, _, err = Apply(m, locate(t, m), Request{Inject: mlp(2)}); err == nil || err.Error() != want || hint.Of(err) != "a memory can be added at: attn_out" {
 			t.Errorf("%v (%s), want %s", err, hint.Of(err), want)
 		}
 	}
@@ -656,7 +684,7 @@ func ExampleApply() {
 		return
 	}
 	result, _ := KindByName("result")
-	manifest, _, err := Apply(m, layout, Request{Expose: []Expose{{result, []int{1}}}, Inject: []int{2}})
+	manifest, _, err := Apply(m, layout, Request{Expose: []Expose{{result, []int{1}}}, Inject: attn(2)})
 	if err != nil {
 		fmt.Println(err)
 		return

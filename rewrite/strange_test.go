@@ -102,7 +102,7 @@ func TestStrangeNodes(t *testing.T) {
 				_, _ = layer.WO.Dense()
 			}
 		}
-		requests := []Request{{Inject: allLayers(l)}, {Prefill: true}, {LastLogits: true},
+		requests := []Request{{Inject: attn(allLayers(l)...)}, {Inject: mlp(allLayers(l)...)}, {Prefill: true}, {LastLogits: true},
 			{Bake: []Bake{{models.Baked{Layer: l.Layers - 1, Tau: 1}, make([]float32, l.DModel)}}}}
 		for _, k := range Kinds {
 			requests = append(requests, Request{Expose: []Expose{{k, allLayers(l)}}})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,7 +17,7 @@ func inspectVerb() *verb {
 	return &verb{
 		name: "inspect", args: "MODEL", usage: "what a file is, and what can be reached in it",
 		doc: `Recognises the decoder in an ONNX file by its structure, whoever exported it, and lists its layers, the sites that
-can be exposed, the ports that it has, its inputs and outputs, and where its weights lie. Nothing is run and no
+can be exposed and changed, the ports that it has, its inputs and outputs, and where its weights lie. Nothing is run and no
 weights are read.
 
 With --why it also tells what each known form of attention came to: how many nodes it looked at, how many it found,
@@ -100,6 +101,7 @@ type description struct {
 	Parallel  bool                  `json:"parallel"`
 	Nodes     int                   `json:"nodes"`
 	Sites     []siteInfo            `json:"sites"`
+	Inject    []siteInfo            `json:"inject"` // the sites that can be changed
 	Ports     []models.ManifestPort `json:"ports"`
 	Baked     []models.Baked        `json:"baked"`
 	Inputs    []signature           `json:"inputs"`
@@ -113,7 +115,7 @@ type description struct {
 	Why       *recognise.Report     `json:"why,omitempty"`
 }
 
-// siteInfo tells at which layers a kind of site can be exposed, and why not at the others.
+// siteInfo tells at which layers a site can be reached, and why not at the others.
 type siteInfo struct {
 	Kind    models.PortKind `json:"kind"`
 	Doc     string          `json:"doc"`
@@ -149,7 +151,7 @@ func describe(o *opened, l *models.Layout) *description {
 	d := &description{
 		File: o.folder.Model, Family: l.Family, Exporter: l.Exporter, Opset: o.model.Opset(""), IR: o.model.IRVersion(),
 		Layers: l.Layers, Heads: l.Heads, DHead: l.DHead, DModel: l.DModel, Vocab: l.Vocab, NCtx: l.NCtx,
-		Merged: len(l.Bodies) > 1, Sites: sitesOf(l), Ports: []models.ManifestPort{}, Baked: []models.Baked{},
+		Merged: len(l.Bodies) > 1, Sites: sitesOf(l), Inject: injectOf(l), Ports: []models.ManifestPort{}, Baked: []models.Baked{},
 		Inputs: signatures(o.model.Graph.Inputs()), Outputs: signatures(o.model.Graph.Outputs()), Weights: weightsOf(o.model),
 		Config: o.folder.ConfigFile, Tokenizer: o.folder.TokenizerDir, Others: o.folder.Others, Manifest: o.manifest, Warnings: o.model.Warnings(), Nodes: countNodes(o.model),
 	}
@@ -163,32 +165,44 @@ func describe(o *opened, l *models.Layout) *description {
 	return d
 }
 
-// sitesOf lists the kinds in the order of the contract. In a merged file a site must be there in both branches.
+// sitesOf lists the kinds that can be exposed, in the order of the contract.
 func sitesOf(l *models.Layout) []siteInfo {
 	var out []siteInfo
-	for _, kind := range models.PortKinds("out") {
-		s := siteInfo{Kind: kind, Doc: kind.Doc(), Layers: []int{}}
-		for i := range l.Layers {
-			why := ""
-			for _, b := range l.Bodies {
-				if w := b.Layers[i].Missing[string(kind)]; why == "" {
-					why = w
-				}
-			}
-			if why == "" {
-				s.Layers = append(s.Layers, i)
-				continue
-			}
-			at := slices.IndexFunc(s.Missing, func(m missing) bool { return m.Why == why })
-			if at < 0 {
-				at = len(s.Missing)
-				s.Missing = append(s.Missing, missing{Why: why})
-			}
-			s.Missing[at].Layers = append(s.Missing[at].Layers, i)
-		}
-		out = append(out, s)
+	for _, kind := range models.Outputs() {
+		out = append(out, siteOf(l, kind, kind.Output().Doc, func(x *models.Layer) string { return x.Missing[string(kind)] }))
 	}
 	return out
+}
+
+// injectOf lists the sites that can be changed.
+func injectOf(l *models.Layout) []siteInfo {
+	var out []siteInfo
+	for _, site := range models.Sites() {
+		out = append(out, siteOf(l, site, site.Intervention().Doc, site.Intervention().Missing))
+	}
+	return out
+}
+
+// siteOf sorts the layers by why they lack a site. In a merged file a site must be there in both branches.
+func siteOf(l *models.Layout, kind models.PortKind, doc string, why func(*models.Layer) string) siteInfo {
+	s := siteInfo{Kind: kind, Doc: doc, Layers: []int{}}
+	for i := range l.Layers {
+		reason := ""
+		for _, b := range l.Bodies {
+			reason = cmp.Or(reason, why(b.Layers[i]))
+		}
+		if reason == "" {
+			s.Layers = append(s.Layers, i)
+			continue
+		}
+		at := slices.IndexFunc(s.Missing, func(m missing) bool { return m.Why == reason })
+		if at < 0 {
+			at = len(s.Missing)
+			s.Missing = append(s.Missing, missing{Why: reason})
+		}
+		s.Missing[at].Layers = append(s.Missing[at].Layers, i)
+	}
+	return s
 }
 
 func signatures(values []*graph.Value) []signature {

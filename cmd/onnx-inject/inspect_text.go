@@ -38,7 +38,7 @@ func (d *description) print(p *printer) {
 		facts = append(facts, []span{text("warning"), styled(red, "%s", w)})
 	}
 	for _, b := range d.Baked {
-		facts = append(facts, []span{text("baked"), styled(green, "%s at layer %d, tau %v", memoryName(b.Text), b.Layer, b.Tau)})
+		facts = append(facts, []span{text("baked"), styled(green, "%s at %s, tau %v", memoryName(b.Text), bakedAt(b), b.Tau)})
 	}
 	p.table(facts)
 	p.line()
@@ -69,6 +69,15 @@ func memoryName(text string) string {
 	return quote(text)
 }
 
+// bakedAt is the place of a memory in the file; the default site goes without saying.
+func bakedAt(b models.Baked) string {
+	at := b.At()
+	if at.Site == models.DefaultSite {
+		return fmt.Sprintf("layer %d", at.Layer)
+	}
+	return fmt.Sprintf("%s of layer %d", at.Site, at.Layer)
+}
+
 func (w weightsInfo) String() string {
 	if len(w.Files) == 0 {
 		return "none that are large"
@@ -84,69 +93,78 @@ func (w weightsInfo) String() string {
 	return size(w.Bytes) + " " + strings.Join(where, " and ")
 }
 
+// printSites lists what can be exposed and what can be changed.
 func (d *description) printSites(p *printer) {
-	p.line(styled(bold, "sites"))
-	var rows [][]span
-	for _, s := range d.Sites {
-		label, style := d.mark(s.Kind)
-		row := []span{styled(style, "%s %s", label, s.Kind)}
-		switch {
-		case len(s.Layers) == d.Layers:
-			row = append(row, text("all"))
-		case len(s.Layers) == 0:
-			row = append(row, text("none"))
-		default:
-			row = append(row, text("%s", layerList(s.Layers)))
+	for _, list := range []struct {
+		title string
+		sites []siteInfo
+		mark  func(models.PortKind) (label, style string)
+	}{{"sites", d.Sites, d.mark}, {"sites that --inject can change", d.Inject, d.injectMark}} {
+		p.line(styled(bold, "%s", list.title))
+		var rows [][]span
+		for _, s := range list.sites {
+			label, style := list.mark(s.Kind)
+			rows = append(rows, []span{styled(style, "%s %s", label, s.Kind), text("%s", s.where(d.Layers)), text("%s", s.about())})
 		}
-		var why []string
-		for _, m := range s.Missing {
-			at := ""
-			if len(s.Missing) > 1 || len(s.Layers) > 0 {
-				at = "layers " + layerList(m.Layers) + ": "
-			}
-			why = append(why, at+m.Why)
-		}
-		if why == nil {
-			why = []string{s.Doc}
-		}
-		rows = append(rows, append(row, text("%s", strings.Join(why, "; "))))
+		p.table(rows)
 	}
-	p.table(rows)
 }
 
-// printPorts lists the ports by kind: a model of 48 layers has hundreds.
+// where lists the layers that have the site.
+func (s siteInfo) where(layers int) string {
+	switch len(s.Layers) {
+	case layers:
+		return "all"
+	case 0:
+		return "none"
+	}
+	return layerList(s.Layers)
+}
+
+// about says what the site is, or why layers lack it.
+func (s siteInfo) about() string {
+	var why []string
+	for _, m := range s.Missing {
+		at := ""
+		if len(s.Missing) > 1 || len(s.Layers) > 0 {
+			at = "layers " + layerList(m.Layers) + ": "
+		}
+		why = append(why, at+m.Why)
+	}
+	if why == nil {
+		return s.Doc
+	}
+	return strings.Join(why, "; ")
+}
+
 func (d *description) printPorts(p *printer) {
 	if len(d.Ports) == 0 {
 		return
 	}
 	p.line(styled(bold, "ports"))
+	p.table(portRows(d.Ports))
+}
+
+// portRows describes ports, those of one kind and site in one row: a model of 48 layers has hundreds.
+func portRows(ports []models.ManifestPort) [][]span {
+	type class struct{ kind, site models.PortKind }
+	layers := map[class][]int{}
+	for _, p := range ports {
+		c := class{p.Kind, p.Site}
+		layers[c] = append(layers[c], p.Layer)
+	}
 	var rows [][]span
-	var done []models.PortKind
-	for _, port := range d.Ports {
-		if slices.Contains(done, port.Kind) {
-			continue
+	for _, p := range ports {
+		c := class{p.Kind, p.Site}
+		if layers[c] == nil {
+			continue // has a row
 		}
-		done = append(done, port.Kind)
-		rows = append(rows, portRow(port, d.portLayers(port.Kind)))
+		slices.Sort(layers[c])
+		name := strings.Replace(p.Name, "."+strconv.Itoa(p.Layer)+".", ".{"+layerList(layers[c])+"}.", 1)
+		rows = append(rows, []span{text("%s", p.IO), styled(green, "%s", name), text("%s %s", p.DType, shape(p.Shape))})
+		layers[c] = nil
 	}
-	p.table(rows)
-}
-
-// portRow describes the ports of one kind.
-func portRow(port models.ManifestPort, layers []int) []span {
-	name := strings.Replace(port.Name, "."+strconv.Itoa(port.Layer)+".", ".{"+layerList(layers)+"}.", 1)
-	return []span{text("%s", port.IO), styled(green, "%s", name), text("%s %s", port.DType, shape(port.Shape))}
-}
-
-func (d *description) portLayers(kind models.PortKind) []int {
-	var out []int
-	for _, p := range d.Ports {
-		if p.Kind == kind {
-			out = append(out, p.Layer)
-		}
-	}
-	slices.Sort(out)
-	return out
+	return rows
 }
 
 func (d *description) printSignatures(p *printer, list []signature) {

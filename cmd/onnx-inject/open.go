@@ -51,6 +51,14 @@ func (o *opened) locate() (*models.Layout, error) {
 	return l, refused(err)
 }
 
+// ports counts the ports that the file has.
+func (o *opened) ports() int {
+	if o.manifest == nil {
+		return 0
+	}
+	return len(o.manifest.Ports)
+}
+
 // tokens makes numbers of a text with the model's own tokenizer.
 func (o *opened) tokens(text string) ([]int64, error) {
 	t, err := o.folder.Tokenizer()

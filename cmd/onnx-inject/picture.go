@@ -9,20 +9,23 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// A block of the two kinds that there are. "@" stands for the mark of the name behind it.
+// A block of the two kinds that there are. "@" stands for the mark of the name after it; a name with pluses is the place where
+// its memory is added, and as wide as what is drawn for it.
 const (
 	sequential = `
    @ resid_pre
    │
    ├─ ln_1 ─── heads ──┬── W_O ──┬── @ out ── @ attn_out ──(+)────────┐
    │             │     │         │                          │         │
-   │     @ pattern    @ z      @ result              @ tau × memory   │
+   │     @ pattern    @ z      @ result              @ attn_out++++   │
   (+)─────────────────────────────────────────────────────────────────┘
    │
    @ resid_mid
    │
-   ├─ ln_2 ─── MLP ── @ mlp_out ──┐
-  (+)─────────────────────────────┘
+   ├─ ln_2 ─── MLP ────────────────────────── @ mlp_out ───(+)────────┐
+   │                                                        │         │
+   │                                                 @ mlp_out+++++   │
+  (+)─────────────────────────────────────────────────────────────────┘
    │
    @ resid_post`
 	parallel = `
@@ -30,15 +33,17 @@ const (
    │
    ├─ ln_1 ─┬──── heads ──┬── W_O ──┬── @ out ── @ attn_out ──(+)────────┐
    │        │       │     │         │                          │         │
-   │        │ @ pattern  @ z      @ result              @ tau × memory   │
+   │        │ @ pattern  @ z      @ result              @ attn_out++++   │
    │        │                                                            │
-   │        └─── MLP ── @ mlp_out ───────────────────────────────────────┤
+   │        └─── MLP ─────────────────────────── @ mlp_out ───(+)────────┤
+   │                                                           │         │
+   │                                                    @ mlp_out+++++   │
   (+)────────────────────────────────────────────────────────────────────┘
    │
    @ resid_post`
 )
 
-var marked = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`@ (tau × memory|[a-z_]+)`) })
+var marked = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`@ ([a-z_]+)(\+*)`) })
 
 // picture draws one block with what can be reached in it.
 func (d *description) picture(p *printer) {
@@ -51,11 +56,11 @@ func (d *description) picture(p *printer) {
 		at := 0
 		for _, m := range marked().FindAllStringSubmatchIndex(line, -1) {
 			name := line[m[2]:m[3]]
-			kind := models.PortKind(name)
-			if strings.HasSuffix(name, "memory") {
-				kind = models.PortMemory
+			label, style := d.mark(models.PortKind(name))
+			if m[4] < m[5] {
+				label, style = d.injectMark(models.PortKind(name))
+				name = "tau × memory"
 			}
-			label, style := d.mark(kind)
 			spans = append(spans, styled(dim, "%s", line[at:m[0]]), styled(style, "%s %s", label, name))
 			at = m[1]
 		}
@@ -65,13 +70,25 @@ func (d *description) picture(p *printer) {
 	p.line(text("   "), styled(green, "● port"), text("   ○ can be one   "), styled(red, "× not in this file"))
 }
 
-// mark tells what a kind is in this file: a port (or, for the memory, part of it), a site, or nothing.
+// mark says what an output is in this file: a port, a site, or nothing.
 func (d *description) mark(kind models.PortKind) (label, style string) {
-	if len(d.portLayers(kind)) > 0 || kind == models.PortMemory && len(d.Baked) > 0 {
+	is := func(p models.ManifestPort) bool { return p.Kind == kind && p.IO == "out" }
+	return markOf(slices.ContainsFunc(d.Ports, is), d.Sites, kind)
+}
+
+// injectMark says what a site is in this file: it has ports or a memory, it can have them, or nothing.
+func (d *description) injectMark(site models.PortKind) (label, style string) {
+	is := func(p models.ManifestPort) bool { port, ok := p.Port(); return ok && port.Site == site }
+	baked := func(b models.Baked) bool { return b.At().Site == site }
+	return markOf(slices.ContainsFunc(d.Ports, is) || slices.ContainsFunc(d.Baked, baked), d.Inject, site)
+}
+
+func markOf(has bool, sites []siteInfo, kind models.PortKind) (label, style string) {
+	i := slices.IndexFunc(sites, func(s siteInfo) bool { return s.Kind == kind })
+	switch {
+	case has:
 		return "●", green
-	}
-	i := slices.IndexFunc(d.Sites, func(s siteInfo) bool { return s.Kind == kind })
-	if i >= 0 && len(d.Sites[i].Layers) == 0 {
+	case i >= 0 && len(sites[i].Layers) == 0:
 		return "×", red
 	}
 	return "○", ""

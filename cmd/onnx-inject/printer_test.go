@@ -119,18 +119,23 @@ func TestWords(t *testing.T) {
 // Both drawings name every site that a block of their kind has, and their corners meet.
 func TestPicture(t *testing.T) {
 	for _, parallel := range []bool{false, true} {
-		d := &description{Parallel: parallel, Ports: []models.ManifestPort{{Kind: models.PortZ}, {Kind: models.PortMemory, Layer: 1}}}
-		for _, k := range models.PortKinds("out") {
+		d := &description{Parallel: parallel, Ports: []models.ManifestPort{
+			{Kind: models.PortZ, IO: "out"}, {Kind: models.PortMemory, Layer: 1, IO: "in"}, {Kind: models.PortTau, Layer: 1, IO: "in"},
+		}}
+		for _, k := range models.Outputs() {
 			s := siteInfo{Kind: k, Layers: []int{0, 1}}
 			if k == models.PortPattern {
 				s.Layers = nil
 			}
 			d.Sites = append(d.Sites, s)
 		}
+		for _, k := range models.Sites() {
+			d.Inject = append(d.Inject, siteInfo{Kind: k, Layers: []int{0, 1}})
+		}
 		var b bytes.Buffer
 		d.picture(&printer{w: &b})
 		got := b.String()
-		for _, k := range models.PortKinds("out") {
+		for _, k := range models.Outputs() {
 			mark := map[models.PortKind]string{models.PortZ: "●", models.PortPattern: "×"}[k]
 			if mark == "" {
 				mark = "○"
@@ -139,8 +144,8 @@ func TestPicture(t *testing.T) {
 				t.Errorf("parallel %v: %s %s\n%s", parallel, mark, k, got)
 			}
 		}
-		if !strings.Contains(got, "● tau × memory") {
-			t.Errorf("no memory\n%s", got)
+		if strings.Count(got, "● tau × memory") != 1 || strings.Count(got, "○ tau × memory") != len(models.Sites())-1 {
+			t.Errorf("parallel %v: memories\n%s", parallel, got)
 		}
 		corner := -1
 		for line := range strings.SplitSeq(got, "\n") {

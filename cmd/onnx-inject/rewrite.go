@@ -15,21 +15,36 @@ import (
 )
 
 func rewriteVerb() *verb {
-	var kinds []string
+	row := func(name, doc string) string { return fmt.Sprintf("  %-12s%s\n", name, doc) }
+	var kinds, sites, inputs string
+	var names []string
 	for _, k := range rewrite.Kinds {
-		kinds = append(kinds, "  "+k.Name()+strings.Repeat(" ", 12-len(k.Name()))+k.Doc())
+		kinds += row(k.Name(), k.Doc())
+	}
+	for _, site := range models.Sites() {
+		sites += row(string(site), site.Intervention().Doc)
+	}
+	for _, port := range models.DefaultSite.Intervention().Inputs() {
+		names = append(names, string(port.Kind))
+		inputs += row(string(port.Kind), port.Shape()+": "+port.Doc)
 	}
 	return &verb{
 		name: "rewrite", args: "MODEL", need: "-o OUT", usage: "write a patched copy: outputs that show, inputs that steer",
-		doc: `Writes a copy of the model with ports: outputs for what the layers compute, and for each injected layer two inputs,
-memory [batch, pos, d_model] and tau [batch, pos, 1]. With --bake the memory becomes part of the file instead, and
-the inputs and outputs stay as they are. What was done is recorded in the file, under the key onnx-inject.
+		doc: `Writes a copy of the model with ports: outputs for what the layers compute, and inputs that change it. With --bake the
+memory becomes part of the file instead, and the inputs and outputs stay as they are. What was done is recorded in the
+file, under the key onnx-inject.
 
 --expose takes KIND[@LAYERS], several with commas between: z@0-3,7,result is z at layers 0 to 3 and 7, and result at
 all of them. The kinds:
 
-` + strings.Join(kinds, "\n") + `
+` + kinds + `
+--inject takes [SITE@]LAYERS in the same way; without a site it is attn_out: 7,mlp_out@0-3 is attn_out at layer 7 and
+mlp_out at layers 0 to 3. The sites:
 
+` + sites + `
+Each site gets these inputs at each of its layers:
+
+` + inputs + `
 --weights says where the weights of the copy lie: ref points into the original's files, which must stay in the same
 folder; copy writes one data file beside the copy; embed makes one file of everything, up to 2 GiB; auto is ref in
 the folder of the weights, else embed under 1 GiB, else copy.
@@ -41,7 +56,7 @@ beside the old OUT, and that no other model of the folder reads, are removed.`,
 		flags: append([]cli.Flag{
 			outFlag("the copy"),
 			&cli.GenericFlag{Name: "expose", Usage: "add outputs: `KIND[@LAYERS],…`", Value: &texts{}},
-			listFlag("inject", "add memory and tau inputs at `LAYERS`", ""),
+			&cli.GenericFlag{Name: "inject", Usage: "add " + strings.Join(names, " and ") + " inputs at `[SITE@]LAYERS,…`", Value: &texts{}},
 			oneOf("weights", "`MODE` of the weights", graph.WeightsModes),
 			boolFlag("prefill", "drop the cache: whole prompts in, logits out"),
 			boolFlag("last-logits", "unembed the last position only"),
@@ -61,14 +76,18 @@ func outFlag(what string) cli.Flag {
 type rewriteFlags struct {
 	out     string
 	weights graph.Weights
-	expose  []exposed
+	expose  []place[*rewrite.Kind]
+	inject  []place[models.PortKind]
 	memory  *injection // to bake
 }
 
 func readRewriteFlags(c *call) (*rewriteFlags, error) {
 	f := &rewriteFlags{out: c.String("out"), weights: chosen[graph.Weights](c, "weights")}
 	var err error
-	if f.expose, err = parseExpose(*c.Generic("expose").(*texts)); err != nil {
+	if f.expose, err = exposeFlag.parse(*c.Generic("expose").(*texts)); err != nil {
+		return nil, err
+	}
+	if f.inject, err = injectFlag.parse(*c.Generic("inject").(*texts)); err != nil {
 		return nil, err
 	}
 	for _, name := range []string{"layer", "tau", "memory", "vector", "encoding", "convention"} {
@@ -80,7 +99,7 @@ func readRewriteFlags(c *call) (*rewriteFlags, error) {
 		return nil, err
 	}
 	switch {
-	case len(f.expose) == 0 && !c.IsSet("inject") && !c.Bool("bake") && !c.Bool("prefill") && !c.Bool("last-logits"):
+	case len(f.expose)+len(f.inject) == 0 && !c.Bool("bake") && !c.Bool("prefill") && !c.Bool("last-logits"):
 		return nil, hintf(usagef("rewrite: nothing to do: want at least one of --expose, --inject, --bake, --prefill, --last-logits"),
 			"onnx-inject rewrite %s -o OUT --expose result --inject all", c.args[0])
 	case f.out == "":
@@ -124,7 +143,7 @@ func rewriteModel(c *call) error {
 		return refused(fmt.Errorf("rewrite %s: %w", o.folder.Model, err))
 	}
 	r.NodesAfter = countNodes(o.model)
-	r.Ports = added(r.Manifest, req)
+	r.Ports = r.Manifest.Ports[o.ports():]
 	if req.Prefill && signature() == before+len(r.Ports) {
 		c.note("%s has no cache: --prefill changes nothing", o.folder.Model)
 	}
@@ -150,13 +169,19 @@ func rewriteModel(c *call) error {
 // request counts out layers and makes the vector to bake.
 func (f *rewriteFlags) request(c *call, o *opened, l *models.Layout) (req rewrite.Request, err error) {
 	req.Prefill, req.LastLogits = c.Bool("prefill"), c.Bool("last-logits")
-	if req.Expose, err = exposeRequests(f.expose, l); err != nil {
+	expose, err := exposeFlag.count(f.expose, l)
+	if err != nil {
 		return req, err
 	}
-	if c.IsSet("inject") {
-		if req.Inject, err = models.ParseLayers(c.listed("inject"), l.Layers); err != nil {
-			return req, usagef("flag --inject: %w", err)
-		}
+	inject, err := injectFlag.count(f.inject, l)
+	if err != nil {
+		return req, err
+	}
+	for _, x := range expose {
+		req.Expose = append(req.Expose, rewrite.Expose{Kind: x.what, Layers: x.layers})
+	}
+	for _, x := range inject {
+		req.Inject = append(req.Inject, rewrite.Inject{Site: x.what, Layers: x.layers})
 	}
 	if f.memory == nil {
 		return req, nil

@@ -3,7 +3,6 @@ package main
 import (
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
-	"github.com/onnx-inject/onnx-inject/rewrite"
 )
 
 // rewritten is what rewrite did, as it is printed as JSON.
@@ -35,33 +34,14 @@ func (r *rewritten) print(p *printer, from string) {
 		rows = append(rows, []span{text("removed"), text("%s, which only the file that was replaced read", path)})
 	}
 	for _, b := range r.Manifest.Baked {
-		rows = append(rows, []span{text("baked"), styled(green, "%s at layer %d, tau %v", memoryName(b.Text), b.Layer, b.Tau)})
+		rows = append(rows, []span{text("baked"), styled(green, "%s at %s, tau %v", memoryName(b.Text), bakedAt(b), b.Tau)})
 	}
 	p.table(rows)
 	if len(r.Ports) == 0 {
 		return
 	}
 	p.line(styled(bold, "ports"), text(" %d added", len(r.Ports)))
-	rows = nil
-	layers := map[models.PortKind][]int{}
-	for _, port := range r.Ports {
-		layers[port.Kind] = append(layers[port.Kind], port.Layer)
-	}
-	for _, port := range r.Ports {
-		if port.Layer == layers[port.Kind][0] {
-			rows = append(rows, portRow(port, layers[port.Kind]))
-		}
-	}
-	p.table(rows)
-}
-
-// added are the ports that a request brought: the last of the manifest.
-func added(man *models.Manifest, req rewrite.Request) []models.ManifestPort {
-	n := 2 * len(req.Inject)
-	for _, x := range req.Expose {
-		n += len(x.Layers)
-	}
-	return man.Ports[len(man.Ports)-n:]
+	p.table(portRows(r.Ports))
 }
 
 // weightsWhy says why a mode was taken.

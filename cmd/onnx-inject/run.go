@@ -123,7 +123,7 @@ func (c *call) printRun(q steer.Query, m *injection, r *steer.Result, baked []mo
 	}
 	facts := [][]span{{text("prompt"), text("%s", quote(q.Prompt)), styled(dim, "%s", countTokens(len(r.Prompt)))}}
 	for _, b := range baked {
-		facts = append(facts, []span{text("baked"), styled(green, "%s", memoryName(b.Text)), styled(dim, "layer %d, tau %v, in the file: clean has it too", b.Layer, b.Tau)})
+		facts = append(facts, []span{text("baked"), styled(green, "%s", memoryName(b.Text)), styled(dim, "%s, tau %v, in the file: clean has it too", bakedAt(b), b.Tau)})
 	}
 	if m != nil {
 		facts = append(facts, []span{text("memory"), styled(green, "%s", m.name(c.String("vector"))), styled(dim, "%s", m.where(q))})

@@ -9,8 +9,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// Feeds builds all inputs for a batch of prompts of equal length: the whole text at once, no cache, every memory and every
-// tau zero. The caller may replace entries of the result.
+// Feeds builds all inputs for a batch of prompts of equal length: the whole text at once, no cache, every intervention
+// off. The caller may replace entries of the result.
 func (in *Signature) Feeds(ids [][]int64) (map[string]*graph.Tensor, error) {
 	out, err := in.feeds(ids)
 	if err != nil {
@@ -90,10 +90,8 @@ func (in *Signature) feed(r Input, ids [][]int64, batch, length int64) (*graph.T
 		}
 		dims := sequence(int64(len(r.Type.Dims)), func(int64) int64 { return 1 })
 		return wholeNumbers(r.Type.DType, []int64{x}, dims...)
-	case RoleMemory:
-		return graph.Zeros(graph.Float32, 1, 1, int64(in.layout.DModel)), nil
-	case RoleTau:
-		return graph.Zeros(graph.Float32, 1, 1, 1), nil
+	case RolePort:
+		return r.port.Off(in.layout), nil
 	case RoleUnused:
 		return r.unused(batch, length)
 	}

@@ -19,8 +19,7 @@ const (
 	RolePositions   Role = "positions"    // 0, 1, 2, …
 	RolePast        Role = "past"         // keys and values of earlier positions
 	RoleCacheBranch Role = "cache branch" // which branch of a merged decoder runs
-	RoleMemory      Role = "memory"       // our port
-	RoleTau         Role = "tau"          // our port
+	RolePort        Role = "port"         // our own, of an intervention
 	RoleUnused      Role = "unused"       // nothing reads it; hosts ask for it all the same
 	RoleUnknown     Role = "unknown"
 )
@@ -31,9 +30,9 @@ type Input struct {
 	Type graph.Type
 	Role Role
 
-	layer      int  // of memory and tau
-	noCache    bool // the value of the cache branch that runs without a cache
-	pastLength int  // the axis of a past input that counts positions; batch is axis rank-4
+	port       models.Port // of RolePort
+	noCache    bool        // the value of the cache branch that runs without a cache
+	pastLength int         // the axis of a past input that counts positions; batch is axis rank-4
 }
 
 // Signature is that of a model: what to feed it.
@@ -60,16 +59,10 @@ func Read(m *graph.Model, l *models.Layout) (*Signature, error) {
 	in := &Signature{layout: l}
 	for _, v := range m.Graph.Inputs() {
 		r := Input{Name: v.Name(), Type: v.Type(), Role: RoleUnknown}
-		if p := inputPort(man, v.Name()); p != nil {
-			r.layer = p.Layer
-			switch p.Kind {
-			case models.PortMemory:
-				r.Role = RoleMemory
-			case models.PortTau:
-				r.Role = RoleTau
-			}
-		} else {
+		if p := man.Port(v.Name()); p == nil {
 			r.classify(v, tokens, l)
+		} else if port, known := p.Port(); known {
+			r.Role, r.port = RolePort, port
 		}
 		in.Roles = append(in.Roles, r)
 	}
@@ -81,19 +74,6 @@ func Read(m *graph.Model, l *models.Layout) (*Signature, error) {
 		in.Length = max(0, dims[len(dims)-1].Size)
 	}
 	return in, nil
-}
-
-// inputPort finds an input port by name; m may be nil.
-func inputPort(m *models.Manifest, name string) *models.ManifestPort {
-	if m == nil {
-		return nil
-	}
-	for i := range m.Ports {
-		if m.Ports[i].Name == name && m.Ports[i].IO == "in" {
-			return &m.Ports[i]
-		}
-	}
-	return nil
 }
 
 // rowDims is the shape of a [batch, pos] input; an undeclared one is taken to be of rank 2.

@@ -321,7 +321,7 @@ func TestFeedsCacheBranch(t *testing.T) {
 func TestFeedsPorts(t *testing.T) {
 	l := &models.Layout{Layers: 2, Heads: 4, DHead: 8, DModel: 32}
 	man := models.NewManifest(l)
-	man.Ports = []models.ManifestPort{models.PortMemory.Port(1, l), models.PortTau.Port(1, l), models.PortAttnOut.Port(1, l)}
+	man.Ports = []models.ManifestPort{models.PortAttnOut.Input(models.PortMemory).Manifest(1, l), models.PortAttnOut.Input(models.PortTau).Manifest(1, l), models.PortAttnOut.Output().Manifest(1, l)}
 	m := withMeta(t, man.Encode())
 	l, err := recognise.Locate(t.Context(), m, nil)
 	if err != nil {
@@ -331,7 +331,7 @@ func TestFeedsPorts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := rolesOf(in), "tokens, memory, tau"; got != want {
+	if got, want := rolesOf(in), "tokens, port x2"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	feeds, err := in.Feeds([][]int64{{1, 2}, {3, 4}})

@@ -56,36 +56,33 @@ func newAnalysis(ctx context.Context, g *graph.Graph, c *ops.Constants) *analysi
 	return a
 }
 
-// inputsOf says what a value is made of: constants, graph inputs, moved and multiplied. A mask is, and so is a memory.
+// inputsOf says what a value is made of: constants, graph inputs, moved, repeated and multiplied. A mask is, and so is a memory.
 type inputsOf struct {
 	only bool // nothing else
 	any  bool // an input is among them
 }
 
 func inputsNeeds(v *graph.Value) []*graph.Value {
-	if n := v.Producer(); ops.Is(n, ops.Moves) || n.Is("Mul", "Slice") {
-		return n.Inputs()
+	if n := v.Producer(); ops.Is(n, ops.Moves|ops.Repeat) || n.Is("Mul", "Slice") {
+		return ops.Data(n)
 	}
 	return nil
 }
 
 func (a *analysis) inputsOf(v *graph.Value, of func(*graph.Value) inputsOf) inputsOf {
-	switch n := v.Producer(); {
+	needs := inputsNeeds(v)
+	switch {
 	case a.Is(v):
 		return inputsOf{only: true}
 	case v.IsInput():
 		return inputsOf{true, true}
-	case inputsNeeds(v) != nil:
-		out := inputsOf{only: true}
-		for _, in := range n.Inputs() {
-			if in != nil {
-				x := of(in)
-				out.only, out.any = out.only && x.only, out.any || x.any
-			}
-		}
-		return out
 	}
-	return inputsOf{}
+	out := inputsOf{only: len(needs) > 0}
+	for _, in := range needs {
+		x := of(in)
+		out.only, out.any = out.only && x.only, out.any || x.any
+	}
+	return out
 }
 
 // fed reports whether v is graph inputs and constants alone, moved, converted and multiplied, with an input among them.

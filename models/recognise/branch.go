@@ -132,6 +132,7 @@ func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
 	var hits []hit
 	var reached []string
 	scaling := scaled(proj) // of a product of integers
+	baked := a.baked[models.BakedAt{Site: models.PortAttnOut, Layer: a.depth(proj.Out(0)) - 1}]
 	todo := []way{{v: proj.Out(0)}}
 	for len(todo) > 0 && a.budget.Step() {
 		t := todo[0]
@@ -152,6 +153,7 @@ func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
 			if n.Node == nil || t.norm != nil {
 				continue
 			}
+			n = a.withoutMemory(n, baked)
 			next := changed(n.Out)
 			next.norm = n
 			todo = append(todo, next)
@@ -202,7 +204,7 @@ func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
 	}
 	b.bias = append(b.bias, h.bias...)
 	var after []*graph.Value
-	b.out, after = a.ownPart(h.v, h.terms, a.baked[models.BakedAt{Site: models.PortAttnOut, Layer: a.depth(proj.Out(0)) - 1}])
+	b.out, after = a.ownPart(h.v, h.terms, baked)
 	if h.proj == nil {
 		b.bias = append(b.bias, after...)
 		b.proj = b.out
@@ -236,6 +238,34 @@ func (a *analysis) ownPart(v *graph.Value, terms []term, baked int) (own models.
 		}
 	}
 	return own, bias
+}
+
+// withoutMemory returns a norm without its beta where that is a baked memory, which looks the same: fewer constants are added after
+// the norm than there are memories.
+func (a *analysis) withoutMemory(n *models.Norm, baked int) *models.Norm {
+	add := n.Out.Producer()
+	if n.Beta == nil || !add.Is("Add") {
+		return n
+	}
+	for v := n.Out; v != nil && baked > 0; {
+		v = nil
+		for u := range ops.Readers(a.budget, add.Out(0), ops.Copies) {
+			if other := u.Node.In(1 - u.Slot); u.Node.Is("Add") && (a.Is(other) || a.fed(other)) {
+				add, v = u.Node, u.Node.Out(0)
+				if a.Is(other) {
+					baked--
+				}
+				break
+			}
+		}
+	}
+	if baked == 0 {
+		return n
+	}
+	bare := *n
+	bare.Beta = nil
+	_, bare.Out = a.constAnd(n.Out.Producer())
+	return &bare
 }
 
 // single reports whether v is a constant of one number.

@@ -191,7 +191,7 @@ func checkFanOut(t *testing.T, s runtime.Session, in *inputs.Signature, l *model
 	for layer := range l.Layers {
 		var memory, tau []float32
 		for _, inj := range ref.Injected {
-			if !slices.Equal(inj.Layers, []int{layer}) || inj.Positions == "last" && taus == 1 {
+			if inj.site() != models.DefaultSite || !slices.Equal(inj.Layers, []int{layer}) || inj.Positions == "last" && taus == 1 {
 				continue
 			}
 			memory = append(memory, narrow(ref.Memory[inj.Memory].Data)...)
@@ -253,28 +253,26 @@ func (r reference) lastLogits(a array, prompt int) []float64 {
 func TestFanOutOfPatched(t *testing.T) {
 	var ref reference
 	readJSON(t, filepath.Join(testdata, "ref_gpt2.json"), &ref)
-	m, l := located(t, "torchscript-op10.onnx")
-	last, pos := l.Layers-1, len(ref.InputIDs[0])
-	_, l, err := rewrite.Apply(m, l, rewrite.Request{Inject: []int{last}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, inj := range ref.Injected {
-		if !slices.Equal(inj.Layers, []int{last}) || inj.Positions != "last" {
-			continue
+	for _, site := range models.Sites() {
+		m, l := located(t, "torchscript-op10.onnx")
+		last := []int{l.Layers - 1}
+		_, l, err := rewrite.Apply(m, l, rewrite.Request{Inject: []rewrite.Inject{{Site: site, Layers: last}}})
+		if err != nil {
+			t.Fatal(err)
 		}
-		tau := make([]float32, pos)
-		tau[pos-1] = float32(inj.Tau)
-		got := cleanLogP(t, m, l, ref.InputIDs[:1], map[string]*graph.Tensor{
-			models.PortMemory.Name(last): graph.NewFloat32(narrow(ref.Memory[inj.Memory].Data), 1, 1, int64(l.DModel)),
-			models.PortTau.Name(last):    graph.NewFloat32(tau, 1, int64(pos), 1),
+		at := slices.IndexFunc(ref.Injected, func(inj injected) bool {
+			return inj.site() == site && inj.Positions == "last" && slices.Equal(inj.Layers, last)
 		})
-		if want := LogSoftmax(narrow(ref.lastLogits(inj.Logits, 0)))[answer]; !(math.Abs(got-want) <= 1e-5) {
-			t.Errorf("log-probability %g, want %g", got, want)
+		if at < 0 {
+			t.Fatalf("%s: no injection at the last position of the last layer", site)
 		}
-		return
+		inj, feeds := ref.Injected[at], map[string]*graph.Tensor{}
+		inj.feed(feeds, ref, int64(len(ref.InputIDs[0])))
+		got := cleanLogP(t, m, l, ref.InputIDs[:1], feeds)
+		if want := LogSoftmax(narrow(ref.lastLogits(inj.Logits, 0)))[answer]; !(math.Abs(got-want) <= 1e-5) {
+			t.Errorf("%s: log-probability %g, want %g", site, got, want)
+		}
 	}
-	t.Error("no injection at the last position of the last layer")
 }
 
 // The only layer is the last one: what it computes of z is in front of the first join.

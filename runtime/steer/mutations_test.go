@@ -133,22 +133,26 @@ func TestMutations(t *testing.T) {
 	}
 }
 
+// layersWith are the layers that nothing is said to be missing from.
+func layersWith(l *models.Layout, missing func(*models.Layer) string) []int {
+	var layers []int
+	for i, x := range l.Bodies[0].Layers {
+		if missing(x) == "" {
+			layers = append(layers, i)
+		}
+	}
+	return layers
+}
+
 // broken runs a model with everything exposed and returns the laws that do not hold.
 func broken(ctx context.Context, host runtime.Host, m *graph.Model, l *models.Layout) ([]string, error) {
-	req := rewrite.Request{}
-	for i := range l.Layers {
-		req.Inject = append(req.Inject, i)
+	var req rewrite.Request
+	for _, site := range models.Sites() {
+		req.Inject = append(req.Inject, rewrite.Inject{Site: site, Layers: layersWith(l, site.Intervention().Missing)})
 	}
 	for _, k := range rewrite.Kinds {
-		var layers []int
-		for i, x := range l.Bodies[0].Layers {
-			if x.Missing[string(k.Port)] == "" {
-				layers = append(layers, i)
-			}
-		}
-		if len(layers) > 0 {
-			req.Expose = append(req.Expose, rewrite.Expose{Kind: k, Layers: layers})
-		}
+		layers := layersWith(l, func(x *models.Layer) string { return x.Missing[string(k.Port)] })
+		req.Expose = append(req.Expose, rewrite.Expose{Kind: k, Layers: layers})
 	}
 	_, l, err := rewrite.Apply(m, l, req)
 	if err != nil {
@@ -180,8 +184,12 @@ func broken(ctx context.Context, host runtime.Host, m *graph.Model, l *models.La
 	for i := range memory {
 		memory[i] = float32(i%5) / 3
 	}
-	feeds[models.PortMemory.Name(at)] = graph.NewFloat32(memory, 1, 1, int64(l.DModel))
-	feeds[models.PortTau.Name(at)] = graph.NewFloat32([]float32{tau}, 1, 1, 1)
+	for _, x := range req.Inject {
+		if slices.Contains(x.Layers, at) {
+			feeds[x.Site.Input(models.PortMemory).Name(at)] = graph.NewFloat32(memory, 1, 1, int64(l.DModel))
+			feeds[x.Site.Input(models.PortTau).Name(at)] = graph.NewFloat32([]float32{tau}, 1, 1, 1)
+		}
+	}
 	out, err := s.Run(ctx, feeds)
 	if err != nil {
 		return nil, err
@@ -267,10 +275,10 @@ func broken(ctx context.Context, host runtime.Host, m *graph.Model, l *models.La
 		if mid != nil {
 			same(fmt.Sprintf("layer %d: resid_mid", i), sum(pre, attn, injected), mid)
 			if x.Missing["mlp_out"] == "" {
-				same(fmt.Sprintf("layer %d: resid_post", i), sum(mid, mlp), post)
+				same(fmt.Sprintf("layer %d: resid_post", i), sum(mid, mlp, injected), post)
 			}
 		} else {
-			same(fmt.Sprintf("layer %d: resid_post", i), sum(pre, attn, injected, mlp), post)
+			same(fmt.Sprintf("layer %d: resid_post", i), sum(pre, attn, injected, mlp, injected), post)
 		}
 		if i > 0 {
 			same(fmt.Sprintf("layer %d: resid_pre", i), port(models.PortResidPost, i-1), pre)

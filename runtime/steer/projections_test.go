@@ -263,7 +263,7 @@ func TestProjections(t *testing.T) {
 					t.Errorf("%s (layer %d): got %g, want %s (%s)", c.Name, c.Layer, c.Got, c.Want, c.Note)
 				}
 			}
-			if len(r.Checks) != 1+2*l.Layers {
+			if len(r.Checks) != 1+l.Layers*(1+len(models.Sites())) {
 				t.Errorf("%d checks", len(r.Checks))
 			}
 		})

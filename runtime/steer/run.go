@@ -199,11 +199,16 @@ func missingPorts(kind models.PortKind, l *models.Layout, man *models.Manifest) 
 	if err != nil {
 		panic(err) // the kinds are this program's own
 	}
+	return []rewrite.Expose{{Kind: k, Layers: layersWithout(kind.Output(), l, man)}}
+}
+
+// layersWithout are the layers at which a patched file does not have a port yet.
+func layersWithout(port models.Port, l *models.Layout, man *models.Manifest) []int {
 	var layers []int
 	for i := range l.Layers {
-		if man == nil || man.Port(kind, i) == nil {
+		if man.Port(port.Name(i)) == nil {
 			layers = append(layers, i)
 		}
 	}
-	return []rewrite.Expose{{Kind: k, Layers: layers}}
+	return layers
 }

@@ -66,16 +66,14 @@ func (m *Model) Load(ctx context.Context) error {
 	return err
 }
 
+// steered is the site that queries and rows change.
+const steered = models.DefaultSite
+
 // steering is the session with a memory and a tau at every layer.
 func (m *Model) steering(ctx context.Context) (runtime.Session, *inputs.Signature, error) {
 	return m.open(ctx, &m.injected, func(l *models.Layout, man *models.Manifest) rewrite.Request {
-		var req rewrite.Request
-		for layer := range l.Layers {
-			if man == nil || man.Port(models.PortMemory, layer) == nil {
-				req.Inject = append(req.Inject, layer)
-			}
-		}
-		return req
+		layers := layersWithout(steered.Input(models.PortMemory), l, man)
+		return rewrite.Request{Inject: []rewrite.Inject{{Site: steered, Layers: layers}}}
 	})
 }
 
@@ -241,8 +239,8 @@ func (m *Model) Rows(ctx context.Context, ids []int64, layer int, at Positions, 
 		}
 	}
 	rows, pos := int64(len(taus)), int64(len(ids))
-	feeds[models.PortMemory.Name(layer)] = graph.NewFloat32(memory, rows, 1, int64(d))
-	feeds[models.PortTau.Name(layer)] = graph.NewFloat32(schedule, rows, pos, 1)
+	feeds[steered.Input(models.PortMemory).Name(layer)] = graph.NewFloat32(memory, rows, 1, int64(d))
+	feeds[steered.Input(models.PortTau).Name(layer)] = graph.NewFloat32(schedule, rows, pos, 1)
 	logits := m.Layout.Logits()
 	if logits == nil {
 		return nil, hint.With(errors.New("the model ends in hidden states: it has no logits"), "use a file exported for text generation")

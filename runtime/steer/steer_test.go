@@ -1,6 +1,7 @@
 package steer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -37,13 +38,35 @@ type reference struct {
 	Logits      array            `json:"logits"`
 	Activations map[string]array `json:"activations"`
 	Memory      map[string]array `json:"memory"`
-	Injected    []struct {
-		Layers    []int   `json:"layers"`
-		Tau       float64 `json:"tau"`
-		Memory    string  `json:"memory"`
-		Positions string  `json:"positions"`
-		Logits    array   `json:"logits"`
-	} `json:"injected"`
+	Injected    []injected       `json:"injected"`
+}
+
+// injected are the logits of PyTorch with a memory at some layers.
+type injected struct {
+	Site      models.PortKind `json:"site"` // "": the default
+	Layers    []int           `json:"layers"`
+	Tau       float64         `json:"tau"`
+	Memory    string          `json:"memory"`
+	Positions string          `json:"positions"`
+	Logits    array           `json:"logits"`
+}
+
+// site is where the memory is added.
+func (inj injected) site() models.PortKind { return cmp.Or(inj.Site, models.DefaultSite) }
+
+// feed sets the ports of an injection for a prompt of n tokens.
+func (inj injected) feed(feeds map[string]*graph.Tensor, ref reference, n int64) {
+	memory := narrow(ref.Memory[inj.Memory].Data)
+	tau := make([]float32, n)
+	for i := range tau {
+		if inj.Positions != "last" || int64(i) == n-1 {
+			tau[i] = float32(inj.Tau)
+		}
+	}
+	for _, layer := range inj.Layers {
+		feeds[inj.site().Input(models.PortMemory).Name(layer)] = graph.NewFloat32(memory, 1, 1, int64(len(memory)))
+		feeds[inj.site().Input(models.PortTau).Name(layer)] = graph.NewFloat32(tau, 1, n, 1)
+	}
 }
 
 type fixture struct {
@@ -202,13 +225,19 @@ func TestFixturesAgainstPyTorch(t *testing.T) {
 
 // all asks for every port that the layers have.
 func all(l *models.Layout) rewrite.Request {
+	layers := make([]int, l.Layers)
+	for i := range layers {
+		layers[i] = i
+	}
 	var req rewrite.Request
-	for i := range l.Layers {
-		req.Inject = append(req.Inject, i)
+	for _, site := range models.Sites() {
+		if site.Intervention().Missing(l.Bodies[0].Layers[0]) == "" {
+			req.Inject = append(req.Inject, rewrite.Inject{Site: site, Layers: layers})
+		}
 	}
 	for _, k := range rewrite.Kinds {
 		if l.Bodies[0].Layers[0].Missing[k.Name()] == "" {
-			req.Expose = append(req.Expose, rewrite.Expose{Kind: k, Layers: req.Inject})
+			req.Expose = append(req.Expose, rewrite.Expose{Kind: k, Layers: layers})
 		}
 	}
 	return req
@@ -264,22 +293,7 @@ func checkReference(t *testing.T, host runtime.Host, m *graph.Model, l *models.L
 		if c.First && inj.Positions == "last" {
 			continue
 		}
-		out := run(func(feeds map[string]*graph.Tensor) {
-			for _, layer := range inj.Layers {
-				v := make([]float32, len(ref.Memory[inj.Memory].Data))
-				for i, x := range ref.Memory[inj.Memory].Data {
-					v[i] = float32(x)
-				}
-				feeds[models.PortMemory.Name(layer)] = graph.NewFloat32(v, 1, 1, int64(len(v)))
-				tau := make([]float32, n)
-				for i := range tau {
-					if inj.Positions != "last" || int64(i) == n-1 {
-						tau[i] = float32(inj.Tau)
-					}
-				}
-				feeds[models.PortTau.Name(layer)] = graph.NewFloat32(tau, 1, n, 1)
-			}
-		})
-		compare(t, fmt.Sprintf("logits with memory %s at layers %v, tau %g, %s", inj.Memory, inj.Layers, inj.Tau, inj.Positions), out[logits], inj.Logits.cut(n, false), c.Atol)
+		out := run(func(feeds map[string]*graph.Tensor) { inj.feed(feeds, ref, n) })
+		compare(t, fmt.Sprintf("logits with memory %s at %s of layers %v, tau %g, %s", inj.Memory, inj.site(), inj.Layers, inj.Tau, inj.Positions), out[logits], inj.Logits.cut(n, false), c.Atol)
 	}
 }

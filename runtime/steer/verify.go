@@ -361,39 +361,53 @@ func (v *verifier) heads() error {
 	return nil
 }
 
-// effect injects a memory at each layer that has ports and looks for a change of the outputs.
+// effect feeds each memory port of the file and looks for a change of the outputs.
 func (v *verifier) effect() error {
 	base, err := v.run(v.patched, v.inputs, nil)
 	if err != nil {
 		return err
 	}
 	r := rand.New(rand.NewPCG(3, 4))
-	for _, layer := range v.man.LayersWith(models.PortMemory) {
-		memory := make([]float32, v.layout.DModel)
-		for i := range memory {
-			memory[i] = float32(r.NormFloat64())
+	for _, p := range v.man.Ports {
+		port, known := p.Port()
+		if !known || port.Kind != models.PortMemory {
+			continue
 		}
+		tau := port.Site.Input(models.PortTau)
+		memory := port.Fill(v.layout, func() float32 { return float32(r.NormFloat64()) })
 		got, err := v.run(v.patched, v.inputs, func(feeds map[string]*graph.Tensor) {
-			feeds[models.PortMemory.Name(layer)] = graph.NewFloat32(memory, 1, 1, int64(len(memory)))
-			feeds[models.PortTau.Name(layer)] = graph.NewFloat32([]float32{4}, 1, 1, 1)
+			feeds[p.Name], feeds[tau.Name(p.Layer)] = memory, tau.Fill(v.layout, func() float32 { return 4 })
 		})
 		if err != nil {
 			return err
 		}
-		change := 0.0
-		for _, o := range v.outputs {
-			if base[o.Name()] == nil {
-				continue
-			}
-			d, err := worstDifference(got[o.Name()], base[o.Name()])
-			if err != nil {
-				return err
-			}
-			change = max(change, d)
+		change, err := v.change(got, base)
+		if err != nil {
+			return err
 		}
-		v.add(Check{Name: "a memory has an effect", Layer: layer, Got: change, Want: fmt.Sprintf("> %g", effectBound), OK: change > effectBound})
+		name := "a memory has an effect"
+		if p.Site != "" {
+			name = fmt.Sprintf("a memory at %s has an effect", p.Site)
+		}
+		v.add(Check{Name: name, Layer: p.Layer, Got: change, Want: fmt.Sprintf("> %g", effectBound), OK: change > effectBound})
 	}
 	return nil
+}
+
+// change is the largest difference between two runs in the outputs of the original.
+func (v *verifier) change(got, base map[string]*graph.Tensor) (float64, error) {
+	change := 0.0
+	for _, o := range v.outputs {
+		if base[o.Name()] == nil {
+			continue
+		}
+		d, err := worstDifference(got[o.Name()], base[o.Name()])
+		if err != nil {
+			return 0, err
+		}
+		change = max(change, d)
+	}
+	return change, nil
 }
 
 // lastPosition cuts [batch, pos, d] to [batch, 1, d].

@@ -130,7 +130,7 @@ func fixedTau(t *testing.T, patched string, layer int, tau float32) string {
 	}
 	e := m.Edit()
 	for _, v := range m.Graph.Inputs() {
-		if v.Name() == models.PortTau.Name(layer) {
+		if v.Name() == models.PortAttnOut.Input(models.PortTau).Name(layer) {
 			fixed := e.Const(m.Graph, "fixed", graph.NewFloat32([]float32{tau}, 1, 1, 1))
 			for _, u := range v.Uses() {
 				e.Redirect(u, fixed)

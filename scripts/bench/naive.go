@@ -71,11 +71,11 @@ func naive(ctx context.Context, args []string, out io.Writer) error {
 
 // injectAll gives every layer a memory and a tau.
 func injectAll(g *graph.Model, l *models.Layout) (*inputs.Signature, error) {
-	var r rewrite.Request
+	all := rewrite.Inject{Site: models.DefaultSite}
 	for layer := range l.Layers {
-		r.Inject = append(r.Inject, layer)
+		all.Layers = append(all.Layers, layer)
 	}
-	_, l, err := rewrite.Apply(g, l, r)
+	_, l, err := rewrite.Apply(g, l, rewrite.Request{Inject: []rewrite.Inject{all}})
 	if err != nil {
 		return nil, err
 	}

@@ -55,7 +55,7 @@ func openHeads(ctx context.Context, host runtime.Host, f *folder.Folder, layers 
 		}
 		x := rewrite.Expose{Kind: kind}
 		for _, i := range layers {
-			if man == nil || man.Port(port, i) == nil { // a patched file may have it already
+			if man.Port(port.Name(i)) == nil { // a patched file may have it already
 				x.Layers = append(x.Layers, i)
 			}
 		}
