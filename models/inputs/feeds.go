@@ -157,7 +157,7 @@ func (r *Input) past(l *models.Layout, batch int64) (*graph.Tensor, error) {
 		case n - 4:
 			dims[i] = batch
 		case n - 3:
-			dims[i] = int64(l.Heads)
+			dims[i] = int64(l.KVHeads)
 		case r.pastLength:
 			dims[i] = 0
 		case n - 2, n - 1:

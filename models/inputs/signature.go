@@ -158,7 +158,7 @@ func moved(v *graph.Value) (input *graph.Value, flips int) {
 func (r *Input) isPast(l *models.Layout) bool {
 	d := r.Type.Dims
 	n := len(d)
-	if n < 4 || !r.Type.DType.IsFloat() || d[n-3].Size >= 0 && d[n-3].Size != int64(l.Heads) {
+	if n < 4 || !r.Type.DType.IsFloat() || d[n-3].Size >= 0 && d[n-3].Size != int64(l.KVHeads) {
 		return false
 	}
 	width := int64(l.DHead)
