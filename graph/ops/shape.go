@@ -6,8 +6,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// ShapeRule computes the shape of a node's first output (of Split, of every output) from the facts of its inputs; ok is false
-// where even the number of axes is unknown.
+// ShapeRule computes the shape of a node's first output (of Split, of every output; of a skip norm, of the sum as well) from
+// the facts of its inputs; ok is false where even the number of axes is unknown.
 type ShapeRule func(n *graph.Node, of func(*graph.Value) Fact) (dims []int64, ok bool)
 
 // like gives the shape of an input.
@@ -268,6 +268,29 @@ func gathered(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 		return nil, false
 	}
 	return slices.Concat(f.Dims[:axis], at.Dims, f.Dims[axis+1:]), true
+}
+
+// gatheredND is GatherND: each row of the indices counts along the first axes, those of the batch aside.
+func gatheredND(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
+	f, at := of(n.In(0)), of(n.In(1))
+	first := int64(at.Rank()) - 1
+	if counted := at.Dim(-1) + n.Int("batch_dims", 0); f.Ranked && first >= 0 && 0 <= counted && counted <= int64(f.Rank()) {
+		return slices.Concat(at.Dims[:first], f.Dims[counted:]), true
+	}
+	return nil, false
+}
+
+// gatheredBlocks is GatherBlockQuantized of rows: several numbers in a byte.
+func gatheredBlocks(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
+	f, at := of(n.In(0)), of(n.In(1))
+	v, bits := n.In(0), n.Int("bits", 4)
+	for v.Producer().Is("Reshape") {
+		v = v.Producer().In(0)
+	}
+	if f.Rank() != 2 || !at.Ranked || n.Int("gather_axis", 0) != 0 || v.Const() == nil || bits <= 0 || f.Dim(1) == Unknown {
+		return nil, false
+	}
+	return slices.Concat(at.Dims, []int64{f.Dim(1) * v.Const().DType.Bits() / bits}), true
 }
 
 func expanded(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
