@@ -39,10 +39,10 @@ bench: setup ## measure costs as ratios against peers and limits, on files of re
 
 .PHONY: conformance
 conformance: build ## patch every fixture and compare it in Python's ONNX Runtime with PyTorch
-	@ONNX_INJECT=$(BIN) scripts/conformance.sh
+	@ONNX_INJECT=$(BIN) scripts/conformance/run.sh
 
 .PHONY: hosts
-hosts: build ## the same in other hosts: OpenVINO, tract, the ONNX reference, WebAssembly
+hosts: build ## the same for GPT-2 in other hosts: OpenVINO, tract, the ONNX reference, WebAssembly
 	@ONNX_INJECT=$(BIN) scripts/hosts/run.sh
 
 .PHONY: parity

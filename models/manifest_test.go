@@ -18,6 +18,7 @@ func TestPortContract(t *testing.T) {
 		"z out blocks.7.attn.hook_z float32[batch, pos, 12, 64]",
 		"result out blocks.7.attn.hook_result float32[batch, pos, 12, 768]",
 		"pattern out blocks.7.attn.hook_pattern float32[batch, 12, query, key]",
+		"out out blocks.7.attn.hook_out float32[batch, pos, 768]",
 		"attn_out out blocks.7.hook_attn_out float32[batch, pos, 768]",
 		"resid_pre out blocks.7.hook_resid_pre float32[batch, pos, 768]",
 		"resid_mid out blocks.7.hook_resid_mid float32[batch, pos, 768]",
@@ -50,7 +51,7 @@ func TestParseOutput(t *testing.T) {
 	}
 	for _, s := range []string{"memory", "hook_z", ""} {
 		_, err := ParseOutput(s)
-		want := fmt.Sprintf("port %q: want one of z, result, pattern, attn_out, resid_pre, resid_mid, resid_post, mlp_out", s)
+		want := fmt.Sprintf("port %q: want one of z, result, pattern, out, attn_out, resid_pre, resid_mid, resid_post, mlp_out", s)
 		if err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}

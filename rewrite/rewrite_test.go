@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -274,10 +275,10 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"pattern of a fused file", "ort-fused-attention", Request{Expose: []Expose{{kind("pattern"), []int{0}}}},
 			"expose pattern: layer 0: com.microsoft.Attention computes the probabilities inside and has no output for them",
-			"these kinds can be exposed: z, result, attn_out, resid_pre, resid_mid, resid_post, mlp_out"},
+			"these kinds can be exposed: z, result, out, attn_out, resid_pre, resid_mid, resid_post, mlp_out"},
 		{"resid_mid of a parallel block", "gpt-j", Request{Expose: []Expose{{kind("resid_mid"), []int{1}}}},
 			"expose resid_mid: layer 1: attention and MLP run in parallel: there is no residual stream between them",
-			"these kinds can be exposed: z, result, pattern, attn_out, resid_pre, resid_post, mlp_out"},
+			"these kinds can be exposed: z, result, pattern, out, attn_out, resid_pre, resid_post, mlp_out"},
 		{"layer out of range", "torchscript-op10", Request{Inject: []int{3}}, "layer 3, the model has 0 to 2", ""},
 		{"the same port twice", "torchscript-op10", Request{Inject: []int{1, 1}}, "port blocks.1.attn.memory exists already", "onnx-inject inspect lists the ports the file has"},
 		{"layer below zero", "torchscript-op10", Request{Inject: []int{-1}}, "layer -1, the model has 0 to 2", ""},
@@ -328,7 +329,7 @@ func TestBranchesThatDiffer(t *testing.T) {
 		}
 		want = "expose mlp_out: " + want + ": layer 2: the block has no MLP"
 		_, _, err = Apply(m, l, Request{Expose: []Expose{{mlp, []int{2}}}})
-		if err == nil || err.Error() != want || hint.Of(err) != "these kinds can be exposed: z, result, pattern, attn_out, resid_pre, resid_mid, resid_post" {
+		if err == nil || err.Error() != want || hint.Of(err) != "these kinds can be exposed: z, result, pattern, out, attn_out, resid_pre, resid_mid, resid_post" {
 			t.Errorf("%v (%s), want %s", err, hint.Of(err), want)
 		}
 	}

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Fetches the files that the authors of "Memory Injections" (arXiv 2309.05605) published: prompts, word lists and
-# results, about 0.8 GB. They are theirs (MIT licence) and not part of this repository.
+# results, about 0.8 GB. They are under the MIT licence. This repository has the few that its tests need, cut by
+# scripts/paper_cut.py.
 #
 #   scripts/paper.sh DIR
 #

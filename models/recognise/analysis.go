@@ -43,7 +43,7 @@ func newAnalysis(ctx context.Context, g *graph.Graph, c *ops.Constants) *analysi
 		read: map[*graph.Node]*weights.Weight{}, baked: models.BakedIn(g.Model())}
 	over := func(c ops.Class) func(*graph.Node) bool { return func(n *graph.Node) bool { return ops.Is(n, c) } }
 	isProduct := func(n *graph.Node) bool { return a.product(n) != nil }
-	a.products = ops.NewSearch(b, over(ops.Copies|ops.Pointwise), isProduct, a.Is)
+	a.products = ops.NewSearch(b, over(ops.Copies|ops.Pointwise|ops.Join), isProduct, a.Is)
 	flows := ops.Flows | ops.Pointwise | ops.Normalise | ops.Rotate | ops.Reduce
 	a.projections = ops.NewSearch(b, over(flows), func(n *graph.Node) bool { w := a.readProjection(n); return w != nil && w.In > 1 }, a.Is)
 	a.rotary = ops.NewSearch(b, over(flows), func(n *graph.Node) bool {

@@ -136,7 +136,7 @@ func matchExpanded(a *analysis, exp *graph.Node) (*core, *miss) {
 }
 
 // around finds MatMul(q, k) and MatMul(probs, v) before and after a Softmax s. Between Softmax and the second product there may
-// be a conversion, a guard against NaN, dropout, a product with a head mask, or a Reshape that folds heads into the batch.
+// be a conversion, a guard against NaN, dropout, a product with a head mask, a Slice, or a Reshape that folds heads into the batch.
 func (a *analysis) around(s *graph.Node, score, probs *graph.Value) (*core, *miss) {
 	type hit struct {
 		*product
@@ -159,6 +159,8 @@ func (a *analysis) around(s *graph.Node, score, probs *graph.Value) (*core, *mis
 				todo = append(todo, at{n.Out(0), t.pattern})
 			case n.Is("Mul") && n.NumIn() == 2 && a.fed(n.In(1-u.Slot)):
 				todo = append(todo, at{n.Out(0), t.pattern}) // head_mask
+			case n.Is("Slice") && u.Slot == 0: // takes the attention sink off (GPT-OSS)
+				todo = append(todo, at{n.Out(0), t.pattern})
 			case n.Is("Reshape") && u.Slot == 0 && t.pattern == nil:
 				todo = append(todo, at{n.Out(0), t.v})
 			case u.Slot == 0 && a.product(n) != nil:

@@ -18,6 +18,10 @@ func (a *analysis) block(c *core, b *branch) (*models.Layer, *miss) {
 	if c.noPattern != "" {
 		l.Missing["pattern"] = c.noPattern
 	}
+	if b.fused != 0 {
+		l.Out = nil
+		l.Missing["out"] = fmt.Sprintf("the product with W_O multiplies by %g at once: what W_O alone gives is computed nowhere", b.fused)
+	}
 	shape := a.parallel
 	if a.dependsOn(b.out[0], root(b.other)) {
 		shape = a.sequential
@@ -184,7 +188,7 @@ func (a *analysis) mlp(l *models.Layer, join graph.Use) *miss {
 // ownMLP is what the MLP gives, without memories of an earlier rewrite.
 func (a *analysis) ownMLP(l *models.Layer, join graph.Use) models.Site {
 	v := join.Node.In(join.Slot)
-	baked := a.baked[models.BakedAt{models.PortMLPOut, l.Index}]
+	baked := a.baked[models.BakedAt{Site: models.PortMLPOut, Layer: l.Index}]
 	for {
 		n := v.Producer()
 		if !n.Is("Add") {

@@ -21,6 +21,7 @@ type branch struct {
 	proj  models.Site  // output of W_O, b_O included
 	norm  *models.Norm // between W_O and the join, nil for none
 	scale bool         // a number is multiplied on the way
+	fused float64      // the number that the product itself multiplies with, 0 for none
 	out   models.Site  // what joins the stream, without any memory of an earlier rewrite
 	join  graph.Use
 	other *graph.Value // the other operand of the join
@@ -86,6 +87,11 @@ func (a *analysis) follow(c *core) (*branch, *miss) {
 		return nil, &miss{4, c.node, "one projection after z", fmt.Sprintf("%d of them", len(hits))}
 	}
 	b.wo = a.readProjection(hits[0].node)
+	if alpha := b.wo.Alpha; alpha != 1 && hits[0].node.Is("com.microsoft.FusedMatMul") {
+		// ONNX Runtime made the multiplier after W_O (Granite) part of the product. The heads do not have it.
+		own := *b.wo
+		own.Alpha, b.wo, b.fused, b.scale = 1, &own, alpha, true
+	}
 	flat := ops.Is(c.node, ops.Attention) && a.facts.Rank(c.out) != 4 && (c.heads > 0 || a.facts.Rank(c.out) == 3)
 	switch z := hits[0].z; {
 	case z != nil:
@@ -190,13 +196,13 @@ func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
 		return &miss{5, proj, "one join with the residual stream", fmt.Sprintf("%d candidates: %s", len(hits), list(where))}
 	}
 	h := hits[0]
-	b.join, b.other, b.norm, b.scale = h.use, h.use.Node.In(1-h.use.Slot), h.norm, h.scale
+	b.join, b.other, b.norm, b.scale = h.use, h.use.Node.In(1-h.use.Slot), h.norm, h.scale || b.scale
 	if bias := biasOf(proj); bias != nil {
 		b.bias = append(b.bias, bias)
 	}
 	b.bias = append(b.bias, h.bias...)
 	var after []*graph.Value
-	b.out, after = a.ownPart(h.v, h.terms, a.baked[models.BakedAt{models.PortAttnOut, a.depth(proj.Out(0)) - 1}])
+	b.out, after = a.ownPart(h.v, h.terms, a.baked[models.BakedAt{Site: models.PortAttnOut, Layer: a.depth(proj.Out(0)) - 1}])
 	if h.proj == nil {
 		b.bias = append(b.bias, after...)
 		b.proj = b.out

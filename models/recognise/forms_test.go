@@ -1,6 +1,7 @@
 package recognise
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/inputs"
 )
@@ -104,7 +106,7 @@ func TestLocateForms(t *testing.T) {
 			}
 		}},
 		{"norm without beta", "torchscript-op10", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			_, scaled := constAnd(newAnalysis(m.Graph), l.Bodies[0].Norm.Out.Producer())
+			_, scaled := look(m).constAnd(l.Bodies[0].Norm.Out.Producer())
 			e.replace(l.Bodies[0].Norm.Out, scaled)
 		}},
 		{"norm of what is centred", "nanogpt-torchscript", 0, func(e editor, m *graph.Model, l *models.Layout) {
@@ -224,8 +226,8 @@ func TestLocateForms(t *testing.T) {
 			e.Redirect(graph.Use{Node: l.Unembed.Node, Slot: 1}, e.zeros(graph.Float32, 1, 32, 131))
 		}},
 		{"a final norm of ones and zeros left out", "torchscript-op10", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			_, scaled := constAnd(newAnalysis(m.Graph), l.Bodies[0].Norm.Out.Producer())
-			_, unit := constAnd(newAnalysis(m.Graph), scaled.Producer())
+			_, scaled := look(m).constAnd(l.Bodies[0].Norm.Out.Producer())
+			_, unit := look(m).constAnd(scaled.Producer())
 			e.replace(l.Bodies[0].Norm.Out, unit)
 		}},
 		{"a table of tokens in blocks of four bits", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
@@ -284,10 +286,15 @@ func TestLocateForms(t *testing.T) {
 	}
 }
 
+// look starts to recognise the main graph of a model.
+func look(m *graph.Model) *analysis {
+	return newAnalysis(context.Background(), m.Graph, ops.NewConstants(m))
+}
+
 // integerProducts replaces the products of activations with each other.
 func integerProducts(op string) func(e editor, m *graph.Model, l *models.Layout) {
 	return func(e editor, m *graph.Model, l *models.Layout) {
-		a := newAnalysis(m.Graph)
+		a := look(m)
 		for _, n := range m.Graph.Nodes() {
 			if n.Is("MatMul") && a.product(n) != nil {
 				e.replace(n.Out(0), e.integers(op, n.In(0), n.In(1)))
@@ -508,7 +515,7 @@ graph main {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, g := range bodies(m) {
+	for _, g := range bodies(t.Context(), m, ops.NewConstants(m)) {
 		got = append(got, g.Attr())
 	}
 	if want := []string{"then_branch", "else_branch"}; !slices.Equal(got, want) {
@@ -527,7 +534,7 @@ func TestScaleBesideTranspose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if w := newConsts(m).matrix(m.Graph.Lookup("y")); w == nil || w.Axis != want {
+		if w := look(m).matrix(m.Graph.Lookup("y")); w == nil || w.Axis != want {
 			t.Errorf("%s: %+v, want axis %d", text, w, want)
 		}
 	}
@@ -539,7 +546,7 @@ func TestBlocksOfDequantizeLinear(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newConsts(m).matrix(m.Graph.Lookup("y"))
+	w := look(m).matrix(m.Graph.Lookup("y"))
 	if w == nil || w.In != 4 || w.Out != 2 {
 		t.Fatalf("%+v, want a matrix [4 2]", w)
 	}
@@ -559,7 +566,7 @@ func TestShapeOfShapes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]int{"c5": 32, "c6": 64, "c7": 0, "c30": 0} {
-		if got, complete := ConstInts(m.Graph.Lookup(name)); len(got) != want || complete != (want > 0) {
+		if got, complete := look(m).facts.Ints(m.Graph.Lookup(name)); len(got) != want || complete != (want > 0) {
 			t.Errorf("%s: %d elements, complete %v; want %d", name, len(got), complete, want)
 		}
 	}

@@ -34,8 +34,13 @@ func (a *analysis) norm(v *graph.Value) *models.Norm {
 			return nil
 		}
 		norm.Beta, v = beta, converted(rest)
-		if o := ops.Of(v.Producer()); o.Norm != nil && o.Norm.Beta == 0 && v.Index() == 0 { // an RMSNorm with a bias behind it is none that we know
-			return nil
+		if o := ops.Of(v.Producer()); o.Norm != nil && v.Index() == 0 { // an operator that has no slot for it
+			dressed := a.operatorNorm(v.Producer(), o.Norm)
+			if dressed.Beta != nil {
+				return nil
+			}
+			dressed.Beta, dressed.Out = beta, out
+			return dressed
 		}
 	}
 	norm.Node = v.Producer()

@@ -36,9 +36,13 @@ func TestLogitsBias(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w, bias := newAnalysis(m.Graph).logits(m.Graph.Outputs()[0])
-			got, err := (&models.Layout{Vocab: 4, Bodies: []*models.Body{{Graph: m.Graph, BU: bias}}}).UnembedBias()
-			if w == nil {
+			e := look(m).logits(m.Graph.Outputs()[0])
+			body := &models.Body{Graph: m.Graph}
+			if e != nil {
+				body.BU = e.bias
+			}
+			got, err := (&models.Layout{Vocab: 4, Bodies: []*models.Body{body}}).UnembedBias()
+			if e == nil {
 				err = errors.New("no projection")
 			}
 			if tt.err != "" {

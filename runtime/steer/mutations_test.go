@@ -25,11 +25,14 @@ import (
 const mutants = 24
 
 // mutations are the fixtures that compute in float32 and run whole prompts.
-var mutations = []string{"torchscript-op10", "torchscript-op17-mask", "dynamo-op18-sdpa", "dynamo-op23-attention", "onnxslim", "nanogpt-torchscript",
+var mutations = []string{"families/optimum-llama", "families/optimum-phi3", "families/optimum-phi", "families/optimum-gemma2", "families/optimum-olmo2",
+	"families/optimum-stablelm", "families/optimum-smollm3", "families/optimum-cohere", "families/optimum-falcon", "families/optimum-bloom",
+	"families/dynamo18-qwen2.5", "families/dynamo18-opt", "families/dynamo23-llama", "families/genai-llama3/model", "families/genai09-gemma3-local", "families/genai09-granite",
+	"torchscript-op10", "torchscript-op17-mask", "dynamo-op18-sdpa", "dynamo-op23-attention", "onnxslim", "nanogpt-torchscript",
 	"gpt-neo", "gpt-j", "ort-fused-attention", "ort-fused-skiplayernorm", "optimum-2-cache", "optimum-1-with-past"}
 
 // mutate changes one edge of a graph: it puts an operation on it that keeps the shape, or leads it elsewhere.
-func mutate(r *rand.Rand, m *graph.Model) string {
+func mutate(r *rand.Rand, m *graph.Model, width int) string {
 	e, g := m.Edit(), m.Graph
 	nodes := g.Nodes()
 	for {
@@ -48,11 +51,11 @@ func mutate(r *rand.Rand, m *graph.Model) string {
 		}
 		scalar := func(x float32) *graph.Value { return e.Const(g, "c", graph.NewFloat32([]float32{x})) }
 		vector := func() *graph.Value {
-			x := make([]float32, 32)
+			x := make([]float32, width)
 			for i := range x {
 				x[i] = float32(r.NormFloat64())
 			}
-			return e.Const(g, "c", graph.NewFloat32(x, 32))
+			return e.Const(g, "c", graph.NewFloat32(x, int64(width)))
 		}
 		what := ""
 		var w *graph.Value
@@ -103,7 +106,7 @@ func TestMutations(t *testing.T) {
 				t.Fatal(err)
 			}
 			layers := original.Layers
-			what := mutate(r, m)
+			what := mutate(r, m, original.DModel)
 			if what == "" {
 				continue
 			}
@@ -232,7 +235,7 @@ func broken(ctx context.Context, host runtime.Host, m *graph.Model, l *models.La
 	}
 	d, h := l.DModel, l.Heads
 	for i, x := range l.Bodies[0].Layers {
-		attn, pre, mid, post, mlp := port(models.PortAttnOut, i), port(models.PortResidPre, i), port(models.PortResidMid, i), port(models.PortResidPost, i), port(models.PortMLPOut, i)
+		attn, proj, pre, mid, post, mlp := port(models.PortAttnOut, i), port(models.PortOut, i), port(models.PortResidPre, i), port(models.PortResidMid, i), port(models.PortResidPost, i), port(models.PortMLPOut, i)
 		injected := make([]float32, d)
 		if i == at {
 			for j := range injected {
@@ -256,7 +259,10 @@ func broken(ctx context.Context, host runtime.Host, m *graph.Model, l *models.La
 					heads[j] += result[(j/d*h+head)*d+j%d]
 				}
 			}
-			same(fmt.Sprintf("layer %d: heads and attn_out", i), sum(heads, bias), attn)
+			same(fmt.Sprintf("layer %d: heads and hook_out", i), sum(heads, bias), proj)
+		}
+		if x.PostNorm == nil && !x.Scaled {
+			same(fmt.Sprintf("layer %d: hook_out and attn_out", i), proj, attn)
 		}
 		if mid != nil {
 			same(fmt.Sprintf("layer %d: resid_mid", i), sum(pre, attn, injected), mid)
@@ -298,18 +304,20 @@ func broken(ctx context.Context, host runtime.Host, m *graph.Model, l *models.La
 	return bad, nil
 }
 
-// unembed computes the logits of a residual stream: LayerNorm, W_U, b_U.
+// unembed computes the logits of a residual stream: the final norm, W_U, b_U, the soft cap.
 func unembed(l *models.Layout, x []float32) ([]float32, error) {
 	norm := l.Bodies[0].Norm
-	gamma, err := weights.Vector(norm.Gamma)
-	if err != nil {
-		return nil, err
-	}
-	beta := make([]float32, len(gamma))
-	if norm.Beta != nil {
-		if beta, err = weights.Vector(norm.Beta); err != nil {
+	d := l.DModel
+	gamma, beta := slices.Repeat([]float32{1}, d), make([]float32, d)
+	for into, v := range map[*[]float32]*graph.Value{&gamma: norm.Gamma, &beta: norm.Beta} {
+		if v == nil {
+			continue
+		}
+		read, err := weights.Vector(v)
+		if err != nil {
 			return nil, err
 		}
+		*into = read
 	}
 	bias, err := l.UnembedBias()
 	if err != nil {
@@ -323,12 +331,13 @@ func unembed(l *models.Layout, x []float32) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := l.DModel
 	var out []float32
 	for row := range slices.Chunk(x, d) {
 		mean, variance := 0.0, 0.0
-		for _, x := range row {
-			mean += float64(x) / float64(d)
+		if norm.Kind == models.LayerNorm {
+			for _, x := range row {
+				mean += float64(x) / float64(d)
+			}
 		}
 		for _, x := range row {
 			variance += (float64(x) - mean) * (float64(x) - mean) / float64(d)
@@ -345,6 +354,9 @@ func unembed(l *models.Layout, x []float32) ([]float32, error) {
 			}
 			if bias != nil {
 				sum += float64(bias[token])
+			}
+			if l.SoftCap > 0 {
+				sum = l.SoftCap * math.Tanh(sum/l.SoftCap)
 			}
 			out = append(out, float32(sum))
 		}

@@ -155,9 +155,6 @@ func TestProjections(t *testing.T) {
 		{"Gemm, transposed, alpha", single, 1e-7, func(p *projector) *graph.Value {
 			return p.op("Gemm", graph.Attrs{"transB": 1, "alpha": 4.0}, p.x, p.matrix(0.25, true), p.b)
 		}},
-		{"FusedMatMul, alpha", single, 1e-7, func(p *projector) *graph.Value {
-			return p.add(p.ms("FusedMatMul", graph.Attrs{"alpha": 4.0}, p.x, p.matrix(0.25, false)))
-		}},
 		{"FusedMatMul, transposed", single, 1e-7, func(p *projector) *graph.Value {
 			return p.add(p.ms("FusedMatMul", graph.Attrs{"transB": 1}, p.x, p.matrix(1, true)))
 		}},

@@ -13,6 +13,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/graphtest"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/folder"
 	"github.com/onnx-inject/onnx-inject/models/inputs"
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/rewrite"
@@ -62,6 +63,21 @@ func readJSON(t *testing.T, path string, into any) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// fixtures lists the files that have references: of GPT-2 and its kind, and of the families since.
+func fixtures(t *testing.T) []fixture {
+	t.Helper()
+	var out []fixture
+	for _, dir := range []string{"", "families"} {
+		var cases []fixture
+		readJSON(t, filepath.Join(testdata, dir, "cases.json"), &cases)
+		for _, c := range cases {
+			c.File, c.Ref = filepath.Join(dir, c.File), filepath.Join(dir, c.Ref)
+			out = append(out, c)
+		}
+	}
+	return out
 }
 
 // cut keeps the first n positions of an array [batch, pos, …], and of a pattern [batch, head, query, key] n queries and keys.
@@ -146,10 +162,8 @@ var changes = []struct {
 // Every port of every fixture gives what PyTorch gives, and every injection the logits that PyTorch gives with it, however
 // the file is renamed, reordered and split.
 func TestFixturesAgainstPyTorch(t *testing.T) {
-	var cases []fixture
-	readJSON(t, filepath.Join(testdata, "cases.json"), &cases)
 	host := orttest.Host(t)
-	for _, c := range cases {
+	for _, c := range fixtures(t) {
 		var ref reference
 		readJSON(t, filepath.Join(testdata, c.Ref), &ref)
 		for _, ch := range changes {
@@ -169,7 +183,11 @@ func TestFixturesAgainstPyTorch(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				l, err := recognise.Locate(t.Context(), m, nil)
+				f, err := folder.Open(filepath.Join(testdata, c.File))
+				if err != nil {
+					t.Fatal(err)
+				}
+				l, err := recognise.Locate(t.Context(), m, f.Config)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -236,7 +254,8 @@ func checkReference(t *testing.T, host runtime.Host, m *graph.Model, l *models.L
 			compare(t, name, got, want.cut(n, strings.HasSuffix(name, "pattern")), c.Atol)
 		}
 	}
-	if want := ref.Layers * (len(rewrite.Kinds) - len(l.Bodies[0].Layers[0].Missing)); seen < want-3*ref.Layers {
+	// References have no resid_mid, resid_post and hook_out that can be told from others.
+	if want := ref.Layers * (len(rewrite.Kinds) - len(l.Bodies[0].Layers[0].Missing)); seen < want-4*ref.Layers {
 		t.Errorf("%d activations compared, the model has %d", seen, want)
 	}
 	logits := l.Logits().Name()

@@ -20,7 +20,7 @@
 //
 // The models have random weights: the time of matrix products does not depend on values. Those of P1 to P6, P13 and P15 are
 // written by scripts/bench/gen; those of the evaluation are made by transformers and exported by optimum (see peers.py), with
-// the real vocabulary, because the peers run the same weights and tokenizer. Their Python is that of scripts/parity/python.sh,
+// the real vocabulary, because the peers run the same weights and tokenizer. Their Python is that of scripts/parity,
 // or BENCH_PYTHON.
 //
 // The exit status is 0 whatever the figures are, and 1 when something could not be measured: a busy machine must not fail a build.

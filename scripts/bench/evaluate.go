@@ -63,7 +63,7 @@ func (b *bench) peerPython(ctx context.Context) (string, error) {
 	if python := os.Getenv("BENCH_PYTHON"); python != "" {
 		return python, nil
 	}
-	_, out, err := process(ctx, "scripts/parity/python.sh")
+	_, out, err := process(ctx, "scripts/venv.sh", "parity")
 	return strings.TrimSpace(string(out)), err
 }
 

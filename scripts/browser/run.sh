@@ -1,10 +1,10 @@
 #!/bin/sh
-# Opens reports in a real browser: an evaluation of the built-in model, and the paper's published files where they lie beside this
-# repository. Checks what check.mjs lists and leaves screenshots in .cache/browser. Exits 1 when a check fails.
+# Opens reports in a real browser: an evaluation of the built-in model, and the paper's published files. Checks what check.mjs
+# lists and leaves screenshots in .cache/browser. Exits 1 when a check fails.
 #
 # CHROMIUM     the browser (default: the first of chromium, chromium-browser, google-chrome on the PATH)
 # ONNX_INJECT  the binary (default: bin/onnx-inject, built first)
-# PUBLISHED    the folder of the published files
+# PUBLISHED    the folder of the published files (default: those that the tests use)
 set -eu
 cd "$(dirname "$0")/../.."
 work=.cache/browser
@@ -36,9 +36,6 @@ rm -rf "$work/world" "$work/results" "$work"/*.html "$work"/*-pictures "$work"/*
 "$binary" eval "$work/world" --data "$work/world/prompts.csv" --taus 0.25,0.5,1,2,4 --memory curated --memory wrong --memory none \
 	--memory "random:$work/world/words.txt" --top 5 -o "$work/results" >/dev/null
 "$binary" report "$work/results" --png -o "$work/demo.html" >/dev/null
-published=${PUBLISHED:-../shared/paper/published}
-if [ -d "$published" ]; then
-	"$binary" report --published "$published" -o "$work/published.html" >/dev/null
-fi
+"$binary" report --published "${PUBLISHED:-runtime/study/published/testdata/paper}" -o "$work/published.html" >/dev/null
 
 exec node scripts/browser/check.mjs "$work" "$work"/*.html

@@ -5,17 +5,13 @@
 #
 #   scripts/lens/run.sh [--rebuild]
 #
-# PARITY_PYTHON and ONNX_INJECT are those of scripts/parity/run.sh, which also makes the environment when there is none.
+# PARITY_PYTHON and ONNX_INJECT are those of scripts/parity/run.sh.
 set -eu
 cd "$(dirname "$0")/../.."
 work=.cache/parity
 mkdir -p "$work"
 
-python=${PARITY_PYTHON:-}
-if [ -z "$python" ]; then
-	python=$work/venv/bin/python
-	[ -x "$python" ] || { echo "no Python in $work/venv: run scripts/parity/run.sh first, or set PARITY_PYTHON" >&2; exit 1; }
-fi
+python=$(scripts/venv.sh parity)
 binary=${ONNX_INJECT:-}
 if [ -z "$binary" ]; then
 	binary=bin/onnx-inject

@@ -5,20 +5,19 @@
 # its limit.
 #
 #   scripts/parity/run.sh [--prompts N] [--taus 1,3,15] [--rebuild] [--references-only]
-#   scripts/parity/run.sh --prompts 0 --taus 1:15        every cell of the paper's grid, 3 encodings: half an hour
+#   scripts/parity/run.sh --prompts 0 --taus 1:15        every cell of the paper's grid, 3 encodings
 #
-# PARITY_PYTHON  a Python that has requirements.txt installed; otherwise python.sh makes one
-# PARITY_DATA    prompts in the paper's CSV columns (default: the paper's, if they lie beside this repository, else prompts.csv)
+# PARITY_PYTHON  a Python with requirements.txt installed (default: one that scripts/venv.sh makes: 7.5 GB on Linux, nearly all of it torch)
+# PARITY_DATA    prompts in the paper's CSV columns (default: prompts.csv)
 # ONNX_INJECT    the binary (default: bin/onnx-inject, built first)
 set -eu
 cd "$(dirname "$0")/../.."
 here=scripts/parity
 work=.cache/parity
 mkdir -p "$work"
-python=$("$here/python.sh")
+python=$(scripts/venv.sh parity)
 
-data=${PARITY_DATA:-../shared/paper/handwritten_obscure_explicit_data.csv}
-[ -n "${PARITY_DATA:-}" ] || [ -f "$data" ] || data=$here/prompts.csv
+data=${PARITY_DATA:-$here/prompts.csv}
 
 binary=${ONNX_INJECT:-}
 if [ -z "$binary" ]; then

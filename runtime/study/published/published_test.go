@@ -1,8 +1,7 @@
 package published_test
 
 import (
-	"bytes"
-	"flag"
+	"cmp"
 	"fmt"
 	"math"
 	"os"
@@ -15,28 +14,14 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-var update = flag.Bool("update", false, "rewrite testdata from the published files")
-
-// The authors' files are not part of this repository: scripts/paper.sh fetches them.
-const variable = "ONNX_INJECT_PAPER"
-
-// publishedDir is the folder with the authors' files. Without it, the tests of the figures run on testdata alone.
-func publishedDir(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv(variable)
-	if dir == "" {
-		dir = "../../../../shared/paper"
-		if _, err := os.Stat(dir); err != nil {
-			t.Skipf("NOT CHECKED against the authors' files: they are not here; fetch them with scripts/paper.sh and name their folder in %s", variable)
-		}
-	}
-	return dir
-}
+// publishedDir is the folder with the authors' files: what these tests need of them, or all of them where ONNX_INJECT_PAPER names
+// a folder that scripts/paper.sh made.
+func publishedDir() string { return cmp.Or(os.Getenv("ONNX_INJECT_PAPER"), "testdata/paper") }
 
 // open reads what the tests need; the folder may be a checkout of the authors' repository, which holds far more.
 func open(t *testing.T) []*results.Run {
 	t.Helper()
-	sets, err := published.Find(publishedDir(t))
+	sets, err := published.Find(publishedDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +77,7 @@ var bestCells = []figure{
 	{hand, "unembed", "file:verbs", 7, 3, "-6.7", "-6.2", 30, 106, "-5.5"},
 }
 
-// moreCells stand in the authors' files but not in testdata.
+// moreCells are the same cell of the generated prompts one layer on, and the other lists of random words.
 var moreCells = []figure{
 	{wiki, "unembed", "curated", 7, 5, "+300.4", "+15.9", 526, 1000, "+14.5"},
 	{hand, "unembed", "file:adjectives", 7, 3, "-6.3", "-4.6", 41, 106, "-6.8"},
@@ -140,27 +125,8 @@ func checkClean(t *testing.T, run *results.Run) {
 	}
 }
 
-// The figures of bestCells, from the numbers in testdata: p0, p1 and p of their cells. It runs everywhere.
+// The figures of all cells, and the best cell of each grid.
 func TestFigures(t *testing.T) {
-	if *update {
-		runs := open(t)
-		for _, f := range bestCells {
-			writeTable(t, f, find(t, runs, f.data, f.encoding, f.source))
-		}
-	}
-	for _, f := range bestCells {
-		t.Run(f.String(), func(t *testing.T) {
-			run := readTable(t, f)
-			f.check(t, run)
-			if f.data == hand && f.source == "curated" {
-				checkClean(t, run)
-			}
-		})
-	}
-}
-
-// The same figures from the authors' files, and more.
-func TestFiguresOfFiles(t *testing.T) {
 	runs := open(t)
 	for _, f := range slices.Concat(bestCells, moreCells) {
 		t.Run(f.String(), func(t *testing.T) {
@@ -184,17 +150,6 @@ func TestFiguresOfFiles(t *testing.T) {
 		}
 		if g := s.Series[0].Grid; len(g) != 12 || len(g[0]) != 15 {
 			t.Errorf("%s: the grid is not 12 layers by 15 taus", f)
-		}
-	}
-
-	// testdata is these files.
-	for _, f := range bestCells {
-		want, err := os.ReadFile(f.table())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := table(f, find(t, runs, f.data, f.encoding, f.source)); !bytes.Equal(got, want) {
-			t.Errorf("%s differs from the authors' file: run this test with -update", f.table())
 		}
 	}
 }
@@ -246,8 +201,8 @@ func TestCellsOfFiles(t *testing.T) {
 	if got, want := strings.Join(words, " "), "period fund effectiveness deficit coordinator area workshop hammer fame experience status counsel"; got != want {
 		t.Errorf("drawn words %q, want %q", got, want)
 	}
-	if len(drawn.Cells) != 106*12*15 {
-		t.Errorf("%d cells with drawn words", len(drawn.Cells))
+	if n := len(drawn.Manifest.Taus); n < 2 || len(drawn.Cells) != 106*12*n {
+		t.Errorf("%d cells with drawn words at %d taus", len(drawn.Cells), n)
 	}
 
 	// Every word of a list is at the one cell of its file, in the order of the list.

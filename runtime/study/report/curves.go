@@ -84,7 +84,7 @@ func layerCurves(s *series, m curve) (*drawing, error) {
 		d.table.Rows = append(d.table.Rows, row)
 	}
 	d.draw = func(c draw.Canvas) []spot {
-		p := newPlot(d.headline(), "layer, and below it its best tau", m.unit)
+		p := newPlot(d.headline(d.width), "layer, and below it its best tau", m.unit)
 		p.X.Min, p.X.Max = -0.5, float64(len(s.Layers))-0.5
 		p.Add(through(best, first), through(one, second))
 		addEstimates(p, best, first, draw.CircleGlyph{}, false)

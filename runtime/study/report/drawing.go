@@ -74,13 +74,13 @@ func (d *drawing) paint(c draw.Canvas) []spot {
 
 const margin vg.Length = 6
 
-// headline is the title of a plot: a second line is cut to what fits.
-func (d *drawing) headline() string {
+// headline is the title of a plot: a second line is cut to what fits in width.
+func (d *drawing) headline(width vg.Length) string {
 	first, second, two := strings.Cut(d.title, "\n")
 	if !two {
 		return first
 	}
-	return first + "\n" + cut(second, int(d.width/5.6))
+	return first + "\n" + cut(second, int(width/5.6))
 }
 
 // vector draws the SVG as gonum writes it.

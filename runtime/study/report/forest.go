@@ -30,7 +30,7 @@ func drawForest(d *drawing, lines []forest, legend []string, unit string, tick f
 	}
 	d.width, d.height = bounded(300+4.6*vg.Length(longest), 400, 600), 76+19*vg.Length(len(lines))+14*vg.Length(len(legend))
 	d.draw = func(c draw.Canvas) []spot {
-		p := newPlot(d.headline(), unit, "")
+		p := newPlot(d.headline(d.width), unit, "")
 		kinds := make([][]estimate, len(forestMarks))
 		labels := make([]string, len(lines))
 		var guides []*plotter.Line

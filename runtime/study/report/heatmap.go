@@ -24,7 +24,7 @@ func (g grid) Y(r int) float64    { return float64(r) }
 func heatmap(s *series, m measure, sc *scale) *drawing {
 	d := &drawing{
 		name: s.file("map-" + m.name), title: m.title + "\n" + s.Label,
-		width:  bounded(120+15*vg.Length(len(s.Taus)), 262, 640),
+		width:  bounded(120+15*vg.Length(len(s.Taus)), 330, 640),
 		height: bounded(100+16*vg.Length(len(s.Layers)), 190, 560),
 		read:   []string{m.read},
 		table:  &numbers{Head: []string{"layer"}},
@@ -55,11 +55,11 @@ func heatmap(s *series, m measure, sc *scale) *drawing {
 	}
 	d.draw = func(c draw.Canvas) []spot {
 		const bar = 66 // room of the colour scale
-		p := newPlot(d.headline(), "tau", "layer")
+		left := draw.Crop(c, 0, -bar-4, 0, 0)
+		p := newPlot(d.headline(left.Size().X+2*margin), "tau", "layer")
 		p.Add(heat(p, values))
 		p.X.Width, p.X.Padding, p.X.Tick.Length = 0, 0, 0
 		p.Y.Width, p.Y.Padding, p.Y.Tick.Length = 0, 0, 0
-		left := draw.Crop(c, 0, -bar-4, 0, 0)
 		p.X.Tick.Marker = places(tauLabels(s.Taus), left.Size().X-50, widest(&p.X, tauLabels(s.Taus))+5)
 		p.Y.Tick.Marker = places(layerLabels(s.Layers), left.Size().Y-80, 11)
 		if marked {

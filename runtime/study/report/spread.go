@@ -40,7 +40,7 @@ func histogram(s *series, where cell, effects []stats.PromptEffect) *drawing {
 		},
 	}
 	d.draw = func(c draw.Canvas) []spot {
-		p := newPlot(d.headline(), "change of log-odds", "prompts")
+		p := newPlot(d.headline(d.width), "change of log-odds", "prompts")
 		h := bins(values)
 		lost, won := *h, *h
 		edge := slices.IndexFunc(h.Bins, func(b plotter.HistogramBin) bool { return b.Min >= 0 })
@@ -136,7 +136,7 @@ func beforeAfter(s *series, where cell, effects []stats.PromptEffect) *drawing {
 		spots = append(spots, text)
 	}
 	d.draw = func(c draw.Canvas) []spot {
-		p := newPlot(d.headline(), "without a memory", "with the memory")
+		p := newPlot(d.headline(d.width), "without a memory", "with the memory")
 		p.Add(dashed(line(ink, 0.75, plotter.XY{X: lowest, Y: lowest}, plotter.XY{})))
 		p.Add(dots(second, draw.BoxGlyph{}, 2, lose...), dots(first, draw.CircleGlyph{}, 2.2, gain...))
 		p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = lowest, 0, lowest, 0
