@@ -412,17 +412,22 @@ func attended(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return out, true
 }
 
-// grouped is GroupQueryAttention: [batch, pos, heads * d_head].
-func grouped(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
-	q := of(n.In(0))
+// flat is an attention operator that puts heads side by side: [batch, pos, heads * d_head].
+func flat(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	out := unknowns(3)
-	if q.Rank() == 3 {
-		copy(out, q.Dims[:2])
-		if n.In(1) != nil {
-			out[2] = q.Dims[2]
-		}
+	if x := of(n.In(0)); x.Rank() == 3 {
+		copy(out, x.Dims[:2])
 	}
 	return out, true
+}
+
+// grouped is GroupQueryAttention: [batch, pos, heads * d_head].
+func grouped(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
+	out, ok := flat(n, of)
+	if q := of(n.In(0)); q.Rank() == 3 && n.In(1) != nil {
+		out[2] = q.Dims[2]
+	}
+	return out, ok
 }
 
 // filled is ConstantOfShape.
