@@ -92,6 +92,7 @@ func fanOut(m *graph.Model, l *models.Layout, top int) (*inputs.Signature, error
 // fan is a fan-out graph in the making.
 type fan struct {
 	*patch
+	nodes  []*graph.Node                  // in order
 	needed map[*graph.Node]bool           // what the logits are computed with
 	stream map[*graph.Node]bool           // of that, what the embeddings reach
 	after  map[*models.Layer]nodeSet      // of that, what the join of a layer reaches
@@ -106,7 +107,7 @@ type nodeSet struct {
 }
 
 func newFan(m *graph.Model, l *models.Layout) *fan {
-	f := &fan{patch: newPatch(m.Edit(), m, l, l.Bodies[0]), needed: map[*graph.Node]bool{}, after: map[*models.Layer]nodeSet{},
+	f := &fan{patch: newPatch(m.Edit(), m, l, l.Bodies[0]), nodes: l.Bodies[0].Graph.Ordered(), needed: map[*graph.Node]bool{}, after: map[*models.Layer]nodeSet{},
 		now: map[graph.Use]*graph.Value{}, rows: map[*models.Layer]*graph.Value{}}
 	next := func(v *graph.Value) []*graph.Value {
 		if v.Producer() == nil {
@@ -142,7 +143,7 @@ func newFan(m *graph.Model, l *models.Layout) *fan {
 // behind returns the needed nodes that some nodes feed, and these nodes. What reads a shape is not fed.
 func (f *fan) behind(from ...*graph.Node) nodeSet {
 	s := nodeSet{has: map[*graph.Node]bool{}}
-	for _, n := range f.body.Graph.Ordered() {
+	for _, n := range f.nodes {
 		reads := func(v *graph.Value) bool { return v != nil && s.has[v.Producer()] }
 		if slices.Contains(from, n) || !n.Is("Shape", "Size") && slices.ContainsFunc(n.Inputs(), reads) {
 			s.has[n] = true
@@ -210,8 +211,8 @@ func (f *fan) grow(l *models.Layer, last *nodeSet) {
 			continue
 		}
 		v := f.operand(u)
-		if f.facts.Of(u.Node.In(u.Slot)).Rank() == 2 {
-			f.edit.Fail(fmt.Errorf("%v reads the stream as %v, rows and positions in one axis: it cannot have more rows", u.Node, v))
+		if x := f.facts.Of(u.Node.In(u.Slot)); x.Rank() == 2 || x.Dim(0) > 1 {
+			f.edit.Fail(fmt.Errorf("%v reads the stream as %v, which has more than rows along its first axis: it cannot have more of them", u.Node, v))
 		}
 		what := fmt.Sprintf("other_%d", i)
 		now := at(what, v)

@@ -559,8 +559,8 @@ func TestPrefillOfFixedCache(t *testing.T) {
 	}
 }
 
-// The last position is cut out in front of the unembedding, also where a bias, on either side of its Add, and a conversion
-// follow; behind it where something else follows.
+// The last position is cut out before the unembedding, also where a bias, on either side of its Add, a conversion, a factor or a
+// soft cap follows; after it where the unembedding rounds by the range of all positions.
 func TestLastLogits(t *testing.T) {
 	for name, c := range map[string]struct {
 		file   string
@@ -570,7 +570,11 @@ func TestLastLogits(t *testing.T) {
 		"nothing behind":     {"torchscript-op10", nothing, true},
 		"a bias and a Cast":  {"gpt-j", nothing, true},
 		"the bias behind it": {"gpt-j", swapBias, true},
-		"a factor":           {"torchscript-op10", halveLogits, false},
+		"a factor":           {"torchscript-op10", halveLogits, true},
+		"scaled logits":      {"families/optimum-cohere", nothing, true},
+		"a soft cap":         {"families/optimum-gemma2", nothing, true},
+		"four bits":          {"families/genai-int4-qwen2-q4", nothing, true},
+		"eight bits":         {"ort-int8-dynamic", nothing, false},
 		"in two branches":    {"optimum-1-merged", nothing, true},
 		"several choices":    {"torchscript-op10", choices, true},
 	} {

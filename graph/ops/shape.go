@@ -341,10 +341,18 @@ func joined(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return out, len(out) > 0
 }
 
+// reduced keeps the axes that are not reduced; without a list all of them are.
 func reduced(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	f := of(n.In(0))
 	axes, ok := axesOf(n, of, f.Rank())
-	if !f.Ranked || !ok {
+	if all := n.In(1) == nil && !ok && n.Int("noop_with_empty_axes", 0) == 0; all {
+		for i := range f.Dims {
+			axes = append(axes, int64(i))
+		}
+	} else if !ok {
+		return nil, false
+	}
+	if !f.Ranked {
 		return nil, false
 	}
 	var out []int64
