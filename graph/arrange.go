@@ -5,35 +5,26 @@ import "slices"
 // Rename gives a value another name, which is refused when it is taken. The name of a graph input or output is part of
 // the model's signature: renaming it is for callers who mean that.
 func (e *Edit) Rename(v *Value, name string) {
-	if name == "" || e.taken.has(name) {
+	if name == "" || e.names().has(name) {
 		e.fail("rename %v: the name %q is taken", v, name)
 		return
 	}
-	e.taken.add(name)
-	e.do(func() func() {
-		old := v.name
-		v.name = name
-		return func() { v.name = old }
-	})
+	e.names().add(name)
+	e.do(func() { e.value(v).name = name })
 }
 
 // Relabel gives a node another label. Labels need not be unique, and may be "".
 func (e *Edit) Relabel(n *Node, label string) {
-	e.taken.add(label)
-	e.do(func() func() {
-		old := n.name
-		n.name = label
-		return func() { n.name = old }
-	})
+	e.names().add(label)
+	e.do(func() { e.node(n).name = label })
 }
 
 // Order puts the nodes of g in the given order, as far as each is still computed before it is read. The slice must hold
 // every node of g once.
 func (e *Edit) Order(g *Graph, nodes []*Node) {
-	e.do(func() func() {
-		old := g.nodes
+	e.do(func() {
 		count := map[*Node]int{}
-		for _, n := range old {
+		for _, n := range g.nodes {
 			count[n]++
 		}
 		for _, n := range nodes {
@@ -42,10 +33,9 @@ func (e *Edit) Order(g *Graph, nodes []*Node) {
 		for _, left := range count {
 			if left != 0 {
 				e.fail("order of %q: want every node of the graph once", g.name)
-				return func() {}
+				return
 			}
 		}
-		g.nodes = slices.Clone(nodes)
-		return func() { g.nodes = old }
+		e.graph(g).nodes = slices.Clone(nodes)
 	})
 }

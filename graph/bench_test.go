@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -75,19 +76,49 @@ func BenchmarkSave(b *testing.B) {
 	}
 }
 
+// BenchmarkEdit makes one small edit: by itself, as one of four within a Try, and as one that fails.
 func BenchmarkEdit(b *testing.B) {
-	m, err := Load(largeModel(b, 3_000))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		e := m.Edit()
-		v := m.Graph.nodes[1500].Out(0)
-		y := e.Node(m.Graph, Spec{Op: "Identity", Inputs: []*Value{v}})
-		e.Redirect(v.Uses()[0], y)
-		if err := e.Commit(); err != nil {
+	for _, n := range []int{3_000, 10_000} {
+		m, err := Load(largeModel(b, n))
+		if err != nil {
 			b.Fatal(err)
 		}
+		edit := func(fail bool) error {
+			e := m.Edit()
+			v := m.Graph.nodes[n/2].Out(0)
+			y := e.Node(m.Graph, Spec{Op: "Identity", Inputs: []*Value{v}})
+			e.Redirect(v.Uses()[0], y)
+			if fail {
+				e.Redirect(Use{v.node, 9}, y)
+			}
+			return e.Commit()
+		}
+		run := func(name string, f func() error) {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := f(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+		run("one", func() error { return edit(false) })
+		run("try", func() error {
+			return m.Try(func() error {
+				for range 4 {
+					if err := edit(false); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		})
+		run("fails", func() error {
+			if edit(true) == nil {
+				return errors.New("the edit succeeds")
+			}
+			return nil
+		})
 	}
 }

@@ -7,8 +7,8 @@ import (
 
 // Spec describes a node to be made.
 type Spec struct {
-	Op      string // "MatMul", or with a domain "com.microsoft.FusedMatMul"
-	Domain  string
+	Op      string   // "MatMul", or with its domain "com.microsoft.FusedMatMul"
+	Domain  string   // may be given here instead
 	Name    string   // label and stem of the output names; made unique
 	Inputs  []*Value // nil: omitted
 	Attrs   Attrs
@@ -19,6 +19,10 @@ type Spec struct {
 
 // Node adds a node to g and returns its first output. Its place in the file follows its inputs.
 func (e *Edit) Node(g *Graph, s Spec) *Value {
+	if s.Domain == "" {
+		s.Domain, s.Op = splitOp(s.Op)
+	}
+	s.Domain = ownDomain(s.Domain)
 	n := &Node{id: e.model.nodeID(), op: s.Op, domain: s.Domain, graph: g, ins: slices.Clone(s.Inputs)}
 	stem := s.Name
 	if stem == "" {
@@ -29,10 +33,10 @@ func (e *Edit) Node(g *Graph, s Spec) *Value {
 		name := ""
 		switch {
 		case i == 0 && s.As != "":
-			if e.taken.has(s.As) {
+			if e.names().has(s.As) {
 				e.fail("the name %q is taken", s.As)
 			}
-			e.taken.add(s.As)
+			e.names().add(s.As)
 			name = s.As
 		case i == 0:
 			name = e.Fresh(n.name + "_out")
@@ -58,19 +62,11 @@ func (e *Edit) Node(g *Graph, s Spec) *Value {
 	if s.Domain != "" && e.model.opsets[s.Domain] == 0 {
 		e.importOpset(s.Domain, 1)
 	}
-	e.do(func() func() {
-		g.nodes = append(g.nodes, n)
+	e.do(func() {
+		e.graph(g).nodes = append(g.nodes, n)
 		for i, v := range n.ins {
 			if v != nil {
-				v.addUse(Use{n, i})
-			}
-		}
-		return func() {
-			g.nodes = g.nodes[:len(g.nodes)-1]
-			for i, v := range n.ins {
-				if v != nil {
-					v.dropUse(Use{n, i})
-				}
+				e.addUse(v, Use{n, i})
 			}
 		}
 	})
@@ -79,15 +75,10 @@ func (e *Edit) Node(g *Graph, s Spec) *Value {
 
 func (e *Edit) importOpset(domain string, version int64) {
 	m := e.model
-	e.do(func() func() {
-		if m.opsets[domain] != 0 {
-			return func() {}
-		}
-		m.opsets[domain] = version
-		m.newOps = append(m.newOps, domain)
-		return func() {
-			delete(m.opsets, domain)
-			m.newOps = m.newOps[:len(m.newOps)-1]
+	e.do(func() {
+		if m.opsets[domain] == 0 {
+			m.opsets[domain] = version
+			m.newOps = append(m.newOps, domain)
 		}
 	})
 }
@@ -106,10 +97,9 @@ func (e *Edit) Rows(g *Graph, name string, c *Const, from, n int64) *Value {
 		part = constOf(&Tensor{DType: c.DType})
 	}
 	if m := e.model; part.span != nil {
-		e.do(func() func() {
+		e.do(func() {
 			part.record(len(m.holes))
 			m.holes = append(m.holes, hole{span: *part.span, field: part.field})
-			return func() { m.holes = m.holes[:len(m.holes)-1] }
 		})
 	}
 	return e.initializer(g, name, part)
@@ -117,24 +107,20 @@ func (e *Edit) Rows(g *Graph, name string, c *Const, from, n int64) *Value {
 
 func (e *Edit) initializer(g *Graph, name string, c *Const) *Value {
 	v := &Value{id: e.model.valueID(), name: e.Fresh(name), graph: g, init: c, typ: constType(c)}
-	e.do(func() func() {
-		g.inits = append(g.inits, v)
-		return func() { g.inits = g.inits[:len(g.inits)-1] }
-	})
+	e.do(func() { e.graph(g).inits = append(g.inits, v) })
 	return v
 }
 
 // NodeOutput adds one more output of exactly this name to an existing node, as an If needs when its branches gain one.
 func (e *Edit) NodeOutput(n *Node, name string, t Type) *Value {
-	if e.taken.has(name) {
+	if e.names().has(name) {
 		e.fail("the name %q is taken", name)
 	}
-	e.taken.add(name)
+	e.names().add(name)
 	v := &Value{id: e.model.valueID(), name: name, graph: n.graph, node: n, typ: t}
-	e.do(func() func() {
-		v.index = len(n.outs)
-		n.outs = append(n.outs, v)
-		return func() { n.outs = n.outs[:len(n.outs)-1] }
+	e.do(func() {
+		e.value(v).index = len(n.outs)
+		e.node(n).outs = append(n.outs, v)
 	})
 	return v
 }
@@ -143,17 +129,14 @@ func (e *Edit) NodeOutput(n *Node, name string, t Type) *Value {
 // exist yet stay omitted.
 func (e *Edit) SetOutput(n *Node, i int, name string) *Value {
 	v := &Value{id: e.model.valueID(), name: e.Fresh(name), graph: n.graph, node: n, index: i}
-	e.do(func() func() {
-		old := slices.Clone(n.outs)
-		for len(n.outs) <= i {
+	e.do(func() {
+		for e.node(n); len(n.outs) <= i; {
 			n.outs = append(n.outs, nil)
 		}
 		if n.outs[i] != nil {
 			e.fail("%v has output %d already", n, i)
-		} else {
-			n.outs[i] = v
 		}
-		return func() { n.outs = old }
+		n.outs[i] = v
 	})
 	return v
 }
@@ -165,77 +148,46 @@ func (e *Edit) SetAttr(n *Node, name string, value any) {
 		e.Fail(err)
 		return
 	}
-	e.do(func() func() {
-		old, was := slices.Clone(n.attrs), n.dirty
+	e.do(func() {
+		e.node(n).dirty = true
 		if i := slices.IndexFunc(n.attrs, func(x *Attr) bool { return x.Name == name }); i >= 0 {
 			n.attrs[i] = a
 		} else {
 			n.attrs = append(n.attrs, a)
 		}
-		n.dirty = true
-		return func() { n.attrs, n.dirty = old, was }
 	})
 }
 
 // Redirect makes one use read v instead. v may be nil to omit an optional input.
 func (e *Edit) Redirect(u Use, v *Value) {
-	e.do(func() func() {
+	e.do(func() {
 		if u.Slot >= len(u.Node.ins) {
 			e.fail("%v has no input %d", u.Node, u.Slot)
-			return func() {}
+			return
 		}
-		return set(u, v)
+		e.set(u, v)
 	})
-}
-
-func set(u Use, v *Value) (undo func()) {
-	old := u.Node.ins[u.Slot]
-	putBack := func() {}
-	if old != nil {
-		putBack = old.dropUse(u)
-	}
-	u.Node.ins[u.Slot] = v
-	if v != nil {
-		v.addUse(u)
-	}
-	return func() {
-		if v != nil {
-			v.dropUse(u)
-		}
-		u.Node.ins[u.Slot] = old
-		putBack()
-	}
 }
 
 // Retype sets what is declared about a value.
 func (e *Edit) Retype(v *Value, t Type) {
-	e.do(func() func() {
-		old, was := v.typ, v.retype
-		v.typ, v.retype = t, true
-		return func() { v.typ, v.retype = old, was }
-	})
+	e.do(func() { e.retype(v, t) })
+}
+
+func (e *Edit) retype(v *Value, t Type) {
+	e.value(v)
+	v.typ, v.retype = t, true
 }
 
 // ForgetTypes drops the declared types of every computed value of g that is not an output of it: an edit that changes
 // shapes would leave them wrong.
 func (e *Edit) ForgetTypes(g *Graph) {
-	e.do(func() func() {
-		type was struct {
-			t Type
-			r bool
-		}
-		old := map[*Value]was{}
+	e.do(func() {
 		for _, n := range g.nodes {
 			for _, v := range n.outs {
 				if v != nil && v.typ.DType != 0 && !v.IsOutput() {
-					old[v] = was{v.typ, v.retype}
-					v.typ, v.retype = Type{}, true
+					e.retype(v, Type{})
 				}
-			}
-		}
-		return func() {
-			for v, w := range old {
-				v.typ, v.retype = w.t, w.r
 			}
 		}
 	})
@@ -244,18 +196,11 @@ func (e *Edit) ForgetTypes(g *Graph) {
 // SetMeta sets a metadata_props entry of the model.
 func (e *Edit) SetMeta(key, value string) {
 	m := e.model
-	e.do(func() func() {
-		old := slices.Clone(m.meta)
-		m.SetMeta(key, value)
-		return func() { m.meta = old }
+	e.do(func() {
+		if i := slices.IndexFunc(m.meta, func(x metaEntry) bool { return x.key == key }); i >= 0 {
+			m.meta[i].value = value
+		} else {
+			m.meta = append(m.meta, metaEntry{key, value})
+		}
 	})
-}
-
-// SetMeta sets a metadata_props entry at once: no invariant of [Check] is about them.
-func (m *Model) SetMeta(key, value string) {
-	if i := slices.IndexFunc(m.meta, func(x metaEntry) bool { return x.key == key }); i >= 0 {
-		m.meta[i].value = value
-	} else {
-		m.meta = append(m.meta, metaEntry{key, value})
-	}
 }

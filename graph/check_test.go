@@ -24,7 +24,7 @@ func TestCheckFinds(t *testing.T) {
 		{"wrong producer", func(m *Model, v map[string]*Value) { v["a"].node = v["b"].node }, `value "a" does not know its producer`},
 		{"wrong index", func(m *Model, v map[string]*Value) { v["a"].index = 3 }, `value "a" does not know its producer`},
 		{"lost use", func(m *Model, v map[string]*Value) { v["h"].uses = v["h"].uses[1:] }, `value "h" lists 2 uses, the nodes read it 3 times`},
-		{"use too many", func(m *Model, v map[string]*Value) { v["a"].addUse(Use{v["h"].node, 0}) }, `value "a" lists 2 uses, the nodes read it 1 times`},
+		{"use too many", func(m *Model, v map[string]*Value) { v["a"].uses = append(v["a"].uses, Use{v["h"].node, 0}) }, `value "a" lists 2 uses, the nodes read it 1 times`},
 		{"a use for another", func(m *Model, v map[string]*Value) { v["a"].uses[0] = Use{v["h"].node, 0} }, `value "a" lists 1 uses`},
 		{"a use twice", func(m *Model, v map[string]*Value) { v["b"].uses[1] = v["b"].uses[0] }, `value "b" lists 2 uses`},
 		{"a use of a slot that is not there", func(m *Model, v map[string]*Value) { v["a"].uses[0].Slot = 7 }, `value "a" lists 1 uses`},
@@ -33,11 +33,11 @@ func TestCheckFinds(t *testing.T) {
 			v["a"].uses[0].Node = &n
 		}, `value "a" lists 1 uses`},
 		{"a stranger is read", func(m *Model, v map[string]*Value) { v["b"].node.ins[1] = &Value{name: "stranger"} }, `reads "stranger" at input 1, which nothing produces`},
-		{"another scope is read", func(m *Model, v map[string]*Value) { set(Use{v["b"].node, 1}, v["q"]) }, `reads "q", which belongs to another scope`},
-		{"a cycle", func(m *Model, v map[string]*Value) { set(Use{v["h"].node, 0}, v["b"]) }, "depends on itself"},
+		{"another scope is read", func(m *Model, v map[string]*Value) { m.Edit().set(Use{v["b"].node, 1}, v["q"]) }, `reads "q", which belongs to another scope`},
+		{"a cycle", func(m *Model, v map[string]*Value) { m.Edit().set(Use{v["h"].node, 0}, v["b"]) }, "depends on itself"},
 		{"a cycle through a branch", func(m *Model, v map[string]*Value) {
-			set(Use{v["a"].node, 1}, v["r"])
-			set(Use{v["p"].node, 0}, v["a"])
+			m.Edit().set(Use{v["a"].node, 1}, v["r"])
+			m.Edit().set(Use{v["p"].node, 0}, v["a"])
 		}, "depends on itself"},
 		{"an output that nobody makes", func(m *Model, v map[string]*Value) { m.Graph.outputs[0] = &Value{name: "z"} }, "a graph output has no producer"},
 		{"an output of a branch", func(m *Model, v map[string]*Value) { m.Graph.outputs[0] = v["q"] }, `graph output "q" belongs to another scope`},

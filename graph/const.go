@@ -49,9 +49,6 @@ func (c *Const) Span() (s Span, ok bool) {
 	return *c.span, true
 }
 
-// External returns the location of the external data file as the model writes it, "" when the bytes are in the model file.
-func (c *Const) External() string { return c.ext }
-
 // dense reports whether the bytes on disk are the tensor's raw_data: little-endian elements without gaps.
 func (c *Const) dense() bool {
 	switch c.field {
@@ -63,20 +60,6 @@ func (c *Const) dense() bool {
 		return c.DType == Float64 || c.DType == Complex128
 	}
 	return false
-}
-
-// Same reports whether both constants are the same bytes in the same file, or equal small tensors.
-func (c *Const) Same(o *Const) bool {
-	if c == o {
-		return true
-	}
-	if c == nil || o == nil || c.DType != o.DType {
-		return false
-	}
-	if c.span != nil && o.span != nil {
-		return c.span.File.Real == o.span.File.Real && c.span.Offset == o.span.Offset && c.span.Length == o.span.Length
-	}
-	return c.small != nil && o.small != nil && string(c.small.Data) == string(o.small.Data)
 }
 
 // Load reads the whole tensor into memory. The bytes of a small one are the model's own: do not write to them. String

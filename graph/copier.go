@@ -88,6 +88,10 @@ func (c *copier) source(d *DataFile) (*os.File, error) {
 	if f := c.files[d]; f != nil {
 		return f, nil
 	}
+	then, err := d.f.Stat()
+	if err != nil {
+		return nil, sayClosed(err)
+	}
 	f, err := os.Open(d.Real)
 	if err != nil {
 		return nil, err
@@ -98,7 +102,7 @@ func (c *copier) source(d *DataFile) (*os.File, error) {
 	c.files[d] = f
 	if now, err := f.Stat(); err != nil {
 		return nil, err
-	} else if then, err := d.f.Stat(); err != nil || !os.SameFile(now, then) {
+	} else if !os.SameFile(now, then) {
 		return nil, fmt.Errorf("%s was replaced meanwhile", d.Path)
 	}
 	return f, nil

@@ -1,11 +1,13 @@
 package graph
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
@@ -14,7 +16,7 @@ import (
 // dataWriter collects the external data file of [Copy].
 type dataWriter struct {
 	path  string
-	old   []string // data files of a replaced model, removed at the end
+	there bool // the file holds these very bytes already
 	spans []placed
 	at    map[placeID]int64
 	end   int64
@@ -32,48 +34,132 @@ type placeID struct {
 	offset, length int64
 }
 
-// newDataWriter picks the first free name of OUT.data, OUT.1.data, and so on: a model that is being replaced keeps its own
-// data until it is gone itself. Then all others of these names go, those that killed runs left behind included. Data files
-// that the model reads from are never touched.
-func (m *Model) newDataWriter(path string, force bool) (*dataWriter, error) {
+// newDataWriter gives each payload of a skeleton its place in a data file for the model at path, and that file its name: the first
+// of OUT.data, OUT.1.data and so on that is free, because a model that is being replaced keeps its own data until it is gone.
+// But if one of them holds the very bytes, it is used as it is, so that the same save again gives the same files.
+func (m *Model) newDataWriter(skeleton []byte, path string, force bool) (*dataWriter, error) {
 	d := &dataWriter{at: map[placeID]int64{}}
-	for i := 0; d.path == ""; i++ {
-		name := path + ".data"
-		if i > 0 {
-			name = fmt.Sprintf("%s.%d.data", path, i)
+	eachHole(kModel, skeleton, func(i uint64) {
+		if h := m.holes[i]; h.external() {
+			d.add(h)
 		}
-		if _, err := os.Lstat(name); err != nil {
-			d.path = name
-		}
-	}
-	entries, err := os.ReadDir(filepath.Dir(path))
+	})
+	existing, err := m.dataNames(path)
 	if err != nil {
 		return nil, writeError(path, err)
 	}
-	for _, e := range entries {
-		number, ok := strings.CutPrefix(e.Name(), filepath.Base(path)+".")
-		number, ok2 := strings.CutSuffix("."+number, ".data")
-		name := filepath.Join(filepath.Dir(path), e.Name())
-		if ok && ok2 && strings.Trim(number, ".0123456789") == "" && e.Type().IsRegular() && !m.owns(name) {
-			d.old = append(d.old, name)
+	if len(existing) > 0 && !force {
+		return nil, hintTaken(&atomicfile.Error{Path: existing[0], Err: os.ErrExist})
+	}
+	if i := slices.IndexFunc(existing, d.same); i >= 0 {
+		d.path, d.there = existing[i], true
+		return d, nil
+	}
+	for i := 0; ; i++ {
+		d.path = path + ".data"
+		if i > 0 {
+			d.path = fmt.Sprintf("%s.%d.data", path, i)
+		}
+		if _, err := os.Lstat(d.path); err != nil {
+			return d, nil
 		}
 	}
-	if len(d.old) > 0 && !force {
-		return nil, hintTaken(&atomicfile.Error{Path: d.old[0], Err: os.ErrExist})
-	}
-	return d, nil
 }
 
-// place gives each distinct range its offset; tied weights share one.
-func (d *dataWriter) place(h hole) (string, int64, bool, error) {
+// dataNames lists the files beside a model that have names of its data files, but for those that m reads from.
+func (m *Model) dataNames(path string) ([]string, error) {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, e := range entries {
+		name := filepath.Join(filepath.Dir(path), e.Name())
+		if isDataName(e.Name(), path) && e.Type().IsRegular() && !m.owns(name) {
+			out = append(out, name)
+		}
+	}
+	return out, nil
+}
+
+// isDataName reports whether [Copy] gives a data file of the model at path such a name.
+func isDataName(name, path string) bool {
+	number, ok := strings.CutPrefix(name, filepath.Base(path)+".")
+	number, ok2 := strings.CutSuffix("."+number, ".data")
+	return ok && ok2 && strings.Trim(number, ".0123456789") == ""
+}
+
+// leftBehind returns the data files that a model named which is to be replaced by m: files that [Copy] names so and that neither
+// m nor another model of the folder reads. Where path holds no model, there are none.
+func (m *Model) leftBehind(path string) []string {
+	names, err := m.dataNames(path)
+	if err != nil || len(names) == 0 {
+		return nil
+	}
+	named, err := Locations(path)
+	if err != nil {
+		return nil
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(named, filepath.Base(name)) })
+	if len(names) == 0 {
+		return nil
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		if e.Name() == filepath.Base(path) || !e.Type().IsRegular() || isDataName(e.Name(), path) {
+			continue
+		}
+		named, err := Locations(filepath.Join(filepath.Dir(path), e.Name()))
+		if err != nil {
+			continue // no model
+		}
+		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(named, filepath.Base(name)) })
+	}
+	return names
+}
+
+// add places a range, unless the same one has its place: tied weights share one.
+func (d *dataWriter) add(h hole) {
 	id := placeID{h.span.File.Real, h.span.Offset, h.span.Length}
-	off, ok := d.at[id]
-	if !ok {
-		off = (d.end + align - 1) / align * align
+	if _, ok := d.at[id]; !ok {
+		off := (d.end + align - 1) / align * align
 		d.at[id], d.end = off, off+h.span.Length
 		d.spans = append(d.spans, placed{h.span, off})
 	}
-	return filepath.Base(d.path), off, true, nil
+}
+
+// place tells where a payload lies.
+func (d *dataWriter) place(h hole) (string, int64, bool, error) {
+	return filepath.Base(d.path), d.at[placeID{h.span.File.Real, h.span.Offset, h.span.Length}], true, nil
+}
+
+// same reports whether a file holds what would be written.
+func (d *dataWriter) same(path string) bool {
+	f, err := openDataFile(path)
+	if err != nil {
+		return false
+	}
+	defer f.close()
+	if f.Size != d.end {
+		return false
+	}
+	want, got := make([]byte, window), make([]byte, window)
+	for _, p := range d.spans {
+		there := Span{f, p.offset, p.span.Length}
+		for at := int64(0); at < p.span.Length; at += window {
+			n := min(window, p.span.Length-at)
+			if _, err := p.span.ReadAt(want[:n], at); err != nil {
+				return false
+			}
+			if _, err := there.ReadAt(got[:n], at); err != nil || !bytes.Equal(want[:n], got[:n]) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // write copies the ranges into a temporary file; its Commit is the caller's.
@@ -83,7 +169,6 @@ func (d *dataWriter) write(ctx context.Context) error {
 		return err
 	}
 	if err := d.copyAll(ctx); err != nil {
-		d.out.Abort()
 		return writeError(d.path, err)
 	}
 	return nil
@@ -105,10 +190,4 @@ func (d *dataWriter) copyAll(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func (d *dataWriter) removeOld() {
-	for _, path := range d.old {
-		os.Remove(path)
-	}
 }

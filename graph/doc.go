@@ -34,7 +34,7 @@
 // kept, needlessly long encodings of a message's length, and the definitions of functions, because those are inlined.
 //
 // Model functions, nodes that stand for graphs of their own, are inlined on load. The rest of the package, and whoever uses
-// it, sees operations only. [Model.Inlined] tells.
+// it, sees operations only, and a saved copy holds the bodies instead of calls.
 //
 // # Changes
 //
@@ -49,7 +49,7 @@
 //
 // # What always holds
 //
-// A model from [Load], [Parse] or [Extract], and one after a commit, satisfies [Check]: names are unique in a scope; each
+// A model from [Load] or [Parse], a [Model.Clone] of it, and one after a commit, satisfies [Check]: names are unique in a scope; each
 // value has one producer; edges agree from both sides; a node reads its own scope or one around it; there is no cycle. Files
 // may hold nodes in any order; [Graph.Nodes] gives the file's, [Graph.Ordered] one that can be computed.
 //

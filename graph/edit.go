@@ -3,7 +3,6 @@ package graph
 import (
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // Edit collects changes to a model. Nothing happens before [Edit.Commit], which makes all of them or none. Values and
@@ -13,20 +12,23 @@ import (
 // and returned by Commit, so that a chain of changes needs no checks in between.
 type Edit struct {
 	model *Model
-	steps []step
-	taken names          // of every scope
+	steps []func()
+	taken names          // of every scope; nil until somebody asks
 	next  map[string]int // the last number tried, by stem: names are never given back
 	err   error
 	done  bool
 }
 
-// step makes one change and returns how to take it back.
-type step func() (undo func())
-
 // Edit starts an edit.
-func (m *Model) Edit() *Edit {
-	e := &Edit{model: m, taken: make(names, m.nodes+m.values), next: map[string]int{}}
-	for g := range m.Graphs() {
+func (m *Model) Edit() *Edit { return &Edit{model: m, next: map[string]int{}} }
+
+// names returns the names that are taken.
+func (e *Edit) names() names {
+	if e.taken != nil {
+		return e.taken
+	}
+	e.taken = make(names, e.model.nodes+e.model.values)
+	for g := range e.model.Graphs() {
 		for v := range g.values {
 			e.taken.add(v.name)
 		}
@@ -34,7 +36,7 @@ func (m *Model) Edit() *Edit {
 			e.taken.add(n.name)
 		}
 	}
-	return e
+	return e.taken
 }
 
 // names is a set of names.
@@ -63,18 +65,20 @@ func (e *Edit) Fail(err error) {
 // Fresh returns base, or base with the first free number behind it, and takes the name.
 func (e *Edit) Fresh(base string) string {
 	name := base
-	for e.taken.has(name) {
+	for e.names().has(name) {
 		e.next[base]++
 		name = fmt.Sprintf("%s_%d", base, e.next[base])
 	}
-	e.taken.add(name)
+	e.names().add(name)
 	return name
 }
 
 // Taken reports whether a value or node of that name exists in any scope, this edit's own included.
-func (e *Edit) Taken(name string) bool { return e.taken.has(name) }
+func (e *Edit) Taken(name string) bool { return e.names().has(name) }
 
-func (e *Edit) do(s step) { e.steps = append(e.steps, s) }
+// do adds a change. One that finds out that it cannot be made calls fail: what it and others have changed
+// is taken back. It writes to objects by [Edit.value], [Edit.node] and [Edit.graph].
+func (e *Edit) do(step func()) { e.steps = append(e.steps, step) }
 
 // Commit makes the changes, puts new nodes in their places, and checks the model. On an error the model is as it was.
 func (e *Edit) Commit() error {
@@ -85,59 +89,42 @@ func (e *Edit) Commit() error {
 	if e.err != nil {
 		return e.err
 	}
-	orders := map[*Graph][]*Node{}
-	for g := range e.model.Graphs() {
-		orders[g] = slices.Clone(g.nodes)
-	}
-	undos := make([]func(), 0, len(e.steps))
-	for _, s := range e.steps {
-		undos = append(undos, s())
-		if e.err != nil {
-			break
-		}
-	}
-	err := e.err
-	if err == nil {
-		s := newSorter(e.model)
-		for g := range e.model.Graphs() {
-			s.place(g)
-		}
-		err = Check(e.model)
-	}
-	whole := e.model.whole
-	takeBack := func() {
-		for _, undo := range slices.Backward(undos) {
-			undo()
-		}
-		for g, nodes := range orders {
-			g.nodes = nodes
-		}
-		e.model.whole = whole
-	}
-	if err != nil {
-		takeBack()
-		return err
-	}
-	e.model.whole = false
-	if e.model.trying {
-		e.model.commits = append(e.model.commits, takeBack)
-	}
-	return nil
+	return e.model.Try(e.make)
 }
 
-// Try makes several edits one: what f commits is taken back when it returns an error. Within another Try it is part of that.
+// make makes the changes, or some of them and fails.
+func (e *Edit) make() error {
+	m := e.model
+	m.begin()
+	kept := len(m.past)
+	for _, step := range e.steps {
+		if step(); e.err != nil {
+			return e.err
+		}
+	}
+	touched := len(m.past) > kept // a graph, node or value
+	s := newSorter(m)
+	for g := range m.Graphs() {
+		s.place(e.graph(g))
+	}
+	if !touched {
+		return nil // what is valid stays so in another order
+	}
+	m.whole = false
+	return Check(m)
+}
+
+// Try makes several edits one: when f returns an error, the model is as it was before f, whatever f has committed. A Try may
+// be part of another.
 func (m *Model) Try(f func() error) error {
-	outer, from := m.trying, len(m.commits)
-	m.trying = true
+	from := len(m.past)
+	m.tries++
 	err := f()
 	if err != nil {
-		for _, takeBack := range slices.Backward(m.commits[from:]) {
-			takeBack()
-		}
-		m.commits = m.commits[:from]
+		m.restore(from)
 	}
-	if m.trying = outer; !outer {
-		m.commits = nil
+	if m.tries--; m.tries == 0 {
+		m.past = nil
 	}
 	return err
 }

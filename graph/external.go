@@ -1,9 +1,7 @@
 package graph
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -11,8 +9,6 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
-
-	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // externalEntry is what the external_data key-value pairs of a tensor say.
@@ -73,7 +69,7 @@ func Locations(path string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	defer f.f.Close()
+	defer f.close()
 	var out []string
 	files := map[string]*DataFile{}
 	_, err = skim(f, func(location string) (*DataFile, error) {
@@ -139,7 +135,7 @@ func parseDecimal(s string) (int64, error) {
 }
 
 // checkLocation refuses by its text what no model needs: absolute paths, parents, device names, and ONNX Runtime's
-// in-memory pseudo-location, which would be taken as a pointer. The opened file is checked again by externalOpener.
+// in-memory pseudo-location, which would be taken as a pointer. The opened file is checked again when it is opened.
 func checkLocation(loc string) error {
 	bad := loc == "" || loc == "." || strings.ContainsAny(loc, "\\\x00") || strings.Contains(loc, "_ORT_MEM_ADDR_") ||
 		filepath.IsAbs(loc) || strings.HasPrefix(loc, "/") || !filepath.IsLocal(filepath.FromSlash(loc))
@@ -150,50 +146,6 @@ func checkLocation(loc string) error {
 		return fmt.Errorf("external data: location %q does not lie under the model's folder", loc)
 	}
 	return nil
-}
-
-// externalOpener returns a function that opens external data files of the model at path, each once. A file must lie,
-// symbolic links resolved, under the model's folder or under the folder of the model's own link target (the layout of
-// the Hugging Face hub cache): the rule of ONNX Runtime 1.24.2 and later. The store that newer hub clients share between
-// repositories counts as one folder.
-func externalOpener(model *DataFile) func(string) (*DataFile, error) {
-	open := map[string]*DataFile{}
-	return func(loc string) (*DataFile, error) {
-		if f, ok := open[loc]; ok {
-			return f, nil
-		}
-		if len(open) >= 1024 {
-			return nil, fmt.Errorf("external data: more than 1024 files")
-		}
-		path := filepath.Join(filepath.Dir(model.Path), filepath.FromSlash(loc))
-		real, err := resolve(path)
-		if os.IsNotExist(err) {
-			return nil, hint.With(fmt.Errorf("external data file %s is missing", path), "download it beside the model: the weights lie there")
-		} else if err != nil {
-			return nil, fmt.Errorf("external data file %s: %w", path, err)
-		}
-		dir, err := resolve(filepath.Dir(model.Path))
-		if err != nil {
-			return nil, err
-		}
-		if !under(real, dir) {
-			if dir = filepath.Dir(model.Real); !under(real, dir) {
-				if dir = sharedStore(model.Real); dir == "" || !under(real, dir) {
-					return nil, fmt.Errorf("external data file %s lies outside the model's folder", path)
-				}
-			}
-		}
-		f, err := openUnder(dir, real, path)
-		if err != nil {
-			var p *fs.PathError
-			if errors.As(err, &p) {
-				err = p.Err
-			}
-			return nil, fmt.Errorf("external data file %s: %w", path, err)
-		}
-		open[loc] = f
-		return f, nil
-	}
 }
 
 // sharedStore returns the folder that the hub's client keeps the large files of all repositories in, "" where the model lies in no

@@ -3,6 +3,7 @@ package graph
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -66,6 +67,15 @@ func readFunction(body []byte) (*function, error) {
 		return nil, fmt.Errorf("function %v: %w", f.id, err)
 	}
 	return f, nil
+}
+
+// splitOp takes an op apart that may have its domain in front: "com.microsoft.FusedMatMul".
+func splitOp(full string) (domain, op string) {
+	i := strings.LastIndexByte(full, '.')
+	if i < 0 {
+		return "", full
+	}
+	return full[:i], full[i+1:]
 }
 
 // ownDomain writes ONNX's own operator domain as "": files may also call it "ai.onnx".

@@ -55,7 +55,7 @@ func FuzzLoad(f *testing.F) {
 		if err != nil {
 			return
 		}
-		defer closeFiles(m)
+		defer m.Close()
 		text := Format(m)
 		if err := Check(m); err != nil {
 			t.Fatal(err)
@@ -69,7 +69,7 @@ func FuzzLoad(f *testing.F) {
 				t.Fatalf("%s: %v\n%s", w, err, text)
 			}
 			got := Format(again)
-			closeFiles(again)
+			again.Close()
 			if w == Ref && withoutFiles(got) != withoutFiles(text) {
 				t.Fatalf("%s: saved\n%s\nloaded\n%s", w, text, got)
 			}
@@ -78,17 +78,11 @@ func FuzzLoad(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, text)
 		}
-		defer closeFiles(read)
+		defer read.Close()
 		if got := Format(read); got != text {
 			t.Fatalf("printed\n%s\nprinted again\n%s", text, got)
 		}
 	})
-}
-
-func closeFiles(m *Model) {
-	for _, f := range m.Sources() {
-		f.f.Close()
-	}
 }
 
 // FuzzParseText reads arbitrary text: no panic, and what parses prints to something that parses to the same.
@@ -105,7 +99,7 @@ func FuzzParseText(f *testing.F) {
 			}
 			return
 		}
-		defer closeFiles(m)
+		defer m.Close()
 		if err := Check(m); err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +108,7 @@ func FuzzParseText(f *testing.F) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, once)
 		}
-		defer closeFiles(again)
+		defer again.Close()
 		if twice := Format(again); twice != once {
 			t.Fatalf("printed\n%s\nprinted again\n%s", once, twice)
 		}

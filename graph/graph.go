@@ -16,6 +16,7 @@ type Graph struct {
 	outputs []*Value
 	inits   []*Value
 	records []record // fields of GraphProto in file order
+	commit  int      // the latest that changed the graph
 }
 
 // record is one field of a message as it stands in the file, with the object that was made of it, if any.
@@ -43,6 +44,7 @@ type Node struct {
 	dirty    bool   // an attribute was set by an edit
 	branched bool   // an attribute holds graphs: few do, and passes over a model ask every node
 	id       int
+	commit   int // that changed the node last, or made it
 }
 
 // Value is an edge: what a node computes, a graph input, or a constant of the file. Values are compared by identity. A nil
@@ -58,7 +60,8 @@ type Value struct {
 	uses   []Use
 	id     int
 	input  bool
-	retype bool // typ was changed by an edit
+	retype bool // Type was changed by an edit
+	commit int  // the latest that changed the value
 }
 
 // Use is one place that reads a value: input slot Slot of Node. Reads by nested graphs are uses too.
@@ -323,16 +326,4 @@ func (v *Value) String() string {
 		return "nothing"
 	}
 	return fmt.Sprintf("%q", v.name)
-}
-
-func (v *Value) addUse(u Use) { v.uses = append(v.uses, u) }
-
-// dropUse takes a use off the list; the function it returns puts it back where it stood.
-func (v *Value) dropUse(u Use) (undo func()) {
-	i := slices.Index(v.uses, u)
-	if i < 0 {
-		return func() {}
-	}
-	v.uses = slices.Delete(v.uses, i, i+1)
-	return func() { v.uses = slices.Insert(v.uses, i, u) }
 }

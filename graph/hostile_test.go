@@ -119,6 +119,13 @@ func TestRefuse(t *testing.T) {
 		{"raw_data and a large float_data", initializer(num(1, 512), num(2, 1), sub(9, f), sub(4, make([]byte, 2048))), "two value fields"},
 		{"the field that we use for holes", initializer(num(holeField, 0)), "reserved field 19999"},
 		// A12
+		{"a sparse initializer beside a dense one", cat(head, sub(7, neg, inX, outY, sub(5, str(8, "s"), num(1, 4), num(2, 1), sub(9, f)),
+			sub(15, sub(1, str(8, "s"), num(1, 1), num(2, 1), sub(9, f[:4])), sub(2, num(1, 1), num(2, 7), num(7, 0)), num(3, 4)))), "a sparse initializer and something else, too"},
+		{"a function with the name of an operator", cat(head, sub(7, neg, inX, outY), sub(25, str(1, "Neg"), str(4, "a"), str(5, "b"),
+			sub(7, str(1, "a"), str(2, "b"), str(4, "Abs")))), "the file defines Neg as a function, and a host would run its own operator of that name"},
+		{"a function with the name of ONNX Runtime's operator", cat(num(1, 8), sub(8, str(1, ""), num(2, 17)), sub(8, str(1, "com.microsoft"), num(2, 1)),
+			sub(7, sub(1, str(1, "x"), str(2, "y"), str(4, "Gelu"), str(7, "com.microsoft")), inX, outY), sub(25, str(1, "Gelu"), str(4, "a"), str(5, "b"), str(10, "com.microsoft"),
+				sub(7, str(1, "a"), str(2, "b"), str(4, "Abs")))), "the file defines com.microsoft.Gelu as a function"},
 		{"a sparse initializer that is read", cat(head, sub(7, neg, inX, outY, sub(1, str(1, "s"), str(2, "z"), str(4, "Neg")),
 			sub(15, sub(1, str(8, "s"), num(1, 1), num(2, 1), sub(9, f[:4])), sub(2, num(1, 1), num(2, 7), num(7, 0)), num(3, 4)))), "a sparse initializer"},
 		// A13

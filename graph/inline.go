@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
 // Inlining works on the skeleton, before anything is decoded: a call of a model function gives way to the function's
@@ -77,6 +79,17 @@ func (d *decoder) inline(graph []byte, functions [][]byte) ([]byte, error) {
 	return in.graph(graph)
 }
 
+// hostsOwn reports whether hosts have operators of their own in a domain. ONNX Runtime looks for an operator first and for a function of
+// the model only where there is none, so what such a call computes would depend on the host.
+func hostsOwn(domain string) bool {
+	for _, own := range []string{"ai.onnx", "com.microsoft", "com.ms"} {
+		if domain == own || strings.HasPrefix(domain, own+".") {
+			return true
+		}
+	}
+	return domain == ""
+}
+
 // sites calls f for every call of a function in a node, its branches included.
 func (in *inliner) sites(node []byte, f func(*function)) error {
 	c, err := readNode(node)
@@ -84,6 +97,10 @@ func (in *inliner) sites(node []byte, f func(*function)) error {
 		return err
 	}
 	if g := in.functions[c.id]; g != nil {
+		if hostsOwn(c.id.domain) {
+			return hint.With(fmt.Errorf("the file defines %v as a function, and a host would run its own operator of that name instead", c.id),
+				"name the function's domain after the exporter, or write the operators of its body into the graph")
+		}
 		f(g)
 	}
 	return c.branches(func(g []byte) error { return in.graphSites(g, f) })

@@ -39,177 +39,171 @@ func trim(s string) string {
 	return strings.Join(lines, "")
 }
 
+// inlined are models with functions, and what they are without.
+var inlined = []struct{ name, in, want string }{
+	{"names take the path of calls", `
+		opset 17 opset pkg 1
+		function pkg.Inner { opset 17 in v  s = Sqrt(v)  r = Mul(s, v) @mul  out r }
+		function pkg.Outer { opset 17 opset pkg 1 in v  h = pkg.Inner(v) @first  r = pkg.Inner(h)  out r }
+		graph main { in x: float32[4]  y = pkg.Outer(x) @/h.0  out y }`, `
+		in x: float32[4]
+		/h.0/first/s = Sqrt(x)
+		/h.0/h = Mul(/h.0/first/s, x) @/h.0/first/mul
+		/h.0/Inner/s = Sqrt(/h.0/h)
+		y = Mul(/h.0/Inner/s, /h.0/h) @/h.0/Inner/mul
+		out y
+	`},
+	{"two calls, one of them unnamed twice", `
+		opset 17
+		function pkg.F { opset 17 in v  s = Sqrt(v)  r = Neg(s)  out r }
+		graph main { in x: float32[4]  a = pkg.F(x)  b = pkg.F(a)  out b }`, `
+		in x: float32[4]
+		F/s = Sqrt(x)
+		a = Neg(F/s)
+		F_1/s = Sqrt(a)
+		b = Neg(F_1/s)
+		out b
+	`},
+	{"a name in the way", `
+		opset 17
+		function pkg.F { opset 17 in v  s = Sqrt(v)  r = Neg(s)  out r }
+		graph main { in x: float32[4]  in F/s: float32[4]  a = pkg.F(x)  out a }`, `
+		in x: float32[4]
+		in F/s: float32[4]
+		F_1/s = Sqrt(x)
+		a = Neg(F_1/s)
+		out a
+	`},
+	{"attributes: given, by default, absent", `
+		opset 17
+		function pkg.F { opset 17 attr alpha attr axis: 1 attr gone in v
+		  s = Softmax(v) {axis: $axis}  l = LeakyRelu(s) {alpha: $alpha}  r = Elu(l) {alpha: $gone}  out r }
+		graph main { in x: float32[4, 4]  y = pkg.F(x) {alpha: 0.5} @f  z = pkg.F(y) {axis: 0, alpha: 2.0} @g  out z }`, `
+		in x: float32[4, 4]
+		f/s = Softmax(x) {axis: 1}
+		f/l = LeakyRelu(f/s) {alpha: 0.5}
+		y = Elu(f/l)
+		g/s = Softmax(y) {axis: 0}
+		g/l = LeakyRelu(g/s) {alpha: 2.0}
+		z = Elu(g/l)
+		out z
+	`},
+	{"an attribute handed down two calls", `
+		opset 17 opset pkg 1
+		function pkg.Inner { opset 17 attr axis in v  r = Softmax(v) {axis: $axis}  out r }
+		function pkg.Outer { opset 17 opset pkg 1 attr dim: 3 in v  r = pkg.Inner(v) {axis: $dim}  out r }
+		graph main { in x: float32[4]  y = pkg.Outer(x)  z = pkg.Outer(y) {dim: 2}  out z }`, `
+		in x: float32[4]
+		y = Softmax(x) {axis: 3}
+		z = Softmax(y) {axis: 2}
+		out z
+	`},
+	{"omitted inputs and outputs", `
+		opset 17
+		function pkg.F { opset 17 in v in lo in hi  c = Clip(v, lo, hi)  n = Neg(c)  out c out n }
+		graph main { in x: float32[4]  in h: float32[]  _, a = pkg.F(x, _, h)  b = pkg.F(a)  out b }`, `
+		in x: float32[4]
+		in h: float32[]
+		F/c = Clip(x, _, h)
+		a = Neg(F/c)
+		b = Clip(a, _, _)
+		F_1/n = Neg(b)
+		out b
+	`},
+	{"outputs that are inputs, or stand twice", `
+		opset 17
+		function pkg.F { opset 17 in v  n = Neg(v)  out n out n out v }
+		graph main { in x: float32[4]  a, b, c = pkg.F(x)  d, _, _ = pkg.F(a)  out b out c out d }`, `
+		in x: float32[4]
+		a = Neg(x)
+		b = Identity(a)
+		c = Identity(x)
+		d = Neg(a)
+		out b
+		out c
+		out d
+	`},
+	{"overloads", `
+		opset 17
+		function pkg.F: a { opset 17 in v  r = Neg(v)  out r }
+		function pkg.F: b { opset 17 in v  r = Abs(v)  out r }
+		graph main { in x: float32[4]  y = pkg.F: b(x)  z = pkg.F: a(y)  w = pkg.F(z)  out w }`, `
+		in x: float32[4]
+		y = Abs(x)
+		z = Neg(y)
+		w = pkg.F(z)
+		out w
+	`},
+	{"branches in a body: captures, an inner definition, shadowing of an input", `
+		opset 17 opset pkg 1
+		function pkg.Inner { opset 17 in v  r = Abs(v)  out r }
+		function pkg.F { opset 17 opset pkg 1 in v in c  k = Neg(v)  r = If(c) {
+		    then_branch: graph t { const w = float32[1] {1}  a = Add(v, w)  b = Add(a, k)  out b }
+		    else_branch: graph e { a = pkg.Inner(k) @i  v: float32[4] = Neg(a)  out v } }  out r }
+		graph main { in x: float32[4]  in c: bool[]  y = pkg.F(x, c) @f  out y }`, `
+		in x: float32[4]
+		in c: bool[]
+		f/k = Neg(x)
+		y = If(c) {
+		  then_branch: graph t {
+		    const f/w = float32[1] {1}
+		    f/a = Add(x, f/w)
+		    f/b = Add(f/a, f/k)
+		    out f/b
+		  }
+		  else_branch: graph e {
+		    f/a = Abs(f/k)
+		    f/v: float32[4] = Neg(f/a)
+		    out f/v
+		  }
+		}
+		out y
+	`},
+	{"calls in a branch of the main graph", `
+		opset 17
+		function pkg.F { opset 17 in v  s = Sqrt(v)  r = Neg(s)  out r }
+		graph main { in x: float32[4]  in c: bool[]  y = If(c) {
+		    then_branch: graph t { a = pkg.F(x)  out a }
+		    else_branch: graph e { b = Neg(x)  out b } }  out y }`, `
+		in x: float32[4]
+		in c: bool[]
+		y = If(c) {
+		  then_branch: graph t {
+		    F/s = Sqrt(x)
+		    a = Neg(F/s)
+		    out a
+		  }
+		  else_branch: graph e {
+		    b = Neg(x)
+		    out b
+		  }
+		}
+		out y
+	`},
+	{"types of a function called once stay, of one called twice go", `
+		opset 17
+		function pkg.One { opset 17 in v  s: float32[4] = Sqrt(v)  r: float32[9] = Neg(s)  out r }
+		function pkg.Two { opset 17 in v  s: float32[4] = Sqrt(v)  r = Neg(s)  out r }
+		graph main { in x: float32[4]  a = pkg.One(x)  b = pkg.Two(a)  c = pkg.Two(b)  out c }`, `
+		in x: float32[4]
+		One/s: float32[4] = Sqrt(x)
+		a = Neg(One/s)
+		Two/s = Sqrt(a)
+		b = Neg(Two/s)
+		Two_1/s = Sqrt(b)
+		c = Neg(Two_1/s)
+		out c
+	`},
+}
+
 func TestInline(t *testing.T) {
-	tests := []struct{ name, in, want string }{
-		{"names take the path of calls", `
-			opset 17 opset pkg 1
-			function pkg.Inner { opset 17 in v  s = Sqrt(v)  r = Mul(s, v) @mul  out r }
-			function pkg.Outer { opset 17 opset pkg 1 in v  h = pkg.Inner(v) @first  r = pkg.Inner(h)  out r }
-			graph main { in x: float32[4]  y = pkg.Outer(x) @/h.0  out y }`, `
-			in x: float32[4]
-			/h.0/first/s = Sqrt(x)
-			/h.0/h = Mul(/h.0/first/s, x) @/h.0/first/mul
-			/h.0/Inner/s = Sqrt(/h.0/h)
-			y = Mul(/h.0/Inner/s, /h.0/h) @/h.0/Inner/mul
-			out y
-		`},
-		{"two calls, one of them unnamed twice", `
-			opset 17
-			function pkg.F { opset 17 in v  s = Sqrt(v)  r = Neg(s)  out r }
-			graph main { in x: float32[4]  a = pkg.F(x)  b = pkg.F(a)  out b }`, `
-			in x: float32[4]
-			F/s = Sqrt(x)
-			a = Neg(F/s)
-			F_1/s = Sqrt(a)
-			b = Neg(F_1/s)
-			out b
-		`},
-		{"a name in the way", `
-			opset 17
-			function pkg.F { opset 17 in v  s = Sqrt(v)  r = Neg(s)  out r }
-			graph main { in x: float32[4]  in F/s: float32[4]  a = pkg.F(x)  out a }`, `
-			in x: float32[4]
-			in F/s: float32[4]
-			F_1/s = Sqrt(x)
-			a = Neg(F_1/s)
-			out a
-		`},
-		{"attributes: given, by default, absent", `
-			opset 17
-			function pkg.F { opset 17 attr alpha attr axis: 1 attr gone in v
-			  s = Softmax(v) {axis: $axis}  l = LeakyRelu(s) {alpha: $alpha}  r = Elu(l) {alpha: $gone}  out r }
-			graph main { in x: float32[4, 4]  y = pkg.F(x) {alpha: 0.5} @f  z = pkg.F(y) {axis: 0, alpha: 2.0} @g  out z }`, `
-			in x: float32[4, 4]
-			f/s = Softmax(x) {axis: 1}
-			f/l = LeakyRelu(f/s) {alpha: 0.5}
-			y = Elu(f/l)
-			g/s = Softmax(y) {axis: 0}
-			g/l = LeakyRelu(g/s) {alpha: 2.0}
-			z = Elu(g/l)
-			out z
-		`},
-		{"an attribute handed down two calls", `
-			opset 17 opset pkg 1
-			function pkg.Inner { opset 17 attr axis in v  r = Softmax(v) {axis: $axis}  out r }
-			function pkg.Outer { opset 17 opset pkg 1 attr dim: 3 in v  r = pkg.Inner(v) {axis: $dim}  out r }
-			graph main { in x: float32[4]  y = pkg.Outer(x)  z = pkg.Outer(y) {dim: 2}  out z }`, `
-			in x: float32[4]
-			y = Softmax(x) {axis: 3}
-			z = Softmax(y) {axis: 2}
-			out z
-		`},
-		{"omitted inputs and outputs", `
-			opset 17
-			function pkg.F { opset 17 in v in lo in hi  c = Clip(v, lo, hi)  n = Neg(c)  out c out n }
-			graph main { in x: float32[4]  in h: float32[]  _, a = pkg.F(x, _, h)  b = pkg.F(a)  out b }`, `
-			in x: float32[4]
-			in h: float32[]
-			F/c = Clip(x, _, h)
-			a = Neg(F/c)
-			b = Clip(a, _, _)
-			F_1/n = Neg(b)
-			out b
-		`},
-		{"outputs that are inputs, or stand twice", `
-			opset 17
-			function pkg.F { opset 17 in v  n = Neg(v)  out n out n out v }
-			graph main { in x: float32[4]  a, b, c = pkg.F(x)  d, _, _ = pkg.F(a)  out b out c out d }`, `
-			in x: float32[4]
-			a = Neg(x)
-			b = Identity(a)
-			c = Identity(x)
-			d = Neg(a)
-			out b
-			out c
-			out d
-		`},
-		{"overloads", `
-			opset 17
-			function pkg.F: a { opset 17 in v  r = Neg(v)  out r }
-			function pkg.F: b { opset 17 in v  r = Abs(v)  out r }
-			graph main { in x: float32[4]  y = pkg.F: b(x)  z = pkg.F: a(y)  w = pkg.F(z)  out w }`, `
-			in x: float32[4]
-			y = Abs(x)
-			z = Neg(y)
-			w = pkg.F(z)
-			out w
-		`},
-		{"branches in a body: captures, an inner definition, shadowing of an input", `
-			opset 17 opset pkg 1
-			function pkg.Inner { opset 17 in v  r = Abs(v)  out r }
-			function pkg.F { opset 17 opset pkg 1 in v in c  k = Neg(v)  r = If(c) {
-			    then_branch: graph t { const w = float32[1] {1}  a = Add(v, w)  b = Add(a, k)  out b }
-			    else_branch: graph e { a = pkg.Inner(k) @i  v: float32[4] = Neg(a)  out v } }  out r }
-			graph main { in x: float32[4]  in c: bool[]  y = pkg.F(x, c) @f  out y }`, `
-			in x: float32[4]
-			in c: bool[]
-			f/k = Neg(x)
-			y = If(c) {
-			  then_branch: graph t {
-			    const f/w = float32[1] {1}
-			    f/a = Add(x, f/w)
-			    f/b = Add(f/a, f/k)
-			    out f/b
-			  }
-			  else_branch: graph e {
-			    f/a = Abs(f/k)
-			    f/v: float32[4] = Neg(f/a)
-			    out f/v
-			  }
-			}
-			out y
-		`},
-		{"calls in a branch of the main graph", `
-			opset 17
-			function pkg.F { opset 17 in v  s = Sqrt(v)  r = Neg(s)  out r }
-			graph main { in x: float32[4]  in c: bool[]  y = If(c) {
-			    then_branch: graph t { a = pkg.F(x)  out a }
-			    else_branch: graph e { b = Neg(x)  out b } }  out y }`, `
-			in x: float32[4]
-			in c: bool[]
-			y = If(c) {
-			  then_branch: graph t {
-			    F/s = Sqrt(x)
-			    a = Neg(F/s)
-			    out a
-			  }
-			  else_branch: graph e {
-			    b = Neg(x)
-			    out b
-			  }
-			}
-			out y
-		`},
-		{"a function goes before an operator of its name", `
-			opset 17
-			function Gelu { opset 17 in v  r = Erf(v)  out r }
-			graph main { in x: float32[4]  y = Gelu(x)  out y }`, `
-			in x: float32[4]
-			y = Erf(x)
-			out y
-		`},
-		{"types of a function called once stay, of one called twice go", `
-			opset 17
-			function pkg.One { opset 17 in v  s: float32[4] = Sqrt(v)  r: float32[9] = Neg(s)  out r }
-			function pkg.Two { opset 17 in v  s: float32[4] = Sqrt(v)  r = Neg(s)  out r }
-			graph main { in x: float32[4]  a = pkg.One(x)  b = pkg.Two(a)  c = pkg.Two(b)  out c }`, `
-			in x: float32[4]
-			One/s: float32[4] = Sqrt(x)
-			a = Neg(One/s)
-			Two/s = Sqrt(a)
-			b = Neg(Two/s)
-			Two_1/s = Sqrt(b)
-			c = Neg(Two_1/s)
-			out c
-		`},
-	}
-	for _, tt := range tests {
+	for _, tt := range inlined {
 		t.Run(tt.name, func(t *testing.T) {
 			m, err := Parse(tt.in)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if !m.Inlined() {
+			if !m.inlined {
 				t.Error("the model does not tell that functions were inlined")
 			}
 			if diff := cmp.Diff(trim(tt.want), body(m)); diff != "" {

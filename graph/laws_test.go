@@ -95,9 +95,7 @@ func TestRandomEdits(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, f := range again.Sources() {
-				f.f.Close()
-			}
+			again.Close()
 			if diff := cmp.Diff(Format(m), Format(again)); diff != "" {
 				t.Fatalf("the saved copy differs: -want +got\n%s", diff)
 			}

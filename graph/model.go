@@ -9,21 +9,30 @@ import (
 type Model struct {
 	Graph *Graph // the main graph; never nil
 
+	content
 	path    string // where it was read from, "" for a model built in memory
 	file    *DataFile
-	holes   []hole
+	files   *openFiles // nil for a model made in memory
+	closed  bool
 	records []record // fields of ModelProto in file order
-	opsets  map[string]int64
-	meta    []metaEntry
 	ir      int64
 	inlined bool // model functions were inlined; their definitions are dropped on save
-	whole   bool // nothing was edited or inlined since it was read: every hole is still there
-	newOps  []string
 	warn    []string
-	trying  bool     // within Try
-	commits []func() // how to take back what was committed there
-	nodes   int      // made so far: the ID of the next one
-	values  int      // likewise
+	nodes   int // made so far: the ID of the next one
+	values  int // likewise
+
+	commit int      // number of the latest commit
+	tries  int      // how deep in Try
+	past   []func() // within Try: how to put back what was changed, in the order of changes
+}
+
+// content is what an edit may change of a model, besides its graphs.
+type content struct {
+	holes  []hole
+	opsets map[string]int64
+	newOps []string // domains of opsets that the file does not import
+	meta   []metaEntry
+	whole  bool // nothing was edited or inlined since it was read: every hole is still there
 }
 
 type metaEntry struct{ key, value string }
@@ -41,18 +50,6 @@ func (m *Model) Opset(domain string) int64 {
 	}
 	return m.opsets[domain]
 }
-
-// Opsets returns a copy of all imported domains with their versions.
-func (m *Model) Opsets() map[string]int64 {
-	out := map[string]int64{}
-	for d, v := range m.opsets {
-		out[d] = v
-	}
-	return out
-}
-
-// Inlined reports whether model functions were inlined on load; a saved copy holds their bodies instead of calls.
-func (m *Model) Inlined() bool { return m.inlined }
 
 // Warnings returns what is odd about the file but no reason to refuse it, a line each.
 func (m *Model) Warnings() []string { return slices.Clone(m.warn) }

@@ -18,22 +18,17 @@ func (e *Edit) Prune() {
 			beforeInit[v] = len(v.uses) > 0
 		}
 	}
-	e.do(func() func() {
-		var undos []func()
+	e.do(func() {
 		// Inner graphs first: what only a dead node of a branch read is dead too.
 		graphs := slices.Collect(e.model.Graphs())
 		for _, g := range slices.Backward(graphs) {
 			now := live(g, dead)
-			oldNodes := g.nodes
-			g.nodes = nil
-			for _, n := range oldNodes {
-				if now[n] {
-					g.nodes = append(g.nodes, n)
-					continue
+			e.graph(g).nodes = slices.DeleteFunc(g.nodes, func(n *Node) bool {
+				if !now[n] {
+					n.eachRead(e.dropUse)
 				}
-				n.eachRead(func(v *Value, u Use) { undos = append(undos, v.dropUse(u)) })
-			}
-			undos = append(undos, func() { g.nodes = oldNodes })
+				return !now[n]
+			})
 		}
 		outputs := map[*Value]bool{} // a branch may return an initializer of a graph around it
 		for g := range e.model.Graphs() {
@@ -42,16 +37,9 @@ func (e *Edit) Prune() {
 			}
 		}
 		for _, g := range graphs {
-			oldInits := g.inits
-			g.inits = slices.DeleteFunc(slices.Clone(g.inits), func(v *Value) bool {
+			e.graph(g).inits = slices.DeleteFunc(g.inits, func(v *Value) bool {
 				return beforeInit[v] && len(v.uses) == 0 && !v.input && !outputs[v]
 			})
-			undos = append(undos, func() { g.inits = oldInits })
-		}
-		return func() {
-			for _, undo := range slices.Backward(undos) {
-				undo()
-			}
 		}
 	})
 }

@@ -39,15 +39,19 @@ const (
 
 // Saved tells what [Save] wrote.
 type Saved struct {
-	Path    string  `json:"path"`
-	Bytes   int64   `json:"bytes"`
-	Weights Weights `json:"weights"`        // the mode taken: never Auto
-	Data    string  `json:"data,omitempty"` // external data file written by Copy
+	Path    string   `json:"path"`
+	Bytes   int64    `json:"bytes"`
+	Weights Weights  `json:"weights"`           // the mode taken: never Auto
+	Data    string   `json:"data,omitempty"`    // external data file of Copy
+	Removed []string `json:"removed,omitempty"` // data files of the replaced model
 }
 
 // Save writes the model to path. The file appears whole or not at all, and without force nothing is ever replaced; the
 // model's own file and its data files are refused as targets in any case. The same model gives the same bytes. When ctx ends
 // before the file has its name, everything is left as it was, and the error wraps the context's cause.
+//
+// A replaced model may leave data files behind. Those that [Copy] made for it, by their names, and that no other model of the
+// folder reads are removed. No other file ever is.
 func Save(ctx context.Context, m *Model, path string, w Weights, force bool) (*Saved, error) {
 	if err := m.refuseOwnFiles(path); err != nil {
 		return nil, err
@@ -59,79 +63,121 @@ func Save(ctx context.Context, m *Model, path string, w Weights, force bool) (*S
 	if w == Auto {
 		w = m.autoWeights(dir)
 	}
-	out, err := atomicfile.Create(path, force)
-	if err != nil {
+	s := &saving{model: m, saved: &Saved{Path: path, Weights: w}}
+	if s.out, err = atomicfile.Create(path, force); err != nil {
 		return nil, hintTaken(err)
 	}
-	defer out.Abort()
-	saved := &Saved{Path: path, Weights: w}
-	var data *dataWriter
+	defer s.abort()
+	if err := s.arrange(dir, force); err != nil {
+		return nil, err
+	}
+	if err := s.write(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.commit(ctx); err != nil {
+		return nil, err
+	}
+	return s.saved, nil
+}
+
+// saving is a model on its way into files.
+type saving struct {
+	model *Model
+	saved *Saved
+	plan  *plan
+	out   *atomicfile.File
+	data  *dataWriter // nil where no data file is to be written
+}
+
+// abort drops the files that have no name yet.
+func (s *saving) abort() {
+	s.out.Abort()
+	if s.data != nil && s.data.out != nil {
+		s.data.out.Abort()
+	}
+}
+
+// arrange decides where every byte will lie. dir is the real folder of the model file.
+func (s *saving) arrange(dir string, force bool) error {
+	skeleton := s.model.encode()
 	var place func(hole) (string, int64, bool, error)
-	switch w {
+	switch s.saved.Weights {
 	case Ref:
 		place = refTo(dir)
 	case Embed:
 		place = func(hole) (string, int64, bool, error) { return "", 0, false, nil }
 	case Copy:
-		if data, err = m.newDataWriter(path, force); err != nil {
-			return nil, err
+		data, err := s.model.newDataWriter(skeleton, s.saved.Path, force)
+		if err != nil {
+			return err
 		}
 		place = data.place
+		if len(data.spans) > 0 {
+			s.saved.Data = data.path
+		}
+		if len(data.spans) > 0 && !data.there {
+			s.data = data
+		}
 	default:
-		return nil, fmt.Errorf("weights mode %q, want auto, ref, copy or embed", w)
+		return fmt.Errorf("weights mode %q, want auto, ref, copy or embed", s.saved.Weights)
 	}
-	p, err := (&filler{m.holes, place}).message(kModel, m.encode())
-	if err != nil {
-		return nil, err
+	var err error
+	if s.plan, err = (&filler{s.model.holes, place}).message(kModel, skeleton); err != nil {
+		return err
 	}
-	if p.size > maxMessageSize {
-		return nil, hint.With(fmt.Errorf("write %s: %d bytes in one file, protobuf allows 2 GiB", path, p.size), "use --weights copy, or --weights ref in the original's folder")
+	if s.saved.Bytes = s.plan.size; s.plan.size > maxMessageSize {
+		return hint.With(fmt.Errorf("write %s: %d bytes in one file, protobuf allows 2 GiB", s.saved.Path, s.plan.size), "use --weights copy, or --weights ref in the original's folder")
 	}
-	if data != nil && len(data.spans) > 0 {
-		saved.Data = data.path
-		if err := data.write(ctx); err != nil {
-			return nil, err
-		}
-		defer data.out.Abort()
-	}
-	if w == Embed {
-		if err := out.Reserve(p.size); err != nil {
-			return nil, writeError(path, err)
+	return nil
+}
+
+// write writes the files and brings them to the disk. That is long; what follows is short.
+func (s *saving) write(ctx context.Context) error {
+	if s.data != nil {
+		if err := s.data.write(ctx); err != nil {
+			return err
 		}
 	}
-	if err := p.writeTo(ctx, out); err != nil {
-		return nil, writeError(path, err)
-	}
-	// All syncing first: it is long, and no commit may follow when somebody gives up meanwhile.
-	if data != nil && data.out != nil {
-		if err := data.out.Sync(); err != nil {
-			return nil, err
+	if s.saved.Weights == Embed {
+		if err := s.out.Reserve(s.plan.size); err != nil {
+			return writeError(s.saved.Path, err)
 		}
 	}
-	if err := out.Sync(); err != nil {
-		return nil, err
+	if err := s.plan.writeTo(ctx, s.out); err != nil {
+		return writeError(s.saved.Path, err)
 	}
-	if ctx.Err() != nil {
-		return nil, writeError(path, context.Cause(ctx))
-	}
-	if data != nil && data.out != nil {
-		// The data file first: a model never stands without its weights. Its name is new, so that a replaced model keeps
-		// its own data until the rename.
-		if err := data.out.Commit(); err != nil {
-			return nil, err
+	if s.data != nil {
+		if err := s.data.out.Sync(); err != nil {
+			return err
 		}
 	}
-	if err := out.Commit(); err != nil {
-		if data != nil && data.out != nil {
-			os.Remove(data.path)
+	return s.out.Sync()
+}
+
+// commit gives the files their names, and then removes what the replaced model leaves behind. The data file comes first: a
+// model never stands without its weights. Its name is new, so that a replaced model keeps its own data until then.
+func (s *saving) commit(ctx context.Context) error {
+	if ctx.Err() != nil { // nothing may get a name when somebody gave up meanwhile
+		return writeError(s.saved.Path, context.Cause(ctx))
+	}
+	old := s.model.leftBehind(s.saved.Path)
+	if s.data != nil {
+		if err := s.data.out.Commit(); err != nil {
+			return err
 		}
-		return nil, hintTaken(err)
 	}
-	if data != nil {
-		data.removeOld()
+	if err := s.out.Commit(); err != nil {
+		if s.data != nil {
+			os.Remove(s.data.path)
+		}
+		return hintTaken(err)
 	}
-	saved.Bytes = p.size
-	return saved, nil
+	for _, path := range old {
+		if path != s.saved.Data && os.Remove(path) == nil {
+			s.saved.Removed = append(s.saved.Removed, path)
+		}
+	}
+	return nil
 }
 
 // Marshal returns the model as bytes that refer to the weights by location relative to dir: hand both to a host that can

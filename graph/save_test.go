@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -257,6 +259,90 @@ func TestReplaceKeepsOwnData(t *testing.T) {
 	}
 	if got := contents(t, dir); got["out.onnx.data"] != weights || filepath.Base(saved.Data) != "out.onnx.1.data" || got["out.onnx.1.data"] != weights {
 		t.Errorf("saved %+v beside %d files", saved, len(got))
+	}
+}
+
+// TestReplace replaces a model with a data file in every mode. What goes is the data that the old file alone named; what another
+// file names, or nobody, stays. The same save again gives the same bytes.
+func TestReplace(t *testing.T) {
+	model := func(number string) *Model {
+		return parse(t, `ir 8 opset 17 graph g { in x: float32[512] const w = float32[512] {`+strings.Repeat(number+" ", 512)+`} y: float32[512] = Add(x, w) out y }`)
+	}
+	a, b := resave(t, model("1")), resave(t, model("2"))
+	for _, tt := range []struct {
+		name    string
+		before  func(t *testing.T, dir, out string)
+		m       *Model
+		mode    Weights
+		removed string
+		files   string // afterwards
+	}{
+		{"copy by copy of other weights", nil, b, Copy, "out.onnx.data", "out.onnx out.onnx.1.data"},
+		{"copy by copy of the same weights", nil, a, Copy, "", "out.onnx out.onnx.data"},
+		{"copy by embed", nil, b, Embed, "out.onnx.data", "out.onnx"},
+		{"data that another file names", func(t *testing.T, dir, out string) {
+			m, err := Load(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			if _, err := Save(t.Context(), m, filepath.Join(dir, "ref"), Ref, false); err != nil {
+				t.Fatal(err)
+			}
+		}, b, Copy, "", "out.onnx out.onnx.1.data out.onnx.data ref"},
+		{"data that nobody names", func(t *testing.T, dir, out string) {
+			if err := os.WriteFile(out+".7.data", []byte("precious"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, b, Embed, "out.onnx.data", "out.onnx out.onnx.7.data"},
+		{"no model", func(t *testing.T, dir, out string) {
+			if err := os.WriteFile(out, []byte("text"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, b, Embed, "", "out.onnx out.onnx.data"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			out := filepath.Join(dir, "out.onnx")
+			if _, err := Save(t.Context(), a, out, Copy, false); err != nil {
+				t.Fatal(err)
+			}
+			if tt.before != nil {
+				tt.before(t, dir, out)
+			}
+			saved, err := Save(t.Context(), tt.m, out, tt.mode, true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var removed []string
+			for _, path := range saved.Removed {
+				removed = append(removed, filepath.Base(path))
+			}
+			first := contents(t, dir)
+			if got := strings.Join(removed, " "); got != tt.removed {
+				t.Errorf("%q removed, want %q", got, tt.removed)
+			}
+			if got := strings.Join(slices.Sorted(maps.Keys(first)), " "); got != tt.files {
+				t.Errorf("files %s, want %s", got, tt.files)
+			}
+			again, err := Load(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer again.Close()
+			if diff := cmp.Diff(weightSums(t, tt.m), weightSums(t, again)); diff != "" {
+				t.Error(diff)
+			}
+			for range 2 {
+				saved, err := Save(t.Context(), tt.m, out, tt.mode, true)
+				if err != nil || len(saved.Removed) > 0 {
+					t.Fatalf("%+v, %v", saved, err)
+				}
+				if diff := cmp.Diff(first, contents(t, dir)); diff != "" {
+					t.Errorf("the same save again gives other files: %s", diff)
+				}
+			}
+		})
 	}
 }
 

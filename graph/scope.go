@@ -59,6 +59,11 @@ func (d *decoder) graph(body []byte, owner *Node, attr string, outer *scope) (*G
 	if err := fields(body, s.define); err != nil {
 		return nil, err
 	}
+	for name := range s.sparse {
+		if s.names.values[name] != nil {
+			return nil, fmt.Errorf("%q is a sparse initializer and something else, too: hosts read one or the other", name)
+		}
+	}
 	for i := range s.g.records {
 		if err := s.declare(&s.g.records[i]); err != nil {
 			return nil, err
@@ -280,7 +285,7 @@ func (s *scopeDecoder) edge(u Use, name string) error {
 	if v.uses == nil {
 		v.uses = s.uses.list(1)[:0]
 	}
-	v.addUse(u)
+	v.uses = append(v.uses, u)
 	return nil
 }
 

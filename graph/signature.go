@@ -7,78 +7,65 @@ import (
 // Input adds an input of exactly this name to the main graph.
 func (e *Edit) Input(name string, t Type) *Value {
 	g := e.model.Graph
-	if e.taken.has(name) {
+	if e.names().has(name) {
 		e.fail("the name %q is taken", name)
 	}
-	e.taken.add(name)
+	e.names().add(name)
 	v := &Value{id: e.model.valueID(), name: name, graph: g, input: true, typ: t}
-	e.do(func() func() {
-		g.inputs = append(g.inputs, v)
-		return func() { g.inputs = g.inputs[:len(g.inputs)-1] }
-	})
+	e.do(func() { e.graph(g).inputs = append(g.inputs, v) })
 	return v
 }
 
 // Output makes v an output of g, a graph that sees v. Its name stays.
 func (e *Edit) Output(g *Graph, v *Value) {
-	e.do(func() func() {
-		g.outputs = append(g.outputs, v)
-		return func() { g.outputs = g.outputs[:len(g.outputs)-1] }
-	})
+	e.do(func() { e.graph(g).outputs = append(g.outputs, v) })
 }
 
 // ReplaceOutput makes v stand in the place of old among the outputs of old's graph and takes over its name, so that the
 // model's signature stays; v's own declared type wins over old's, if it has one. old gets a fresh name.
 func (e *Edit) ReplaceOutput(old, v *Value) {
 	fresh := e.Fresh(old.name + "_before")
-	e.do(func() func() {
+	e.do(func() {
 		g := old.graph
 		i := slices.Index(g.outputs, old)
 		if i < 0 {
 			e.fail("value %q is no graph output", old.name)
-			return func() {}
+			return
 		}
 		if old.input || old.init != nil {
 			e.fail("graph output %q is an input or a constant of the file: its name is bound twice", old.name)
-			return func() {}
+			return
 		}
-		oldName, vName, oldType, vType, r1, r2 := old.name, v.name, old.typ, v.typ, old.retype, v.retype
-		g.outputs[i] = v
-		v.name, old.name = oldName, fresh
+		e.graph(g).outputs[i] = v
+		e.value(v).name, e.value(old).name = old.name, fresh
 		if v.typ.DType == 0 {
-			v.typ = oldType
+			v.typ = old.typ
 		}
 		v.retype = true
-		return func() {
-			g.outputs[i] = old
-			old.name, v.name, old.typ, v.typ, old.retype, v.retype = oldName, vName, oldType, vType, r1, r2
-		}
 	})
 }
 
 // RemoveInput drops a graph input that nothing reads any more. The check happens at Commit, after all other changes.
 func (e *Edit) RemoveInput(v *Value) {
-	e.do(func() func() {
+	e.do(func() {
 		g := v.graph
 		i := slices.Index(g.inputs, v)
 		if i < 0 {
 			e.fail("value %q is no graph input", v.name)
-			return func() {}
+			return
 		}
-		g.inputs = slices.Delete(slices.Clone(g.inputs), i, i+1)
-		return func() { g.inputs = slices.Insert(g.inputs, i, v) }
+		e.graph(g).inputs = slices.Delete(g.inputs, i, i+1)
 	})
 }
 
 // RemoveOutput drops v from the outputs of g; what computes it stays unless [Edit.Prune] finds it dead.
 func (e *Edit) RemoveOutput(g *Graph, v *Value) {
-	e.do(func() func() {
+	e.do(func() {
 		i := slices.Index(g.outputs, v)
 		if i < 0 {
 			e.fail("value %q is no output", v.name)
-			return func() {}
+			return
 		}
-		g.outputs = slices.Delete(slices.Clone(g.outputs), i, i+1)
-		return func() { g.outputs = slices.Insert(g.outputs, i, v) }
+		e.graph(g).outputs = slices.Delete(g.outputs, i, i+1)
 	})
 }

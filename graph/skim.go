@@ -140,7 +140,7 @@ func (s *skimmer) at(off, n int64) ([]byte, error) {
 			s.buf = make([]byte, max(want, 64<<10))
 		}
 		s.buf = s.buf[:want]
-		if _, err := s.file.f.ReadAt(s.buf, off); err != nil && !errors.Is(err, io.EOF) {
+		if _, err := s.file.readAt(s.buf, off); err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}
 		s.bufAt = off
@@ -174,124 +174,177 @@ func (s *skimmer) message(out []byte, k kind, off, end int64, depth int) ([]byte
 	if depth > maxDepth {
 		return nil, fmt.Errorf("messages nested deeper than %d at byte %d", maxDepth, off)
 	}
-	var seen uint64 // singular fields met, by number (all are below 64)
-	t := tensorSkim{at: -1}
+	m := messageSkim{skimmer: s, kind: k, end: end, depth: depth, out: out, tensor: tensorSkim{at: -1}}
 	for off < end {
-		start := off
-		tag, n, err := s.varint(off, end)
-		if err != nil {
+		var err error
+		if off, err = m.field(off); err != nil {
 			return nil, err
+		}
+	}
+	err := m.finish()
+	return m.out, err
+}
+
+// messageSkim is one message on its way into the skeleton.
+type messageSkim struct {
+	*skimmer
+	kind   kind
+	end    int64
+	depth  int
+	seen   uint64     // singular fields met, by number (all are below 64)
+	tensor tensorSkim // of a TensorProto
+	out    []byte
+}
+
+// field moves one field and returns where the next begins.
+func (m *messageSkim) field(start int64) (off int64, err error) {
+	tag, n, err := m.varint(start, m.end)
+	if err != nil {
+		return 0, err
+	}
+	off = start + n
+	num, typ := protowire.DecodeTag(tag)
+	if err := m.allow(start, num, typ); err != nil {
+		return 0, err
+	}
+	switch typ {
+	case protowire.VarintType:
+		_, n, err := m.varint(off, m.end)
+		if err != nil {
+			return 0, err
 		}
 		off += n
-		if s.fields++; s.fields > maxFields {
-			return nil, fmt.Errorf("more than %d fields", maxFields)
-		}
-		num, typ := protowire.DecodeTag(tag)
-		if num < protowire.MinValidNumber || num > protowire.MaxValidNumber {
-			return nil, s.bad(start, "an impossible field number")
-		}
-		spec := k.field(num)
-		known := spec.name != ""
-		if known && typ != protowire.BytesType && !(k == kTensor && payload(num) != "") {
-			return nil, s.bad(start, fmt.Sprintf("field %s of the wrong wire type", spec.name))
-		}
-		if known && spec.once {
-			if seen&(1<<uint(num)) != 0 {
-				return nil, fmt.Errorf("field %s stands twice at byte %d", spec.name, start)
-			}
-			seen |= 1 << uint(num)
-		}
-		if k == kTensor && num == holeField {
-			return nil, fmt.Errorf("reserved field %d in a tensor at byte %d", holeField, start)
-		}
-		if err := s.count(k, num); err != nil {
-			return nil, err
-		}
-		switch typ {
-		case protowire.VarintType:
-			_, n, err := s.varint(off, end)
-			if err != nil {
-				return nil, err
-			}
-			off += n
-		case protowire.Fixed32Type:
-			off += 4
-		case protowire.Fixed64Type:
-			off += 8
-		case protowire.BytesType:
-			size, n, err := s.varint(off, end)
-			if err != nil {
-				return nil, err
-			}
-			off += n
-			if size > uint64(end-off) {
-				return nil, s.bad(start, "a field longer than what is left of the file")
-			}
-			body := off
-			off += int64(size)
-			if spec.child != 0 && spec.child != kLeaf {
-				head := len(out)
-				out = protowire.AppendVarint(protowire.AppendTag(out, num, typ), size)
-				at := len(out)
-				if out, err = s.message(out, spec.child, body, off, depth+1); err != nil {
-					return nil, err
-				}
-				if n := uint64(len(out) - at); n != size { // something was cut out: the length is another
-					out = slices.Replace(out, head, at, protowire.AppendVarint(protowire.AppendTag(nil, num, typ), n)...)
-				}
-				continue
-			}
-			if k == kTensor && payload(num) != "" && int64(size) >= largePayload {
-				if err := t.cut(s, num, body, int64(size)); err != nil {
-					return nil, err
-				}
-				out = protowire.AppendTag(out, holeField, protowire.VarintType)
-				out = protowire.AppendVarint(out, uint64(len(s.out.holes)-1))
-				continue
-			}
-			if size > maxName && spec.child == 0 && labels[spec.name] {
-				return nil, fmt.Errorf("%s of %d bytes at byte %d, more than %d", spec.name, size, start, maxName)
-			}
-		default:
-			return nil, s.bad(start, "a group or an unknown wire type")
-		}
-		if off > end {
-			return nil, s.bad(start, "a field longer than what is left of the file")
-		}
-		if s.kept += off - start; s.kept > maxSkeleton {
-			return nil, fmt.Errorf("the graph part is larger than %d MB", maxSkeleton>>20)
-		}
-		rec, err := s.at(start, off-start)
+	case protowire.Fixed32Type:
+		off += 4
+	case protowire.Fixed64Type:
+		off += 8
+	case protowire.BytesType:
+		size, n, err := m.varint(off, m.end)
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
-		if k == kTensor {
-			if keep, err := t.record(num, typ, rec); err != nil {
-				return nil, fmt.Errorf("%w at byte %d", err, start)
-			} else if !keep {
-				if t.at < 0 {
-					t.at = len(out)
-				}
-				continue // set aside until the tensor is whole: external data
+		off += n
+		if size > uint64(m.end-off) {
+			return 0, m.tooLong(start)
+		}
+		body := off
+		off += int64(size)
+		if done, err := m.bytes(start, num, body, int64(size)); done || err != nil {
+			return off, err
+		}
+	default:
+		return 0, m.bad(start, "a group or an unknown wire type")
+	}
+	if off > m.end {
+		return 0, m.tooLong(start)
+	}
+	return off, m.keep(start, off, num, typ)
+}
+
+func (m *messageSkim) tooLong(start int64) error {
+	return m.bad(start, "a field longer than what is left of the file")
+}
+
+// allow refuses a field that cannot stand there: of an impossible number or type, a second one, one too many.
+func (m *messageSkim) allow(start int64, num protowire.Number, typ protowire.Type) error {
+	if m.fields++; m.fields > maxFields {
+		return fmt.Errorf("more than %d fields", maxFields)
+	}
+	if num < protowire.MinValidNumber || num > protowire.MaxValidNumber {
+		return m.bad(start, "an impossible field number")
+	}
+	spec := m.kind.field(num)
+	known := spec.name != ""
+	if known && typ != protowire.BytesType && !(m.kind == kTensor && payload(num) != "") {
+		return m.bad(start, fmt.Sprintf("field %s of the wrong wire type", spec.name))
+	}
+	if known && spec.once {
+		if m.seen&(1<<uint(num)) != 0 {
+			return fmt.Errorf("field %s stands twice at byte %d", spec.name, start)
+		}
+		m.seen |= 1 << uint(num)
+	}
+	if m.kind == kTensor && num == holeField {
+		return fmt.Errorf("reserved field %d in a tensor at byte %d", holeField, start)
+	}
+	return m.count(m.kind, num)
+}
+
+// bytes moves a field of size bytes at off if it is a message to be looked into, or a large payload to be cut out. It
+// reports whether it was.
+func (m *messageSkim) bytes(start int64, num protowire.Number, off, size int64) (bool, error) {
+	switch spec := m.kind.field(num); {
+	case spec.child != 0 && spec.child != kLeaf:
+		return true, m.nested(num, spec.child, off, size)
+	case m.kind == kTensor && payload(num) != "" && size >= largePayload:
+		if err := m.tensor.cut(m.skimmer, num, off, size); err != nil {
+			return true, err
+		}
+		m.out = appendHole(m.out, len(m.skimmer.out.holes)-1)
+		return true, nil
+	case size > maxName && spec.child == 0 && labels[spec.name]:
+		return true, fmt.Errorf("%s of %d bytes at byte %d, more than %d", spec.name, size, start, maxName)
+	}
+	return false, nil
+}
+
+// nested moves a message within this one.
+func (m *messageSkim) nested(num protowire.Number, child kind, off, size int64) (err error) {
+	head := len(m.out)
+	out := protowire.AppendVarint(protowire.AppendTag(m.out, num, protowire.BytesType), uint64(size))
+	at := len(out)
+	if out, err = m.message(out, child, off, off+size, m.depth+1); err != nil {
+		return err
+	}
+	if n := len(out) - at; int64(n) != size { // something was cut out: the length is another
+		out = slices.Replace(out, head, at, protowire.AppendVarint(protowire.AppendTag(nil, num, protowire.BytesType), uint64(n))...)
+	}
+	m.out = out
+	return nil
+}
+
+// keep copies the field in [start, end) as it is. What says where a tensor's data lies is set aside until the tensor is whole.
+func (m *messageSkim) keep(start, end int64, num protowire.Number, typ protowire.Type) error {
+	if m.kept += end - start; m.kept > maxSkeleton {
+		return fmt.Errorf("the graph part is larger than %d MB", maxSkeleton>>20)
+	}
+	rec, err := m.at(start, end-start)
+	if err != nil {
+		return err
+	}
+	if m.kind == kTensor {
+		if stays, err := m.tensor.record(num, typ, rec); err != nil {
+			return fmt.Errorf("%w at byte %d", err, start)
+		} else if !stays {
+			if m.tensor.at < 0 {
+				m.tensor.at = len(m.out)
 			}
-		}
-		if cap(out)-len(out) < len(rec) {
-			out = slices.Grow(out, len(out)+len(rec)) // append would grow it by little
-		}
-		out = append(out, rec...)
-	}
-	if k == kTensor {
-		h, err := t.external(s)
-		if err != nil {
-			return nil, err
-		}
-		if h != nil {
-			s.out.holes = append(s.out.holes, *h)
-			rec := protowire.AppendVarint(protowire.AppendTag(nil, holeField, protowire.VarintType), uint64(len(s.out.holes)-1))
-			out = slices.Insert(out, t.at, rec...)
+			return nil
 		}
 	}
-	return out, nil
+	if cap(m.out)-len(m.out) < len(rec) {
+		m.out = slices.Grow(m.out, len(m.out)+len(rec)) // append would grow it by little
+	}
+	m.out = append(m.out, rec...)
+	return nil
+}
+
+// finish puts a hole in the place of what a tensor had set aside.
+func (m *messageSkim) finish() error {
+	if m.kind != kTensor {
+		return nil
+	}
+	h, err := m.tensor.external(m.skimmer)
+	if err != nil || h == nil {
+		return err
+	}
+	m.skimmer.out.holes = append(m.skimmer.out.holes, *h)
+	m.out = slices.Insert(m.out, m.tensor.at, appendHole(nil, len(m.skimmer.out.holes)-1)...)
+	return nil
+}
+
+func appendHole(out []byte, number int) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(out, holeField, protowire.VarintType), uint64(number))
 }
 
 func (s *skimmer) count(k kind, num protowire.Number) error {

@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +22,28 @@ type DataFile struct {
 	f    *os.File
 
 	links uint64 // names the file has; 0 where the system does not tell
+}
+
+// close closes the file. One that a text or a location stands for was never open.
+func (f *DataFile) close() error {
+	if f.f == nil {
+		return nil
+	}
+	return f.f.Close()
+}
+
+// readAt reads like io.ReaderAt.
+func (f *DataFile) readAt(p []byte, off int64) (int, error) {
+	n, err := f.f.ReadAt(p, off)
+	return n, sayClosed(err)
+}
+
+// sayClosed says what it means that a file is closed.
+func sayClosed(err error) error {
+	if errors.Is(err, fs.ErrClosed) {
+		return errors.New("the model is closed: read its weights before")
+	}
+	return err
 }
 
 func openDataFile(path string) (*DataFile, error) {
@@ -86,7 +110,7 @@ func (f *DataFile) Sample() (string, error) {
 	buf := make([]byte, min(length, f.Size))
 	for i := range int64(stretches) {
 		at := (f.Size - int64(len(buf))) / (stretches - 1) * i
-		if n, err := f.f.ReadAt(buf, at); n < len(buf) {
+		if n, err := f.readAt(buf, at); n < len(buf) {
 			return "", fmt.Errorf("read %s at byte %d: %w", f.Path, at, err)
 		}
 		h.Write(buf)
@@ -129,7 +153,7 @@ func (s Span) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 || off > s.Length || int64(len(p)) > s.Length-off {
 		return 0, io.ErrUnexpectedEOF
 	}
-	n, err := s.File.f.ReadAt(p, s.Offset+off)
+	n, err := s.File.readAt(p, s.Offset+off)
 	if n == len(p) {
 		err = nil
 	}

@@ -60,8 +60,8 @@ func (d DType) String() string {
 	return fmt.Sprintf("dtype(%d)", int32(d))
 }
 
-// ParseDType is the inverse of [DType.String].
-func ParseDType(s string) (DType, bool) {
+// parseDType is the inverse of [DType.String].
+func parseDType(s string) (DType, bool) {
 	for d, t := range dtypes {
 		if t.name == s {
 			return d, true

@@ -34,11 +34,11 @@ func TestByteSize(t *testing.T) {
 
 func TestDTypeNames(t *testing.T) {
 	for d := range dtypes {
-		if got, ok := ParseDType(d.String()); !ok || got != d {
+		if got, ok := parseDType(d.String()); !ok || got != d {
 			t.Errorf("%v is read as %v", d, got)
 		}
 	}
-	if _, ok := ParseDType("float31"); ok || DType(99).String() != "dtype(99)" {
+	if _, ok := parseDType("float31"); ok || DType(99).String() != "dtype(99)" {
 		t.Error("an unknown type has a name")
 	}
 	if !BFloat16.IsFloat() || Int64.IsFloat() || Float8E5M2.IsFloat() {
@@ -92,7 +92,7 @@ func TestConst(t *testing.T) {
 	for i := range big {
 		big[i] = float32(i)
 	}
-	m := parse(t, "graph g { const s = string[1] {\"a\"} const i = int4[4] base64 \"IUM=\" const one = float32[2, 2] {1, 2, 3, 4} const same = float32[2, 2] {1, 2, 3, 4} const other = float32[2, 2] {1, 2, 3, 5} out s }")
+	m := parse(t, "graph g { const s = string[1] {\"a\"} const i = int4[4] base64 \"IUM=\" out s }")
 	e := m.Edit()
 	e.Const(m.Graph, "big", NewFloat32(big, 512, 2))
 	if err := e.Commit(); err != nil {
@@ -130,14 +130,10 @@ func TestConst(t *testing.T) {
 	if find(t, m, "s").Const().ByteSize() != 0 {
 		t.Error("strings have a size")
 	}
-	one, same, other := find(t, m, "one").Const(), find(t, m, "same").Const(), find(t, m, "other").Const()
-	if !one.Same(same) || one.Same(other) || one.Same(nil) || !one.Same(one) || one.Same(onDisk) || !onDisk.Same(onDisk) {
-		t.Error("same is wrong")
-	}
 	if _, err := onDisk.span.ReadAt(make([]byte, 8), 4090); err == nil {
 		t.Error("read behind the span")
 	}
-	m.file.f.Close()
+	m.Close()
 	if _, err := onDisk.Load(); err == nil || !strings.Contains(err.Error(), "read ") {
 		t.Errorf("a closed file: %v", err)
 	}
@@ -151,12 +147,8 @@ func TestModelAccessors(t *testing.T) {
 	if _, ok := m.Meta("none"); ok {
 		t.Error("metadata that is not there")
 	}
-	if m.Opset("") != 17 || m.Opset("ai.onnx") != 17 || m.Opset("a.b") != 2 || m.Opset("none") != 0 || m.IRVersion() != 8 || m.Path() != "" || m.Inlined() {
+	if m.Opset("") != 17 || m.Opset("ai.onnx") != 17 || m.Opset("a.b") != 2 || m.Opset("none") != 0 || m.IRVersion() != 8 || m.Path() != "" || m.inlined {
 		t.Error("misread")
-	}
-	m.Opsets()["a.b"] = 9
-	if m.Opset("a.b") != 2 {
-		t.Error("the map is not a copy")
 	}
 	for _, tt := range []struct {
 		w    Weights

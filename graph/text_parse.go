@@ -16,7 +16,18 @@ func Parse(text string) (*Model, error) { return ParseIn(".", text) }
 // are those for external data in [Load]. Functions in the text are inlined.
 func ParseIn(dir, text string) (*Model, error) {
 	at := filepath.Join(dir, "text")
-	p := &parser{lexer: newLexer(text), open: externalOpener(&DataFile{Path: at, Real: at})}
+	files := openedBy(&DataFile{Path: at, Real: at})
+	m, err := parseText(text, files)
+	if err != nil {
+		files.release()
+		return nil, err
+	}
+	m.files = files
+	return m, nil
+}
+
+func parseText(text string, files *openFiles) (*Model, error) {
+	p := &parser{lexer: newLexer(text), open: files.open}
 	p.model()
 	if p.err != nil {
 		return nil, p.err
@@ -203,9 +214,7 @@ func (p *parser) op() (domain, op, overload string) {
 	case quoted && p.tok.kind == '"':
 		domain, op = op, p.name()
 	case !quoted:
-		if i := strings.LastIndexByte(op, '.'); i >= 0 {
-			domain, op = op[:i], op[i+1:]
-		}
+		domain, op = splitOp(op)
 	}
 	if p.accept(":") {
 		overload = p.name()
@@ -265,7 +274,7 @@ func (p *parser) node(b *block) []byte {
 // dtype reads an element type: "float32", or "dtype99" for one that ONNX does not define.
 func (p *parser) dtype() DType {
 	word := p.tok.text
-	if d, ok := ParseDType(word); ok && p.tok.kind == 'w' {
+	if d, ok := parseDType(word); ok && p.tok.kind == 'w' {
 		p.next()
 		return d
 	}

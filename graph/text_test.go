@@ -29,8 +29,8 @@ func TestTextOfFixtures(t *testing.T) {
 			if diff := cmp.Diff(weightSums(t, m), weightSums(t, again)); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
-			if again.IRVersion() != m.IRVersion() || !cmp.Equal(again.Opsets(), m.Opsets()) {
-				t.Errorf("IR %d, opsets %v", again.IRVersion(), again.Opsets())
+			if again.IRVersion() != m.IRVersion() || !cmp.Equal(again.opsets, m.opsets) {
+				t.Errorf("IR %d, opsets %v", again.IRVersion(), again.opsets)
 			}
 		})
 	}

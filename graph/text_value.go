@@ -19,7 +19,7 @@ func (p *parser) attr(name string) []byte {
 	set := func(t onnxpb.AttributeProto_AttributeType) { pb.Type = &t }
 	var rest []byte // fields with tensors or graphs below
 	word := p.tok.text
-	_, isDType := ParseDType(word)
+	_, isDType := parseDType(word)
 	switch {
 	case p.tok.kind == '"':
 		set(onnxpb.AttributeProto_STRING)

@@ -41,7 +41,11 @@ func Save(ctx context.Context, m *graph.Model, man *models.Manifest, path string
 			}
 		}
 	}
-	m.SetMeta(models.ManifestKey, man.Encode())
+	e := m.Edit()
+	e.SetMeta(models.ManifestKey, man.Encode())
+	if err := e.Commit(); err != nil {
+		return nil, err
+	}
 	return graph.Save(ctx, m, path, w, force)
 }
 

@@ -48,6 +48,7 @@ func encodeText(c *call) error {
 	if err != nil {
 		return err
 	}
+	defer o.model.Close()
 	l, err := o.locate()
 	if err != nil {
 		return err

@@ -90,6 +90,7 @@ func runEval(c *call) error {
 	if err != nil {
 		return err
 	}
+	defer o.model.Close()
 	l, err := o.locate()
 	if err != nil {
 		return err

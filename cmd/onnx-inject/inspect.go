@@ -39,6 +39,7 @@ func inspect(c *call) error {
 	if err != nil {
 		return err
 	}
+	defer o.model.Close()
 	if c.Bool("text") {
 		return graph.Write(c.out.w, o.model) // which quotes every name
 	}

@@ -116,6 +116,7 @@ func openLens(c *call) (*lens.Lens, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer o.model.Close()
 	layout, err := o.locate()
 	if err != nil {
 		return nil, err

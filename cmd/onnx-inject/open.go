@@ -13,7 +13,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
-// opened is a model on disk with what lies beside it.
+// opened is a model on disk with what lies beside it. The model is for the caller to close.
 type opened struct {
 	folder   *folder.Folder
 	model    *graph.Model
@@ -36,6 +36,7 @@ func open(path string) (*opened, error) {
 	}
 	man, err := models.ReadManifest(m)
 	if err != nil {
+		m.Close()
 		return nil, refused(err)
 	}
 	return &opened{f, m, man}, nil

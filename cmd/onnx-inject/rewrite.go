@@ -35,7 +35,8 @@ folder; copy writes one data file beside the copy; embed makes one file of every
 the folder of the weights, else embed under 1 GiB, else copy.
 
 OUT may be an existing folder: the copy gets the name of the original there. Without --force nothing is replaced, and
-the original itself never is. The copy appears whole or not at all.`,
+the original itself never is. The copy appears whole or not at all. With --force, data files that --weights copy wrote
+beside the old OUT, and that no other model of the folder reads, are removed.`,
 		example: "onnx-inject rewrite onnx-inject-demo -o onnx-inject-demo/heads.onnx --expose result,pattern@-1 --inject all",
 		flags: append([]cli.Flag{
 			outFlag("the copy"),
@@ -101,6 +102,7 @@ func rewriteModel(c *call) error {
 	if err != nil {
 		return err
 	}
+	defer o.model.Close()
 	l, err := o.locate()
 	if err != nil {
 		return err

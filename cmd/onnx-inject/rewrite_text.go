@@ -31,6 +31,9 @@ func (r *rewritten) print(p *printer, from string) {
 			rows = append(rows, []span{text(""), styled(dim, "in %s; keep both files together", r.Data)})
 		}
 	}
+	for _, path := range r.Removed {
+		rows = append(rows, []span{text("removed"), text("%s, which only the file that was replaced read", path)})
+	}
 	for _, b := range r.Manifest.Baked {
 		rows = append(rows, []span{text("baked"), styled(green, "%s at layer %d, tau %v", memoryName(b.Text), b.Layer, b.Tau)})
 	}

@@ -63,6 +63,7 @@ func runModel(c *call) error {
 	if err != nil {
 		return err
 	}
+	defer o.model.Close()
 	l, err := o.locate()
 	if err != nil {
 		return err

@@ -30,12 +30,14 @@ func verifyModel(c *call) error {
 	if err != nil {
 		return err
 	}
+	defer o.model.Close()
 	original := c.String("against")
 	if c.IsSet("against") {
 		against, err := open(original)
 		if err != nil {
 			return err
 		}
+		defer against.model.Close()
 		original = against.folder.Model
 	}
 	host, options, err := hostOf(c)

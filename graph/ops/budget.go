@@ -23,7 +23,7 @@ func NewBudget(ctx context.Context, steps int) *Budget {
 }
 
 // Unlimited is for callers that look at a graph which was recognised, within a budget, before.
-func Unlimited() *Budget { return &Budget{ctx: context.Background(), left: 1 << 62} }
+func Unlimited() *Budget { return NewBudget(context.Background(), 1<<62) }
 
 // Step takes one step and reports whether the budget allowed it. A walk that it does not allow ends early with what it has: the
 // caller asks Err before it believes a result.
@@ -44,6 +44,9 @@ func (b *Budget) Spend(steps int) bool {
 	}
 	return b.err == nil
 }
+
+// Used returns how many steps were taken.
+func (b *Budget) Used() int { return b.limit - b.left }
 
 // Err returns why walks ended early, nil when none did.
 func (b *Budget) Err() error { return b.err }

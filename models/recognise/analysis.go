@@ -2,6 +2,7 @@ package recognise
 
 import (
 	"context"
+	"fmt"
 	"math/bits"
 
 	"github.com/onnx-inject/onnx-inject/graph"
@@ -12,8 +13,9 @@ import (
 
 // What recognition may cost. The largest models have some 200 layers and 100,000 nodes, and take a few steps for each node.
 const (
-	maxCores = 4096
+	maxCores = 1024
 	maxSteps = 4_000_000
+	maxWords = 4 << 20 // of all sets of cores together
 )
 
 // analysis is one graph being recognised.
@@ -107,8 +109,11 @@ func (a *analysis) inputsBefore(v *graph.Value) []*graph.Value {
 }
 
 // trace computes for every node which cores it depends on.
-func (a *analysis) trace() {
+func (a *analysis) trace() error {
 	a.words = (len(a.cores) + 63) / 64
+	if n := a.words * a.g.Model().NodeIDs(); n > maxWords {
+		return fmt.Errorf("%d attention computations among %d nodes: more than any decoder has", len(a.cores), a.g.Model().NodeIDs())
+	}
 	a.up = make([]uint64, a.words*a.g.Model().NodeIDs())
 	for i, c := range a.cores {
 		a.above(c.node)[i/64] |= 1 << (i % 64)
@@ -124,6 +129,7 @@ func (a *analysis) trace() {
 			}
 		}
 	}
+	return nil
 }
 
 // above returns the set of cores that a node depends on, a bit for each.

@@ -1,16 +1,20 @@
-// Package recognise finds a decoder like GPT-2 in a graph. It goes by structure, types and constants, never by names: tests
-// rename everything, shuffle the nodes and swap operands, and demand the same answer.
+// Package recognise finds a decoder in a graph. It decides by structure, types and constants, never by names: tests rename
+// everything, shuffle the nodes and swap operands, and require the same answer.
 //
-//   - A form is one way in which files write attention, such as a Softmax between two products, or one fused operator. It
-//     begins at an anchor, a node that may be part of attention, and gives a core: the attention computation itself.
-//   - A projection is an operation that multiplies activations by a constant matrix.
-//   - From the core the walk goes forward through W_O to the join, the addition that brings in another part of the residual
-//     stream. Which layer it is follows from how many other cores it depends on.
-//   - A family is a kind of decoder: gpt2, gpt-neo, gpt-j. They differ in where q, k and v come from, in positions, and in
-//     whether attention and MLP follow each other or are computed side by side.
-//   - An exporter is who wrote the file. One model has a dozen forms, from six small nodes for a norm to one fused operator
-//     for a whole block. Exporters matter to people; nothing is decided by them.
+//		anchor ─▶ core ─▶ W_O ─▶ [norm | factor] ─▶ join ─▶ layer ─▶ stack of layers ─▶ embeddings, final norm, unembedding
 //
-// [Locate] returns the layout. A graph that is nearly such a decoder is refused with a [Refusal]; [Why] reports for every form
-// how far it got. [ConstInts] and [Rank] answer what is known about a value before the model runs.
+//	  - A form is one way in which files write attention, such as a Softmax between two products, or one fused operator. It
+//	    begins at an anchor, a node that may be part of attention, and gives a core: the attention computation itself.
+//	  - A projection is an operation that multiplies activations by a constant matrix, whatever the format of the matrix.
+//	  - A branch is what follows a core: the projection through W_O, perhaps a norm (Gemma 2, OLMo 2) or a factor (Granite), and the
+//	    join, the operand of the addition that brings in another part of the residual stream.
+//	  - A block is sequential, if the MLP reads the sum of the stream and attention, or parallel, if both read the same stream. Files
+//	    write parallel blocks in three ways; see block.go. The layer number of a block is the number of other cores it depends on.
+//	  - The number of query heads and their width come from every place that gives them, and all must agree with the rows of W_O.
+//	  - A family is a kind of decoder, such as llama. An exporter is the program that wrote the file. Both are for people: nothing is
+//	    decided by them.
+//
+// [Locate] returns the layout. A graph that is nearly a decoder is refused with a [Refusal] that says where it differs; [Why]
+// reports for every form how far it got. All walks over one graph share a budget of steps (package ops), so that no graph takes
+// longer than its size explains.
 package recognise

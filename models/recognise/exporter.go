@@ -16,6 +16,9 @@ type exporter struct {
 
 var exporters = []exporter{
 	{"optimum, merged decoder", func(m *graph.Model, l *models.Layout, has func(...string) bool) bool { return len(l.Bodies) > 1 }},
+	{"onnxruntime-genai", func(m *graph.Model, l *models.Layout, has func(...string) bool) bool {
+		return has("com.microsoft.GroupQueryAttention")
+	}},
 	{"ONNX Runtime transformers optimizer", func(m *graph.Model, l *models.Layout, has func(...string) bool) bool {
 		return has("com.microsoft.Attention")
 	}},

@@ -18,6 +18,7 @@ type facts struct {
 	apart     bool // three projections
 	biased    bool // those have biases
 	norm      models.NormKind
+	beta      bool // the final norm adds a bias
 	preNorm   bool // attention reads a norm of the stream
 	postNorm  bool // a norm comes between W_O and the join
 	scaled    bool // a number is multiplied between W_O and the join
@@ -74,7 +75,9 @@ var families = []family{
 		func(f facts) bool {
 			return !f.parallel && f.positions == models.LearnedPositions && f.apart && !f.biased && f.norm == models.LayerNorm
 		}},
-	{"gpt-j", "parallel blocks, rotary positions, LayerNorm, q, k and v apart and without biases (GPT-J, Cohere)",
+	{"cohere", "parallel blocks, rotary positions, LayerNorm without a bias (Cohere)",
+		func(f facts) bool { return f.parallel && f.norm == models.LayerNorm && !f.beta && !f.fused }},
+	{"gpt-j", "parallel blocks, rotary positions, LayerNorm, q, k and v apart and without biases (GPT-J)",
 		func(f facts) bool {
 			return f.parallel && f.positions != models.LearnedPositions && f.apart && !f.biased && f.norm == models.LayerNorm
 		}},
@@ -104,10 +107,21 @@ var families = []family{
 		func(f facts) bool { return f.norm == models.RMSNorm && f.qkNorm && !f.parallel }},
 	{"qwen2", "RMSNorm, rotary positions, q, k and v with biases (Qwen2, Qwen2.5)",
 		func(f facts) bool { return f.norm == models.RMSNorm && f.biased && !f.parallel }},
-	{"phi3", "RMSNorm, rotary positions, q, k and v from one projection (Phi-3, Phi-4; Llama as the onnxruntime-genai builder writes it)",
-		func(f facts) bool { return f.norm == models.RMSNorm && f.fused && !f.parallel }},
-	{"llama", "RMSNorm, rotary positions, q, k and v apart and without biases (Llama, Mistral, SmolLM)",
+	{"llama", "RMSNorm, rotary positions, no biases (Llama, Mistral, SmolLM, Phi-3, Phi-4)",
 		func(f facts) bool { return f.norm == models.RMSNorm && !f.parallel }},
+}
+
+// Family names a kind of decoder and says what makes it one.
+type Family struct{ Name, Doc string }
+
+// Families lists the kinds of decoders that have names, in the order in which they are tried. A decoder of none of these kinds is
+// recognised too: it is called by its traits.
+func Families() []Family {
+	var out []Family
+	for _, f := range families {
+		out = append(out, Family{f.name, f.doc})
+	}
+	return out
 }
 
 // nameFamily finds the first family that has these traits; a decoder of traits that none has is called by them.
@@ -123,7 +137,7 @@ func nameFamily(f facts) string {
 // traits collects the facts about a body; every core is one of the same kind.
 func (a *analysis) traits(l *models.Layout, b *models.Body) facts {
 	first := b.Layers[0]
-	f := facts{norm: b.Norm.Kind, shared: l.KVHeads > 0 && l.KVHeads < l.Heads, preNorm: true}
+	f := facts{norm: b.Norm.Kind, beta: b.Norm.Beta != nil, shared: l.KVHeads > 0 && l.KVHeads < l.Heads, preNorm: true}
 	f.embedding = l.Embed != nil && l.Embed.Alpha != 1
 	for _, x := range b.Layers {
 		f.parallel = f.parallel || x.Missing["resid_mid"] != ""

@@ -167,7 +167,9 @@ func (a *analysis) body(cfg *models.Config, r *Report) (*models.Body, *models.La
 	if err := a.findCores(r); err != nil {
 		return nil, nil, err
 	}
-	a.trace()
+	if err := a.trace(); err != nil {
+		return nil, nil, err
+	}
 	b := &models.Body{Graph: a.g}
 	l := &models.Layout{}
 	for _, c := range a.cores {

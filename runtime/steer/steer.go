@@ -99,6 +99,7 @@ func (m *Model) patched(ctx context.Context, request func(*models.Layout, *model
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	defer g.Close() // the host opens the weights itself
 	l, err := recognise.Locate(ctx, g, m.Folder.Config)
 	if err != nil {
 		return nil, nil, nil, err

@@ -74,6 +74,7 @@ func Verify(ctx context.Context, host runtime.Host, patched, original string, o 
 	if err != nil {
 		return nil, err
 	}
+	defer p.Close()
 	man, err := models.ReadManifest(p)
 	if err != nil {
 		return nil, err
@@ -90,6 +91,7 @@ func Verify(ctx context.Context, host runtime.Host, patched, original string, o 
 	if err != nil {
 		return nil, err
 	}
+	defer g.Close()
 	v := &verifier{ctx: ctx, host: host, options: o, man: man, report: &Report{Patched: patched, Original: original, Device: o.Device.String(), OK: true}}
 	if err := v.prepare(p, g); err != nil {
 		return nil, err
@@ -129,6 +131,7 @@ func isPatched(path string) bool {
 	if err != nil {
 		return false
 	}
+	defer m.Close()
 	_, ok := m.Meta(models.ManifestKey)
 	return ok
 }

@@ -24,6 +24,7 @@ func openFanOut(ctx context.Context, b bench) (runner, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer g.Close()
 	l, err := recognise.Locate(ctx, g, b.model.Folder.Config)
 	if err != nil {
 		return nil, err

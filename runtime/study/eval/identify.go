@@ -45,6 +45,7 @@ func hashModel(path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	defer g.Close()
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return "", err

@@ -37,6 +37,7 @@ func openHeads(ctx context.Context, host runtime.Host, f *folder.Folder, layers 
 	if err != nil {
 		return nil, err
 	}
+	defer g.Close()
 	l, err := recognise.Locate(ctx, g, f.Config)
 	if err != nil {
 		return nil, err
