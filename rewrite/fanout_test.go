@@ -129,6 +129,12 @@ func TestFanOutRefuses(t *testing.T) {
 		"fan-out: the model ends in hidden states: it has no logits": func(e *graph.Edit, l *models.Layout) {
 			e.ReplaceOutput(l.Logits(), l.Unembed.Node.In(0))
 		},
+		`fan-out: ReduceMax "mixer" may compute a row of a batch from other rows: it cannot have more of them`: func(e *graph.Edit, l *models.Layout) {
+			mlp := l.Bodies[0].Layers[1].MLPJoin
+			v := mlp.Node.In(mlp.Slot)
+			most := e.Node(l.Bodies[0].Graph, graph.Spec{Op: "ReduceMax", Name: "mixer", Attrs: graph.Attrs{"axes": []int64{0}}, Inputs: []*graph.Value{v}})
+			e.Redirect(mlp, e.Node(l.Bodies[0].Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{v, most}}))
+		},
 	} {
 		t.Run(want, func(t *testing.T) {
 			m, l := changed(t, "torchscript-op10", change)
