@@ -13,7 +13,6 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
-	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
 // Half of a request and then the other half, with the file recognised anew in between, make the model that the whole request
@@ -53,7 +52,7 @@ func TestSplitRequests(t *testing.T) {
 					second.add(&b, l)
 					_, _, err := Apply(halves, l, a)
 					if err == nil {
-						if l, err = recognise.Locate(t.Context(), halves, nil); err == nil {
+						if l, err = tryLocate(t, halves); err == nil {
 							_, _, err = Apply(halves, l, b)
 						}
 					}

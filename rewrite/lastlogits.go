@@ -82,22 +82,28 @@ func (p *patch) last(name string, v *graph.Value, axis int64) *graph.Value {
 	return p.node("Slice", name, v, p.ints("last_start", -1), p.ints("last_end", 1<<31-1), p.ints(along, axis))
 }
 
-// direct reports whether the unembedding takes one position as well as all of them, and the logits are its output, converted or
-// with a bias added at most: what it reads has the axes of the logits then.
+// direct reports whether the unembedding takes one position as well as all of them, and the logits are its output, converted, with
+// a bias, a factor or a soft cap at most: what it reads has the axes of the logits then.
 func (p *patch) direct() bool {
 	w, v := p.layout.Unembed, p.body.Logits
 	n := w.Node
-	if n.Graph() != p.body.Graph || !n.Is("MatMul", "com.microsoft.FusedMatMul") || w.ScaleValue != nil {
+	if n.Graph() != p.body.Graph || !n.Is("MatMul", "com.microsoft.FusedMatMul", "com.microsoft.MatMulNBits", "com.microsoft.MatMulBnb4") || w.ScaleValue != nil {
 		return false
 	}
 	for v != nil && v.Producer() != n {
-		switch q := v.Producer(); {
-		case q.Is("Identity", "Cast"), q.Is("Add") && q.In(1).Const() != nil:
-			v = q.In(0)
-		case q.Is("Add") && q.In(0).Const() != nil:
-			v = q.In(1)
-		default:
+		q := v.Producer()
+		if o := ops.Of(q); o.Whole || !o.In(ops.Convert|ops.Pointwise) {
 			return false
+		}
+		v = nil
+		for _, in := range q.Inputs() {
+			switch c := in.Const(); {
+			case in == nil, c != nil && c.Len() <= w.Out: // the same at every position
+			case c != nil || v != nil:
+				return false
+			default:
+				v = in
+			}
 		}
 	}
 	return v != nil

@@ -16,6 +16,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/folder"
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
@@ -23,11 +24,25 @@ const testdata = "../models/testdata"
 
 func fixtures(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(testdata, "*.onnx"))
-	if err != nil || len(files) < 16 {
-		t.Fatalf("want 16 fixtures, got %d (%v)", len(files), err)
+	var files []string
+	for _, where := range []string{"*.onnx", "families/*.onnx", "families/*/model.onnx"} {
+		some, err := filepath.Glob(filepath.Join(testdata, where))
+		if err != nil || len(some) == 0 {
+			t.Fatalf("no fixtures %s (%v)", where, err)
+		}
+		files = append(files, some...)
 	}
 	return files
+}
+
+// tryLocate recognises a model, with what its folder says.
+func tryLocate(t *testing.T, m *graph.Model) (*models.Layout, error) {
+	t.Helper()
+	f, err := folder.Open(m.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return recognise.Locate(t.Context(), m, f.Config)
 }
 
 func load(t *testing.T, path string) (*graph.Model, *models.Layout) {
@@ -39,9 +54,10 @@ func load(t *testing.T, path string) (*graph.Model, *models.Layout) {
 	return m, locate(t, m)
 }
 
+// locate recognises a model that is a decoder.
 func locate(t *testing.T, m *graph.Model) *models.Layout {
 	t.Helper()
-	l, err := recognise.Locate(t.Context(), m, nil)
+	l, err := tryLocate(t, m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +108,9 @@ func everything(l *models.Layout) Request {
 // in every weights mode.
 func TestPatchedFiles(t *testing.T) {
 	for _, path := range fixtures(t) {
+		if _, err := os.Stat(path + ".data"); err == nil {
+			continue // the patched file refers to the weights there, not to the original
+		}
 		for _, mode := range []graph.Weights{graph.Ref, graph.Copy, graph.Embed} {
 			t.Run(filepath.Base(path)+"/"+string(mode), func(t *testing.T) {
 				dir := t.TempDir()
@@ -100,7 +119,12 @@ func TestPatchedFiles(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if err := os.WriteFile(src, data, 0o600); err != nil {
+				if filepath.Base(path) == "model.onnx" { // in a folder of its own, with all that it reads
+					err = os.CopyFS(dir, os.DirFS(filepath.Dir(path)))
+				} else {
+					err = os.WriteFile(src, data, 0o600)
+				}
+				if err != nil {
 					t.Fatal(err)
 				}
 				m, l := load(t, src)
@@ -251,7 +275,7 @@ func TestPatchesCompose(t *testing.T) {
 					t.Fatal(err)
 				}
 				var err error
-				if l, err = recognise.Locate(t.Context(), m, nil); err != nil {
+				if l, err = tryLocate(t, m); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -345,7 +369,7 @@ func TestBranchesThatDiffer(t *testing.T) {
 		if _, _, err := Apply(m, l, Request{Expose: []Expose{{kind, []int{0, 1}}}}); err != nil {
 			t.Fatal(err)
 		}
-		if l, err = recognise.Locate(t.Context(), m, nil); err != nil {
+		if l, err = tryLocate(t, m); err != nil {
 			t.Fatal(err)
 		}
 		want = "expose mlp_out: " + want + ": layer 2: the block has no MLP"
@@ -452,7 +476,7 @@ func TestPrefillWithoutCache(t *testing.T) {
 				for ; v != nil && v.Producer() != nil && !v.IsOutput(); v = v.Producer().In(0) { // with the scores and the queries
 					e.Output(m.Graph, v)
 					e.Retype(v, graph.TensorType(graph.Float32, "batch", "head", "query", nil))
-					if v.Producer().Is("Gemm", "MatMulInteger", "com.microsoft.Attention", "Split") {
+					if n := v.Producer(); n.Is("Gemm", "MatMulInteger", "com.microsoft.Attention", "Split") || n.Is("MatMul") && n.In(1).Const() != nil {
 						break
 					}
 				}
@@ -460,7 +484,7 @@ func TestPrefillWithoutCache(t *testing.T) {
 			if err := e.Commit(); err != nil {
 				t.Fatal(err)
 			}
-			l, err := recognise.Locate(t.Context(), m, nil)
+			l, err := tryLocate(t, m)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -564,8 +588,8 @@ func TestPrefillOfFixedCache(t *testing.T) {
 	}
 }
 
-// The last position is cut out in front of the unembedding, also where a bias, on either side of its Add, and a conversion
-// follow; behind it where something else follows.
+// The last position is cut out before the unembedding, also where a bias, on either side of its Add, a conversion, a factor or a
+// soft cap follows; after it where the unembedding rounds by the range of all positions.
 func TestLastLogits(t *testing.T) {
 	for name, c := range map[string]struct {
 		file   string
@@ -575,7 +599,11 @@ func TestLastLogits(t *testing.T) {
 		"nothing behind":     {"torchscript-op10", nothing, true},
 		"a bias and a Cast":  {"gpt-j", nothing, true},
 		"the bias behind it": {"gpt-j", swapBias, true},
-		"a factor":           {"torchscript-op10", halveLogits, false},
+		"a factor":           {"torchscript-op10", halveLogits, true},
+		"scaled logits":      {"families/optimum-cohere", nothing, true},
+		"a soft cap":         {"families/optimum-gemma2", nothing, true},
+		"four bits":          {"families/genai-int4-qwen2-q4", nothing, true},
+		"eight bits":         {"ort-int8-dynamic", nothing, false},
 		"in two branches":    {"optimum-1-merged", nothing, true},
 		"several choices":    {"torchscript-op10", choices, true},
 	} {

@@ -18,6 +18,7 @@
 // from what it computed for the values before it, each once and without recursion, however long the chain is. [Search] is a
 // memo of the nodes that a value comes from. [Facts] is a memo of shapes and of the small integer vectors that
 // exporters compute shapes with; [Types] is a memo of element types; [Constants] says what is known before a run.
+// [Follow] is a step along the data flow with one axis: where it goes, as long as nothing is mixed along it.
 //
 // All of them count their steps in a [Budget]. A file of a few megabytes can hold a graph in which the honest algorithm takes
 // hours; the budget ends it, and the caller refuses the file.

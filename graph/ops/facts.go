@@ -46,6 +46,9 @@ func NewFacts(b *Budget) *Facts { return &Facts{NewMemo(b, factNeeds, factOf)} }
 // Of returns what is known of v.
 func (f *Facts) Of(v *graph.Value) Fact { return f.memo.Of(v) }
 
+// Set gives what is known of v beforehand: of an input, more than the file declares.
+func (f *Facts) Set(v *graph.Value, x Fact) { f.memo.Set(v, x) }
+
 // Ints returns the elements of a small integer vector; see [Fact].
 func (f *Facts) Ints(v *graph.Value) (elems []int64, complete bool) {
 	x := f.memo.Of(v)

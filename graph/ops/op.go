@@ -15,6 +15,8 @@ type Op struct {
 	Type  TypeRule  // of the first output
 	Shape ShapeRule // of the first output; nil: unknown
 	Bias  int       // the input that is added to the product, 0 for none
+	Whole bool      // each number depends on the range of all of them
+	Rows  []RowSlot // inputs, data aside, with a row for each row of the batch that are needed
 	Norm  *NormSlots
 	Attn  *AttnSlots
 }
@@ -37,6 +39,7 @@ const (
 	Reduce                      // a sum, mean or maximum over axes
 	Product                     // a matrix product
 	Attention                   // a whole attention computation
+	Along                       // each number from those of a line along one axis, an attribute
 )
 
 // Sets of classes that walks look through.
@@ -66,12 +69,16 @@ type AttnSlots struct {
 	Mask    int    // the input that is added to the scores or masks them; 0 for none
 	Past    []int  // inputs: earlier keys and values
 	Rows    []int  // other inputs with a row for each row of the batch, which can be left out: padding masks and lengths
-	Lengths []int  // inputs with a row for each row of the batch that are needed
+	Single  bool   // takes one token at a time, over a cache that it needs
 	// Mode is the attribute that makes output Pattern the attention probabilities, and Value its value; "" where there is none.
 	Mode    string
 	Value   int64
 	Pattern int
 }
+
+// RowSlot is an input with a row for each row of the batch where it has a number of axes, 0 for any. With other numbers it has none:
+// it is one number for all rows, or a table.
+type RowSlot struct{ Slot, Axes int }
 
 // Of returns what is known about a node's operator; of nil and of an unknown operator, an opaque one.
 func Of(n *graph.Node) *Op {
@@ -121,18 +128,4 @@ func Data(n *graph.Node) []*graph.Value {
 		}
 	}
 	return out
-}
-
-// Positionwise reports whether the first output of a node has at each position of [batch, pos, d] what the data inputs have at
-// that position alone determine. A Reshape may fold positions: the caller looks at its target.
-func Positionwise(n *graph.Node) bool {
-	switch o := Of(n); {
-	case o.In(Convert | Pointwise | Normalise | Reshape):
-		return !n.Is("Flatten")
-	case o.In(Product): // by a constant matrix; a product of two activations mixes positions, and its caller knows
-		return true
-	case n.Is("ReduceMean"):
-		return true
-	}
-	return false
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// ShapeRule computes the shape of a node's first output (of Split, of every output) from the facts of its inputs; ok is false
-// where even the number of axes is unknown.
+// ShapeRule computes the shape of a node's first output (of Split, of every output; of a skip norm, of the sum as well) from
+// the facts of its inputs; ok is false where even the number of axes is unknown.
 type ShapeRule func(n *graph.Node, of func(*graph.Value) Fact) (dims []int64, ok bool)
 
 // like gives the shape of an input.
@@ -270,6 +270,29 @@ func gathered(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return slices.Concat(f.Dims[:axis], at.Dims, f.Dims[axis+1:]), true
 }
 
+// gatheredND is GatherND: each row of the indices counts along the first axes, those of the batch aside.
+func gatheredND(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
+	f, at := of(n.In(0)), of(n.In(1))
+	first := int64(at.Rank()) - 1
+	if counted := at.Dim(-1) + n.Int("batch_dims", 0); f.Ranked && first >= 0 && 0 <= counted && counted <= int64(f.Rank()) {
+		return slices.Concat(at.Dims[:first], f.Dims[counted:]), true
+	}
+	return nil, false
+}
+
+// gatheredBlocks is GatherBlockQuantized of rows: several numbers in a byte.
+func gatheredBlocks(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
+	f, at := of(n.In(0)), of(n.In(1))
+	v, bits := n.In(0), n.Int("bits", 4)
+	for v.Producer().Is("Reshape") {
+		v = v.Producer().In(0)
+	}
+	if f.Rank() != 2 || !at.Ranked || n.Int("gather_axis", 0) != 0 || v.Const() == nil || bits <= 0 || f.Dim(1) == Unknown {
+		return nil, false
+	}
+	return slices.Concat(at.Dims, []int64{f.Dim(1) * v.Const().DType.Bits() / bits}), true
+}
+
 func expanded(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	f, to := of(n.In(0)), of(n.In(1))
 	if !f.Ranked || !to.Complete {
@@ -318,10 +341,18 @@ func joined(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return out, len(out) > 0
 }
 
+// reduced keeps the axes that are not reduced; without a list all of them are.
 func reduced(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	f := of(n.In(0))
 	axes, ok := axesOf(n, of, f.Rank())
-	if !f.Ranked || !ok {
+	if all := n.In(1) == nil && !ok && n.Int("noop_with_empty_axes", 0) == 0; all {
+		for i := range f.Dims {
+			axes = append(axes, int64(i))
+		}
+	} else if !ok {
+		return nil, false
+	}
+	if !f.Ranked {
 		return nil, false
 	}
 	var out []int64
@@ -389,17 +420,22 @@ func attended(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return out, true
 }
 
-// grouped is GroupQueryAttention: [batch, pos, heads * d_head].
-func grouped(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
-	q := of(n.In(0))
+// flat is an attention operator that puts heads side by side: [batch, pos, heads * d_head].
+func flat(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	out := unknowns(3)
-	if q.Rank() == 3 {
-		copy(out, q.Dims[:2])
-		if n.In(1) != nil {
-			out[2] = q.Dims[2]
-		}
+	if x := of(n.In(0)); x.Rank() == 3 {
+		copy(out, x.Dims[:2])
 	}
 	return out, true
+}
+
+// grouped is GroupQueryAttention: [batch, pos, heads * d_head].
+func grouped(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
+	out, ok := flat(n, of)
+	if q := of(n.In(0)); q.Rank() == 3 && n.In(1) != nil {
+		out[2] = q.Dims[2]
+	}
+	return out, ok
 }
 
 // filled is ConstantOfShape.

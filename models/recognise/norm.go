@@ -273,9 +273,14 @@ func (a *analysis) normsOf(v *graph.Value) []*models.Norm {
 	return out
 }
 
-// dressed follows x divided by its size to where gamma and beta are applied.
+// dressed follows x divided by its size to where gamma and beta are applied. An RMSNorm has no beta: what is added to it after
+// attention may be a memory of an earlier rewrite.
 func (a *analysis) dressed(v *graph.Value) *models.Norm {
-	for _, op := range []string{"Mul", "Add"} {
+	applied := []string{"Mul", "Add"}
+	if x := a.unit(v); x != nil && x.kind == models.RMSNorm {
+		applied = applied[:1]
+	}
+	for _, op := range applied {
 		for u := range ops.Readers(a.budget, v, ops.Convert) {
 			if c, _ := a.constAnd(u.Node); u.Node.Is(op) && c != nil && a.elements(c) != 1 {
 				v = u.Node.Out(0)

@@ -1,7 +1,6 @@
 package steer
 
 import (
-	"path/filepath"
 	"slices"
 	"testing"
 
@@ -11,18 +10,13 @@ import (
 
 // The last position alone has the logits that it has among all, whatever the rank of the logits.
 func TestLastLogits(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(testdata, "*.onnx"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range files {
-		file := filepath.Base(path)
+	for _, c := range fixtures(t) {
 		for _, f := range forms {
-			m, l := f.of(t, file)
+			m, l := f.of(t, c.File)
 			if m == nil {
 				continue
 			}
-			t.Run(file+f.name, func(t *testing.T) {
+			t.Run(c.File+f.name, func(t *testing.T) {
 				ids := [][]int64{{3, 1, 4, 1, 5}, {2, 7, 1, 8, 2}}
 				if d := l.Tokens().Type().Dims; d[1].Size == 1 {
 					ids = [][]int64{{3}, {2}}

@@ -1,0 +1,222 @@
+package rewrite
+
+import (
+	"fmt"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
+	"github.com/onnx-inject/onnx-inject/models"
+)
+
+// freeRows makes everything after the first join work for any number of rows; last is what computes the last position alone.
+// Masks and rotary positions have one row and broadcast. What does not by itself:
+//
+//	Reshape to [batch, …]        the target follows the rows
+//	attention operators          lose the cache, which is empty, and what tells padding from text, of which a prompt has none
+//	lengths and positions        are repeated for each row where an operator asks for that
+//	[batch × heads, …] + ALiBi   the bias of the heads is repeated for each row
+//	Concat with constants        likewise
+//
+// An operation that may compute a row from others is refused.
+func (f *fan) freeRows(last *nodeSet) {
+	first := f.after[f.body.Layers[0]]
+	axes := f.traceRows(first)
+	if last != nil {
+		for _, n := range last.list {
+			if n.Is("Reshape") {
+				f.freeLast(n)
+			}
+		}
+	}
+	for _, n := range first.list {
+		rows := f.rowsOf(n, axes)
+		if rows == nil || last != nil && last.has[n] {
+			continue
+		}
+		switch o := ops.Of(n); {
+		case n.Is("Reshape"):
+			f.freeReshape(n)
+		case o.In(ops.Pointwise | ops.Product | ops.Join):
+			for slot, v := range n.Inputs() {
+				if _, grown := axes[v]; v != nil && !grown && f.now[graph.Use{Node: n, Slot: slot}] == nil && f.perRow(n, slot) {
+					f.repeat(graph.Use{Node: n, Slot: slot}, rows)
+				}
+			}
+		default:
+			f.freeOperator(n, axes, rows)
+		}
+	}
+}
+
+// traceRows finds the axis of each value after the first join that rows are along. It refuses the graph where an operation may
+// mix rows.
+func (f *fan) traceRows(first nodeSet) map[*graph.Value]int {
+	axes := map[*graph.Value]int{}
+	for _, l := range f.body.Layers {
+		for _, u := range f.entering(f.after[l]) {
+			axes[u.Node.In(u.Slot)] = 0
+		}
+	}
+	for _, n := range first.list {
+		out := -1
+		for slot, v := range n.Inputs() {
+			at, grown := axes[v]
+			if !grown {
+				continue
+			}
+			to, ok := ops.Follow(n, slot, at, f.facts)
+			if ops.Of(n).Whole { // rounds by the range of all rows; how far that is off, the caller compares
+				to, ok = at, true
+			}
+			if !ok || out >= 0 && to != out {
+				f.edit.Fail(fmt.Errorf("%v may compute a row of a batch from other rows: it cannot have more of them", n))
+				return axes
+			}
+			out = to
+		}
+		for i, v := range n.Outputs() {
+			if out >= 0 && v != nil && (i == 0 || !ops.Of(n).Whole) {
+				axes[v] = out
+			}
+		}
+	}
+	return axes
+}
+
+// rowsOf returns what a node reads that has rows along its first axis, nil where there is nothing.
+func (f *fan) rowsOf(n *graph.Node, axes map[*graph.Value]int) *graph.Value {
+	for slot, v := range n.Inputs() {
+		if at, grown := axes[v]; grown && at == 0 {
+			return f.operand(graph.Use{Node: n, Slot: slot})
+		}
+	}
+	return nil
+}
+
+// perRow reports whether a value that has not grown has as many slices along its first axis as one row of the others: a Concat
+// asks for that, other operations broadcast one slice, and a product has matrices without any.
+func (f *fan) perRow(n *graph.Node, slot int) bool {
+	least, o, v := 2, ops.Of(n), n.In(slot)
+	switch {
+	case o.In(ops.Join):
+		return true
+	case o.In(ops.Product) && !o.Carries(slot):
+		return false
+	case o.In(ops.Product):
+		least = 3
+	}
+	x, whole := f.facts.Of(v), f.facts.Of(n.Out(0))
+	return x.Rank() >= least && x.Rank() == whole.Rank() && x.Dim(0) != 1 && whole.Dim(0) != 1
+}
+
+// repeat gives a node as many slices of an operand that has not grown, all of them again for each row, as rows has.
+func (f *fan) repeat(u graph.Use, rows *graph.Value) {
+	v, name := f.operand(u), fmt.Sprintf("fanout/%s_%d", u.Node.Name(), u.Slot)
+	rank := f.facts.Rank(v)
+	if rank == 0 {
+		f.edit.Fail(fmt.Errorf("%v needs %v for each row of the batch, and the file does not say how many axes it has", u.Node, v))
+		return
+	}
+	times := f.node("Div", name+"/times", f.size(name+"/needed", rows), f.size(name+"/there", v))
+	if rank > 1 {
+		ones := make([]int64, rank-1)
+		for i := range ones {
+			ones[i] = 1
+		}
+		times = f.nodeAttrs("Concat", name+"/repeats", graph.Attrs{"axis": 0}, times, f.ints(fmt.Sprintf("fanout_ones_%d", rank-1), ones...))
+	}
+	f.edit.Redirect(u, f.node("Tile", name+"/repeated", v, times))
+}
+
+// freeOperator repeats the inputs of an operator that need a row for each row, and leaves out those that a prompt does without.
+func (f *fan) freeOperator(n *graph.Node, axes map[*graph.Value]int, rows *graph.Value) {
+	o := ops.Of(n)
+	for _, r := range o.Rows {
+		v := n.In(r.Slot)
+		if _, grown := axes[v]; v == nil || grown {
+			continue
+		}
+		if rank := f.facts.Rank(v); r.Axes == 0 || rank == r.Axes || rank == 0 {
+			f.repeat(graph.Use{Node: n, Slot: r.Slot}, rows)
+		}
+	}
+	if o.Attn == nil {
+		return
+	}
+	if o.Attn.Single {
+		f.edit.Fail(fmt.Errorf("%v takes one token at a time", n))
+	}
+	for _, slots := range [][]int{o.Attn.Past, o.Attn.Rows} {
+		for _, slot := range slots {
+			if n.In(slot) != nil {
+				f.edit.Redirect(graph.Use{Node: n, Slot: slot}, nil)
+			}
+		}
+	}
+}
+
+// freeReshape makes the target of a Reshape follow the rows. Of one row its first element was right: where the rest says all
+// other sizes it becomes -1, what is left; where the input's first axis stays as it is, 0; else it is multiplied by the rows,
+// unless the file computes it from a value that has grown.
+func (f *fan) freeReshape(n *graph.Node) {
+	shape, complete := f.facts.Ints(n.In(1))
+	one := ops.Unknown // the first element for one row
+	if complete && len(shape) > 0 {
+		one = shape[0]
+	}
+	free := !complete
+	for _, d := range shape {
+		free = free || d == -1
+	}
+	zero := one == 0 && n.Int("allowzero", 0) == 0
+	switch {
+	case one == -1 || zero:
+	case !free:
+		f.retarget(n, f.ints("fanout_rest", -1))
+	case one > 0 && one == f.facts.Of(n.In(0)).Dim(0):
+		f.copyZero(n)
+		f.retarget(n, f.ints("fanout_same", 0))
+	case !f.sized(n.In(1)):
+		first := f.node("Slice", n.Name()+"/first", n.In(1), f.ints("fanout_from", 0), f.ints("fanout_to", 1), f.ints("fanout_axis", 0))
+		more := f.node("Mul", n.Name()+"/times", first, f.rows[f.layerOf(n)])
+		kept := f.node("Less", n.Name()+"/kept", first, f.ints("fanout_to", 1)) // -1 and 0
+		f.retarget(n, f.node("Where", n.Name()+"/follows", kept, first, more))
+	}
+}
+
+// retarget replaces the first element of a Reshape's target.
+func (f *fan) retarget(n *graph.Node, first *graph.Value) {
+	rest := f.node("Slice", n.Name()+"/rest", n.In(1), f.ints("fanout_one", 1), f.ints("fanout_end", 1<<31-1), f.ints("fanout_axis", 0))
+	f.edit.Redirect(graph.Use{Node: n, Slot: 1}, f.nodeAttrs("Concat", n.Name()+"/free", graph.Attrs{"axis": 0}, first, rest))
+}
+
+// layerOf returns the last layer whose join a node comes after.
+func (f *fan) layerOf(n *graph.Node) (out *models.Layer) {
+	for _, l := range f.body.Layers {
+		if f.after[l].has[n] {
+			out = l
+		}
+	}
+	return out
+}
+
+// sized reports whether the first element of a target is computed from the shape of a value that has grown.
+func (f *fan) sized(target *graph.Value) bool {
+	v := ops.Root(target, ops.Convert)
+	if n := v.Producer(); n.Is("Concat") {
+		v = n.In(0)
+	}
+	first := f.after[f.body.Layers[0]]
+	next := func(v *graph.Value) []*graph.Value {
+		if v.Producer() == nil || v.Const() != nil {
+			return nil
+		}
+		return v.Producer().Inputs()
+	}
+	for v := range ops.Reach(ops.Unlimited(), next, v) {
+		if v.Producer() != nil && first.has[v.Producer()] {
+			return true
+		}
+	}
+	return false
+}
