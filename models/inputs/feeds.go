@@ -88,14 +88,22 @@ func (in *Signature) feed(r Input, ids [][]int64, batch, length int64) (*graph.T
 		if r.noCache {
 			x = 1
 		}
-		dims := sequence(int64(len(r.Type.Dims)), func(int64) int64 { return 1 })
-		return wholeNumbers(r.Type.DType, []int64{x}, dims...)
+		return r.one(x)
+	case RoleKeys:
+		return r.one(length)
+	case RoleEarlier, RoleKeep:
+		return r.one(0)
+	case RoleLastKeys:
+		return r.lastKeys(batch, length)
 	case RoleMemory:
 		return graph.Zeros(graph.Float32, 1, 1, int64(in.layout.DModel)), nil
 	case RoleTau:
 		return graph.Zeros(graph.Float32, 1, 1, 1), nil
 	case RoleUnused:
 		return r.unused(batch, length)
+	}
+	if r.why != "" {
+		return nil, errors.New(r.why)
 	}
 	return nil, errors.New("it is not known what to feed here")
 }
@@ -125,6 +133,20 @@ func (r *Input) rows(x []int64, batch, length int64) (*graph.Tensor, error) {
 	return wholeNumbers(r.Type.DType, x, dims...)
 }
 
+// one makes a tensor of one number in the declared rank.
+func (r *Input) one(x int64) (*graph.Tensor, error) {
+	return wholeNumbers(r.Type.DType, []int64{x}, sequence(int64(len(r.Type.Dims)), func(int64) int64 { return 1 })...)
+}
+
+// lastKeys makes the index of the last position of each row, [batch] or [batch, 1].
+func (r *Input) lastKeys(batch, length int64) (*graph.Tensor, error) {
+	dims := []int64{batch, 1}
+	if len(r.Type.Dims) < 2 {
+		dims = dims[:1]
+	}
+	return wholeNumbers(r.Type.DType, sequence(batch, func(int64) int64 { return length - 1 }), dims...)
+}
+
 // unused makes zeros of the declared sizes, the first free one as long as the batch, the others as long as the text.
 func (r *Input) unused(batch, length int64) (*graph.Tensor, error) {
 	if r.Type.DType.Bits() < 8 {
@@ -147,30 +169,24 @@ func (r *Input) unused(batch, length int64) (*graph.Tensor, error) {
 // past makes an empty cache.
 func (r *Input) past(l *models.Layout, batch int64) (*graph.Tensor, error) {
 	n := len(r.Type.Dims)
+	heads, width := r.cacheAxes()
+	free := make([]int64, n)
+	if n > 4 {
+		free[0] = 2 // key and value
+	}
+	free[n-4], free[heads], free[width] = batch, int64(l.KVHeads), int64(l.DHead)
 	dims := make([]int64, n)
 	for i, d := range r.Type.Dims {
 		dims[i] = d.Size
-		if d.Size >= 0 {
-			continue
-		}
-		switch i {
-		case n - 4:
-			dims[i] = batch
-		case n - 3:
-			dims[i] = int64(l.KVHeads)
-		case r.pastLength:
-			dims[i] = 0
-		case n - 2, n - 1:
-			dims[i] = int64(l.DHead)
-		default:
-			dims[i] = 2 // key and value
+		if d.Size < 0 {
+			dims[i] = free[i]
 		}
 	}
 	if dims[n-4] != batch {
 		return nil, fmt.Errorf("a cache of %d rows, the batch has %d", dims[n-4], batch)
 	}
-	if dims[r.pastLength] != 0 {
-		return nil, hint.With(fmt.Errorf("the cache has a fixed length of %d, want an empty one", dims[r.pastLength]), otherFile)
+	if dims[r.pastAxis] != 0 {
+		return nil, hint.With(fmt.Errorf("the cache has a fixed length of %d, want an empty one", dims[r.pastAxis]), otherFile)
 	}
 	return graph.Zeros(r.Type.DType, dims...), nil
 }
