@@ -19,8 +19,8 @@ type evidence struct {
 // another model of the same width may have 8 of 128. All places that say must agree, and heads * d_head must be the rows of W_O.
 func (a *analysis) headShape(c *core, b *branch, cfg *models.Config) (heads, dHead int64, err *miss) {
 	found := a.headEvidence(c, b)
-	if cfg != nil && cfg.Heads > 0 {
-		found = append(found, evidence{"config.json", int64(cfg.Heads), 0})
+	if cfg != nil {
+		found = append(found, evidence{"config.json", int64(cfg.Heads), int64(cfg.DHead)})
 	}
 	rows := b.wo.In
 	var seen []string
