@@ -55,7 +55,7 @@ func open(path string) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	root := ""
+	root := snapshotOf(path)
 	if isDir {
 		root = path
 		if f.Model, f.Others, err = findModel(path); err != nil {
@@ -93,6 +93,16 @@ func partDirs(model, root string) []string {
 		dirs = append(dirs, filepath.Join(dir, ".."))
 	}
 	return dirs
+}
+
+// snapshotOf returns the folder of a commit in the hub's cache that a file belongs to, "" for any other file.
+func snapshotOf(path string) string {
+	for d, up := filepath.Dir(path), 0; up <= maxDepth; d, up = filepath.Dir(d), up+1 {
+		if filepath.Base(filepath.Dir(d)) == "snapshots" {
+			return d
+		}
+	}
+	return ""
 }
 
 // findModel chooses the ONNX file of a folder.

@@ -79,6 +79,8 @@ func TestOpenFolder(t *testing.T) {
 		{"external data is no model", []string{"model.onnx", "model.onnx_data", "model.onnx.data"}, "", "model.onnx | | | ", ""},
 		{"hub cache", []string{"blobs/1", "blobs/2", "s/1/model.onnx -> ../../blobs/1", "s/1/tokenizer.json -> ../../blobs/2"}, "s/1", "s/1/model.onnx | | | s/1", ""},
 		{"hub cache, file", []string{"blobs/1", "blobs/2", "s/1/onnx/model.onnx -> ../../../blobs/1", "s/1/vocab.json -> ../../blobs/2"}, "s/1/onnx/model.onnx", "s/1/onnx/model.onnx | | | s/1", ""},
+		{"hub cache, file further down", []string{"snapshots/1/cpu/int4/model.onnx", "snapshots/1/tokenizer.json", "snapshots/config.json"}, "snapshots/1/cpu/int4/model.onnx",
+			"snapshots/1/cpu/int4/model.onnx | | | snapshots/1", ""},
 		{"hub cache, half loaded", []string{"blobs/2", "s/1/model.onnx -> ../../blobs/1"}, "s/1", "links to ../../blobs/1, which is missing", "not complete"},
 		{"hub cache, top", []string{"blobs/1", "snapshots/1/model.onnx -> ../../blobs/1"}, "", "no ONNX file", "below snapshots"},
 		{"genai", []string{"decoder.onnx", "decoder.onnx.data", "genai_config.json", "tokenizer.json"}, "", "decoder.onnx | | genai_config.json | .", ""},
