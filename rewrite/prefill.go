@@ -112,7 +112,7 @@ func pastsOf(m *graph.Model, l *models.Layout) ([]*graph.Value, error) {
 		switch {
 		case !v.Type().DType.IsFloat() || !attended(v, l.Bodies[0], moves|cuts): // a mask has four axes, too
 		case !isCache(v.Type(), l):
-			return nil, fmt.Errorf("input %q is %v, want keys or values [batch, %d, past, %d]", v.Name(), v.Type(), l.Heads, l.DHead)
+			return nil, fmt.Errorf("input %q is %v, want keys or values [batch, %d, past, %d]", v.Name(), v.Type(), l.KVHeads, l.DHead)
 		default:
 			if d := v.Type().Dims[len(v.Type().Dims)-2]; d.Size > 0 {
 				return nil, fmt.Errorf("input %q holds exactly %d earlier positions, want a cache that may be empty", v.Name(), d.Size)
@@ -132,7 +132,7 @@ func isCache(t graph.Type, l *models.Layout) bool {
 		return false
 	}
 	agrees := func(d graph.Dim, n int) bool { return d.Size < 0 || d.Size == int64(n) }
-	return agrees(d[k-3], l.Heads) && agrees(d[k-1], l.DHead)
+	return agrees(d[k-3], l.KVHeads) && agrees(d[k-1], l.DHead)
 }
 
 // empty builds a tensor like past with no positions in it: the batch of the tokens, heads and d_head as declared.
@@ -144,7 +144,7 @@ func (p *patch) empty(past, tokens *graph.Value) *graph.Value {
 	if len(d) == 5 {
 		parts = []*graph.Value{p.ints("two", 2), batch}
 	}
-	tail := p.ints("cache_tail", int64(p.layout.Heads), 0, int64(p.layout.DHead))
+	tail := p.ints("cache_tail", int64(p.layout.KVHeads), 0, int64(p.layout.DHead))
 	dims := p.nodeAttrs("Concat", past.Name()+"/empty_shape", graph.Attrs{"axis": 0}, append(parts, tail)...)
 	zero := graph.Zeros(past.Type().DType, 1)
 	return p.nodeAttrs("ConstantOfShape", past.Name()+"/empty", graph.Attrs{"value": zero}, dims)

@@ -13,20 +13,6 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
-// eachFixture runs f on every fixture, those of all families included.
-func eachFixture(t *testing.T, f func(t *testing.T, dir string, c fixture)) {
-	for _, dir := range []string{testdata, filepath.Join(testdata, "families")} {
-		var cases []fixture
-		readJSON(t, filepath.Join(dir, "cases.json"), &cases)
-		if len(cases) == 0 {
-			t.Fatalf("no fixtures in %s", dir)
-		}
-		for _, c := range cases {
-			t.Run(c.File, func(t *testing.T) { f(t, dir, c) })
-		}
-	}
-}
-
 // loaded opens a fixture with its folder and recognises it.
 func loaded(t *testing.T, path string) (*graph.Model, *models.Layout) {
 	t.Helper()
@@ -48,57 +34,61 @@ func loaded(t *testing.T, path string) (*graph.Model, *models.Layout) {
 // What [inputs] feeds a file of any exporter and any family gives the logits of PyTorch.
 func TestFeedsGiveTheReference(t *testing.T) {
 	host := orttest.Host(t)
-	eachFixture(t, func(t *testing.T, dir string, c fixture) {
-		var ref reference
-		readJSON(t, filepath.Join(dir, c.Ref), &ref)
-		g, l := loaded(t, filepath.Join(dir, c.File))
-		in, err := inputs.Read(g, l)
-		if err != nil {
-			t.Fatal(err)
-		}
-		ids, want := ref.InputIDs, ref.Logits
-		if c.First {
-			ids, want = firsts(ids), want.cut(1, false)
-		}
-		feeds, err := in.Feeds(ids)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s, err := host.Open(t.Context(), runtime.Model{Path: g.Path()}, runtime.Options{Threads: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
-		name := l.Logits().Name()
-		out, err := s.Run(t.Context(), feeds, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		compare(t, name, out[name], want, c.Atol)
+	for _, c := range fixtures(t) {
+		t.Run(c.File, func(t *testing.T) { checkFeeds(t, host, c) })
+	}
+}
 
-		// Rotary positions are relative: where they begin plays no part. Some hosts begin at 1 (transformers.js for Gemma 3); no file and
-		// no config.json says so, and none needs to.
-		if l.PositionKind != models.RotaryPositions {
-			return
+func checkFeeds(t *testing.T, host runtime.Host, c fixture) {
+	var ref reference
+	readJSON(t, filepath.Join(testdata, c.Ref), &ref)
+	g, l := loaded(t, filepath.Join(testdata, c.File))
+	in, err := inputs.Read(g, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, want := ref.InputIDs, ref.Logits
+	if c.First {
+		ids, want = firsts(ids), want.cut(1, false)
+	}
+	feeds, err := in.Feeds(ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := host.Open(t.Context(), runtime.Model{Path: g.Path()}, runtime.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	name := l.Logits().Name()
+	out, err := s.Run(t.Context(), feeds, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare(t, name, out[name], want, c.Atol)
+
+	// Rotary positions are relative: where they begin plays no part. Some hosts begin at 1 (transformers.js for Gemma 3); no file and
+	// no config.json says so, and none needs to.
+	if l.PositionKind != models.RotaryPositions {
+		return
+	}
+	for _, r := range in.Roles {
+		if r.Role != inputs.RolePositions {
+			continue
 		}
-		for _, r := range in.Roles {
-			if r.Role != inputs.RolePositions {
-				continue
-			}
-			x, err := feeds[r.Name].Int64s()
-			if err != nil {
-				t.Fatal(err)
-			}
-			for i := range x {
-				x[i]++
-			}
-			feeds[r.Name] = graph.NewInt64(x, feeds[r.Name].Dims...)
-			if out, err = s.Run(t.Context(), feeds, name); err != nil {
-				t.Fatal(err)
-			}
-			compare(t, name+" with positions from 1", out[name], want, c.Atol)
+		x, err := feeds[r.Name].Int64s()
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		for i := range x {
+			x[i]++
+		}
+		feeds[r.Name] = graph.NewInt64(x, feeds[r.Name].Dims...)
+		if out, err = s.Run(t.Context(), feeds, name); err != nil {
+			t.Fatal(err)
+		}
+		compare(t, name+" with positions from 1", out[name], want, c.Atol)
+	}
 }
 
 // firsts keeps the first token of each row.
