@@ -6,7 +6,6 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
-	"github.com/onnx-inject/onnx-inject/models"
 )
 
 // Feeds builds all inputs for a batch of prompts of equal length: the whole text at once, no cache, every memory and every
@@ -162,31 +161,6 @@ func (r *Input) unused(batch, length int64) (*graph.Tensor, error) {
 		default:
 			dims = append(dims, length)
 		}
-	}
-	return graph.Zeros(r.Type.DType, dims...), nil
-}
-
-// past makes an empty cache.
-func (r *Input) past(l *models.Layout, batch int64) (*graph.Tensor, error) {
-	n := len(r.Type.Dims)
-	heads, width := r.cacheAxes()
-	free := make([]int64, n)
-	if n > 4 {
-		free[0] = 2 // key and value
-	}
-	free[n-4], free[heads], free[width] = batch, int64(l.KVHeads), int64(l.DHead)
-	dims := make([]int64, n)
-	for i, d := range r.Type.Dims {
-		dims[i] = d.Size
-		if d.Size < 0 {
-			dims[i] = free[i]
-		}
-	}
-	if dims[n-4] != batch {
-		return nil, fmt.Errorf("a cache of %d rows, the batch has %d", dims[n-4], batch)
-	}
-	if dims[r.pastAxis] != 0 {
-		return nil, hint.With(fmt.Errorf("the cache has a fixed length of %d, want an empty one", dims[r.pastAxis]), otherFile)
 	}
 	return graph.Zeros(r.Type.DType, dims...), nil
 }

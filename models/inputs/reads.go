@@ -96,39 +96,6 @@ func turns(rows *graph.Value) bool {
 	return false
 }
 
-// pastAxis returns the axis of a cache that counts positions: by the attention operator that reads it, or by the Concat with the
-// new keys or values. It is -1 where neither does.
-func pastAxis(v *graph.Value) int {
-	rank := len(v.Type().Dims)
-	seen := map[*graph.Value]bool{}
-	todo := []*graph.Value{v}
-	for len(todo) > 0 {
-		v := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if v == nil || seen[v] {
-			continue
-		}
-		seen[v] = true
-		for _, u := range v.Uses() {
-			switch o := ops.Of(u.Node); {
-			case o.Attn != nil && slices.Contains(o.Attn.Past, u.Slot):
-				return rank - 2
-			case u.Node.Is("Concat"):
-				axis := int(u.Node.Int("axis", 0))
-				if axis >= 0 {
-					axis -= 4 // keys and values have four axes; a stacked pair is taken apart before
-				}
-				if axis += rank; axis > 0 && axis < rank {
-					return axis
-				}
-			case o.In(ops.Convert|ops.Pick) && o.Carries(u.Slot), u.Node.Is("Squeeze"):
-				todo = append(todo, u.Node.Outputs()...)
-			}
-		}
-	}
-	return -1
-}
-
 // keepsLast reports whether an input says how many positions at the end are kept: its negative is where a Slice begins, and
 // attention does not read what is sliced. Then 0 keeps all of them.
 func keepsLast(v *graph.Value, l *models.Layout) bool {

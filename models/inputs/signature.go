@@ -123,7 +123,7 @@ func (r *Input) roleOf(v, tokens *graph.Value, l *models.Layout) Role {
 	}
 	read := readsOf(v, l)
 	switch {
-	case r.isPast(v, l, read):
+	case r.isPast(v, l, read.masks):
 		return RolePast
 	case r.isCacheBranch(v, l):
 		return RoleCacheBranch
@@ -196,39 +196,6 @@ func moved(v *graph.Value) (input *graph.Value, flips int) {
 	}
 	return v, flips
 }
-
-// isPast recognises a cache by its shape, [batch, heads, positions, d_head] with axes in other orders and key and value stacked
-// in front of batch in some files, and by what reads it: an attention operator, or a Concat with the new keys or values.
-func (r *Input) isPast(v *graph.Value, l *models.Layout, read reads) bool {
-	d := r.Type.Dims
-	n := len(d)
-	if n != 4 && n != 5 || !r.Type.DType.IsFloat() {
-		return false
-	}
-	if r.pastAxis = pastAxis(v); r.pastAxis < 0 {
-		if read.masks {
-			return false
-		}
-		r.pastAxis = n - 2 // nothing reads its numbers
-	}
-	heads, width := r.cacheAxes()
-	return r.pastAxis > n-4 && fits(d[heads], l.KVHeads) && fits(d[width], l.DHead)
-}
-
-// cacheAxes returns the axes of a cache that count key and value heads, and d_head.
-func (r *Input) cacheAxes() (heads, width int) {
-	switch n := len(r.Type.Dims); r.pastAxis {
-	case n - 1:
-		return n - 3, n - 2
-	case n - 3:
-		return n - 2, n - 1
-	default:
-		return n - 3, n - 1
-	}
-}
-
-// fits reports whether a declared size can be n.
-func fits(d graph.Dim, n int) bool { return d.Size < 0 || d.Size == int64(n) }
 
 // isCacheBranch recognises the condition of the If that holds the decoders.
 func (r *Input) isCacheBranch(v *graph.Value, l *models.Layout) bool {

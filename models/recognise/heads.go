@@ -98,7 +98,7 @@ func (a *analysis) kvHeads(c *core) int64 {
 	}
 	for v := range ops.Reach(a.budget, next, c.value) { // before they are repeated, if they are
 		if n := v.Producer(); n.Is("Expand", "Tile") {
-			if f := a.facts.Of(n.In(0)); f.Rank() == 5 && f.Dim(1) > 0 {
+			if f := a.facts.Of(n.In(0)); f.Rank() >= 4 && f.Dim(1) > 0 { // [batch, kv, 1, pos, d_head], or [batch, 1, pos, d_head]
 				return f.Dim(1)
 			}
 		}
