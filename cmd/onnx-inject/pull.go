@@ -19,7 +19,8 @@ func pullVerb() *verb {
 		doc: `Fetches an ONNX file of a repository, the files of its weights, config.json and the tokenizer, and nothing else.
 Prints the folder, or the file, that the other verbs take: onnx-inject inspect $(onnx-inject pull
 openai-community/gpt2). Without --file it is the ONNX file that a folder opens with: model.onnx,
-decoder_model_merged.onnx or decoder_model.onnx, at the top or under onnx.
+decoder_model_merged.onnx or decoder_model.onnx, at the top or under onnx. --file takes another one, or a folder of
+the repository: --file onnx/model_q4f16.onnx, --file cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4.
 
 Files go into the cache that the hub's own client keeps ($HF_HUB_CACHE, $HF_HOME/hub or ~/.cache/huggingface/hub), and
 what is there is not fetched again. A transfer that was cut goes on where it stopped; a file gets its name when its
@@ -27,7 +28,7 @@ checksum is right. HF_TOKEN (or the file that a login leaves) opens private and 
 another hub, and with HF_HUB_OFFLINE=1 the cache must do.`,
 		example: "onnx-inject pull openai-community/gpt2",
 		flags: []cli.Flag{
-			&cli.StringFlag{Name: "file", Usage: "take this `ONNX` file of the repository, such as onnx/decoder_model_merged.onnx"},
+			&cli.StringFlag{Name: "file", Usage: "take this `ONNX` file of the repository, or the one in this folder of it"},
 			&cli.StringFlag{Name: "revision", Usage: "take this `BRANCH`, tag or commit", Value: hub.DefaultRevision},
 			boolFlag("list", "show the ONNX files of the repository, and fetch nothing"),
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write plain files into `DIR`, and not into the cache", TakesFile: true},

@@ -12,7 +12,7 @@ func verifyVerb() *verb {
 	return &verb{
 		name: "verify", args: "PATCHED", usage: "is the patched copy the original when tau is 0?",
 		doc: `Runs a patched copy and its original and holds the copy to what it promises: with tau = 0 every output of the original
-is the same, the heads add up to the output of attention, and a memory has an effect at each layer that takes one.
+is the same, the heads add up to the output of W_O, and a memory has an effect at each layer that takes one.
 The numbers are printed, and the exit code is 4 when a check fails.
 
 The original is found by the name that the copy recorded, in the copy's folder, unless --against names it.`,
@@ -31,20 +31,11 @@ func verifyModel(c *call) error {
 		return err
 	}
 	defer o.model.Close()
-	original := c.String("against")
-	if c.IsSet("against") {
-		against, err := open(original)
-		if err != nil {
-			return err
-		}
-		defer against.model.Close()
-		original = against.folder.Model
-	}
 	host, options, err := hostOf(c)
 	if err != nil {
 		return err
 	}
-	r, err := steer.Verify(c.ctx, host, o.folder.Model, original, options)
+	r, err := steer.Verify(c.ctx, host, o.folder.Model, c.String("against"), options)
 	if err != nil {
 		return refused(err)
 	}

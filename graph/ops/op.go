@@ -70,6 +70,9 @@ type AttnSlots struct {
 	Past    []int  // inputs: earlier keys and values
 	Rows    []int  // other inputs with a row for each row of the batch, which can be left out: padding masks and lengths
 	Single  bool   // takes one token at a time, over a cache that it needs
+	// Inputs that count positions, 0 for none: the index of the last key of each row, the number of keys, earlier ones included,
+	// the number of earlier ones, and the positions of the queries.
+	LastKeys, Keys, Earlier, Positions int
 	// Mode is the attribute that makes output Pattern the attention probabilities, and Value its value; "" where there is none.
 	Mode    string
 	Value   int64

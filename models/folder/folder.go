@@ -1,7 +1,6 @@
 package folder
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,14 +15,16 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
 )
 
-// Folder is a model as exporters leave it: an ONNX file with config.json and tokenizer files beside it, or in the folder
-// above where the ONNX file lies under "onnx".
+// Folder is a model as exporters leave it: an ONNX file with its configuration and tokenizer files beside it, or in a folder
+// above.
 type Folder struct {
 	Model        string         // path of the ONNX file
 	Others       []string       // paths of ONNX files that could have been meant as well; none when a file was named
-	Config       *models.Config // never nil; zero without a config.json
-	ConfigFile   string         // path of config.json, "" when there is none
+	Config       *models.Config // never nil; zero without a configuration
+	ConfigFile   string         // path of config.json, else of genai_config.json, "" when there is neither
 	TokenizerDir string         // folder of the tokenizer files, "" when there are none
+
+	dirs []string // that the other parts can be in
 }
 
 // modelNames are the ONNX files that are taken from a folder, best first. decoder_model.onnx has no cache inputs;
@@ -33,12 +34,13 @@ var modelNames = []string{"model.onnx", "decoder_model_merged.onnx", "decoder_mo
 // checkpointNames tell a folder that is still to be exported.
 var checkpointNames = []string{"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}
 
-// Open finds the parts of a model. path is an ONNX file, or a folder that has one: model.onnx,
-// decoder_model_merged.onnx or decoder_model.onnx, in this order, first in the folder itself and then in its subfolder onnx.
-// Where none of these is there, a single other .onnx file is taken; of several the caller has to name one.
+// Open finds the parts of a model. path is an ONNX file, or a folder that has one: the one that genai_config.json names, else
+// model.onnx, decoder_model_merged.onnx or decoder_model.onnx, in this order, first in the folder itself and then in its
+// subfolder onnx. Where none of these is there, a single other .onnx file is taken, be it in a folder further down; of several the
+// caller has to name one.
 //
 // Files are looked for beside the path as it was given: symbolic links, of which the hub's cache consists, are not
-// resolved. Nothing but config.json is read.
+// resolved. Nothing but config.json and genai_config.json is read.
 func Open(path string) (*Folder, error) {
 	f, err := open(path)
 	if err != nil {
@@ -53,48 +55,54 @@ func open(path string) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
+	root := snapshotOf(path)
 	if isDir {
+		root = path
 		if f.Model, f.Others, err = findModel(path); err != nil {
 			return nil, err
 		}
 	}
-	for _, dir := range partDirs(f.Model) {
-		if name := filepath.Join(dir, "config.json"); f.ConfigFile == "" && exists(name) {
-			f.ConfigFile = name
-		}
+	f.dirs = partDirs(f.Model, root)
+	for _, dir := range f.dirs {
 		if f.TokenizerDir == "" && (exists(filepath.Join(dir, "tokenizer.json")) || exists(filepath.Join(dir, "vocab.json"))) {
 			f.TokenizerDir = dir
 		}
 	}
-	if f.ConfigFile != "" {
-		data, err := os.ReadFile(f.ConfigFile)
-		if err != nil {
-			return nil, err
-		}
-		if f.Config, err = ParseConfig(data); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.ConfigFile, err)
-		}
-	}
-	return f, nil
+	return f, f.readConfigs(f.dirs)
 }
 
 // Tokenizer loads the folder's tokenizer.
 func (f *Folder) Tokenizer() (*tokenizer.Tokenizer, error) {
 	if f.TokenizerDir == "" {
-		err := fmt.Errorf("load tokenizer: neither tokenizer.json nor vocab.json in %s", strings.Join(partDirs(f.Model), " or "))
+		err := fmt.Errorf("load tokenizer: neither tokenizer.json nor vocab.json in %s", strings.Join(f.dirs, " or "))
 		return nil, hint.With(err, "copy the tokenizer files of the model beside the ONNX file")
 	}
 	return tokenizer.Load(f.TokenizerDir)
 }
 
-// partDirs are the folders that the other parts of a model can be in: its own, and the one above "onnx".
-func partDirs(model string) []string {
+// partDirs are the folders that the other parts of a model can be in: its own, those above it up to the folder that was opened,
+// and the one above "onnx".
+func partDirs(model, root string) []string {
 	dir := filepath.Dir(model)
 	dirs := []string{dir}
-	if abs, err := filepath.Abs(dir); err == nil && filepath.Base(abs) == "onnx" {
+	for d := dir; root != "" && d != filepath.Clean(root); {
+		d = filepath.Dir(d)
+		dirs = append(dirs, d)
+	}
+	if abs, err := filepath.Abs(dir); len(dirs) == 1 && err == nil && filepath.Base(abs) == "onnx" {
 		dirs = append(dirs, filepath.Join(dir, ".."))
 	}
 	return dirs
+}
+
+// snapshotOf returns the folder of a commit in the hub's cache that a file belongs to, "" for any other file.
+func snapshotOf(path string) string {
+	for d, up := filepath.Dir(path), 0; up <= maxDepth; d, up = filepath.Dir(d), up+1 {
+		if filepath.Base(filepath.Dir(d)) == "snapshots" {
+			return d
+		}
+	}
+	return ""
 }
 
 // findModel chooses the ONNX file of a folder.
@@ -114,12 +122,20 @@ func findModel(dir string) (model string, others []string, err error) {
 			}
 		}
 	}
-	chosen, err := Choose(found)
+	chosen, err := genAIModel(dir)
 	if err != nil {
-		if len(found) == 0 {
-			err = hint.With(err, instead(dir, hint.Of(err)))
-		}
 		return "", nil, err
+	}
+	if chosen == "" || !exists(filepath.Join(dir, filepath.FromSlash(chosen))) {
+		if len(found) == 0 && !exists(filepath.Join(dir, "snapshots")) {
+			found = below(dir)
+		}
+		if chosen, err = Choose(found); err != nil {
+			if len(found) == 0 {
+				err = hint.With(err, instead(dir, hint.Of(err)))
+			}
+			return "", nil, err
+		}
 	}
 	for _, p := range found {
 		if p != chosen {
@@ -129,6 +145,31 @@ func findModel(dir string) (model string, others []string, err error) {
 	model = filepath.Join(dir, filepath.FromSlash(chosen))
 	_, err = statModel(model)
 	return model, others, err
+}
+
+// How far below searches: onnxruntime-genai models are published as cpu_and_mobile/cpu-int4-rtn-block-32/model.onnx.
+const (
+	maxDepth   = 3
+	maxEntries = 10_000
+)
+
+// below returns the ONNX files in the folders below one, as paths with slashes. A folder that cannot be read has none.
+func below(dir string) []string {
+	var found []string
+	entries := 0
+	_ = fs.WalkDir(os.DirFS(dir), ".", func(p string, d fs.DirEntry, err error) error {
+		entries++
+		switch {
+		case entries > maxEntries:
+			return fs.SkipAll
+		case err != nil, d.IsDir() && (strings.Count(p, "/") >= maxDepth || len(p) > 1 && path.Base(p)[0] == '.'):
+			return fs.SkipDir
+		case !d.IsDir() && strings.HasSuffix(p, ".onnx"):
+			found = append(found, p)
+		}
+		return nil
+	})
+	return found
 }
 
 // instead gives advice for a folder without an ONNX file, by what it has; other is given where that tells nothing.
@@ -194,40 +235,4 @@ func likeRepo(path string) bool {
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-// ParseConfig reads config.json of a GPT-2 or one of its relatives, which name the same things differently. What is absent
-// or null stays zero; what is there must make sense.
-func ParseConfig(data []byte) (*models.Config, error) {
-	var keys map[string]json.RawMessage
-	if err := json.Unmarshal(data, &keys); err != nil {
-		return nil, fmt.Errorf("want a JSON object: %w", err)
-	}
-	c := &models.Config{}
-	if raw, ok := keys["model_type"]; ok {
-		if err := json.Unmarshal(raw, &c.ModelType); err != nil {
-			return nil, fmt.Errorf("model_type: want a text, got %s", raw)
-		}
-	}
-	for _, field := range []struct {
-		into *int
-		keys []string
-	}{
-		{&c.Layers, []string{"n_layer", "num_layers", "num_hidden_layers"}},
-		{&c.Heads, []string{"n_head", "num_heads", "num_attention_heads"}},
-		{&c.DModel, []string{"n_embd", "hidden_size"}},
-		{&c.NCtx, []string{"n_positions", "n_ctx", "max_position_embeddings"}},
-		{&c.Vocab, []string{"vocab_size"}},
-	} {
-		for _, key := range field.keys {
-			raw, ok := keys[key]
-			if !ok || string(raw) == "null" || *field.into != 0 {
-				continue
-			}
-			if err := json.Unmarshal(raw, field.into); err != nil || *field.into <= 0 {
-				return nil, fmt.Errorf("%s: want a whole number above 0, got %s", key, raw)
-			}
-		}
-	}
-	return c, nil
 }

@@ -15,7 +15,12 @@ import (
 
 const gpt2Config = `{"model_type":"gpt2","n_layer":12,"n_head":12,"n_embd":768,"n_positions":1024,"n_ctx":1024,"vocab_size":50257}`
 
-// tree makes files in a new folder. "a -> b" is a symbolic link; a name that ends in a slash is a folder; config.json has a content.
+// genAI is genai_config.json for the same model, in a file called decoder.onnx.
+const genAI = `{"model":{"type":"llama","context_length":512,"vocab_size":50257,"bos_token_id":1,"decoder":{"filename":"decoder.onnx","head_size":64,
+"hidden_size":768,"num_attention_heads":12,"num_hidden_layers":12,"num_key_value_heads":4,"inputs":{"input_ids":"input_ids"}}},"search":{"max_length":512}}`
+
+// tree makes files in a new folder. "a -> b" is a symbolic link; a name that ends in a slash is a folder; configurations have a
+// content.
 func tree(t *testing.T, files ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -29,6 +34,8 @@ func tree(t *testing.T, files ...string) string {
 			err = os.Symlink(to, path)
 		case strings.HasSuffix(name, "/"):
 			err = os.MkdirAll(path, 0o755)
+		case strings.HasSuffix(name, "genai_config.json"):
+			err = os.WriteFile(path, []byte(genAI), 0o644)
 		case strings.HasSuffix(name, "config.json"):
 			err = os.WriteFile(path, []byte(gpt2Config), 0o644)
 		default:
@@ -72,8 +79,18 @@ func TestOpenFolder(t *testing.T) {
 		{"external data is no model", []string{"model.onnx", "model.onnx_data", "model.onnx.data"}, "", "model.onnx | | | ", ""},
 		{"hub cache", []string{"blobs/1", "blobs/2", "s/1/model.onnx -> ../../blobs/1", "s/1/tokenizer.json -> ../../blobs/2"}, "s/1", "s/1/model.onnx | | | s/1", ""},
 		{"hub cache, file", []string{"blobs/1", "blobs/2", "s/1/onnx/model.onnx -> ../../../blobs/1", "s/1/vocab.json -> ../../blobs/2"}, "s/1/onnx/model.onnx", "s/1/onnx/model.onnx | | | s/1", ""},
+		{"hub cache, file further down", []string{"snapshots/1/cpu/int4/model.onnx", "snapshots/1/tokenizer.json", "snapshots/config.json"}, "snapshots/1/cpu/int4/model.onnx",
+			"snapshots/1/cpu/int4/model.onnx | | | snapshots/1", ""},
 		{"hub cache, half loaded", []string{"blobs/2", "s/1/model.onnx -> ../../blobs/1"}, "s/1", "links to ../../blobs/1, which is missing", "not complete"},
 		{"hub cache, top", []string{"blobs/1", "snapshots/1/model.onnx -> ../../blobs/1"}, "", "no ONNX file", "below snapshots"},
+		{"genai", []string{"decoder.onnx", "decoder.onnx.data", "genai_config.json", "tokenizer.json"}, "", "decoder.onnx | | genai_config.json | .", ""},
+		{"genai names one of several", []string{"model.onnx", "decoder.onnx", "genai_config.json"}, "", "decoder.onnx | model.onnx | genai_config.json | ", ""},
+		{"genai names a missing file", []string{"model.onnx", "genai_config.json"}, "", "model.onnx | | genai_config.json | ", ""},
+		{"genai with config.json", []string{"decoder.onnx", "genai_config.json", "config.json"}, "", "decoder.onnx | | config.json | ", ""},
+		{"genai further down", []string{"config.json", "tokenizer.json", "cpu_and_mobile/cpu-int4/decoder.onnx", "cpu_and_mobile/cpu-int4/genai_config.json"}, "",
+			"cpu_and_mobile/cpu-int4/decoder.onnx | | config.json | .", ""},
+		{"several further down", []string{"cpu/decoder.onnx", "cuda/decoder.onnx", "a/b/c/d/x.onnx"}, "", "2 ONNX files, none of them called model.onnx, decoder_model_merged.onnx, decoder_model.onnx: cpu/decoder.onnx, cuda/decoder.onnx", "name one of them"},
+		{"a variant by its name", []string{"onnx/model.onnx", "onnx/model_q4f16.onnx", "onnx/model_q4f16.onnx_data", "config.json"}, "onnx/model_q4f16.onnx", "onnx/model_q4f16.onnx | | config.json | ", ""},
 		{"linked folder", []string{"real/onnx/model.onnx", "real/config.json", "link -> real"}, "link", "link/onnx/model.onnx | | link/config.json | ", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -136,6 +153,18 @@ func TestParseConfig(t *testing.T) {
 		{"gpt2", gpt2Config, models.Config{ModelType: "gpt2", Layers: 12, Heads: 12, DModel: 768, NCtx: 1024, Vocab: 50257}, ""},
 		{"gpt-neo", `{"model_type":"gpt_neo","num_layers":2,"num_heads":4,"hidden_size":32,"max_position_embeddings":48,"vocab_size":131}`, models.Config{ModelType: "gpt_neo", Layers: 2, Heads: 4, DModel: 32, NCtx: 48, Vocab: 131}, ""},
 		{"llama words", `{"num_hidden_layers":2,"num_attention_heads":4}`, models.Config{Layers: 2, Heads: 4}, ""},
+		{"mpt", `{"model_type":"mpt","d_model":64,"n_heads":4,"n_layers":2,"max_seq_len":48,"vocab_size":131}`, models.Config{ModelType: "mpt", Layers: 2, Heads: 4, DModel: 64, NCtx: 48, Vocab: 131}, ""},
+		{"fewer key and value heads", `{"num_attention_heads":4,"num_key_value_heads":2,"head_dim":32}`, models.Config{Heads: 4, KVHeads: 2, DHead: 32}, ""},
+		{"more key and value heads", `{"num_attention_heads":4,"num_key_value_heads":8}`, models.Config{}, "want at most 4 key and value heads"},
+		{"falcon-7b", `{"num_attention_heads":71,"num_kv_heads":71,"multi_query":true,"new_decoder_architecture":false}`, models.Config{Heads: 71, KVHeads: 1}, ""},
+		{"falcon-40b", `{"num_attention_heads":128,"num_kv_heads":8,"multi_query":true,"new_decoder_architecture":true}`, models.Config{Heads: 128, KVHeads: 8}, ""},
+		{"bigcode", `{"n_head":4,"multi_query":true}`, models.Config{Heads: 4, KVHeads: 1}, ""},
+		{"texts and pictures", `{"model_type":"gemma3","hidden_size":9,"text_config":{"model_type":"gemma3_text","hidden_size":64,"num_attention_heads":4,"head_dim":32}}`,
+			models.Config{ModelType: "gemma3_text", Heads: 4, DHead: 32, DModel: 64}, ""},
+		{"text_config without a type", `{"model_type":"llava","text_config":{"hidden_size":64}}`, models.Config{ModelType: "llava", DModel: 64}, ""},
+		{"text_config is no object", `{"text_config":4}`, models.Config{}, "text_config: want a JSON object"},
+		{"an encoder", `{"model_type":"bert"}`, models.Config{}, `model_type: want a decoder, which continues a text, got "bert"`},
+		{"an encoder as decoder", `{"model_type":"bert","is_decoder":true}`, models.Config{ModelType: "bert"}, ""},
 		{"first name wins", `{"n_ctx":512,"n_positions":1024}`, models.Config{NCtx: 1024}, ""},
 		{"null", `{"model_type":null,"n_head":null,"num_heads":3}`, models.Config{Heads: 3}, ""},
 		{"empty", `{}`, models.Config{}, ""},
@@ -165,6 +194,85 @@ func TestParseConfig(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+func TestParseGenAI(t *testing.T) {
+	sizes := models.Config{Layers: 12, Heads: 12, KVHeads: 4, DHead: 64, DModel: 768, NCtx: 512, Vocab: 50257}
+	for _, test := range []struct {
+		name, text string
+		want       models.Config
+		err        string
+	}{
+		{"whole", genAI, sizes, ""},
+		{"sparse", `{"model":{"decoder":{"filename":"x.onnx"}}}`, models.Config{}, ""},
+		{"no model", `{}`, models.Config{}, "model: want a JSON object"},
+		{"no decoder", `{"model":{"encoder":{}}}`, models.Config{}, "model.decoder: want a JSON object"},
+		{"a text for a number", `{"model":{"decoder":{"head_size":"64"}}}`, models.Config{}, `model.decoder: head_size: want a whole number above 0, got "64"`},
+		{"zero", `{"model":{"vocab_size":0,"decoder":{}}}`, models.Config{}, "model: vocab_size: want"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := parseGenAI([]byte(test.text))
+			if test.err != "" {
+				if err == nil || !strings.Contains(err.Error(), test.err) {
+					t.Errorf("got %v, want %s", err, test.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(test.want, *got); d != "" {
+				t.Error(d)
+			}
+		})
+	}
+}
+
+// Two configurations add up, and must not contradict each other.
+func TestOpenFolderTwoConfigs(t *testing.T) {
+	for _, test := range []struct{ config, want string }{
+		{gpt2Config, "{gpt2 12 12 4 64 768 512 50257}"},
+		{`{"model_type":"llama","n_positions":256}`, "{llama 12 12 4 64 768 256 50257}"},
+		{`{"num_attention_heads":8}`, "8 and 12 heads"},
+		{`{"hidden_size":64}`, "64 and 768 numbers in a row of the residual stream"},
+	} {
+		dir := tree(t, "decoder.onnx", "genai_config.json")
+		if err := os.WriteFile(filepath.Join(dir, "config.json"), []byte(test.config), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		f, err := Open(dir)
+		got := ""
+		if err != nil {
+			got = err.Error()
+		} else {
+			got = fmt.Sprint(*f.Config)
+		}
+		if !strings.Contains(got, test.want) {
+			t.Errorf("%s: got %s, want %s", test.config, got, test.want)
+		}
+	}
+}
+
+// What genai_config.json names must be an ONNX file in the folder.
+func TestOpenFolderGenAIName(t *testing.T) {
+	for _, name := range []string{"../model.onnx", "/tmp/model.onnx", "model.bin"} {
+		dir := tree(t, "model.onnx")
+		text := strings.Replace(genAI, "decoder.onnx", name, 1)
+		if err := os.WriteFile(filepath.Join(dir, "genai_config.json"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "want the name of an .onnx file in the folder") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// A configuration that is no file is refused: it may be a pipe that nobody writes into.
+func TestOpenFolderSpecialConfig(t *testing.T) {
+	dir := tree(t, "model.onnx", "config.json/")
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "config.json: want a regular file, got a folder") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -12,8 +12,9 @@ import (
 )
 
 // companions are the files beside an ONNX file that a model folder is made of.
-var companions = []string{"config.json", "generation_config.json",
-	"tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"}
+var companions = []string{"config.json", "generation_config.json", "genai_config.json",
+	"tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+	"chat_template.jinja", "chat_template.json"}
 
 // maxCompanion is how large one of them may be; the largest vocabularies take 40 MB.
 const maxCompanion = 256 << 20
@@ -41,36 +42,50 @@ func (l *Listing) Find(name string) (File, bool) {
 	return l.Files[i], true
 }
 
-// Choose returns the ONNX file called name, or with "" the one that [folder.Open] would take.
+// Choose returns the ONNX file called name, or the one that [folder.Open] would take: in the folder called name, with "" in the
+// whole repository.
 func (l *Listing) Choose(name string) (File, error) {
 	all := l.ONNX()
 	if len(all) == 0 {
 		return File{}, hint.With(fmt.Errorf("no ONNX file among the %d files of %s", len(l.Files), l.Commit[:8]),
 			"export it yourself: pip install optimum[onnx], then optimum-cli export onnx --model "+l.Repo+" --task text-generation DIR")
 	}
-	if name == "" {
-		var near []string
-		for _, f := range all {
-			if dir := path.Dir(f.Name); dir == "." || dir == "onnx" {
-				near = append(near, f.Name)
+	if path.Ext(name) == ".onnx" {
+		f, ok := l.Find(name)
+		if !ok {
+			return File{}, hint.With(fmt.Errorf("no file %q in the repository", name), "it has "+names(all))
+		}
+		return f, nil
+	}
+	top := path.Clean(name) // "." for ""
+	var near []string
+	var below []File
+	for _, f := range all {
+		rel := f.Name
+		if top != "." {
+			var ok bool
+			if rel, ok = strings.CutPrefix(f.Name, top+"/"); !ok {
+				continue
 			}
 		}
-		if len(near) == 0 {
-			return File{}, hint.With(fmt.Errorf("no ONNX file at the top or under onnx, but %s", names(all)), "name one of them with --file")
+		below = append(below, f)
+		if dir := path.Dir(rel); dir == "." || dir == "onnx" {
+			near = append(near, rel)
 		}
-		chosen, err := folder.Choose(near)
-		if err != nil {
-			return File{}, hint.With(err, "name one of them with --file")
-		}
-		name = chosen
 	}
-	f, ok := l.Find(name)
 	switch {
-	case path.Ext(name) != ".onnx":
-		return File{}, hint.With(fmt.Errorf("file %q is no .onnx file", name), "--list shows those of the repository")
-	case !ok:
-		return File{}, hint.With(fmt.Errorf("no file %q in the repository", name), "it has "+names(all))
+	case len(below) == 0:
+		return File{}, hint.With(fmt.Errorf("%q is neither an .onnx file nor a folder that has one", name), "--list shows the ONNX files of the repository")
+	case len(below) == 1:
+		return below[0], nil
+	case len(near) == 0:
+		return File{}, hint.With(fmt.Errorf("no ONNX file at the top or under onnx, but %s", names(below)), "name one of them with --file")
 	}
+	chosen, err := folder.Choose(near)
+	if err != nil {
+		return File{}, hint.With(err, "name one of them with --file")
+	}
+	f, _ := l.Find(path.Join(top, chosen))
 	return f, nil
 }
 

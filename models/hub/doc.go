@@ -37,7 +37,7 @@
 // # What always holds
 //
 //   - Under a file's own name stand all of its bytes or nothing.
-//   - Fetched are config.json, generation_config.json, the files of the tokenizer, one ONNX file and its data. Formats that hold
-//     code, such as .bin and .pt, never are, whatever a graph calls its data.
+//   - Fetched are config.json, generation_config.json, genai_config.json, the files of the tokenizer, chat templates, one ONNX file
+//     and its data. Formats that hold code, such as .bin and .pt, never are, whatever a graph calls its data.
 //   - Names from the network that could lead out of a folder are refused before anything is fetched.
 package hub

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -240,6 +241,71 @@ func TestPullNamedFile(t *testing.T) {
 	f, err := folder.Open(p.Open)
 	if err != nil || f.ConfigFile == "" || f.TokenizerDir == "" {
 		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// splitModel is the demo model with its weights in two files, as the graph alone says.
+func splitModel(t testing.TB, name string) map[string][]byte {
+	t.Helper()
+	m, err := graph.Load(filepath.Join("..", "demo", "model.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved, err := graph.Save(t.Context(), m, filepath.Join(t.TempDir(), name), graph.Copy, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, err := os.ReadFile(saved.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(saved.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was, first, second := filepath.Base(saved.Data), name+"_data", name+"_dat1"
+	last := bytes.LastIndex(model, []byte(was))
+	if len(first) != len(was) || bytes.Count(model, []byte(was)) < 2 {
+		t.Fatalf("the data is called %s, want as many letters as %s", was, first)
+	}
+	model = bytes.ReplaceAll(model, []byte(was), []byte(first))
+	copy(model[last:], second)
+	return map[string][]byte{name: model, first: data, second: data}
+}
+
+// What onnx-community and onnxruntime-genai publish: variants of one model, each with its data, and folders that have everything.
+func TestPullVariants(t *testing.T) {
+	files := worldFiles(t)
+	delete(files, "model.onnx")
+	files["chat_template.jinja"], files["onnx/model.onnx"] = []byte("{{ messages }}"), []byte("full precision")
+	for name, data := range splitModel(t, "model_q4f16.onnx") {
+		files["onnx/"+name] = data
+	}
+	for _, kind := range []string{"cpu-int4", "cuda-fp16"} {
+		for name, data := range splitModel(t, "model.onnx") {
+			files["gen/"+kind+"/"+name] = data
+		}
+		files["gen/"+kind+"/genai_config.json"] = []byte(`{"model":{"decoder":{"filename":"model.onnx"}}}`)
+		files["gen/"+kind+"/vocab.json"], files["gen/"+kind+"/merges.txt"] = files["vocab.json"], files["merges.txt"]
+	}
+	_, c := newWorld(t, files)
+	p := mustPull(t, c, Request{Repo: world, File: "onnx/model_q4f16.onnx"})
+	beside := []string{"chat_template.jinja", "config.json", "generation_config.json", "merges.txt", "tokenizer_config.json", "vocab.json"}
+	checkFiles(t, p.Folder, files, append(beside, "onnx/model_q4f16.onnx", "onnx/model_q4f16.onnx_dat1", "onnx/model_q4f16.onnx_data")...)
+
+	c = newClient(t, &hubtest.Hub{URL: c.Endpoint})
+	p = mustPull(t, c, Request{Repo: world, File: "gen/cpu-int4"})
+	checkFiles(t, p.Folder, files, "chat_template.jinja", "config.json", "gen/cpu-int4/genai_config.json", "gen/cpu-int4/merges.txt", "gen/cpu-int4/model.onnx",
+		"gen/cpu-int4/model.onnx_dat1", "gen/cpu-int4/model.onnx_data", "gen/cpu-int4/vocab.json", "generation_config.json", "tokenizer_config.json")
+	f, err := folder.Open(p.Open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Config.Layers != 6 || !strings.HasSuffix(f.TokenizerDir, "cpu-int4") {
+		t.Errorf("%+v, tokenizer in %s", f.Config, f.TokenizerDir)
+	}
+	if _, err := f.Tokenizer(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -29,7 +29,7 @@ func TestRefused(t *testing.T) {
 			"no such repository, or a private one: ", "check the name"},
 		{"no such revision", nil, Request{Repo: world, Revision: "v9"}, `no revision "v9": `, "--revision"},
 		{"no such file", nil, Request{Repo: world, File: "onnx/model.onnx"}, `no file "onnx/model.onnx" in the repository`, "it has model.onnx, onnx/decoder_with_past_model.onnx"},
-		{"no ONNX name", nil, Request{Repo: world, File: "pytorch_model.bin"}, `file "pytorch_model.bin" is no .onnx file`, "--list"},
+		{"no ONNX name", nil, Request{Repo: world, File: "pytorch_model.bin"}, `"pytorch_model.bin" is neither an .onnx file nor a folder that has one`, "--list"},
 		{"private", func(h *hubtest.Hub, _ *Client) { h.Private(world, "hf_good") }, Request{Repo: world}, "no such repository, or a private one", "HF_TOKEN"},
 		{"private, wrong token", func(h *hubtest.Hub, c *Client) { h.Private(world, "hf_good"); c.Token = "hf_bad" }, Request{Repo: world},
 			"no such repository, or the token does not open it: ", "the token in HF_TOKEN"},

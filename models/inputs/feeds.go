@@ -6,7 +6,6 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
-	"github.com/onnx-inject/onnx-inject/models"
 )
 
 // Feeds builds all inputs for a batch of prompts of equal length: the whole text at once, no cache, every intervention
@@ -88,12 +87,20 @@ func (in *Signature) feed(r Input, ids [][]int64, batch, length int64) (*graph.T
 		if r.noCache {
 			x = 1
 		}
-		dims := sequence(int64(len(r.Type.Dims)), func(int64) int64 { return 1 })
-		return wholeNumbers(r.Type.DType, []int64{x}, dims...)
+		return r.one(x)
+	case RoleKeys:
+		return r.one(length)
+	case RoleEarlier, RoleKeep:
+		return r.one(0)
+	case RoleLastKeys:
+		return r.lastKeys(batch, length)
 	case RolePort:
 		return r.port.Off(in.layout), nil
 	case RoleUnused:
 		return r.unused(batch, length)
+	}
+	if r.why != "" {
+		return nil, errors.New(r.why)
 	}
 	return nil, errors.New("it is not known what to feed here")
 }
@@ -123,6 +130,20 @@ func (r *Input) rows(x []int64, batch, length int64) (*graph.Tensor, error) {
 	return wholeNumbers(r.Type.DType, x, dims...)
 }
 
+// one makes a tensor of one number in the declared rank.
+func (r *Input) one(x int64) (*graph.Tensor, error) {
+	return wholeNumbers(r.Type.DType, []int64{x}, sequence(int64(len(r.Type.Dims)), func(int64) int64 { return 1 })...)
+}
+
+// lastKeys makes the index of the last position of each row, [batch] or [batch, 1].
+func (r *Input) lastKeys(batch, length int64) (*graph.Tensor, error) {
+	dims := []int64{batch, 1}
+	if len(r.Type.Dims) < 2 {
+		dims = dims[:1]
+	}
+	return wholeNumbers(r.Type.DType, sequence(batch, func(int64) int64 { return length - 1 }), dims...)
+}
+
 // unused makes zeros of the declared sizes, the first free one as long as the batch, the others as long as the text.
 func (r *Input) unused(batch, length int64) (*graph.Tensor, error) {
 	if r.Type.DType.Bits() < 8 {
@@ -138,37 +159,6 @@ func (r *Input) unused(batch, length int64) (*graph.Tensor, error) {
 		default:
 			dims = append(dims, length)
 		}
-	}
-	return graph.Zeros(r.Type.DType, dims...), nil
-}
-
-// past makes an empty cache.
-func (r *Input) past(l *models.Layout, batch int64) (*graph.Tensor, error) {
-	n := len(r.Type.Dims)
-	dims := make([]int64, n)
-	for i, d := range r.Type.Dims {
-		dims[i] = d.Size
-		if d.Size >= 0 {
-			continue
-		}
-		switch i {
-		case n - 4:
-			dims[i] = batch
-		case n - 3:
-			dims[i] = int64(l.KVHeads)
-		case r.pastLength:
-			dims[i] = 0
-		case n - 2, n - 1:
-			dims[i] = int64(l.DHead)
-		default:
-			dims[i] = 2 // key and value
-		}
-	}
-	if dims[n-4] != batch {
-		return nil, fmt.Errorf("a cache of %d rows, the batch has %d", dims[n-4], batch)
-	}
-	if dims[r.pastLength] != 0 {
-		return nil, hint.With(fmt.Errorf("the cache has a fixed length of %d, want an empty one", dims[r.pastLength]), otherFile)
 	}
 	return graph.Zeros(r.Type.DType, dims...), nil
 }

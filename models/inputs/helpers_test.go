@@ -1,11 +1,14 @@
 package inputs
 
 import (
+	"encoding/json"
+	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/folder"
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
@@ -21,11 +24,33 @@ func load(t *testing.T, name string) *graph.Model {
 func located(t *testing.T, name string) (*graph.Model, *models.Layout) {
 	t.Helper()
 	m := load(t, name)
-	l, err := recognise.Locate(t.Context(), m, nil)
+	f, err := folder.Open(m.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := recognise.Locate(t.Context(), m, f.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return m, l
+}
+
+// cases lists the fixtures of a folder.
+func cases(t *testing.T, dir string) []string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "testdata", dir, "cases.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []struct{ File string }
+	if err := json.Unmarshal(data, &list); err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, c := range list {
+		out = append(out, c.File)
+	}
+	return out
 }
 
 // withMeta is a model with two inputs and one output by the names of ports, and the given manifest.

@@ -14,13 +14,17 @@ type Role string
 
 // The roles of graph inputs.
 const (
-	RoleTokens      Role = "tokens"       // ids [batch, pos]
-	RoleMask        Role = "mask"         // 1 for every position that may be attended to
-	RolePositions   Role = "positions"    // 0, 1, 2, …
-	RolePast        Role = "past"         // keys and values of earlier positions
-	RoleCacheBranch Role = "cache branch" // which branch of a merged decoder runs
-	RolePort        Role = "port"         // our own, of an intervention
-	RoleUnused      Role = "unused"       // nothing reads it; hosts ask for it all the same
+	RoleTokens      Role = "tokens"         // ids [batch, pos]
+	RoleMask        Role = "mask"           // 1 for every position that may be attended to
+	RolePositions   Role = "positions"      // 0, 1, 2, …
+	RolePast        Role = "past"           // keys and values of earlier positions
+	RoleEarlier     Role = "earlier length" // how many earlier positions there are
+	RoleKeys        Role = "length"         // how many positions there are, earlier ones included
+	RoleLastKeys    Role = "last positions" // the last position of each row
+	RoleKeep        Role = "kept positions" // how many positions at the end get logits; 0: all
+	RoleCacheBranch Role = "cache branch"   // which branch of a merged decoder runs
+	RolePort        Role = "port"           // our own, of an intervention
+	RoleUnused      Role = "unused"         // nothing reads it; hosts ask for it all the same
 	RoleUnknown     Role = "unknown"
 )
 
@@ -30,9 +34,10 @@ type Input struct {
 	Type graph.Type
 	Role Role
 
-	port       models.Port // of RolePort
-	noCache    bool        // the value of the cache branch that runs without a cache
-	pastLength int         // the axis of a past input that counts positions; batch is axis rank-4
+	port     models.Port // of RolePort
+	noCache  bool        // the value of the cache branch that runs without a cache
+	pastAxis int         // the axis of a past input that counts positions
+	why      string      // for an unknown role: what is known, "" for nothing
 }
 
 // Signature is that of a model: what to feed it.
@@ -60,12 +65,13 @@ func Read(m *graph.Model, l *models.Layout) (*Signature, error) {
 	for _, v := range m.Graph.Inputs() {
 		r := Input{Name: v.Name(), Type: v.Type(), Role: RoleUnknown}
 		if p := man.Port(v.Name()); p == nil {
-			r.classify(v, tokens, l)
+			r.Role = r.roleOf(v, tokens, l)
 		} else if port, known := p.Port(); known {
 			r.Role, r.port = RolePort, port
 		}
 		in.Roles = append(in.Roles, r)
 	}
+	in.oneMask()
 	dims := rowDims(tokens.Type())
 	if len(dims) > 1 {
 		in.Batch = max(0, dims[0].Size)
@@ -84,23 +90,61 @@ func rowDims(t graph.Type) []graph.Dim {
 	return t.Dims
 }
 
-func (r *Input) classify(v, tokens *graph.Value, l *models.Layout) {
+// roleOf finds what one input is for. A mask may be one of several inputs: see [Signature.oneMask].
+func (r *Input) roleOf(v, tokens *graph.Value, l *models.Layout) Role {
 	whole, rank := !v.Type().DType.IsFloat(), len(rowDims(v.Type()))
 	switch {
 	case len(v.Uses()) == 0 && !v.IsOutput():
-		r.Role = RoleUnused
+		return RoleUnused
 	case v == tokens:
-		r.Role = RoleTokens
+		return RoleTokens
 	case whole && v == positionsInput(l):
-		r.Role = RolePositions
-	case r.isPast(l):
-		r.Role = RolePast
+		return RolePositions
+	}
+	read := readsOf(v, l)
+	switch {
+	case r.isPast(v, l, read.masks):
+		return RolePast
 	case r.isCacheBranch(v, l):
-		r.Role = RoleCacheBranch
-	case whole && rank <= 2 && strings.Contains(v.Name(), "position"): // rotary positions are computed with, not looked up
-		r.Role = RolePositions
-	case rank == 2 && reachesAttention(l, v):
-		r.Role = RoleMask
+		return RoleCacheBranch
+	case whole && rank <= 1 && keepsLast(v, l):
+		return RoleKeep
+	case whole && rank <= 2 && read.slot != "":
+		return read.slot
+	case whole && rank <= 2 && read.positions:
+		return RolePositions
+	case rank == 2 && read.masks:
+		return RoleMask
+	case rank == 4 && read.masks:
+		r.why = "a mask of four axes says which position sees which, and the file leaves that to its caller: export the model with a mask [batch, pos]"
+	case whole && rank <= 2 && strings.Contains(v.Name(), "position"): // nothing that is known reads its numbers
+		return RolePositions
+	case whole && rank == 2 && strings.Contains(v.Name(), "mask"):
+		return RoleMask
+	}
+	return RoleUnknown
+}
+
+// oneMask leaves the role of a mask to one input. Several may reach attention: the types of tokens decide in some models which
+// of them see each other. Their names must say which one is the mask.
+func (in *Signature) oneMask() {
+	var masks, named []*Input
+	for i := range in.Roles {
+		if r := &in.Roles[i]; r.Role == RoleMask {
+			masks = append(masks, r)
+			if strings.Contains(r.Name, "mask") {
+				named = append(named, r)
+			}
+		}
+	}
+	if len(masks) < 2 {
+		return
+	}
+	for _, r := range masks {
+		if len(named) != 1 || r != named[0] {
+			r.Role = RoleUnknown
+			r.why = fmt.Sprintf("%d inputs reach attention as a mask does, and one alone is known", len(masks))
+		}
 	}
 }
 
@@ -133,26 +177,6 @@ func moved(v *graph.Value) (input *graph.Value, flips int) {
 	return v, flips
 }
 
-// isPast recognises a cache by its shape: […, batch, heads, positions, d_head], keys sometimes with the last two swapped,
-// key and value sometimes stacked in front of batch.
-func (r *Input) isPast(l *models.Layout) bool {
-	d := r.Type.Dims
-	n := len(d)
-	if n < 4 || !r.Type.DType.IsFloat() || d[n-3].Size >= 0 && d[n-3].Size != int64(l.KVHeads) {
-		return false
-	}
-	width := int64(l.DHead)
-	switch {
-	case d[n-1].Size == width, strings.Contains(r.Name, "past") && d[n-1].Size < 0 && d[n-2].Size < 0:
-		r.pastLength = n - 2
-	case d[n-2].Size == width:
-		r.pastLength = n - 1
-	default:
-		return false
-	}
-	return true
-}
-
 // isCacheBranch recognises the condition of the If that holds the decoders.
 func (r *Input) isCacheBranch(v *graph.Value, l *models.Layout) bool {
 	body := l.Bodies[0].Graph
@@ -166,34 +190,4 @@ func (r *Input) isCacheBranch(v *graph.Value, l *models.Layout) bool {
 	}
 	r.noCache = (body.Attr() == "then_branch") != (flips%2 == 1) // Bodies[0] is the branch without a cache
 	return true
-}
-
-// reachesAttention reports whether the values of v, not only its shape or what it indexes, take part in attention.
-func reachesAttention(l *models.Layout, v *graph.Value) bool {
-	cores := map[*graph.Node]bool{}
-	for _, b := range l.Bodies {
-		for _, layer := range b.Layers {
-			cores[layer.Core] = true
-		}
-	}
-	seen := map[*graph.Node]bool{}
-	todo := []*graph.Value{v}
-	for len(todo) > 0 {
-		v := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if v == nil {
-			continue
-		}
-		for _, u := range v.Uses() {
-			switch {
-			case seen[u.Node], u.Node.Is("Shape", "Size"), u.Slot == 1 && u.Node.Is("Gather", "GatherND", "GatherElements"):
-				continue
-			case cores[u.Node]:
-				return true
-			}
-			seen[u.Node] = true
-			todo = append(todo, u.Node.Outputs()...)
-		}
-	}
-	return false
 }

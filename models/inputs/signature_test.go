@@ -51,13 +51,38 @@ var fixtureRoles = map[string]string{
 	"q4-with-past":            "tokens, past x6, mask",
 	"torchscript-op10":        "tokens",
 	"torchscript-op17-mask":   "tokens, mask",
+
+	"families/dynamo18-opt":           "tokens, mask",
+	"families/dynamo18-qwen2.5":       "tokens, mask",
+	"families/dynamo23-llama":         "tokens, mask, positions",
+	"families/genai-int4-qwen2-q4":    "tokens, mask, past x4",
+	"families/genai-llama3/model":     "tokens, mask, past x4",
+	"families/genai09-gemma3-local":   "tokens, mask, past x4",
+	"families/genai09-granite":        "tokens, mask, past x4",
+	"families/genai09-int4-qwen3-q4":  "tokens, mask, past x4",
+	"families/optimum-bigcode/model":  "tokens, past x4, mask, positions",
+	"families/optimum-bloom":          "tokens, past x4, mask",
+	"families/optimum-cohere":         "tokens, mask, positions, past x4",
+	"families/optimum-falcon":         "tokens, past x4, mask, positions",
+	"families/optimum-gemma2":         "tokens, mask, past x4",
+	"families/optimum-int8-neox":      "tokens, mask, positions, past x4",
+	"families/optimum-llama":          "tokens, mask, positions, past x4",
+	"families/optimum-olmo2":          "tokens, mask, positions, past x4",
+	"families/optimum-phi":            "tokens, mask, positions, past x4",
+	"families/optimum-phi3":           "tokens, mask, positions, past x4",
+	"families/optimum-q4f16-qwen3-q4": "tokens, mask, positions, past x4",
+	"families/optimum-smollm3":        "tokens, mask, positions, past x6",
+	"families/optimum-stablelm":       "tokens, mask, positions, past x4",
 }
 
 // Roles come from structure: inputs with names that mean nothing, in shuffled graphs, get the same ones.
 func TestReadInputs(t *testing.T) {
-	files, err := filepath.Glob("../testdata/*.onnx")
-	if err != nil || len(files) != len(fixtureRoles) {
-		t.Fatalf("%d fixtures, want %d (%v)", len(files), len(fixtureRoles), err)
+	for _, dir := range []string{"", "families"} {
+		for _, c := range cases(t, dir) {
+			if name := strings.TrimSuffix(filepath.Join(dir, c), ".onnx"); fixtureRoles[name] == "" {
+				t.Errorf("%s: no roles are expected of it", name)
+			}
+		}
 	}
 	for name, want := range fixtureRoles {
 		for _, anonymous := range []bool{false, true} {
@@ -73,7 +98,8 @@ func TestReadInputs(t *testing.T) {
 					}
 					graphtest.RenameAll(t, m, 1)
 					graphtest.Shuffle(t, m, 1)
-					if l, err = recognise.Locate(t.Context(), m, nil); err != nil {
+					var err error
+					if l, err = recognise.Locate(t.Context(), m, &models.Config{Heads: l.Heads}); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -213,6 +239,55 @@ func TestFeedsOtherForms(t *testing.T) {
 	add := func(name string, d graph.DType, dims ...any) func(*graph.Model, *graph.Edit) {
 		return func(m *graph.Model, e *graph.Edit) { e.Input(name, graph.TensorType(d, dims...)) }
 	}
+	joinedAt := func(axis int64, dims ...any) func(*graph.Model, *graph.Edit) {
+		return func(m *graph.Model, e *graph.Edit) {
+			pasts(dims...)(m, e)
+			for _, v := range m.Graph.Inputs() {
+				for _, u := range v.Uses() {
+					if u.Node.Is("Concat") && v.Type().DType.IsFloat() {
+						e.SetAttr(u.Node, "axis", axis)
+					}
+				}
+			}
+		}
+	}
+	feedsSlots := func(slot int, typ graph.Type) func(*graph.Model, *graph.Edit) {
+		return func(m *graph.Model, e *graph.Edit) {
+			v := e.Input(fmt.Sprintf("slot%d", slot), typ)
+			for _, n := range m.Graph.Nodes() {
+				if n.Is("com.microsoft.GroupQueryAttention") {
+					e.Redirect(graph.Use{Node: n, Slot: slot}, v)
+				}
+			}
+		}
+	}
+	keeps := func(typ graph.Type) func(*graph.Model, *graph.Edit) {
+		return func(m *graph.Model, e *graph.Edit) {
+			v := e.Input("keep", typ)
+			i := slices.IndexFunc(m.Graph.Nodes(), func(n *graph.Node) bool { return n.Out(0).IsOutput() })
+			product := m.Graph.Nodes()[i]
+			ints := func(name string, x ...int64) *graph.Value {
+				return e.Const(m.Graph, name, graph.NewInt64(x, int64(len(x))))
+			}
+			start := e.Node(m.Graph, graph.Spec{Op: "Neg", Inputs: []*graph.Value{v}, Type: typ})
+			if len(typ.Dims) == 0 {
+				start = e.Node(m.Graph, graph.Spec{Op: "Reshape", Inputs: []*graph.Value{start, ints("one_number", 1)}, Type: graph.TensorType(graph.Int64, 1)})
+			}
+			last := e.Node(m.Graph, graph.Spec{Op: "Slice", Inputs: []*graph.Value{product.In(0), start, ints("end", 1<<62), ints("axis", 1)}, Type: product.In(0).Type()})
+			e.Redirect(graph.Use{Node: product, Slot: 0}, last)
+		}
+	}
+	secondMask := func(name string) func(*graph.Model, *graph.Edit) {
+		return func(m *graph.Model, e *graph.Edit) {
+			mask := m.Graph.Lookup("attention_mask")
+			uses := mask.Uses()
+			second := e.Input(name, graph.TensorType(graph.Int64, "b", "s"))
+			both := e.Node(m.Graph, graph.Spec{Op: "Mul", Inputs: []*graph.Value{mask, second}, Type: second.Type()})
+			for _, u := range uses {
+				e.Redirect(u, both)
+			}
+		}
+	}
 	one, two := [][]int64{{5, 17, 90}}, [][]int64{{5, 17, 90}, {1, 2, 3}}
 	for _, test := range []struct {
 		name    string
@@ -235,11 +310,29 @@ func TestFeedsOtherForms(t *testing.T) {
 		{"one at a time", "optimum-1-with-past", nil, one, "", "the file takes one token at a time, the text has 3", "decoder_model_merged.onnx"},
 		{"float mask", "torchscript-op17-mask", retype("attention_mask", graph.Float32, "b", "s"), one, "attention_mask", "float32[1 3][1 1 1]", ""},
 		{"bool mask", "torchscript-op17-mask", retype("attention_mask", graph.Bool, "b", "s"), one, "attention_mask", "bool[1 3][1 1 1]", ""},
-		{"mask of rank 4", "torchscript-op17-mask", retype("attention_mask", graph.Float32, "b", 1, "s", "s"), one, "", `unknown input "attention_mask" float32[b, 1, s, s]`, ""},
+		{"mask of rank 4", "torchscript-op17-mask", retype("attention_mask", graph.Float32, "b", 1, "s", "s"), one, "", `unknown input "attention_mask" float32[b, 1, s, s]: a mask of four axes`, ""},
 		{"one row of positions", "optimum-2-cache", retype("position_ids", graph.Int32, 1, "s"), two, "position_ids", "int32[1 3][0 1 2]", ""},
 		{"positions without batch", "optimum-2-cache", retype("position_ids", graph.Int64, "s"), two, "position_ids", "int64[3][0 1 2]", ""},
 		{"past with nothing declared", "optimum-2-cache", pasts("b", "h", "p", "d"), two, "past_key_values.0.key", "float32[2 4 0 8][]", ""},
-		{"past with keys transposed", "optimum-2-cache", pasts("b", 4, 8, "p"), two, "past_key_values.0.key", "float32[2 4 8 0][]", ""},
+		{"past with keys transposed", "optimum-2-cache", joinedAt(3, "b", 4, 8, "p"), two, "past_key_values.0.key", "float32[2 4 8 0][]", ""},
+		{"past with positions before heads", "optimum-2-cache", joinedAt(1, "b", "p", "h", "d"), two, "past_key_values.0.key", "float32[2 0 4 8][]", ""},
+		{"past with heads in one row", "optimum-2-cache", joinedAt(1, "b", "p", 32), two, "past_key_values.0.key", "float32[2 0 32][]", ""},
+		{"past with keys and values in one row", "optimum-2-cache", joinedAt(1, "b", "p", 64), two, "past_key_values.0.key", "float32[2 0 64][]", ""},
+		{"past with heads in the batch", "optimum-2-cache", joinedAt(1, "b", "p", 8), two, "past_key_values.0.key", "float32[8 0 8][]", ""},
+		{"past with heads in the batch and keys transposed", "optimum-2-cache", joinedAt(2, "b", 8, "p"), two, "past_key_values.0.key", "float32[8 8 0][]", ""},
+		{"past of another width", "optimum-2-cache", joinedAt(1, "b", "p", 48), two, "", `unknown input "past_key_values.0.key"`, ""},
+		{"past of fewer heads, nothing declared", "families/genai-llama3/model", pasts("b", "h", "p", "kv_cache_dim"), two, "past_key_values.0.key", "float32[2 2 0 16][]", ""},
+		{"past of another number of heads", "families/genai-llama3/model", pasts("b", 4, "p", 16), two, "", `unknown input "past_key_values.0.key"`, ""},
+		{"past in float16", "families/optimum-q4f16-qwen3-q4", nil, two, "past_key_values.0.key", "float16[2 2 0 16][]", ""},
+		{"last keys", "families/genai-llama3/model", feedsSlots(5, graph.TensorType(graph.Int32, "b")), two, "slot5", "int32[2][2 2]", ""},
+		{"last keys of rank 2", "families/genai-llama3/model", feedsSlots(5, graph.TensorType(graph.Int32, "b", 1)), two, "slot5", "int32[2 1][2 2]", ""},
+		{"number of keys", "families/genai-llama3/model", feedsSlots(6, graph.TensorType(graph.Int32)), two, "slot6", "int32[][3]", ""},
+		{"number of keys of rank 1", "families/genai-llama3/model", feedsSlots(6, graph.TensorType(graph.Int32, 1)), two, "slot6", "int32[1][3]", ""},
+		{"positions of an operator", "families/genai-llama3/model", feedsSlots(9, graph.TensorType(graph.Int64, "b", "s")), two, "slot9", "int64[2 3][0 1 2 0 1 2]", ""},
+		{"kept positions", "torchscript-op10", keeps(graph.TensorType(graph.Int64)), two, "keep", "int64[][0]", ""},
+		{"kept positions of rank 1", "torchscript-op10", keeps(graph.TensorType(graph.Int64, 1)), two, "keep", "int64[1][0]", ""},
+		{"types of tokens in the mask", "torchscript-op17-mask", secondMask("token_type_ids"), two, "", `unknown input "token_type_ids" int64[b, s]: 2 inputs reach attention`, ""},
+		{"two masks", "torchscript-op17-mask", secondMask("other_mask"), two, "", `2 inputs reach attention`, ""},
 		{"past with a fixed batch", "optimum-2-cache", pasts(1, 4, "p", 8), two, "", "a cache of 1 rows, the batch has 2", ""},
 		{"past with a fixed length", "optimum-2-cache", pasts("b", 4, 16, 8), two, "", "the cache has a fixed length of 16", "model.onnx"},
 		{"scalar cache branch", "optimum-1-merged", retype("use_cache_branch", graph.Bool), one, "use_cache_branch", "bool[][0]", ""},

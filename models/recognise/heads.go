@@ -19,8 +19,8 @@ type evidence struct {
 // another model of the same width may have 8 of 128. All places that say must agree, and heads * d_head must be the rows of W_O.
 func (a *analysis) headShape(c *core, b *branch, cfg *models.Config) (heads, dHead int64, err *miss) {
 	found := a.headEvidence(c, b)
-	if cfg != nil && cfg.Heads > 0 {
-		found = append(found, evidence{"config.json", int64(cfg.Heads), 0})
+	if cfg != nil {
+		found = append(found, evidence{"config.json", int64(cfg.Heads), int64(cfg.DHead)})
 	}
 	rows := b.wo.In
 	var seen []string
@@ -98,7 +98,7 @@ func (a *analysis) kvHeads(c *core) int64 {
 	}
 	for v := range ops.Reach(a.budget, next, c.value) { // before they are repeated, if they are
 		if n := v.Producer(); n.Is("Expand", "Tile") {
-			if f := a.facts.Of(n.In(0)); f.Rank() == 5 && f.Dim(1) > 0 {
+			if f := a.facts.Of(n.In(0)); f.Rank() >= 4 && f.Dim(1) > 0 { // [batch, kv, 1, pos, d_head], or [batch, 1, pos, d_head]
 				return f.Dim(1)
 			}
 		}

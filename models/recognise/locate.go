@@ -296,6 +296,9 @@ func (a *analysis) layer(c *core, cfg *models.Config) (*models.Layer, headCounts
 		return nil, headCounts{}, m
 	}
 	kv := a.kvHeads(c)
+	if kv <= 0 && cfg != nil {
+		kv = int64(cfg.KVHeads)
+	}
 	if kv <= 0 {
 		kv = heads
 	}

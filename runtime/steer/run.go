@@ -165,7 +165,7 @@ func (m *Model) EncodeLayers(ctx context.Context, text string, conv memory.Conve
 		return nil, err
 	}
 	run, inputs, err := m.open(ctx, &m.activations, func(l *models.Layout, man *models.Manifest) rewrite.Request {
-		return rewrite.Request{Expose: missingPorts(models.PortAttnOut, l, man)}
+		return rewrite.Request{Expose: missingPorts(models.PortAttnOut, l, man, nil)}
 	})
 	if err != nil {
 		return nil, err
@@ -193,20 +193,20 @@ func (m *Model) EncodeLayers(ctx context.Context, text string, conv memory.Conve
 	return out, nil
 }
 
-// missingPorts asks for a kind at every layer where a patched file does not have it yet.
-func missingPorts(kind models.PortKind, l *models.Layout, man *models.Manifest) []rewrite.Expose {
+// missingPorts asks for a kind at every layer where a patched file does not have it yet, or at those of them that wanted holds for.
+func missingPorts(kind models.PortKind, l *models.Layout, man *models.Manifest, wanted func(*models.Layer) bool) []rewrite.Expose {
 	k, err := rewrite.KindByName(string(kind))
 	if err != nil {
 		panic(err) // the kinds are this program's own
 	}
-	return []rewrite.Expose{{Kind: k, Layers: layersWithout(kind.Output(), l, man)}}
+	return []rewrite.Expose{{Kind: k, Layers: layersWithout(kind.Output(), l, man, wanted)}}
 }
 
-// layersWithout are the layers at which a patched file does not have a port yet.
-func layersWithout(port models.Port, l *models.Layout, man *models.Manifest) []int {
+// layersWithout are the layers at which a patched file does not have a port yet; wanted, if it is not nil, chooses among them.
+func layersWithout(port models.Port, l *models.Layout, man *models.Manifest, wanted func(*models.Layer) bool) []int {
 	var layers []int
-	for i := range l.Layers {
-		if man.Port(port.Name(i)) == nil {
+	for i, x := range l.Bodies[0].Layers {
+		if man.Port(port.Name(i)) == nil && (wanted == nil || wanted(x)) {
 			layers = append(layers, i)
 		}
 	}

@@ -72,7 +72,7 @@ const steered = models.DefaultSite
 // steering is the session with a memory and a tau at every layer.
 func (m *Model) steering(ctx context.Context) (runtime.Session, *inputs.Signature, error) {
 	return m.open(ctx, &m.injected, func(l *models.Layout, man *models.Manifest) rewrite.Request {
-		layers := layersWithout(steered.Input(models.PortMemory), l, man)
+		layers := layersWithout(steered.Input(models.PortMemory), l, man, nil)
 		return rewrite.Request{Inject: []rewrite.Inject{{Site: steered, Layers: layers}}}
 	})
 }

@@ -14,7 +14,9 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/folder"
 	"github.com/onnx-inject/onnx-inject/models/inputs"
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/models/weights"
@@ -66,8 +68,8 @@ const (
 )
 
 // Verify runs a patched model and its original, both without the host's own optimisations, and checks the laws: with tau = 0
-// the patched model gives the original's outputs; heads add up to the attention output; a memory has an effect at every
-// layer that has ports. original may be "": then the manifest names it, in the patched file's folder.
+// the patched model gives the original's outputs; heads add up to the output of W_O; a memory has an effect at every
+// layer that has ports. original is a file or a folder, or "": then the manifest names it, in the patched file's folder.
 func Verify(ctx context.Context, host runtime.Host, patched, original string, o runtime.Options) (*Report, error) {
 	o.Level = runtime.Unmodified
 	p, err := graph.Load(patched)
@@ -87,16 +89,20 @@ func Verify(ctx context.Context, host runtime.Host, patched, original string, o 
 			return nil, err
 		}
 	}
-	g, err := graph.Load(original)
+	f, err := folder.Open(original)
+	if err != nil {
+		return nil, err
+	}
+	g, err := graph.Load(f.Model)
 	if err != nil {
 		return nil, err
 	}
 	defer g.Close()
-	v := &verifier{ctx: ctx, host: host, options: o, man: man, report: &Report{Patched: patched, Original: original, Device: o.Device.String(), OK: true}}
-	if err := v.prepare(p, g); err != nil {
+	v := &verifier{ctx: ctx, host: host, options: o, man: man, report: &Report{Patched: patched, Original: f.Model, Device: o.Device.String(), OK: true}}
+	defer v.close()
+	if err := v.prepare(p, g, f.Config); err != nil {
 		return nil, err
 	}
-	defer v.close()
 	for _, check := range []func() error{v.tauZero, v.heads, v.effect} {
 		if err := check(); err != nil {
 			return nil, err
@@ -149,20 +155,24 @@ type verifier struct {
 	outputs           []*graph.Value // of the original
 }
 
-// prepare opens both models. Ports that the check of heads needs and the file does not have are added in memory.
-func (v *verifier) prepare(p, g *graph.Model) error {
-	plain, err := recognise.Locate(v.ctx, g, nil)
+// prepare opens both models. Ports that the check of heads needs and the file does not have are added in memory. What the
+// configuration of the original says holds for its copy as well, which may be in another folder.
+func (v *verifier) prepare(p, g *graph.Model, cfg *models.Config) error {
+	plain, err := recognise.Locate(v.ctx, g, cfg)
 	if err != nil {
 		return err
 	}
-	if v.layout, err = recognise.Locate(v.ctx, p, &models.Config{Heads: plain.Heads}); err != nil {
+	if v.layout, err = recognise.Locate(v.ctx, p, &models.Config{Heads: plain.Heads, KVHeads: plain.KVHeads, Vocab: cfg.Vocab}); err != nil {
 		return err
 	}
 	if got, want := sizes(v.layout), sizes(plain); got != want {
 		return hint.With(fmt.Errorf("%s: not a copy of %s: it has %s, the original %s", v.report.Patched, v.report.Original, got, want),
 			"name the original with --against")
 	}
-	expose := append(missingPorts(models.PortAttnOut, v.layout, v.man), missingPorts(models.PortResult, v.layout, v.man)...)
+	expose := missingPorts(models.PortResult, v.layout, v.man, nil)
+	for _, kind := range []models.PortKind{models.PortOut, models.PortAttnOut} {
+		expose = append(expose, missingPorts(kind, v.layout, v.man, func(l *models.Layer) bool { return headsOf(l) == kind })...)
+	}
 	if _, v.layout, err = rewrite.Apply(p, v.layout, rewrite.Request{Expose: expose}); err != nil {
 		return err
 	}
@@ -266,8 +276,8 @@ func (v *verifier) tauZero() error {
 	case v.half():
 		// Hosts compute in float32 between conversions and place those by the graph around them.
 		c.Want, c.OK, c.Note = fmt.Sprintf("<= %g", headsHalf), worst <= headsHalf, join(note, "float16")
-	case note != "" || v.changedShape(got, want):
-		c.Want, c.OK = "<= 1e-5", worst <= 1e-5 // other matrix shapes add up in another order
+	case note != "" || v.changedShape(got, want) || v.otherKernel():
+		c.Want, c.OK = "<= 1e-5", worst <= 1e-5 // other matrix shapes add up in another order, and so do other kernels
 	}
 	v.add(c)
 	return nil
@@ -290,6 +300,14 @@ func (v *verifier) roundsActivations() bool {
 	})
 }
 
+// otherKernel reports whether an attention operator gives out probabilities: hosts then compute them whole, and not in tiles.
+func (v *verifier) otherKernel() bool {
+	return slices.ContainsFunc(v.layout.Bodies[0].Layers, func(l *models.Layer) bool {
+		s := ops.Of(l.Core).Attn
+		return s != nil && s.Mode != "" && l.Core.Int(s.Mode, 0) != 0
+	})
+}
+
 // changedShape reports whether the patched model dropped outputs: a prefill graph may compute in other shapes.
 func (v *verifier) changedShape(got, want map[string]*graph.Tensor) bool {
 	for name := range want {
@@ -307,7 +325,16 @@ func join(a, b string) string {
 	return a + ", " + b
 }
 
-// heads adds up hook_result over the heads, with b_O, and compares with hook_attn_out.
+// headsOf returns the kind of port that the heads of a layer add up to: the output of W_O, which is attn_out in most families.
+func headsOf(l *models.Layer) models.PortKind {
+	if (l.PostNorm != nil || l.Scaled) && l.Missing[string(models.PortOut)] == "" {
+		return models.PortOut
+	}
+	return models.PortAttnOut
+}
+
+// heads adds up hook_result over the heads, with b_O, and compares with the output of W_O. A file that multiplies by a number in
+// the product itself computes that output nowhere: there all of attn_out must be the sum times one number.
 func (v *verifier) heads() error {
 	out, err := v.run(v.patched, v.inputs, nil)
 	if err != nil {
@@ -324,25 +351,29 @@ func (v *verifier) heads() error {
 				bias[j] += float64(x[j%len(x)])
 			}
 		}
+		kind := headsOf(l)
 		result, err := out[models.PortResult.Name(i)].Float32s()
 		if err != nil {
 			return err
 		}
-		attn, err := out[models.PortAttnOut.Name(i)].Float32s()
+		whole, err := out[kind.Name(i)].Float32s()
 		if err != nil {
 			return err
 		}
-		worst, largest := 0.0, 1.0
 		d, h := v.layout.DModel, v.layout.Heads
-		for at := range len(attn) / d {
-			for j := range d {
-				sum := bias[j]
-				for head := range h {
-					sum += float64(result[(at*h+head)*d+j])
-				}
-				a := float64(attn[at*d+j])
-				worst, largest = max(worst, math.Abs(sum-a)), max(largest, math.Abs(a))
+		sums := make([]float64, len(whole))
+		for k := range sums {
+			for head := range h {
+				sums[k] += float64(result[(k/d*h+head)*d+k%d])
 			}
+		}
+		factor, name := 1.0, "heads add up to "+string(kind)
+		if l.Scaled && kind == models.PortAttnOut {
+			factor, name = ratio(whole, sums), name+" times a number"
+		}
+		worst, largest := 0.0, 1.0
+		for k, x := range whole {
+			worst, largest = max(worst, math.Abs(factor*sums[k]+bias[k%d]-float64(x))), max(largest, math.Abs(float64(x)))
 		}
 		bound, note := headsBound, ""
 		switch {
@@ -356,9 +387,18 @@ func (v *verifier) heads() error {
 		if math.IsNaN(worst) {
 			worst = math.Inf(1)
 		}
-		v.add(Check{Name: "heads add up to attn_out", Layer: i, Got: worst / largest, Want: fmt.Sprintf("<= %g", bound), OK: worst/largest <= bound, Note: note})
+		v.add(Check{Name: name, Layer: i, Got: worst / largest, Want: fmt.Sprintf("<= %g", bound), OK: worst/largest <= bound, Note: note})
 	}
 	return nil
+}
+
+// ratio is the number that times y is nearest to x.
+func ratio(x []float32, y []float64) float64 {
+	xy, yy := 0.0, 0.0
+	for i := range y {
+		xy, yy = xy+float64(x[i])*y[i], yy+y[i]*y[i]
+	}
+	return xy / yy
 }
 
 // effect feeds each memory port of the file and looks for a change of the outputs.

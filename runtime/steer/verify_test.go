@@ -3,6 +3,7 @@ package steer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -11,36 +12,36 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
-	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
-// patch writes a patched copy of a fixture beside a copy of the original and returns its path.
+// patch writes a patched copy of a fixture beside a copy of the original, and of what else is in a folder of its own, and returns
+// its path.
 func patch(t *testing.T, fixture string, req func(*models.Layout) rewrite.Request) string {
 	t.Helper()
 	dir := t.TempDir()
-	data, err := os.ReadFile(filepath.Join(testdata, fixture))
-	if err != nil {
-		t.Fatal(err)
+	from := filepath.Join(testdata, filepath.Dir(fixture))
+	if filepath.Base(fixture) == "model.onnx" {
+		if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		data, err := os.ReadFile(filepath.Join(testdata, fixture))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "model.onnx"), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-	src, out := filepath.Join(dir, "model.onnx"), filepath.Join(dir, "patched.onnx")
-	if err := os.WriteFile(src, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	m, err := graph.Load(src)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := recognise.Locate(t.Context(), m, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m, l := loaded(t, filepath.Join(dir, "model.onnx"))
 	man, _, err := rewrite.Apply(m, l, req(l))
 	if err != nil {
 		t.Fatal(err)
 	}
+	out := filepath.Join(dir, "patched.onnx")
 	if _, err := rewrite.Save(t.Context(), m, man, out, graph.Auto, false); err != nil {
 		t.Fatal(err)
 	}
@@ -50,10 +51,6 @@ func patch(t *testing.T, fixture string, req func(*models.Layout) rewrite.Reques
 func injectAll(l *models.Layout) rewrite.Request { return rewrite.Request{Inject: all(l).Inject} }
 
 func TestVerifyFixtures(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(testdata, "*.onnx"))
-	if err != nil || len(files) < 16 {
-		t.Fatal(len(files), err)
-	}
 	requests := map[string]func(*models.Layout) rewrite.Request{
 		"ports":   all,
 		"inject":  injectAll,
@@ -67,10 +64,10 @@ func TestVerifyFixtures(t *testing.T) {
 			return rewrite.Request{Bake: []rewrite.Bake{{Baked: models.Baked{Layer: 1, Tau: 2}, Vector: v}}}
 		},
 	}
-	for _, path := range files {
-		name := filepath.Base(path)
+	for _, c := range fixtures(t) {
+		name := c.File
 		for kind, req := range requests {
-			if kind == "prefill" && strings.Contains(name, "with-past") {
+			if kind == "prefill" && c.First {
 				continue // one token at a time: refused, see TestRefusals of package rewrite
 			}
 			t.Run(name+"/"+kind, func(t *testing.T) {
@@ -91,6 +88,66 @@ func TestVerifyFixtures(t *testing.T) {
 					t.Errorf("%d checks, ok %v", len(r.Checks), r.OK)
 				}
 			})
+		}
+	}
+}
+
+// What the heads add up to is W_O's output: attn_out, except where a norm or a number comes between.
+func TestVerifyHeads(t *testing.T) {
+	for name, want := range map[string]string{
+		"families/optimum-llama.onnx": "heads add up to attn_out", "families/optimum-gemma2.onnx": "heads add up to out", "families/genai09-granite.onnx": "heads add up to out",
+	} {
+		r, err := Verify(t.Context(), orttest.Host(t), patch(t, name, injectAll), "", runtime.Options{Threads: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for _, c := range r.Checks {
+			if c.Name == want && c.OK && c.Want == "<= 1e-05" {
+				found++
+			}
+		}
+		if found != 2 {
+			t.Errorf("%s: %d layers of %q: %+v", name, found, want, r.Checks)
+		}
+	}
+}
+
+// counting is a host that opens a number of models and then no more, and counts those that are still open.
+type counting struct {
+	runtime.Host
+	left, open int
+}
+
+func (h *counting) Open(ctx context.Context, m runtime.Model, o runtime.Options) (runtime.Session, error) {
+	if h.left--; h.left < 0 {
+		return nil, errors.New("no more")
+	}
+	s, err := h.Host.Open(ctx, m, o)
+	if err == nil {
+		h.open++
+	}
+	return &counted{s, h}, err
+}
+
+type counted struct {
+	runtime.Session
+	h *counting
+}
+
+func (s *counted) Close() error {
+	s.h.open--
+	return s.Session.Close()
+}
+
+// Whether it ends well or in an error, Verify leaves no model open.
+func TestVerifyCloses(t *testing.T) {
+	out := patch(t, "torchscript-op10.onnx", injectAll)
+	for left := range 3 {
+		h := &counting{Host: orttest.Host(t), left: left}
+		_, err := Verify(t.Context(), h, out, "", runtime.Options{Threads: 1})
+		if (err == nil) != (left == 2) || h.open != 0 {
+			t.Errorf("a host that opens %d models: %d are open, %v", left, h.open, err)
 		}
 	}
 }

@@ -1,0 +1,27 @@
+//go:build unix
+
+package sidefile
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Nobody writes into the pipe: to open it would wait for ever. A device never ends.
+func TestReadSpecial(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe.json"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/dev/zero", filepath.Join(dir, "zero.json")); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"pipe.json": "got a named pipe", "zero.json": "got a device"} {
+		if _, err := Read(os.DirFS(dir), name, 4); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", name, err, want)
+		}
+	}
+}

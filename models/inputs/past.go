@@ -1,0 +1,117 @@
+package inputs
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
+	"github.com/onnx-inject/onnx-inject/models"
+)
+
+// isPast recognises a cache: what reads it says which axis counts positions, and the other axes must have sizes that keys and
+// values can have. attended says that attention reads its numbers in some way.
+func (r *Input) isPast(v *graph.Value, l *models.Layout, attended bool) bool {
+	n := len(r.Type.Dims)
+	if n < 3 || n > 5 || !r.Type.DType.IsFloat() {
+		return false
+	}
+	if r.pastAxis = pastAxis(v); r.pastAxis < 0 {
+		if n == 3 || attended {
+			return false
+		}
+		r.pastAxis = n - 2 // nothing reads its numbers
+	}
+	shape := r.pastShape(l, 1)
+	for i, d := range r.Type.Dims {
+		if batch := i == max(0, n-4); shape == nil || !batch && i != r.pastAxis && d.Size >= 0 && d.Size != shape[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// pastShape is the shape of an empty cache: [batch, heads, positions, d_head] with the last three axes in any order, and key and
+// value stacked in front of it in some files. In others it has three axes: [batch, positions, heads*d_head], keys alone or
+// with values, or [batch*heads, positions, d_head] in any order; the declared size of the last one says which. It is nil for
+// what is none of these.
+func (r *Input) pastShape(l *models.Layout, batch int64) []int64 {
+	heads, width := int64(l.KVHeads), int64(l.DHead)
+	d := r.Type.Dims
+	n, p := len(d), r.pastAxis
+	shape := make([]int64, n)
+	switch {
+	case n == 3 && p > 0:
+		other := 3 - p
+		shape[other] = d[other].Size
+		switch shape[other] {
+		case width:
+			shape[0] = batch * heads
+		case heads * width, 2 * heads * width:
+			shape[0] = batch
+		default:
+			return nil
+		}
+	case n >= 4 && p > n-4:
+		shape[0], shape[n-4] = 2, batch
+		rest := []int64{heads, width}
+		for i := n - 3; i < n; i++ {
+			if i != p {
+				shape[i], rest = rest[0], rest[1:]
+			}
+		}
+	default:
+		return nil
+	}
+	return shape
+}
+
+// past makes an empty cache.
+func (r *Input) past(l *models.Layout, batch int64) (*graph.Tensor, error) {
+	shape := r.pastShape(l, batch)
+	rows := max(0, len(shape)-4)
+	for i, d := range r.Type.Dims {
+		switch {
+		case d.Size < 0 || d.Size == shape[i]:
+		case i == rows:
+			return nil, fmt.Errorf("a cache of %d rows, the batch has %d", d.Size, batch)
+		default:
+			return nil, hint.With(fmt.Errorf("the cache has a fixed length of %d, want an empty one", d.Size), otherFile)
+		}
+	}
+	return graph.Zeros(r.Type.DType, shape...), nil
+}
+
+// pastAxis returns the axis of a cache that counts positions: by the attention operator that reads it, or by the Concat with the
+// new keys or values. It is -1 where neither does.
+func pastAxis(v *graph.Value) int {
+	rank := len(v.Type().Dims)
+	seen := map[*graph.Value]bool{}
+	todo := []*graph.Value{v}
+	for len(todo) > 0 {
+		v := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if v == nil || seen[v] {
+			continue
+		}
+		seen[v] = true
+		for _, u := range v.Uses() {
+			switch o := ops.Of(u.Node); {
+			case o.Attn != nil && slices.Contains(o.Attn.Past, u.Slot):
+				return rank - 2
+			case u.Node.Is("Concat"):
+				axis := int(u.Node.Int("axis", 0))
+				if axis >= 0 {
+					axis -= min(rank, 4) // a stacked pair of five axes is taken apart before
+				}
+				if axis += rank; axis > 0 && axis < rank {
+					return axis
+				}
+			case o.In(ops.Convert|ops.Pick) && o.Carries(u.Slot), u.Node.Is("Squeeze"):
+				todo = append(todo, u.Node.Outputs()...)
+			}
+		}
+	}
+	return -1
+}
