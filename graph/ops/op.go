@@ -17,6 +17,10 @@ type Op struct {
 	Bias  int       // the input that is added to the product, 0 for none
 	Norm  *NormSlots
 	Attn  *AttnSlots
+
+	// What the operator computes from floats at one place; nil where that is not known.
+	Unary  func(x float32) float32
+	Binary func(x, y float32) float32
 }
 
 // Class says what an operator does to the numbers of its data inputs.

@@ -476,50 +476,6 @@ func TestWeightNegativeAxis(t *testing.T) {
 	checkWeight(t, w, want)
 }
 
-func TestVector(t *testing.T) {
-	m, err := graph.Load("../testdata/nanogpt-torchscript.onnx")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := m.Edit()
-	c := e.Const(m.Graph, "gamma", graph.NewFloat32([]float32{1, 2, 3, 4}, 2, 2))
-	shape := e.Const(m.Graph, "flat", graph.NewInt64([]int64{-1}, 1))
-	id := e.Node(m.Graph, graph.Spec{Op: "Identity", Inputs: []*graph.Value{c}, Type: graph.TensorType(graph.Float32, 2, 2)})
-	flat := e.Node(m.Graph, graph.Spec{Op: "Reshape", Inputs: []*graph.Value{id, shape}, Type: graph.TensorType(graph.Float32, 4)})
-	neg := e.Node(m.Graph, graph.Spec{Op: "Neg", Inputs: []*graph.Value{flat}, Type: graph.TensorType(graph.Float32, 4)})
-	q, scale, zero := e.Const(m.Graph, "q", graph.NewInt64([]int64{3, 5}, 2)), e.Const(m.Graph, "scale", graph.NewFloat32([]float32{0.5, 2}, 2)), e.Const(m.Graph, "zero", graph.NewInt64([]int64{1}))
-	dequantised := func(in ...*graph.Value) *graph.Value {
-		return e.Node(m.Graph, graph.Spec{Op: "DequantizeLinear", Inputs: in})
-	}
-	for _, test := range []struct {
-		name string
-		v    *graph.Value
-		want string
-	}{
-		{"constant", c, "[1 2 3 4]"},
-		{"moved", flat, "[1 2 3 4]"},
-		{"computed", neg, "want a constant, got the result of Neg"},
-		{"input", m.Graph.Inputs()[0], "want a constant, got graph input"},
-		{"integers", shape, "want a float tensor, got int64"},
-		{"nothing", nil, "no value"},
-		{"dequantised", dequantised(q, scale), "[1.5 10]"},
-		{"dequantised around a zero point", dequantised(q, scale, zero), "[1 8]"},
-		{"more scales than numbers", dequantised(q, c), "4 scales or zero points of 2 numbers"},
-		{"a scale that is computed", dequantised(q, neg), "want a constant, got the result of Neg"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			x, err := Vector(test.v)
-			got := fmt.Sprint(x)
-			if err != nil {
-				got = err.Error()
-			}
-			if !strings.Contains(got, test.want) {
-				t.Errorf("got %s, want %s", got, test.want)
-			}
-		})
-	}
-}
-
 // bigTable writes a table as large as GPT-2 small's and returns it as a weight.
 func bigTable(b *testing.B, transposed bool) *Weight {
 	b.Helper()
