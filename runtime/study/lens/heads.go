@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/folder"
 	"github.com/onnx-inject/onnx-inject/models/inputs"
@@ -20,7 +22,8 @@ type heads struct {
 	session runtime.Session
 	inputs  *inputs.Signature
 	layers  []int
-	last    int // the last layer of the model
+	joins   map[int]*models.Layer // those of them with a step between the heads and the stream
+	last    int                   // the last layer of the model
 	heads   int
 	d       int
 	stream  bool // the residual stream behind the last layer comes too
@@ -46,7 +49,7 @@ func openHeads(ctx context.Context, host runtime.Host, f *folder.Folder, layers 
 	if err != nil {
 		return nil, err
 	}
-	h := &heads{layers: layers, last: l.Layers - 1, heads: l.Heads, d: l.DModel, stream: stream, silence: silence}
+	h := &heads{layers: layers, joins: map[int]*models.Layer{}, last: l.Layers - 1, heads: l.Heads, d: l.DModel, stream: stream, silence: silence}
 	var req rewrite.Request
 	add := func(port models.PortKind, layers ...int) {
 		kind, err := rewrite.KindByName(string(port))
@@ -61,12 +64,18 @@ func openHeads(ctx context.Context, host runtime.Host, f *folder.Folder, layers 
 		}
 		req.Expose = append(req.Expose, x)
 	}
+	later := slices.DeleteFunc(slices.Clone(layers), func(i int) bool { return !joinsLater(l.Bodies[0].Layers[i]) })
 	add(models.PortResult, layers...)
+	add(models.PortOut, later...)
+	add(models.PortAttnOut, later...)
 	if stream {
 		add(models.PortResidPost, h.last)
 	}
 	if _, l, err = rewrite.Apply(g, l, req); err != nil {
 		return nil, err
+	}
+	for _, i := range later {
+		h.joins[i] = l.Bodies[0].Layers[i]
 	}
 	if h.inputs, err = inputs.Read(g, l); err != nil { // before there is an input that it does not know
 		return nil, err
@@ -83,6 +92,9 @@ func (h *heads) ports() []string {
 	var out []string
 	for _, i := range h.layers {
 		out = append(out, models.PortResult.Name(i))
+		if h.joins[i] != nil {
+			out = append(out, models.PortOut.Name(i), models.PortAttnOut.Name(i))
+		}
 	}
 	if h.stream {
 		out = append(out, models.PortResidPost.Name(h.last))
@@ -116,13 +128,6 @@ func (h *heads) trim(g *graph.Model, l *models.Layout) error {
 	return e.Commit()
 }
 
-// fusedNorms give the stream and its norm as two outputs; the value is the input that holds beta.
-var fusedNorms = map[string]int{
-	"com.microsoft.SkipLayerNormalization":           3,
-	"com.microsoft.SkipSimplifiedLayerNormalization": -1,
-	"com.microsoft.EmbedLayerNormalization":          6,
-}
-
 // silence puts the switch in front of everything that reads the stream before a layer.
 func silence(e *graph.Edit, g *graph.Graph, layer *models.Layer, listen *graph.Value) {
 	if why := layer.Missing[string(models.PortResidPre)]; why != "" {
@@ -132,9 +137,12 @@ func silence(e *graph.Edit, g *graph.Graph, layer *models.Layer, listen *graph.V
 	for i, term := range layer.ResidPre {
 		name := fmt.Sprintf("lens.%d.%d%s", layer.Index, i, g.Attr())
 		var otherwise *graph.Value
-		if n := term.Producer(); n != nil && term.Index() > 0 {
-			if beta, fused := fusedNorms[n.FullOp()]; fused { // the norm does not read the sum: a norm of zeros is its beta
-				term, otherwise = n.Out(0), n.In(beta)
+		term = ops.Root(term, ops.Copies) // attention may read another copy than the next block does
+		n := term.Producer()
+		if norm := ops.Of(n).Norm; norm != nil && norm.Sum > 0 && term.Index() == norm.Sum { // it does not read its own sum
+			term = n.Out(0)
+			if norm.Beta > 0 { // a norm of zeros is its bias
+				otherwise = n.In(norm.Beta)
 			}
 		}
 		uses := term.Uses()
@@ -151,6 +159,7 @@ func silence(e *graph.Edit, g *graph.Graph, layer *models.Layer, listen *graph.V
 // activations are what a prompt leaves at its last position.
 type activations struct {
 	results [][]float32 // [layer * head][d_model], layers as asked for
+	steps   []*step     // for each of the layers; nil where heads write to the stream itself
 	stream  []float32   // behind the last layer; nil when not asked for
 }
 
@@ -186,6 +195,13 @@ func (h *heads) run(ctx context.Context, ids []int64, listen bool) (*activations
 			}
 			a.results = append(a.results, r)
 		}
+		var join *step
+		if l := h.joins[layer]; l != nil && listen {
+			if join, err = h.step(l, out); err != nil {
+				return nil, err
+			}
+		}
+		a.steps = append(a.steps, join)
 	}
 	if h.stream {
 		if a.stream, err = lastPosition(out[models.PortResidPost.Name(h.last)], h.d); err != nil {
@@ -193,6 +209,19 @@ func (h *heads) run(ctx context.Context, ids []int64, listen bool) (*activations
 		}
 	}
 	return a, nil
+}
+
+// step measures what is between the heads of a layer and the stream at the last position.
+func (h *heads) step(l *models.Layer, out map[string]*graph.Tensor) (*step, error) {
+	sum, err := lastPosition(out[models.PortOut.Name(l.Index)], h.d)
+	if err != nil {
+		return nil, err
+	}
+	joined, err := lastPosition(out[models.PortAttnOut.Name(l.Index)], h.d)
+	if err != nil {
+		return nil, err
+	}
+	return stepOf(l, sum, joined)
 }
 
 // lastPosition cuts the last position from [1, pos, …] with n numbers a position.
