@@ -66,7 +66,6 @@ func openHeads(ctx context.Context, host runtime.Host, f *folder.Folder, layers 
 	}
 	later := slices.DeleteFunc(slices.Clone(layers), func(i int) bool { return !joinsLater(l.Bodies[0].Layers[i]) })
 	add(models.PortResult, layers...)
-	add(models.PortOut, later...)
 	add(models.PortAttnOut, later...)
 	if stream {
 		add(models.PortResidPost, h.last)
@@ -93,7 +92,7 @@ func (h *heads) ports() []string {
 	for _, i := range h.layers {
 		out = append(out, models.PortResult.Name(i))
 		if h.joins[i] != nil {
-			out = append(out, models.PortOut.Name(i), models.PortAttnOut.Name(i))
+			out = append(out, models.PortAttnOut.Name(i))
 		}
 	}
 	if h.stream {
@@ -136,24 +135,70 @@ func silence(e *graph.Edit, g *graph.Graph, layer *models.Layer, listen *graph.V
 	}
 	for i, term := range layer.ResidPre {
 		name := fmt.Sprintf("lens.%d.%d%s", layer.Index, i, g.Attr())
-		var otherwise *graph.Value
-		term = ops.Root(term, ops.Copies) // attention may read another copy than the next block does
+		for copies(term.Producer()) { // attention may read another copy than the next block does
+			term = term.Producer().In(0)
+		}
 		n := term.Producer()
-		if norm := ops.Of(n).Norm; norm != nil && norm.Sum > 0 && term.Index() == norm.Sum { // it does not read its own sum
-			term = n.Out(0)
-			if norm.Beta > 0 { // a norm of zeros is its bias
-				otherwise = n.In(norm.Beta)
+		if norm := ops.Of(n).Norm; norm != nil && norm.Sum > 0 && term.Index() == norm.Sum && n.Out(0) != nil {
+			var beta *graph.Value // the fused norm does not read its own sum: a norm of zeros is its bias
+			if norm.Beta > 0 {
+				beta = n.In(norm.Beta)
+			}
+			mute(e, g, name+"/norm", n.Out(0), beta, listen)
+		}
+		var zero *graph.Value
+		if n.Is("DequantizeLinear") && n.In(2) != nil { // attention may read the integers
+			term, zero = n.In(0), n.In(2)
+		}
+		mute(e, g, name, term, zero, listen)
+	}
+}
+
+// copies reports whether a node gives the numbers of its one operand as they are.
+func copies(n *graph.Node) bool {
+	return ops.Is(n, ops.Reshape) || ops.Is(n, ops.Convert) && n.NumIn() == 1
+}
+
+// mute puts a switch between a value and everything that reads it: the value, or something else instead; nil is zeros.
+func mute(e *graph.Edit, g *graph.Graph, name string, v, otherwise, listen *graph.Value) {
+	uses := v.Uses()
+	if otherwise == nil { // zeros of whatever type the graph computes in
+		otherwise = e.Node(g, graph.Spec{Op: "Sub", Name: name + "/zero", Inputs: []*graph.Value{v, v}})
+	}
+	heard := e.Node(g, graph.Spec{Op: "Where", Name: name + "/heard", Inputs: []*graph.Value{listen, v, otherwise}})
+	for _, u := range uses {
+		e.Redirect(u, heard)
+	}
+}
+
+// constants are the results of a model whose layers hear nothing: what the heads write whatever they read. That they are the same for two
+// prompts shows that nothing is heard.
+func (h *heads) constants(ctx context.Context, ids []int64, vocab int64) ([][]float32, error) {
+	other := make([]int64, len(ids))
+	for i, id := range ids {
+		other[i] = (id + 1 + int64(i)) % vocab
+	}
+	a, err := h.run(ctx, ids, false)
+	if err != nil {
+		return nil, err
+	}
+	b, err := h.run(ctx, other, false)
+	if err != nil {
+		return nil, err
+	}
+	for k, x := range a.results {
+		largest := 0.0
+		for _, v := range x {
+			largest = max(largest, math.Abs(float64(v)))
+		}
+		for i, v := range x {
+			if d := math.Abs(float64(v) - float64(b.results[k][i])); !(d <= 1e-2*largest+1e-6) { // 16-bit floats carry three digits
+				return nil, hint.With(fmt.Errorf("layer %d: what its heads write whatever they read could not be found: it depends on the prompt", h.layers[k/h.heads]),
+					"use --norm final or raw")
 			}
 		}
-		uses := term.Uses()
-		if otherwise == nil { // zeros of whatever type the graph computes in
-			otherwise = e.Node(g, graph.Spec{Op: "Sub", Name: name + "/zero", Inputs: []*graph.Value{term, term}})
-		}
-		heard := e.Node(g, graph.Spec{Op: "Where", Name: name + "/heard", Inputs: []*graph.Value{listen, term, otherwise}})
-		for _, u := range uses {
-			e.Redirect(u, heard)
-		}
 	}
+	return a.results, nil
 }
 
 // activations are what a prompt leaves at its last position.
@@ -197,7 +242,11 @@ func (h *heads) run(ctx context.Context, ids []int64, listen bool) (*activations
 		}
 		var join *step
 		if l := h.joins[layer]; l != nil && listen {
-			if join, err = h.step(l, out); err != nil {
+			joined, err := lastPosition(out[models.PortAttnOut.Name(layer)], h.d)
+			if err != nil {
+				return nil, err
+			}
+			if join, err = stepOf(l, a.results[len(a.results)-h.heads:], joined); err != nil {
 				return nil, err
 			}
 		}
@@ -209,19 +258,6 @@ func (h *heads) run(ctx context.Context, ids []int64, listen bool) (*activations
 		}
 	}
 	return a, nil
-}
-
-// step measures what is between the heads of a layer and the stream at the last position.
-func (h *heads) step(l *models.Layer, out map[string]*graph.Tensor) (*step, error) {
-	sum, err := lastPosition(out[models.PortOut.Name(l.Index)], h.d)
-	if err != nil {
-		return nil, err
-	}
-	joined, err := lastPosition(out[models.PortAttnOut.Name(l.Index)], h.d)
-	if err != nil {
-		return nil, err
-	}
-	return stepOf(l, sum, joined)
 }
 
 // lastPosition cuts the last position from [1, pos, …] with n numbers a position.

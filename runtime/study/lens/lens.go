@@ -168,11 +168,10 @@ func (l *Lens) look(ctx context.Context, p *product, queries []Query) ([]View, e
 // rows runs a prompt and gives a row for every head, with the lengths of the heads' results.
 func (l *Lens) rows(ctx context.Context, ids []int64) ([]*row, []float64, error) {
 	if l.options.Norm == NormTL && l.constants == nil {
-		a, err := l.heads.run(ctx, ids, false)
-		if err != nil {
+		var err error
+		if l.constants, err = l.heads.constants(ctx, ids, l.Layout.Embed.In); err != nil {
 			return nil, nil, err
 		}
-		l.constants = a.results
 	}
 	a, err := l.heads.run(ctx, ids, true)
 	if err != nil {

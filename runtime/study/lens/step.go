@@ -19,9 +19,24 @@ type step struct {
 // joinsLater reports whether a layer has a step.
 func joinsLater(l *models.Layer) bool { return l.PostNorm != nil || l.Scaled }
 
-// stepOf measures the step of a layer: out is what its heads and b_O add up to, attnOut what joins the stream, at the same position.
-// Both are the file's own, and a step that does not lead from one to the other is refused.
-func stepOf(l *models.Layer, out, attnOut []float32) (*step, error) {
+// stepOf measures the step of a layer from the results of its heads and from what joins the stream, at the same position. A step that
+// does not lead from the sum of the one to the other is refused.
+func stepOf(l *models.Layer, results [][]float32, attnOut []float32) (*step, error) {
+	out := make([]float32, len(attnOut))
+	for _, r := range results {
+		for i, v := range r {
+			out[i] += v
+		}
+	}
+	for _, v := range l.BO {
+		b, err := parameterOf(v, "bias of W_O", len(out))
+		if err != nil {
+			return nil, err
+		}
+		for i, v := range b {
+			out[i] += v
+		}
+	}
 	s := &step{factor: slices.Repeat([]float64{1}, len(out))}
 	var beta []float32
 	if n := l.PostNorm; n != nil {
@@ -49,9 +64,9 @@ func stepOf(l *models.Layer, out, attnOut []float32) (*step, error) {
 	for i, b := range beta {
 		x[i] += float64(b)
 	}
-	var dot, square, largest float64
+	var dot, square, around, off float64
 	for i := range x {
-		dot, square, largest = dot+x[i]*float64(attnOut[i]), square+x[i]*x[i], max(largest, math.Abs(float64(attnOut[i])))
+		dot, square = dot+x[i]*float64(attnOut[i]), square+x[i]*x[i]
 	}
 	multiplier := 1.0
 	if l.Scaled && square > 0 {
@@ -59,9 +74,11 @@ func stepOf(l *models.Layer, out, attnOut []float32) (*step, error) {
 	}
 	for i := range x {
 		s.factor[i] *= multiplier
-		if d := math.Abs(x[i]*multiplier - float64(attnOut[i])); !(d <= 1e-2*largest) { // 16-bit floats carry three digits
-			return nil, fmt.Errorf("layer %d: what attention adds to the stream is not its output after the norm or the multiplier that was recognised", l.Index)
-		}
+		d := x[i]*multiplier - float64(attnOut[i])
+		off, around = off+d*d, around+float64(attnOut[i])*float64(attnOut[i])
+	}
+	if !(math.Sqrt(off) <= 0.1*math.Sqrt(around)) { // of 8 bits each, heads add up to within some hundredths
+		return nil, fmt.Errorf("layer %d: what attention adds to the stream is not its output after the norm or the multiplier that was recognised", l.Index)
 	}
 	return s, nil
 }
