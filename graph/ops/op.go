@@ -19,6 +19,10 @@ type Op struct {
 	Rows  []RowSlot // inputs, data aside, with a row for each row of the batch that are needed
 	Norm  *NormSlots
 	Attn  *AttnSlots
+
+	// What the operator computes from floats at one place; nil where that is not known.
+	Unary  func(x float32) float32
+	Binary func(x, y float32) float32
 }
 
 // Class says what an operator does to the numbers of its data inputs.

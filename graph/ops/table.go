@@ -110,7 +110,7 @@ var table = slices.Concat([]Op{
 func pointwise(names ...string) []Op {
 	out := make([]Op, len(names))
 	for i, n := range names {
-		out[i] = Op{Name: n, Class: Pointwise, Type: from(0, 1), Shape: broadcast}
+		out[i] = Op{Name: n, Class: Pointwise, Type: from(0, 1), Shape: broadcast, Unary: unary[n], Binary: binary[n]}
 	}
 	return out
 }

@@ -10,9 +10,9 @@
 // The paper (arXiv 2309.05605) adds tau times a vector to attn_out of one layer, at every position. Its code runs in
 // TransformerLens 1.x, which does not keep the weights as they are published: it multiplies W_U by the weight of the final
 // norm, takes from each row of W_U its mean over the vocabulary, and from everything that is written to the residual stream
-// its mean over d_model. The model computes the same probabilities; the vectors made of its weights are others. So there are
-// two conventions: "tl-folded", the vectors of the paper, written in the file's own parameters in the comment on [Encoder];
-// and "raw", plain sums of the file's parameters. They are not close: W_U of GPT-2 is W_E transposed, so that raw "unembed"
+// its mean over d_model (not in a model with RMSNorm, which reads that mean). The model computes the same probabilities; the
+// vectors made of its weights are others. So there are two conventions: "tl-folded", the vectors of the paper, written in the
+// file's own parameters in the comment on [Encoder]; and "raw", plain sums of the file's parameters. They are not close: W_U of GPT-2 is W_E transposed, so that raw "unembed"
 // is raw "embed", while the paper's two encodings differ.
 //
 // # Tokens

@@ -28,8 +28,8 @@ var Encodings = []Encoding{EncodingUnembed, EncodingEmbed, EncodingLayer}
 // ParseEncoding reads the name of an encoding.
 func ParseEncoding(s string) (Encoding, error) { return choice.Of("encoding", s, Encodings) }
 
-// Convention says in which coordinates a memory is taken: those of TransformerLens, which folds the final norm into W_U and
-// centres what is written to the residual stream, or the file's own.
+// Convention says in which coordinates a memory is taken: those of TransformerLens, which folds the final norm into W_U and, where
+// the norms are LayerNorms, centres what is written to the residual stream; or the file's own.
 type Convention string
 
 // The conventions. Injected into the same model they are different vectors: the paper's code has the folded ones.
@@ -46,24 +46,33 @@ func ParseConvention(s string) (Convention, error) { return choice.Of("conventio
 
 // Encoder makes memory vectors [d_model] from the weights of one model.
 //
-// With E the rows that tokens have (columns of W_U, or rows of W_E), gamma the weight of the final norm, S the set of
-// distinct tokens of the text, n its size, mean E the mean over the whole vocabulary and C(x) = x - mean of x over d_model:
+// With E the rows that tokens have (columns of W_U, or rows of W_E), gamma the weight of the final norm, S the set of distinct
+// tokens of the text, n its size, mean E the mean over the whole vocabulary and C(x) = x - mean of x over d_model:
 //
-//	unembed, tl-folded   C(gamma * (sum over S of E_v - n * mean E))
-//	unembed, raw         sum over S of E_v
-//	embed,   tl-folded   C(sum over S of E_v)
-//	embed,   raw         sum over S of E_v
+//	                     final norm is a LayerNorm                    final norm is an RMSNorm
+//	unembed, tl-folded   C(gamma * (sum over S of E_v - n * mean E))  gamma * (sum over S of E_v - n * mean E)
+//	unembed, raw         sum over S of E_v                            sum over S of E_v
+//	embed,   tl-folded   C(sum over S of E_v)                         sum over S of E_v
+//	embed,   raw         sum over S of E_v                            sum over S of E_v
+//
+// A LayerNorm takes the mean of the stream away, so that nothing along the vector of ones is ever read, and C changes no output. An
+// RMSNorm reads it: there is no C then. Where logits are capped softly (Gemma 2), mean E is left out: what is taken from all logits
+// alike would change what the cap makes of them.
+//
+// Gamma is the whole gain, 1 + w in Gemma. What the model multiplies embeddings or logits by (the root of d_model in Gemma, numbers of
+// their own in Granite and Cohere) is part of W_E and W_U under tl-folded, as in TransformerLens, and no part of the raw tables, which are
+// the file's stored numbers. W_E and W_U are two tables where they are not tied.
 //
 // Source: arXiv 2309.05605 and its code, in which a token that stands twice in the text counts once; the folded forms are
-// what TransformerLens 1.x makes of the weights (fold_ln, center_writing_weights, center_unembed), written in the file's own
-// parameters. The bias of the final norm and that of the unembedding play no part.
+// what TransformerLens makes of the weights (fold_ln, center_writing_weights, center_unembed), written in the file's own
+// parameters. The bias of the final norm and that of the unembedding play no part. There is one departure: TransformerLens leaves the
+// norms of OLMo 2 as they are, because its blocks have none to fold into; its final norm is folded here, as every other.
 type Encoder struct {
-	encoding   Encoding
-	convention Convention
-	token      func(int64) ([]float32, error) // E_v
-	vocab      int64
-	gamma      []float32 // nil: 1
-	mean       []float64 // mean E; nil: 0
+	token   func(int64) ([]float32, error) // E_v
+	vocab   int64
+	gamma   []float32 // nil: 1
+	mean    []float64 // mean E; nil: 0
+	centred bool      // C is taken
 }
 
 // NewEncoder prepares memories of one encoding and convention. It reads the mean of the unembedding once, where the formula
@@ -81,28 +90,30 @@ func newEncoder(l *models.Layout, enc Encoding, conv Convention) (*Encoder, erro
 	if _, err := ParseConvention(string(conv)); err != nil {
 		return nil, err
 	}
-	e := &Encoder{encoding: enc, convention: conv}
+	c, err := centred(l, conv)
+	if err != nil {
+		return nil, err
+	}
+	e := &Encoder{centred: c}
 	switch enc {
 	case EncodingEmbed:
 		if l.Embed == nil {
 			return nil, hint.With(errors.New("the file has no table of token embeddings that could be read"), "use --encoding unembed or layer")
 		}
-		e.token, e.vocab = l.Embed.Row, l.Embed.In
-		return e, checkWidth(l, l.Embed.Out)
+		w := inConvention(l.Embed, conv)
+		e.token, e.vocab = w.Row, w.In
+		return e, checkWidth(l, w.Out)
 	case EncodingUnembed:
 		if l.Unembed == nil {
 			return nil, hint.With(errors.New("the file ends in hidden states: it has no unembedding"),
 				"use --encoding embed or layer, or a file exported for text generation")
 		}
-		e.token, e.vocab = l.Unembed.Col, l.Unembed.Out
-		if err := checkWidth(l, l.Unembed.In); err != nil || conv == ConventionRaw {
+		w := inConvention(l.Unembed, conv)
+		e.token, e.vocab = w.Col, w.Out
+		if err := checkWidth(l, w.In); err != nil || conv == ConventionRaw {
 			return e, err
 		}
-		if len(l.Bodies) == 0 || l.Bodies[0].Norm == nil {
-			return nil, hint.With(errors.New("the final norm was not found"), "use --convention raw or --encoding embed")
-		}
 		e.gamma = slices.Repeat([]float32{1}, l.DModel)
-		var err error
 		if gamma := l.Bodies[0].Norm.Gamma; gamma != nil {
 			if e.gamma, err = weights.Vector(gamma); err != nil {
 				return nil, err
@@ -111,13 +122,44 @@ func newEncoder(l *models.Layout, enc Encoding, conv Convention) (*Encoder, erro
 		if len(e.gamma) != l.DModel {
 			return nil, fmt.Errorf("the final norm has %d weights, d_model is %d", len(e.gamma), l.DModel)
 		}
-		e.mean, err = l.Unembed.MeanCol()
+		if l.SoftCap == 0 {
+			e.mean, err = w.MeanCol()
+		}
 		return e, err
 	case EncodingLayer:
 		return nil, errors.New("this vector is an activation: it takes a run of the model")
 	}
-	_, err := ParseEncoding(string(enc))
+	_, err = ParseEncoding(string(enc))
 	return nil, err
+}
+
+// inConvention is a table with what it is multiplied by, or as it is stored.
+func inConvention(w *weights.Weight, conv Convention) *weights.Weight {
+	if conv == ConventionRaw && w.Alpha != 1 {
+		own := *w
+		own.Alpha = 1
+		return &own
+	}
+	return w
+}
+
+// centred reports whether vectors of a convention have their mean taken away: whether TransformerLens centres what is written to the
+// stream, which it does where the final norm takes the mean away itself.
+func centred(l *models.Layout, conv Convention) (bool, error) {
+	if conv == ConventionRaw {
+		return false, nil
+	}
+	if len(l.Bodies) == 0 || l.Bodies[0].Norm == nil {
+		return false, hint.With(errors.New("the final norm was not found"), "use --convention raw")
+	}
+	switch kind := l.Bodies[0].Norm.Kind; kind {
+	case models.LayerNorm:
+		return true, nil
+	case models.RMSNorm:
+		return false, nil
+	default:
+		return false, fmt.Errorf("a final norm of the kind %q: want %s or %s", kind, models.LayerNorm, models.RMSNorm)
+	}
 }
 
 func checkWidth(l *models.Layout, got int64) error {
@@ -158,7 +200,7 @@ func (e *Encoder) Vector(tokens []int64) ([]float32, error) {
 			x[i] *= float64(e.gamma[i])
 		}
 	}
-	return inConvention(x, e.convention), nil
+	return rounded(x, e.centred), nil
 }
 
 // Vector makes one memory vector; see [Encoder] for many.
@@ -170,14 +212,19 @@ func Vector(l *models.Layout, tokens []int64, enc Encoding, conv Convention) ([]
 	return e.Vector(tokens)
 }
 
-// LayerVector makes the memory of [EncodingLayer] from the output of attention (b_O included) of the layer that the memory
-// will be injected into, at the last token of BOS + text: attnOut itself, or centred over d_model.
-func LayerVector(attnOut []float32, conv Convention) []float32 {
+// LayerVector makes the memory of [EncodingLayer] from attn_out of the layer that the memory will be injected into, at the last token of
+// BOS + text. It is attn_out itself, or under [ConventionFolded], where the final norm is a LayerNorm, attn_out minus its mean over
+// d_model. attn_out is what joins the stream: after a norm of its own in Gemma 2 and OLMo 2, after a multiplier in Granite.
+func LayerVector(l *models.Layout, attnOut []float32, conv Convention) ([]float32, error) {
+	c, err := centred(l, conv)
+	if err != nil {
+		return nil, fmt.Errorf("memory encoding %q, convention %q: %w", EncodingLayer, conv, err)
+	}
 	x := make([]float64, len(attnOut))
 	for i, v := range attnOut {
 		x[i] = float64(v)
 	}
-	return inConvention(x, conv)
+	return rounded(x, c), nil
 }
 
 // Faint is the length below which a memory is as good as zero. Rows of tokens that training never met are left with 1e-8 or
@@ -193,10 +240,10 @@ func Length(v []float32) float64 {
 	return math.Sqrt(sum)
 }
 
-// inConvention rounds to float32, for ConventionFolded after taking the mean away.
-func inConvention(x []float64, conv Convention) []float32 {
+// rounded rounds to float32, after taking the mean away where that is asked for.
+func rounded(x []float64, centred bool) []float32 {
 	mean := 0.0
-	if conv == ConventionFolded {
+	if centred {
 		for _, v := range x {
 			mean += v / float64(len(x))
 		}

@@ -273,7 +273,7 @@ func (a *analysis) blockTable(n *graph.Node) *weights.Weight {
 		perByte = 8 / bits // several values in a byte
 	}
 	width := packed.Len() / packed.Dims[0] * perByte
-	w := &weights.Weight{In: packed.Dims[0], Out: width, Alpha: 1, Node: n, Transposed: true,
+	w := &weights.Weight{In: packed.Dims[0], Out: width, Alpha: 1, Node: n,
 		Block: &weights.Block{Bits: bits, Size: n.Int("block_size", 128), Packed: packed, Scales: scales, Zeros: zeros}}
 	for _, u := range n.Out(0).Uses() {
 		if u.Node.Is("Slice") && u.Slot == 0 {

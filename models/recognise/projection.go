@@ -155,7 +155,7 @@ func readNBits(a *analysis, n *graph.Node) *weights.Weight {
 	if b.Packed == nil || b.Scales == nil || n.In(3) != nil && b.Zeros == nil || b.Size <= 0 {
 		return nil
 	}
-	return &weights.Weight{In: n.Int("K", 0), Out: n.Int("N", 0), Alpha: 1, Block: b}
+	return &weights.Weight{In: n.Int("K", 0), Out: n.Int("N", 0), Transposed: true, Alpha: 1, Block: b}
 }
 
 // readBnb4 knows the shape of the matrix only: its 4-bit floats are left to the operator.

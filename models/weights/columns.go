@@ -10,8 +10,7 @@ type Columns struct {
 	// file has them; no number is moved.
 	Transposed bool
 
-	m   *opened
-	raw []byte
+	m *opened
 }
 
 // Columns opens W for reading by columns.
@@ -28,7 +27,13 @@ func (c *Columns) Read(from, n int64) ([]float32, error) {
 	if from < 0 || n < 1 || from+n > c.Out {
 		return nil, c.m.fail(fmt.Errorf("columns %d to %d of %d", from, from+n-1, c.Out))
 	}
-	x, err := c.read(from, n)
+	var x []float32
+	var err error
+	if c.Transposed {
+		x, err = c.m.rect(from, n, 0, c.In)
+	} else {
+		x, err = c.m.rect(0, c.In, from, n)
+	}
 	if err != nil {
 		return nil, c.m.fail(err)
 	}
@@ -37,20 +42,4 @@ func (c *Columns) Read(from, n int64) ([]float32, error) {
 		c.m.scale(x)
 	}
 	return x, nil
-}
-
-func (c *Columns) read(from, n int64) ([]float32, error) {
-	d, ok := c.m.stored.(*dense)
-	if c.Transposed || !ok {
-		return c.m.read(from, n)
-	}
-	c.raw = c.raw[:0]
-	for row := range d.rows {
-		b, err := d.at((row*d.cols+from)*d.size, n*d.size)
-		if err != nil {
-			return nil, err
-		}
-		c.raw = append(c.raw, b...)
-	}
-	return d.decode(c.raw, 0, from, n)
 }

@@ -85,7 +85,7 @@ type opened struct {
 }
 
 func (w *Weight) open() (*opened, error) {
-	m := &opened{rows: w.In, cols: w.Out, flip: w.Transposed || w.Block != nil, alpha: w.Alpha, node: w.Node}
+	m := &opened{rows: w.In, cols: w.Out, flip: w.Transposed, alpha: w.Alpha, node: w.Node}
 	if m.flip {
 		m.rows, m.cols = w.Out, w.In
 	}
@@ -114,11 +114,13 @@ func (m *opened) fail(err error) error {
 
 // line returns stored row k, or stored column k.
 func (m *opened) line(k int64, row bool) ([]float32, error) {
-	read := m.column
+	var x []float32
+	var err error
 	if row {
-		read = func(k int64) ([]float32, error) { return m.read(k, 1) }
+		x, err = m.rect(k, 1, 0, m.cols)
+	} else {
+		x, err = m.rect(0, m.rows, k, 1)
 	}
-	x, err := read(k)
 	if err != nil {
 		return nil, m.fail(err)
 	}
@@ -141,7 +143,7 @@ func (m *opened) scale(x []float32) {
 func (m *opened) each(f func(from int64, x []float32)) error {
 	step := max(1, blockBytes/(4*m.cols))
 	for from := int64(0); from < m.rows; from += step {
-		x, err := m.read(from, min(step, m.rows-from))
+		x, err := m.rect(from, min(step, m.rows-from), 0, m.cols)
 		if err != nil {
 			return m.fail(err)
 		}
@@ -189,69 +191,4 @@ func sum(x []float32) float64 {
 		a += float64(v)
 	}
 	return a + b + c + d
-}
-
-// Vector returns the float constant behind v, such as a norm's gamma, flat: an initializer or Constant node, through
-// operations that only move or convert it. A conversion to a narrower type on the way is not rounded to.
-func Vector(v *graph.Value) ([]float32, error) {
-	if v == nil {
-		return nil, fmt.Errorf("read constant: no value")
-	}
-	at := v
-	for at.Const() == nil {
-		n := at.Producer()
-		if n.Is("DequantizeLinear") && n.In(0).Const() != nil {
-			return dequantised(n)
-		}
-		if !n.Is("Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten") || n.In(0) == nil {
-			return nil, fmt.Errorf("read constant %v: want a constant, got %s", v, origin(at))
-		}
-		at = n.In(0)
-	}
-	t, err := at.Const().Load()
-	if err != nil {
-		return nil, fmt.Errorf("read constant %v: %w", v, err)
-	}
-	x, err := t.Float32s()
-	if err != nil {
-		return nil, fmt.Errorf("read constant %v: %w", v, err)
-	}
-	return slices.Clone(x), nil
-}
-
-// dequantised computes (q - zero) * scale of a constant vector; scale and zero are one number, or one for each.
-func dequantised(n *graph.Node) ([]float32, error) {
-	var parts [3][]float32
-	for i := range parts {
-		k := n.In(i).Const()
-		switch {
-		case n.In(i) == nil:
-			parts[i] = []float32{0} // no zero point
-			continue
-		case k == nil:
-			return nil, fmt.Errorf("read constant %v: want a constant, got %s", n.Out(0), origin(n.In(i)))
-		}
-		var err error
-		if parts[i], err = numbers(k); err != nil {
-			return nil, fmt.Errorf("read constant %v: %w", n.In(i), err)
-		}
-	}
-	q, scale, zero := slices.Clone(parts[0]), parts[1], parts[2]
-	for _, x := range [][]float32{scale, zero} {
-		if len(x) != 1 && len(x) != len(q) {
-			return nil, fmt.Errorf("read constant %v: %d scales or zero points of %d numbers", n.Out(0), len(x), len(q))
-		}
-	}
-	for i := range q {
-		q[i] = (q[i] - zero[i%len(zero)]) * scale[i%len(scale)]
-	}
-	return q, nil
-}
-
-// origin says in words where a value comes from.
-func origin(v *graph.Value) string {
-	if n := v.Producer(); n != nil {
-		return fmt.Sprintf("the result of %v", n)
-	}
-	return fmt.Sprintf("graph input %v", v)
 }

@@ -195,7 +195,100 @@ func blockForm(bits, size int64, zeros string) weightForm {
 			tensors["z"] = encoded(graph.Float32, floatZeros, out, per)
 		}
 		c := storedTensors(t, onDisk, tensors)
-		return &Weight{In: in, Out: out, Block: &Block{Bits: bits, Size: size, Packed: c["q"], Scales: c["s"], Zeros: c["z"]}, Alpha: 1}, want
+		return &Weight{In: in, Out: out, Transposed: true, Block: &Block{Bits: bits, Size: size, Packed: c["q"], Scales: c["s"], Zeros: c["z"]}, Alpha: 1}, want
+	}}
+}
+
+// cells is a matrix of integers in cells that share a scale and a zero point, as com.microsoft.GatherBlockQuantized and
+// DequantizeLinear of opset 21 have it.
+type cells struct {
+	dtype      graph.DType
+	bits       int64 // of a value; bytes may hold several
+	axis, size int64 // a cell is size values along the axis
+	zero       bool
+	block      bool // a [Block]
+	whole      bool // … whose rows are padded to whole blocks
+}
+
+// pack writes rows of values, low bits first, each row padded to a number of bits.
+func pack(bits, stride int64, rows [][]int) []byte {
+	out := make([]byte, (stride*int64(len(rows))+7)/8)
+	for r, row := range rows {
+		for c, v := range row {
+			at := int64(r)*stride + int64(c)*bits
+			out[at/8] |= byte(v&(1<<bits-1)) << (at % 8)
+		}
+	}
+	return out
+}
+
+func (f cells) form(transposed bool) weightForm {
+	return weightForm{fmt.Sprintf("%+v transposed=%v", f, transposed), func(t testing.TB, rng *rand.Rand, onDisk bool, in, out int64) (*Weight, []float32) {
+		rows, cols := in, out
+		if transposed {
+			rows, cols = out, in
+		}
+		cell := [2]int64{1, 1}
+		cell[f.axis] = f.size
+		down, across := (rows+cell[0]-1)/cell[0], (cols+cell[1]-1)/cell[1]
+		low, middle := 0, 0
+		switch {
+		case f.dtype == graph.Int4 || f.dtype == graph.Int8:
+			low = -1 << (f.bits - 1)
+		case f.dtype == graph.Uint8 && f.block:
+			middle = 1 << (f.bits - 1)
+		}
+		value := func() int { return rng.IntN(1<<f.bits) + low }
+		table := func(rows, cols int64) [][]int {
+			x := make([][]int, rows)
+			for r := range x {
+				for range cols {
+					x[r] = append(x[r], value())
+				}
+			}
+			return x
+		}
+		q, zeros, scales := table(rows, cols), table(down, across), make([]float32, down*across)
+		for k := range scales {
+			scales[k] = float32(rng.IntN(15)+1) / 32
+		}
+		want := make([]float32, in*out)
+		for r := range rows {
+			for c := range cols {
+				k, zero := r/cell[0]*across+c/cell[1], middle
+				if f.zero {
+					zero = zeros[r/cell[0]][c/cell[1]]
+				}
+				at := r*cols + c
+				if transposed {
+					at = c*rows + r
+				}
+				want[at] = float32(q[r][c]-zero) * scales[k]
+			}
+		}
+		tensor := func(rows [][]int, cols, padded int64) *graph.Tensor {
+			if f.dtype.Bits() == f.bits {
+				return &graph.Tensor{DType: f.dtype, Dims: []int64{int64(len(rows)), cols}, Data: pack(f.bits, cols*f.bits, rows)}
+			}
+			stride := (padded*f.bits + 7) / 8
+			return &graph.Tensor{DType: f.dtype, Dims: []int64{int64(len(rows)), stride}, Data: pack(f.bits, 8*stride, rows)}
+		}
+		padded := cols
+		if f.whole {
+			padded = across * f.size
+		}
+		tensors := map[string]*graph.Tensor{"q": tensor(q, cols, padded), "s": encoded(graph.Float32, scales, down, across)}
+		if f.zero {
+			tensors["z"] = tensor(zeros, across, across)
+		}
+		c := storedTensors(t, onDisk, tensors)
+		w := &Weight{In: in, Out: out, Transposed: transposed, Alpha: 1}
+		if f.block {
+			w.Block = &Block{Bits: f.bits, Size: f.size, Packed: c["q"], Scales: c["s"], Zeros: c["z"]}
+		} else {
+			w.Store, w.Scale, w.Zero, w.Axis, w.ScaleBlock = c["q"], c["s"], c["z"], int(f.axis), f.size
+		}
+		return w, want
 	}}
 }
 
@@ -214,6 +307,21 @@ func weightForms() []weightForm {
 	for _, bits := range []int64{4, 8} {
 		for _, zeros := range []string{"", "packed", "float"} {
 			forms = append(forms, blockForm(bits, 16, zeros), blockForm(bits, 32, zeros))
+		}
+	}
+	for _, zero := range []bool{false, true} {
+		for _, size := range []int64{16, 32, 128} {
+			for _, whole := range []bool{false, true} {
+				forms = append(forms, cells{graph.Uint8, 4, 1, size, zero, true, whole}.form(false), cells{graph.Uint8, 8, 1, size, zero, true, whole}.form(false))
+			}
+			forms = append(forms, cells{graph.Int4, 4, 1, size, zero, true, false}.form(false), cells{graph.Uint4, 4, 1, size, zero, true, false}.form(false))
+		}
+		for _, d := range []graph.DType{graph.Int4, graph.Uint4, graph.Int8, graph.Uint8} {
+			for _, transposed := range []bool{false, true} {
+				for axis := range int64(2) {
+					forms = append(forms, cells{d, d.Bits(), axis, 16, zero, false, false}.form(transposed))
+				}
+			}
 		}
 	}
 	return forms
@@ -334,12 +442,13 @@ func TestWeightRefusals(t *testing.T) {
 		{"integers without scale", "got uint8 (scale false)", Weight{In: 3, Out: 4, Store: c["q"]}},
 		{"wide integers", "got int64", Weight{In: 3, Out: 4, Store: c["i"], Scale: c["s4"]}},
 		{"floats with scale", "got float32 (scale true)", Weight{In: 3, Out: 4, Store: c["f"], Scale: c["s4"]}},
-		{"scales do not fit", "want 1 or 4 scales, got 2", Weight{In: 3, Out: 4, Store: c["q"], Scale: c["s"], Axis: 1}},
+		{"scales do not fit", "want 4 scales, got 2", Weight{In: 3, Out: 4, Store: c["q"], Scale: c["s"], Axis: 1}},
 		{"zeros do not fit", "want 4 zero points, got 2", Weight{In: 3, Out: 4, Store: c["q"], Scale: c["s4"], Zero: c["s"], Axis: 1}},
 		{"axis", "scale along axis 2", Weight{In: 3, Out: 4, Store: c["q"], Scale: c["s4"], Axis: 2}},
-		{"block bits", "blocks of 32 values of 3 bits", Weight{In: 3, Out: 4, Block: &Block{Bits: 3, Size: 32, Packed: c["q"], Scales: c["s4"]}}},
-		{"block size", "blocks of 4611686018427387904 values of 4 bits: shape [4 1 576460752303423488 4] overflows", Weight{In: 3, Out: 4, Block: &Block{Bits: 4, Size: 1 << 62, Packed: c["q"], Scales: c["s4"]}}},
-		{"block bytes", "want 64 bytes for 4 blocks, got uint8[3 4]", Weight{In: 3, Out: 4, Block: &Block{Bits: 4, Size: 32, Packed: c["q"], Scales: c["s4"]}}},
+		{"block bits", "blocks of 32 values of 3 bits", Weight{In: 3, Out: 4, Transposed: true, Block: &Block{Bits: 3, Size: 32, Packed: c["q"], Scales: c["s4"]}}},
+		{"block size", "want rows of 3 values, or of whole blocks of 4611686018427387904, got uint8[3 4]", Weight{In: 3, Out: 4, Transposed: true, Block: &Block{Bits: 4, Size: 1 << 62, Packed: c["q"], Scales: c["s4"]}}},
+		{"scales of another shape", "want scales [3 2], got [4]", Weight{In: 3, Out: 4, Store: c["q"], Scale: c["s4"], Axis: 1, ScaleBlock: 2}},
+		{"block bytes", "want rows of 3 values, or of whole blocks of 32, got uint8[3 4]", Weight{In: 3, Out: 4, Transposed: true, Block: &Block{Bits: 4, Size: 32, Packed: c["q"], Scales: c["s4"]}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.w.Alpha = 1
@@ -365,50 +474,6 @@ func TestWeightNegativeAxis(t *testing.T) {
 	w, want := quantForm(graph.Int8, false, 1, true).build(t, rand.New(rand.NewPCG(3, 3)), true, 40, 30)
 	w.Axis = -1
 	checkWeight(t, w, want)
-}
-
-func TestVector(t *testing.T) {
-	m, err := graph.Load("../testdata/nanogpt-torchscript.onnx")
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := m.Edit()
-	c := e.Const(m.Graph, "gamma", graph.NewFloat32([]float32{1, 2, 3, 4}, 2, 2))
-	shape := e.Const(m.Graph, "flat", graph.NewInt64([]int64{-1}, 1))
-	id := e.Node(m.Graph, graph.Spec{Op: "Identity", Inputs: []*graph.Value{c}, Type: graph.TensorType(graph.Float32, 2, 2)})
-	flat := e.Node(m.Graph, graph.Spec{Op: "Reshape", Inputs: []*graph.Value{id, shape}, Type: graph.TensorType(graph.Float32, 4)})
-	neg := e.Node(m.Graph, graph.Spec{Op: "Neg", Inputs: []*graph.Value{flat}, Type: graph.TensorType(graph.Float32, 4)})
-	q, scale, zero := e.Const(m.Graph, "q", graph.NewInt64([]int64{3, 5}, 2)), e.Const(m.Graph, "scale", graph.NewFloat32([]float32{0.5, 2}, 2)), e.Const(m.Graph, "zero", graph.NewInt64([]int64{1}))
-	dequantised := func(in ...*graph.Value) *graph.Value {
-		return e.Node(m.Graph, graph.Spec{Op: "DequantizeLinear", Inputs: in})
-	}
-	for _, test := range []struct {
-		name string
-		v    *graph.Value
-		want string
-	}{
-		{"constant", c, "[1 2 3 4]"},
-		{"moved", flat, "[1 2 3 4]"},
-		{"computed", neg, "want a constant, got the result of Neg"},
-		{"input", m.Graph.Inputs()[0], "want a constant, got graph input"},
-		{"integers", shape, "want a float tensor, got int64"},
-		{"nothing", nil, "no value"},
-		{"dequantised", dequantised(q, scale), "[1.5 10]"},
-		{"dequantised around a zero point", dequantised(q, scale, zero), "[1 8]"},
-		{"more scales than numbers", dequantised(q, c), "4 scales or zero points of 2 numbers"},
-		{"a scale that is computed", dequantised(q, neg), "want a constant, got the result of Neg"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			x, err := Vector(test.v)
-			got := fmt.Sprint(x)
-			if err != nil {
-				got = err.Error()
-			}
-			if !strings.Contains(got, test.want) {
-				t.Errorf("got %s, want %s", got, test.want)
-			}
-		})
-	}
 }
 
 // bigTable writes a table as large as GPT-2 small's and returns it as a weight.
@@ -457,5 +522,34 @@ func TestMeanIsStreamed(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if got := after.TotalAlloc - before.TotalAlloc; got > 2<<20 {
 		t.Errorf("the mean of a matrix of %d bytes allocated %d bytes", rows*cols*4, got)
+	}
+}
+
+// BenchmarkLine reads what one token has of a table as large as GPT-2 small's, in each of the forms: a line of the file, and what
+// describes it.
+func BenchmarkLine(b *testing.B) {
+	const tokens, d, size = 50257, 768, 32
+	c := storedTensors(b, true, map[string]*graph.Tensor{
+		"float":  graph.Zeros(graph.Float32, tokens, d),
+		"int8":   graph.Zeros(graph.Int8, tokens, d),
+		"packed": graph.Zeros(graph.Uint8, tokens, d/size, size/2),
+		"scales": graph.Zeros(graph.Float32, tokens*d/size),
+		"zeros":  graph.Zeros(graph.Uint8, tokens*d/size/2),
+		"each":   graph.Zeros(graph.Float32, tokens),
+	})
+	for name, w := range map[string]*Weight{
+		"float32": {Store: c["float"]},
+		"int8":    {Store: c["int8"], Scale: c["each"]},
+		"4 bits":  {Block: &Block{Bits: 4, Size: size, Packed: c["packed"], Scales: c["scales"], Zeros: c["zeros"]}},
+	} {
+		w.In, w.Out, w.Transposed, w.Alpha = d, tokens, true, 1
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for i := int64(0); b.Loop(); i++ {
+				if _, err := w.Col(i * 7919 % tokens); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

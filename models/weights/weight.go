@@ -9,7 +9,7 @@ import (
 type Weight struct {
 	In, Out    int64
 	Store      *graph.Const // [In, Out], or [Out, In] when Transposed; nil for Block
-	Transposed bool
+	Transposed bool         // for Block: its rows are the columns of W
 	Scale      *graph.Const // quantised values stand for (q - zero) * scale; a scalar, or one element for each index of Axis
 	Zero       *graph.Const // like Scale; nil means 0
 	Axis       int          // stored axis along which Scale and Zero run
@@ -23,8 +23,9 @@ type Weight struct {
 	ZeroValue  *graph.Value
 }
 
-// Block is the layout of com.microsoft.MatMulNBits: column n of W is cut into blocks of Size values, each with a scale.
-// Packed is [Out, ceil(In/Size), Size*Bits/8], low bits first; a missing zero point is 2^(Bits-1).
+// Block is the layout of com.microsoft.MatMulNBits and GatherBlockQuantized: each row of the stored matrix is cut into blocks of Size
+// values, each with a scale and a zero point. Packed is bytes with 8/Bits values, low bits first, a row padded to whole bytes or to
+// whole blocks; or it has a type of 4 bits, without padding. A missing zero point is 2^(Bits-1) in bytes, and 0 in a type of 4 bits.
 type Block struct {
 	Bits, Size            int64
 	Packed, Scales, Zeros *graph.Const

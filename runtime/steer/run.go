@@ -188,7 +188,11 @@ func (m *Model) EncodeLayers(ctx context.Context, text string, conv memory.Conve
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, memory.LayerVector(rows[0], conv))
+		v, err := memory.LayerVector(m.Layout, rows[0], conv)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
 	}
 	return out, nil
 }

@@ -9,13 +9,22 @@
 //
 // # What goes through the unembedding
 //
-// With r the head's result (z times its rows of W_O, d_model numbers, without b_O), E the vocab columns of W_U, gamma and
-// beta the weights of the final norm, sigma the standard deviation that the final norm divides by, and C(x) = x - mean of x
-// over d_model, the logits of a head are, by [Norm]:
+// With r what the head adds to the residual stream (z times its rows of W_O, d_model numbers, without b_O), E the vocab columns of
+// W_U, gamma and beta the weights of the final norm, sigma what the final norm divides by, and C(x) = x - mean of x over d_model, the
+// logits of a head are, by [Norm]:
 //
 //	tl      (C(r - b) * gamma + beta) · E, minus its mean over the vocabulary; b is below
 //	final   (C(r) / sigma * gamma) · E
 //	raw     r · E + b_U
+//
+// C is there where the final norm is a LayerNorm. An RMSNorm takes no mean away: then C(x) is x, sigma is the root mean square, and
+// there is no beta. Gamma is the whole gain, 1 + w in Gemma. What a file multiplies its logits by (Cohere, Granite) is part of E. A soft
+// cap on the logits (Gemma 2) is no sum over heads: what is shown is the head's part of what goes into the cap, and under "tl" no mean is
+// taken from it, because the cap makes something else of logits that are shifted.
+//
+// Some families have something between W_O and the stream: a norm (Gemma 2 and 3, OLMo 2) or a multiplier (Granite). There r is z times
+// W_O times the multiplier, or times gamma over sigma of that norm at the prompt's last position, so that the heads still add up to
+// attn_out, but for b_O. TransformerLens' result of a head is the vector before that.
 //
 // "tl" is what the paper's code has: TransformerLens folds the final norm's weights into W_U and b_U, centres what is written
 // to the stream, centres W_U over the vocabulary, and moves the constant part of a head's values into b_O (fold_ln,

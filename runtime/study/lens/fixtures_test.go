@@ -26,18 +26,22 @@ const fixtures = "../../../models/testdata"
 
 // reference is what PyTorch computed on the checkpoint behind some fixtures.
 type reference struct {
-	Heads       int       `json:"heads"`
-	DModel      int       `json:"d_model"`
-	InputIDs    [][]int64 `json:"input_ids"`
-	Activations map[string]struct {
-		Shape []int     `json:"shape"`
-		Data  []float32 `json:"data"`
-	} `json:"activations"`
+	Heads       int              `json:"heads"`
+	DModel      int              `json:"d_model"`
+	InputIDs    [][]int64        `json:"input_ids"`
+	Activations map[string]array `json:"activations"`
+	Logits      array            `json:"logits"`
+}
+
+type array struct {
+	Shape []int     `json:"shape"`
+	Data  []float32 `json:"data"`
 }
 
 // last returns the last position of row 0 of an activation [batch, pos, …] with n numbers a position.
-func (r *reference) last(name string, n int) []float32 {
-	a := r.Activations[name]
+func (r *reference) last(name string, n int) []float32 { return r.lastOf(r.Activations[name], n) }
+
+func (r *reference) lastOf(a array, n int) []float32 {
 	end := len(r.InputIDs[0]) * n
 	return a.Data[end-n : end]
 }
@@ -45,44 +49,55 @@ func (r *reference) last(name string, n int) []float32 {
 // Every fixture: the vectors are those of PyTorch, the product is that of float64 with the weights as models reads them,
 // and what a head writes whatever it reads is the same in every file of a checkpoint.
 func TestFixtures(t *testing.T) {
-	var cases []struct {
-		File, Ref string
-		ATol      float64
-		First     bool // takes one token
+	lists, err := filepath.Glob(filepath.Join(fixtures, "*", "cases.json"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	read(t, filepath.Join(fixtures, "cases.json"), &cases)
 	constants := map[string][][]float32{} // by reference
-	for _, c := range cases {
-		t.Run(c.File, func(t *testing.T) {
-			var ref reference
-			read(t, filepath.Join(fixtures, c.Ref), &ref)
-			for _, norm := range Norms {
-				l, err := Open(t.Context(), orttest.Host(t), filepath.Join(fixtures, c.File), Options{Norm: norm, Texts: memory.PaperTexts, Runtime: runtime.Options{Threads: 1}})
-				if err != nil {
-					t.Fatalf("%s: %v", norm, err)
-				}
-				defer l.Close()
-				if c.First {
-					ref.InputIDs[0] = ref.InputIDs[0][:1]
-				}
-				checkFixture(t, l, &ref, c.ATol)
-				if norm != NormTL {
-					continue
-				}
-				if constants[c.Ref] == nil {
-					constants[c.Ref] = l.constants
-				}
-				for k, want := range constants[c.Ref] {
-					near(t, "constant", l.constants[k], want, c.ATol)
-				}
-			}
-		})
+	for _, list := range append(lists, filepath.Join(fixtures, "cases.json")) {
+		var cases []fixture
+		read(t, list, &cases)
+		dir := filepath.Dir(list)
+		for _, c := range cases {
+			t.Run(c.File, func(t *testing.T) { c.check(t, dir, constants) })
+		}
+	}
+}
+
+type fixture struct {
+	File, Ref string
+	ATol      float64
+	First     bool // takes one token
+}
+
+func (c fixture) check(t *testing.T, dir string, constants map[string][][]float32) {
+	var ref reference
+	read(t, filepath.Join(dir, c.Ref), &ref)
+	for _, norm := range Norms {
+		l, err := Open(t.Context(), orttest.Host(t), filepath.Join(dir, c.File), Options{Norm: norm, Texts: memory.PaperTexts, Runtime: runtime.Options{Threads: 1}})
+		if err != nil {
+			t.Fatalf("%s: %v", norm, err)
+		}
+		defer l.Close()
+		if c.First {
+			ref.InputIDs[0] = ref.InputIDs[0][:1]
+		}
+		checkFixture(t, l, &ref, c.ATol)
+		if norm != NormTL {
+			continue
+		}
+		if constants[filepath.Join(dir, c.Ref)] == nil {
+			constants[filepath.Join(dir, c.Ref)] = l.constants
+		}
+		for k, want := range constants[filepath.Join(dir, c.Ref)] {
+			near(t, "constant", l.constants[k], want, c.ATol)
+		}
 	}
 }
 
 func checkFixture(t *testing.T, l *Lens, ref *reference, tolerance float64) {
 	t.Helper()
-	ctx, d := t.Context(), l.Layout.DModel
+	ctx := t.Context()
 	rows, _, err := l.rows(ctx, ref.InputIDs[0])
 	if err != nil {
 		t.Fatal(err)
@@ -96,11 +111,11 @@ func checkFixture(t *testing.T, l *Lens, ref *reference, tolerance float64) {
 	p.atOnce = 50 * (p.d + 3*int64(len(rows))) // several ranges, the last of them short
 	if l.options.Norm == NormRaw {
 		for layer := range l.Layout.Layers {
-			want := ref.last(models.PortResult.Name(layer), ref.Heads*d)
-			for k := range ref.Heads {
-				near(t, "result", rows[layer*ref.Heads+k].x, want[k*d:(k+1)*d], tolerance)
-			}
+			checkHeads(t, l.Layout.Bodies[0].Layers[layer], rows[layer*ref.Heads:][:ref.Heads], ref, tolerance)
 		}
+	}
+	if l.options.Norm == NormFinal {
+		checkLogits(t, l, ref, dense, tolerance)
 	}
 	for k, r := range rows {
 		r.asked = []int64{int64(k) % int64(l.Layout.Vocab)}
@@ -110,12 +125,81 @@ func checkFixture(t *testing.T, l *Lens, ref *reference, tolerance float64) {
 	}
 	for k, r := range rows {
 		logits := multiply(r.x, dense, bias, r.shift)
-		checkRow(t, l.options.Norm, k, r, logits)
+		checkRow(t, l.options.Norm, l.Layout.SoftCap != 0, k, r, logits)
+	}
+}
+
+// checkHeads holds what heads add to the stream at a layer against PyTorch: each is its result, times what attention adds to the stream
+// over the output of W_O where there is a norm or a multiplier between the two; and with their part of b_O they add up to attn_out.
+func checkHeads(t *testing.T, l *models.Layer, rows []*row, ref *reference, tolerance float64) {
+	t.Helper()
+	d := ref.DModel
+	result, joined := ref.last(models.PortResult.Name(l.Index), ref.Heads*d), ref.last(models.PortAttnOut.Name(l.Index), d)
+	out := joined
+	if joinsLater(l) {
+		out = ref.last(models.PortOut.Name(l.Index), d)
+	}
+	bias := make([]float64, d)
+	for _, v := range l.BO {
+		x, err := weights.Vector(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range bias {
+			bias[i] += float64(x[i])
+		}
+	}
+	for i := range d {
+		ratio, total := float64(joined[i])/float64(out[i]), 0.0
+		if math.Abs(float64(out[i])) < 1e-3 {
+			continue // too few digits for a ratio
+		}
+		for k, r := range rows {
+			want := float64(result[k*d+i]) * ratio
+			if diff := math.Abs(float64(r.x[i]) - want); !(diff <= tolerance*(1+math.Abs(ratio))) {
+				t.Fatalf("layer %d, head %d: number %d is %g, want %g", l.Index, k, i, r.x[i], want)
+			}
+			total += float64(r.x[i])
+		}
+		if diff := math.Abs(total + bias[i]*ratio - float64(joined[i])); !(diff <= float64(len(rows))*tolerance*(1+math.Abs(ratio))) {
+			t.Fatalf("layer %d: with b_O the heads add up to %g at number %d, attention adds %g", l.Index, total+bias[i]*ratio, i, joined[i])
+		}
+	}
+}
+
+// checkLogits takes the whole stream through what a head goes through: it gives the logits of the model, but for the constants beta · E
+// and b_U, and before the soft cap.
+func checkLogits(t *testing.T, l *Lens, ref *reference, dense [][]float32, tolerance float64) {
+	t.Helper()
+	a, err := l.heads.run(t.Context(), ref.InputIDs[0], true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, stream := make([]float32, l.Layout.DModel), make([]float64, l.Layout.DModel)
+	for i, v := range a.stream {
+		stream[i] = float64(v)
+	}
+	l.at.vector(stream, l.at.scale(a.stream), x)
+	beta, err := parameterOf(l.Layout.Bodies[0].Norm.Beta, "bias", l.Layout.DModel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, b := range beta {
+		x[i] += b
+	}
+	want := ref.lastOf(ref.Logits, l.Layout.Vocab)
+	for id, got := range multiply(x, dense, l.bias, 0) {
+		if c := l.Layout.SoftCap; c != 0 {
+			got = c * math.Tanh(got/c)
+		}
+		if diff := math.Abs(got - float64(want[id])); !(diff <= tolerance) {
+			t.Fatalf("the logit of token %d is %g, want %g", id, got, want[id])
+		}
 	}
 }
 
 // checkRow compares what came of a row with its logits in float64.
-func checkRow(t *testing.T, norm Norm, k int, r *row, logits []float64) {
+func checkRow(t *testing.T, norm Norm, capped bool, k int, r *row, logits []float64) {
 	t.Helper()
 	mean, logZ := 0.0, math.Inf(-1)
 	for _, x := range logits {
@@ -127,7 +211,7 @@ func checkRow(t *testing.T, norm Norm, k int, r *row, logits []float64) {
 		size = max(size, math.Abs(x))
 	}
 	eps := 2e-6 * (1 + size)
-	if norm == NormTL && math.Abs(mean) > eps {
+	if norm == NormTL && !capped && math.Abs(mean) > eps {
 		t.Errorf("%s, row %d: the logits have mean %g", norm, k, mean)
 	}
 	if math.Abs(r.logZ-logZ) > eps {
@@ -143,13 +227,16 @@ func checkRow(t *testing.T, norm Norm, k int, r *row, logits []float64) {
 		t.Errorf("%s, row %d: token %d has logit %g and rank %d, want %g and %d", norm, k, r.asked[0], m.logit, m.rank, own, rank)
 	}
 	for i, s := range r.top {
-		above := 0
+		above, level := 0, 0 // what is closer than rounding may change places
 		for _, x := range logits {
-			if x > logits[s.id] {
+			if x > logits[s.id]+eps {
 				above++
 			}
+			if x > logits[s.id]-eps {
+				level++
+			}
 		}
-		if math.Abs(s.logit-logits[s.id]) > eps || above != i {
+		if math.Abs(s.logit-logits[s.id]) > eps || above > i || level <= i {
 			t.Errorf("%s, row %d: place %d is token %d with %g; it has %g and %d above it", norm, k, i, s.id, s.logit, logits[s.id], above)
 		}
 	}
@@ -262,10 +349,35 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-// The scale is the root of the variance plus eps, of the centred stream.
+// The scale is the root of the variance plus eps where the norm takes the mean away, else of the mean square.
 func TestScale(t *testing.T) {
-	c := &coordinates{eps: 5}
-	if got := c.scale([]float32{7, 9, 11, 13}); math.Abs(got-math.Sqrt(10)) > 1e-12 {
-		t.Errorf("scale %g, want the root of 10", got)
+	for centred, want := range map[bool]float64{true: 10, false: 110} {
+		c := &coordinates{eps: 5, centred: centred}
+		if got := c.scale([]float32{7, 9, 11, 13}); math.Abs(got-math.Sqrt(want)) > 1e-12 {
+			t.Errorf("centred %v: scale %g, want the root of %g", centred, got, want)
+		}
+	}
+}
+
+// A step that does not lead from the output of W_O to what joins the stream is refused.
+func TestStep(t *testing.T) {
+	l := &models.Layer{Index: 3, Scaled: true}
+	s, err := stepOf(l, [][]float32{{0.5, -3, 4}, {0.5, 1, 0}}, []float32{0.5, -1, 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := []float64{8, 6, 2}
+	if s.apply(x); !slices.Equal(x, []float64{4, 3, 1}) {
+		t.Errorf("half of it is %v", x)
+	}
+	if _, err := stepOf(l, [][]float32{{0.5, -3, 4}, {0.5, 1, 0}}, []float32{0.5, 1, 2}); err == nil || !strings.Contains(err.Error(), "layer 3: what attention adds to the stream is not") {
+		t.Errorf("no multiple: %v", err)
+	}
+	l = &models.Layer{PostNorm: &models.Norm{Kind: models.RMSNorm, Eps: 0}}
+	if s, err = stepOf(l, [][]float32{{1, -1, 1}}, []float32{1, -1, 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = stepOf(l, [][]float32{{0.5, -3, 4}, {0.5, 1, 0}}, []float32{1, -2, 4}); err == nil {
+		t.Error("a norm that was not applied was taken")
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/folder"
 	"github.com/onnx-inject/onnx-inject/models/inputs"
@@ -20,7 +22,8 @@ type heads struct {
 	session runtime.Session
 	inputs  *inputs.Signature
 	layers  []int
-	last    int // the last layer of the model
+	joins   map[int]*models.Layer // those of them with a step between the heads and the stream
+	last    int                   // the last layer of the model
 	heads   int
 	d       int
 	stream  bool // the residual stream behind the last layer comes too
@@ -46,7 +49,7 @@ func openHeads(ctx context.Context, host runtime.Host, f *folder.Folder, layers 
 	if err != nil {
 		return nil, err
 	}
-	h := &heads{layers: layers, last: l.Layers - 1, heads: l.Heads, d: l.DModel, stream: stream, silence: silence}
+	h := &heads{layers: layers, joins: map[int]*models.Layer{}, last: l.Layers - 1, heads: l.Heads, d: l.DModel, stream: stream, silence: silence}
 	var req rewrite.Request
 	add := func(port models.PortKind, layers ...int) {
 		kind, err := rewrite.KindByName(string(port))
@@ -61,12 +64,17 @@ func openHeads(ctx context.Context, host runtime.Host, f *folder.Folder, layers 
 		}
 		req.Expose = append(req.Expose, x)
 	}
+	later := slices.DeleteFunc(slices.Clone(layers), func(i int) bool { return !joinsLater(l.Bodies[0].Layers[i]) })
 	add(models.PortResult, layers...)
+	add(models.PortAttnOut, later...)
 	if stream {
 		add(models.PortResidPost, h.last)
 	}
 	if _, l, err = rewrite.Apply(g, l, req); err != nil {
 		return nil, err
+	}
+	for _, i := range later {
+		h.joins[i] = l.Bodies[0].Layers[i]
 	}
 	if h.inputs, err = inputs.Read(g, l); err != nil { // before there is an input that it does not know
 		return nil, err
@@ -83,6 +91,9 @@ func (h *heads) ports() []string {
 	var out []string
 	for _, i := range h.layers {
 		out = append(out, models.PortResult.Name(i))
+		if h.joins[i] != nil {
+			out = append(out, models.PortAttnOut.Name(i))
+		}
 	}
 	if h.stream {
 		out = append(out, models.PortResidPost.Name(h.last))
@@ -116,13 +127,6 @@ func (h *heads) trim(g *graph.Model, l *models.Layout) error {
 	return e.Commit()
 }
 
-// fusedNorms give the stream and its norm as two outputs; the value is the input that holds beta.
-var fusedNorms = map[string]int{
-	"com.microsoft.SkipLayerNormalization":           3,
-	"com.microsoft.SkipSimplifiedLayerNormalization": -1,
-	"com.microsoft.EmbedLayerNormalization":          6,
-}
-
 // silence puts the switch in front of everything that reads the stream before a layer.
 func silence(e *graph.Edit, g *graph.Graph, layer *models.Layer, listen *graph.Value) {
 	if why := layer.Missing[string(models.PortResidPre)]; why != "" {
@@ -131,26 +135,76 @@ func silence(e *graph.Edit, g *graph.Graph, layer *models.Layer, listen *graph.V
 	}
 	for i, term := range layer.ResidPre {
 		name := fmt.Sprintf("lens.%d.%d%s", layer.Index, i, g.Attr())
-		var otherwise *graph.Value
-		if n := term.Producer(); n != nil && term.Index() > 0 {
-			if beta, fused := fusedNorms[n.FullOp()]; fused { // the norm does not read the sum: a norm of zeros is its beta
-				term, otherwise = n.Out(0), n.In(beta)
+		for copies(term.Producer()) { // attention may read another copy than the next block does
+			term = term.Producer().In(0)
+		}
+		n := term.Producer()
+		if norm := ops.Of(n).Norm; norm != nil && norm.Sum > 0 && term.Index() == norm.Sum && n.Out(0) != nil {
+			var beta *graph.Value // the fused norm does not read its own sum: a norm of zeros is its bias
+			if norm.Beta > 0 {
+				beta = n.In(norm.Beta)
+			}
+			mute(e, g, name+"/norm", n.Out(0), beta, listen)
+		}
+		var zero *graph.Value
+		if n.Is("DequantizeLinear") && n.In(2) != nil { // attention may read the integers
+			term, zero = n.In(0), n.In(2)
+		}
+		mute(e, g, name, term, zero, listen)
+	}
+}
+
+// copies reports whether a node gives the numbers of its one operand as they are.
+func copies(n *graph.Node) bool {
+	return ops.Is(n, ops.Reshape) || ops.Is(n, ops.Convert) && n.NumIn() == 1
+}
+
+// mute puts a switch between a value and everything that reads it: the value, or something else instead; nil is zeros.
+func mute(e *graph.Edit, g *graph.Graph, name string, v, otherwise, listen *graph.Value) {
+	uses := v.Uses()
+	if otherwise == nil { // zeros of whatever type the graph computes in
+		otherwise = e.Node(g, graph.Spec{Op: "Sub", Name: name + "/zero", Inputs: []*graph.Value{v, v}})
+	}
+	heard := e.Node(g, graph.Spec{Op: "Where", Name: name + "/heard", Inputs: []*graph.Value{listen, v, otherwise}})
+	for _, u := range uses {
+		e.Redirect(u, heard)
+	}
+}
+
+// constants are the results of a model whose layers hear nothing: what the heads write whatever they read. That they are the same for two
+// prompts shows that nothing is heard.
+func (h *heads) constants(ctx context.Context, ids []int64, vocab int64) ([][]float32, error) {
+	other := make([]int64, len(ids))
+	for i, id := range ids {
+		other[i] = (id + 1 + int64(i)) % vocab
+	}
+	a, err := h.run(ctx, ids, false)
+	if err != nil {
+		return nil, err
+	}
+	b, err := h.run(ctx, other, false)
+	if err != nil {
+		return nil, err
+	}
+	for k, x := range a.results {
+		largest := 0.0
+		for _, v := range x {
+			largest = max(largest, math.Abs(float64(v)))
+		}
+		for i, v := range x {
+			if d := math.Abs(float64(v) - float64(b.results[k][i])); !(d <= 1e-2*largest+1e-6) { // 16-bit floats carry three digits
+				return nil, hint.With(fmt.Errorf("layer %d: what its heads write whatever they read could not be found: it depends on the prompt", h.layers[k/h.heads]),
+					"use --norm final or raw")
 			}
 		}
-		uses := term.Uses()
-		if otherwise == nil { // zeros of whatever type the graph computes in
-			otherwise = e.Node(g, graph.Spec{Op: "Sub", Name: name + "/zero", Inputs: []*graph.Value{term, term}})
-		}
-		heard := e.Node(g, graph.Spec{Op: "Where", Name: name + "/heard", Inputs: []*graph.Value{listen, term, otherwise}})
-		for _, u := range uses {
-			e.Redirect(u, heard)
-		}
 	}
+	return a.results, nil
 }
 
 // activations are what a prompt leaves at its last position.
 type activations struct {
 	results [][]float32 // [layer * head][d_model], layers as asked for
+	steps   []*step     // for each of the layers; nil where heads write to the stream itself
 	stream  []float32   // behind the last layer; nil when not asked for
 }
 
@@ -186,6 +240,17 @@ func (h *heads) run(ctx context.Context, ids []int64, listen bool) (*activations
 			}
 			a.results = append(a.results, r)
 		}
+		var join *step
+		if l := h.joins[layer]; l != nil && listen {
+			joined, err := lastPosition(out[models.PortAttnOut.Name(layer)], h.d)
+			if err != nil {
+				return nil, err
+			}
+			if join, err = stepOf(l, a.results[len(a.results)-h.heads:], joined); err != nil {
+				return nil, err
+			}
+		}
+		a.steps = append(a.steps, join)
 	}
 	if h.stream {
 		if a.stream, err = lastPosition(out[models.PortResidPost.Name(h.last)], h.d); err != nil {

@@ -94,7 +94,7 @@ type View struct {
 type Head struct {
 	Layer  int     `json:"layer"`
 	Head   int     `json:"head"`
-	Size   float64 `json:"size"` // the length of the head's result, a vector [d_model], as the file has it
+	Size   float64 `json:"size"` // the length of what the head adds to the stream, a vector [d_model]
 	Top    []Token `json:"top"`  // likeliest first
 	Entity *Mark   `json:"entity,omitempty"`
 }
@@ -168,11 +168,10 @@ func (l *Lens) look(ctx context.Context, p *product, queries []Query) ([]View, e
 // rows runs a prompt and gives a row for every head, with the lengths of the heads' results.
 func (l *Lens) rows(ctx context.Context, ids []int64) ([]*row, []float64, error) {
 	if l.options.Norm == NormTL && l.constants == nil {
-		a, err := l.heads.run(ctx, ids, false)
-		if err != nil {
+		var err error
+		if l.constants, err = l.heads.constants(ctx, ids, l.Layout.Embed.In); err != nil {
 			return nil, nil, err
 		}
-		l.constants = a.results
 	}
 	a, err := l.heads.run(ctx, ids, true)
 	if err != nil {
@@ -184,15 +183,21 @@ func (l *Lens) rows(ctx context.Context, ids []int64) ([]*row, []float64, error)
 	}
 	rows, sizes := make([]*row, len(a.results)), make([]float64, len(a.results))
 	for k, r := range a.results {
-		var constant []float32
-		if l.constants != nil {
-			constant = l.constants[k]
+		v, own := make([]float64, len(r)), make([]float64, len(r))
+		for i := range r {
+			v[i], own[i] = float64(r[i]), float64(r[i])
+			if l.constants != nil {
+				v[i] -= float64(l.constants[k][i])
+			}
 		}
+		join := a.steps[k/l.Layout.Heads]
+		join.apply(v)
+		join.apply(own)
 		x := &row{x: make([]float32, len(r))}
-		x.shift = l.at.vector(r, constant, sigma, x.x)
+		x.shift = l.at.vector(v, sigma, x.x)
 		rows[k] = x
-		for _, v := range r {
-			sizes[k] += float64(v) * float64(v)
+		for _, v := range own {
+			sizes[k] += v * v
 		}
 		sizes[k] = math.Sqrt(sizes[k])
 	}

@@ -3,7 +3,6 @@ package lens
 import (
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
@@ -40,6 +39,7 @@ func (n Norm) Doc() string {
 type coordinates struct {
 	norm        Norm
 	d           int
+	centred     bool      // the final norm is a LayerNorm, which takes the mean away
 	gamma, beta []float32 // nil: 1 and 0
 	eps         float64
 	mean        []float64 // of the unembedding's columns over the vocabulary; nil: nothing is taken away
@@ -56,20 +56,24 @@ func newCoordinates(norm Norm, l *models.Layout, bias []float32) (*coordinates, 
 	if ln == nil {
 		return nil, hint.With(errors.New("the final norm was not found"), "use --norm raw")
 	}
-	c.eps = ln.Eps
+	switch ln.Kind {
+	case models.LayerNorm, models.RMSNorm:
+		c.centred, c.eps = ln.Kind == models.LayerNorm, ln.Eps
+	default:
+		return nil, hint.With(fmt.Errorf("a final norm of the kind %q: want %s or %s", ln.Kind, models.LayerNorm, models.RMSNorm), "use --norm raw")
+	}
 	var err error
-	if ln.Gamma != nil {
-		if c.gamma, err = parameter("weight", ln.Gamma, c.d); err != nil {
-			return nil, err
-		}
+	if c.gamma, err = parameterOf(ln.Gamma, "weight of the final norm", c.d); err != nil {
+		return nil, err
 	}
 	if norm == NormFinal {
 		return c, nil
 	}
-	if ln.Beta != nil {
-		if c.beta, err = parameter("bias", ln.Beta, c.d); err != nil {
-			return nil, err
-		}
+	if c.beta, err = parameterOf(ln.Beta, "bias of the final norm", c.d); err != nil {
+		return nil, err
+	}
+	if l.SoftCap != 0 {
+		return c, nil // a cap makes something else of logits that a number was taken from
 	}
 	for _, b := range bias {
 		c.meanBias += float64(b) / float64(len(bias))
@@ -78,43 +82,28 @@ func newCoordinates(norm Norm, l *models.Layout, bias []float32) (*coordinates, 
 	return c, err
 }
 
-func parameter(what string, v *graph.Value, d int) ([]float32, error) {
+// parameterOf reads a parameter of a norm, nil where it has none.
+func parameterOf(v *graph.Value, what string, d int) ([]float32, error) {
+	if v == nil {
+		return nil, nil
+	}
 	x, err := weights.Vector(v)
 	if err == nil && len(x) != d {
-		err = fmt.Errorf("the %s of the final norm has %d numbers, d_model is %d", what, len(x), d)
+		err = fmt.Errorf("the %s has %d numbers, d_model is %d", what, len(x), d)
 	}
 	return x, err
 }
 
-// scale is what the final norm divides the stream by: the root of its variance plus eps.
-func (c *coordinates) scale(stream []float32) float64 {
-	mean, sum := meanOf(stream), 0.0
-	for _, x := range stream {
-		sum += (float64(x) - mean) * (float64(x) - mean)
-	}
-	return math.Sqrt(sum/float64(len(stream)) + c.eps)
-}
+// scale is what the final norm divides the stream by.
+func (c *coordinates) scale(stream []float32) float64 { return sizeOf(stream, c.centred, c.eps) }
 
-// vector turns a head's result into what meets the unembedding, and gives what is taken from every logit. constant is what
-// the head writes whatever it reads; sigma the scale of the final norm.
-func (c *coordinates) vector(result, constant []float32, sigma float64, out []float32) (shift float64) {
-	if c.norm == NormRaw {
-		copy(out, result)
-		return 0
-	}
-	x := make([]float64, len(result))
-	for i, r := range result {
-		x[i] = float64(r)
-		if constant != nil {
-			x[i] -= float64(constant[i])
-		}
-	}
-	mean := 0.0
-	for _, v := range x {
-		mean += v / float64(len(x))
+// vector turns what a head adds to the stream into what meets the unembedding, and gives what is taken from every logit. sigma is the
+// scale of the final norm.
+func (c *coordinates) vector(x []float64, sigma float64, out []float32) (shift float64) {
+	if c.norm != NormRaw && c.centred {
+		centre(x)
 	}
 	for i := range x {
-		x[i] -= mean
 		if c.gamma != nil {
 			x[i] *= float64(c.gamma[i])
 		}
@@ -128,10 +117,7 @@ func (c *coordinates) vector(result, constant []float32, sigma float64, out []fl
 			shift += x[i] * c.mean[i]
 		}
 	}
-	if c.norm == NormTL {
-		shift += c.meanBias
-	}
-	return shift
+	return shift + c.meanBias
 }
 
 func meanOf(x []float32) float64 {
