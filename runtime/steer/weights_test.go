@@ -64,7 +64,7 @@ func runEnds(t *testing.T, path string) *ends {
 			kind  models.PortKind
 			layer int
 		}{{models.PortResidPre, 0}, {models.PortResidPost, n}} {
-			x := missingPorts(p.kind, l, man)[0]
+			x := missingPorts(p.kind, l, man, nil)[0]
 			x.Layers = []int{p.layer}
 			req.Expose = append(req.Expose, x)
 		}
