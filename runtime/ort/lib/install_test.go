@@ -26,8 +26,8 @@ func sum(data []byte) string {
 	return hex.EncodeToString(s[:])
 }
 
-// TestMain lets the test program play a package client: "test fake ARCHIVE" copies the archive into the current folder,
-// "test fake hang" waits, "test fake fail" complains.
+// TestMain lets the test program act as a package client: "test fake ARCHIVE" copies the archive into the current folder,
+// "test fake hang" waits, "test fake fail" prints an error.
 func TestMain(m *testing.M) {
 	if len(os.Args) < 3 || os.Args[1] != "fake" {
 		os.Exit(m.Run())
