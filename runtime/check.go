@@ -67,7 +67,7 @@ func PickOutputs(ports []Port, want []string) ([]Port, error) {
 			return nil, fmt.Errorf("output %q: unknown; the model has %s", name, names(ports))
 		}
 		if slices.Contains(want[:i], name) {
-			return nil, fmt.Errorf("output %q: asked for twice", name)
+			return nil, fmt.Errorf("output %q: requested twice", name)
 		}
 		picked = append(picked, ports[at])
 	}

@@ -20,7 +20,7 @@ type download struct {
 	part *os.File
 	sum  hash.Hash // checksum of the first at bytes
 	at   int64
-	tell func(at int64)
+	report func(at int64)
 
 	pieced    bool   // the part has bytes of more than one transfer
 	validator string // strong ETag of the server that sent them, "" when unknown
@@ -28,13 +28,13 @@ type download struct {
 
 // fetch downloads the missing bytes of a file into the part. The part is then complete, verified and on disk. from is a local
 // copy to try first, or "".
-func (c *Client) fetch(ctx context.Context, l *Listing, f File, part, from string, tell func(at int64)) error {
+func (c *Client) fetch(ctx context.Context, l *Listing, f File, part, from string, report func(at int64)) error {
 	out, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return unwritten(part, err)
 	}
 	defer out.Close()
-	d := &download{c: c, l: l, file: f, part: out, tell: tell}
+	d := &download{c: c, l: l, file: f, part: out, report: report}
 	if err := d.resume(); err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (d *download) restart() error {
 		return err
 	}
 	d.sum, d.at, d.pieced, d.validator = d.file.newSum(), 0, false, ""
-	d.tell(0)
+	d.report(0)
 	return nil
 }
 
@@ -124,7 +124,7 @@ func (d *download) copy(ctx context.Context, path string) error {
 
 // transfer requests the missing bytes and appends them to the part.
 func (d *download) transfer(ctx context.Context) error {
-	d.tell(d.at)
+	d.report(d.at)
 	if d.at == d.file.Size {
 		return nil
 	}
@@ -208,7 +208,7 @@ func (d *download) append(ctx context.Context, body io.Reader) error {
 			}
 			d.sum.Write(buf[:n])
 			d.at += int64(n)
-			d.tell(d.at)
+			d.report(d.at)
 		}
 		switch {
 		case rerr == io.EOF:

@@ -178,21 +178,21 @@ func (p *pulling) bring(ctx context.Context, f File) (fetched bool, err error) {
 	}
 	defer unlock()
 	start := p.done
-	tell := func(at int64) {
+	report := func(at int64) {
 		p.done = start + at
 		if p.c.Progress != nil {
 			p.c.Progress(Progress{f.Name, p.done, max(p.all, p.done)})
 		}
 	}
 	if ok, err := p.to.have(f); ok || err != nil {
-		tell(f.Size)
+		report(f.Size)
 		return false, err
 	}
 	from := ""
 	if _, plain := p.to.(*plainFolder); plain {
 		from = p.c.cacheOf(p.l).find(f)
 	}
-	if err := p.c.fetch(ctx, p.l, f, p.to.part(f), from, tell); err != nil {
+	if err := p.c.fetch(ctx, p.l, f, p.to.part(f), from, report); err != nil {
 		return false, err
 	}
 	return from == "", p.to.keep(f)

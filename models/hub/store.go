@@ -33,14 +33,14 @@ func (c *Client) lock(ctx context.Context, s store, f File) (unlock func(), err 
 		return nil, err
 	}
 	l := flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o664))
-	for told := false; ; told = true {
+	for logged := false; ; logged = true {
 		ok, err := l.TryLock()
 		switch {
 		case err != nil:
 			return nil, unwritten(name, err)
 		case ok:
 			return func() { l.Unlock() }, nil
-		case !told:
+		case !logged:
 			c.log("%s: another process is downloading it; waiting", f.Name)
 		}
 		if err := c.pause(ctx, 200*time.Millisecond); err != nil {

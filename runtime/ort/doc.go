@@ -4,10 +4,9 @@
 // # The binding and its gaps
 //
 // The binding, github.com/yalue/onnxruntime_go, loads the library, creates sessions and sets their options. The way it
-// runs a session has four gaps that matter here:
+// runs a session has gaps that matter here:
 //
-//   - Outputs of float16 or bfloat16 fail unless their shape is known in advance.
-//   - So do scalar outputs.
+//   - Outputs of float16 or bfloat16 and scalar outputs fail unless their shape is known in advance.
 //   - A run computes all outputs that were named when the session was created.
 //   - A session does not list its inputs and outputs. A second, temporary session does, which costs seconds for a large
 //     model.

@@ -29,7 +29,7 @@ func (s suite) wantedOutputs(t *testing.T) {
 	same(t, run(t, x, in, "c"), feed{"c": c})
 	same(t, run(t, x, in, "c", "a"), feed{"a": a, "c": c})
 	refuse(t, x, in, []string{"d"}, `output "d": unknown; the model has "a", "b", "c"`)
-	refuse(t, x, in, []string{"a", "a"}, `output "a": asked for twice`)
+	refuse(t, x, in, []string{"a", "a"}, `output "a": requested twice`)
 }
 
 func refuse(t *testing.T, x runtime.Session, in feed, want []string, text string) {

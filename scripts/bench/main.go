@@ -100,9 +100,9 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	lock := flock.New(filepath.Join(b.cache, "lock"))
-	if alone, err := lock.TryLock(); err != nil {
+	if locked, err := lock.TryLock(); err != nil {
 		return err
-	} else if !alone {
+	} else if !locked {
 		return fmt.Errorf("another bench is running in %s: the two would disturb each other", b.cache)
 	}
 	defer lock.Unlock()

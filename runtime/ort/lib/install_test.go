@@ -172,7 +172,7 @@ func TestInstall(t *testing.T) {
 					t.Error(d)
 				}
 				if got.Already != (len(said) == 0) {
-					t.Errorf("told %q", said)
+					t.Errorf("logged %q", said)
 				}
 			}
 			if d := cmp.Diff(c.after, listing(t, dir)); d != "" {

@@ -225,8 +225,8 @@ func TestTooOld(t *testing.T) {
 	}
 }
 
-// alone limits Find to the files that the test creates, and returns the folder of the user cache.
-func alone(t *testing.T) string {
+// isolate limits Find to the files that the test creates, and returns the folder of the user cache.
+func isolate(t *testing.T) string {
 	t.Helper()
 	home := t.TempDir()
 	for _, k := range []string{"HOME", "XDG_CACHE_HOME", "LocalAppData"} {
@@ -242,7 +242,7 @@ func alone(t *testing.T) string {
 }
 
 func TestFindOrder(t *testing.T) {
-	cache := alone(t)
+	cache := isolate(t)
 	dir := t.TempDir()
 	flag := write(t, filepath.Join(dir, "flag"), here(t, 30))
 	env := write(t, filepath.Join(dir, "env"), here(t, 30))
@@ -306,7 +306,7 @@ func TestFindOrder(t *testing.T) {
 }
 
 func TestFindNothing(t *testing.T) {
-	alone(t)
+	isolate(t)
 	f, err := Find("", CPU)
 	if err == nil {
 		if f.Source != FromSystem {

@@ -172,14 +172,14 @@ func (e *evaluation) loop(ctx context.Context, w *results.Writer, run runner, to
 			earlier.Prompts, earlier.Cells = earlier.Prompts[1:], earlier.Cells[n:]
 		}
 	}
-	tell := func(done int) {
+	report := func(done int) {
 		p := Progress{Stage: Running, Done: r.Resumed + done, All: len(e.rows)}
 		if b, ok := best.Best(); ok {
 			p.Best = &b
 		}
 		e.Progress(p)
 	}
-	tell(0)
+	report(0)
 	for n, i := range todo {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -196,7 +196,7 @@ func (e *evaluation) loop(ctx context.Context, w *results.Writer, run runner, to
 		r.Done++
 		r.Cells += len(rows)
 		best.Add(p, rows)
-		tell(n + 1)
+		report(n + 1)
 	}
 	return nil
 }

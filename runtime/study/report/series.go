@@ -73,7 +73,7 @@ func runLabels(runs []*results.Run) []string {
 // distinct makes equal names of runs unique, by their folders or else by numbers.
 func distinct(labels []string, runs []*results.Run) []string {
 	labels = slices.Clone(labels)
-	for _, tell := range []func(int) string{
+	for _, suffix := range []func(int) string{
 		func(i int) string { return filepath.Base(runs[i].Dir) },
 		func(i int) string { return fmt.Sprint("run ", i+1) },
 	} {
@@ -83,7 +83,7 @@ func distinct(labels []string, runs []*results.Run) []string {
 		}
 		for i, l := range slices.Clone(labels) {
 			if twice[l] > 1 {
-				labels[i] = join(l, tell(i))
+				labels[i] = join(l, suffix(i))
 			}
 		}
 	}

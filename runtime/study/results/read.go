@@ -129,7 +129,7 @@ func scan(path string, want []string, f func(r *row, end int64) error) (end int6
 		if err == io.EOF {
 			return end, nil
 		}
-		if behind := r.InputOffset(); behind == info.Size() && (err != nil || !endsLine(file, behind)) {
+		if after := r.InputOffset(); after == info.Size() && (err != nil || !endsLine(file, after)) {
 			return end, nil
 		}
 		if err != nil {
