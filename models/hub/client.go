@@ -115,7 +115,7 @@ func (c *Client) own(u *url.URL) bool {
 	return err == nil && u.Scheme == e.Scheme && strings.EqualFold(u.Host, e.Host)
 }
 
-// note records what the hub reports about a file. Headers about the file behind a redirect override those of the redirect.
+// note records what the hub reports about a file. Headers about the target of a redirect override those about the redirect.
 func (a *answer) note(resp *http.Response) {
 	set := func(into *string, names ...string) {
 		for _, n := range names {

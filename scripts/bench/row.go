@@ -12,7 +12,7 @@ type row struct {
 	unit     string // "" for a ratio
 	goal     float64
 	atLeast  bool   // the value should reach the goal, not stay below it
-	note     string // the measurements behind the figure
+	note     string // the measurements that give the figure
 }
 
 func (r row) good() bool {

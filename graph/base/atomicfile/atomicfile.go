@@ -164,7 +164,7 @@ func (f *File) Abort() {
 
 // Check returns the errors of [Create] in advance. A rename would replace a device, a pipe or a link, although a write is meant
 // to go through it. The target of a link is not replaced either: a program would search for the weights of a model in the
-// folder of one name while they are in the folder of the other, and many caches store their files behind links.
+// folder of one name while they are in the folder of the other, and many caches link to their files.
 func Check(path string, force bool) error {
 	st, err := os.Lstat(path)
 	if err != nil {

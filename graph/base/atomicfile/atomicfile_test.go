@@ -54,7 +54,7 @@ func TestWrite(t *testing.T) {
 				t.Errorf("with force: %q", got)
 			}
 			if got := left(t, dir); len(got) != 1 {
-				t.Errorf("left behind: %v", got)
+				t.Errorf("files left: %v", got)
 			}
 		})
 	}
@@ -80,7 +80,7 @@ func TestNameTakenMeanwhile(t *testing.T) {
 			t.Errorf("the file contains %q", got)
 		}
 		if got := left(t, filepath.Dir(path)); len(got) != 1 {
-			t.Errorf("left behind: %v", got)
+			t.Errorf("files left: %v", got)
 		}
 	}
 	link = os.Link
@@ -96,7 +96,7 @@ func TestAbort(t *testing.T) {
 	f.Abort()
 	f.Abort()
 	if got := left(t, dir); len(got) != 0 {
-		t.Errorf("left behind: %v", got)
+		t.Errorf("files left: %v", got)
 	}
 }
 
@@ -150,7 +150,7 @@ func TestOnlyRegularFiles(t *testing.T) {
 		t.Errorf("the target of a link contains %q", got)
 	}
 	if got := left(t, dir); len(got) != len(tests)+1 {
-		t.Errorf("left behind: %v", got)
+		t.Errorf("files left: %v", got)
 	}
 }
 
@@ -198,7 +198,7 @@ func TestReserveAndWriteBack(t *testing.T) {
 		if !commit {
 			f.Abort()
 			if got := left(t, dir); len(got) != 0 {
-				t.Errorf("left behind: %v", got)
+				t.Errorf("files left: %v", got)
 			}
 			continue
 		}

@@ -125,9 +125,9 @@ func Find(dir string) ([]Set, error) {
 	}
 	if len(sets) == 0 {
 		return nil, hint.With(
-			fmt.Errorf("find published results in %q: want file names of the paper's scripts, found none: tweak_TAU.csv in a folder of a hook (%s), "+
+			fmt.Errorf("find published results in %q: no file has a name of the paper's scripts: want tweak_TAU.csv in a folder of a hook (%s), "+
 				"MODEL_DATA_fake_inject_layerL_tweakTAU_LIST.csv or MODEL_DATA_pos_inject_tweakFactor_TAU.csv", dir, strings.Join(hookNames(), ", ")),
-			"scripts/paper.sh fetches the files")
+			"run scripts/paper.sh to download the files")
 	}
 	for i := range sets {
 		s := &sets[i]
