@@ -242,7 +242,7 @@ func TestRanges(t *testing.T) {
 			w.WriteHeader(http.StatusPartialContent)
 			w.(http.Flusher).Flush() // no Content-Length
 			fmt.Fprint(w, rest, "more")
-		}, "the server sends more than"},
+		}, "the server sent more than"},
 		{"another size", func(w http.ResponseWriter) {
 			w.Header().Set("Content-Length", fmt.Sprint(len(model)-1))
 			w.Write(model[:len(model)-1])
