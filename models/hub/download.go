@@ -14,12 +14,12 @@ import (
 
 // download is a file that is being downloaded into its part.
 type download struct {
-	c    *Client
-	l    *Listing
-	file File
-	part *os.File
-	sum  hash.Hash // checksum of the first at bytes
-	at   int64
+	c      *Client
+	l      *Listing
+	file   File
+	part   *os.File
+	sum    hash.Hash // checksum of the first at bytes
+	at     int64
 	report func(at int64)
 
 	pieced    bool   // the part has bytes of more than one transfer
