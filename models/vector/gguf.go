@@ -16,18 +16,18 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// A .gguf file, version 3, little-endian, is
+// The layout of a .gguf file, version 3, little-endian:
 //
 //	"GGUF" uint32 version  uint64 tensors  uint64 facts  facts: key type value  tensors: name dims type offset  padding  numbers
 //
-// A string is a uint64 length and its bytes. Numbers, and each tensor among them, begin at a multiple of general.alignment (32 unless
-// a fact says otherwise). A control vector has the architecture "controlvector" and a tensor direction.<layer>, float32 [n_embd], for
-// each layer that it steers, from layer 1.
+// A string is a uint64 length and its bytes. The numbers, and each tensor among them, begin at a multiple of
+// general.alignment (32 by default). A control vector has the architecture "controlvector" and a tensor direction.<layer>,
+// float32 [n_embd], for each layer that it steers, from layer 1.
 const (
 	ggufMagic     = "GGUF"
 	ggufVersion   = 3
 	ggufAlignment = 32
-	ggufF32       = 0 // the only ggml_type that llama.cpp takes here
+	ggufF32       = 0 // the only ggml_type that llama.cpp accepts here
 
 	ggufUint32 = 4
 	ggufString = 8
@@ -36,14 +36,14 @@ const (
 	ggufArch      = "controlvector"
 	ggufModel     = ggufArch + ".model_hint"
 	ggufCount     = ggufArch + ".layer_count"
-	ggufOurs      = "onnx_inject." // before each of our facts
+	ggufOurs      = "onnx_inject." // prefix of each fact that this project defines
 	ggufDirection = "direction."
 	anyLayer      = "any"
 
 	ggufMaxString = 1 << 20
 )
 
-// ggufSizes holds the bytes of each value type, 0 for strings and arrays, whose size is in the file.
+// ggufSizes holds the size of each value type in bytes, 0 for strings and arrays, whose size is in the file.
 var ggufSizes = [...]int64{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8}
 
 func readGGUF(r io.ReaderAt, size int64) (*contents, error) {
@@ -85,7 +85,7 @@ func readGGUF(r io.ReaderAt, size int64) (*contents, error) {
 		return nil, fmt.Errorf("gguf facts: %w", g.err)
 	}
 	if arch := text["general.architecture"]; arch != ggufArch {
-		return nil, hint.With(fmt.Errorf("architecture %q, want %q", arch, ggufArch), "this is another kind of file: a model, or an adapter")
+		return nil, hint.With(fmt.Errorf("architecture %q, want %q", arch, ggufArch), "the file is of another kind, such as a model or an adapter")
 	}
 
 	c := &contents{meta: map[string]string{}}
@@ -98,7 +98,7 @@ func readGGUF(r io.ReaderAt, size int64) (*contents, error) {
 		c.meta[MetaModel] = model
 	}
 	seen = map[string]bool{} // names
-	next := int64(0)         // where the next tensor must begin, from the start of the numbers
+	next := int64(0)         // required offset of the next tensor, from the start of the numbers
 	for i := uint64(0); i < tensors && g.err == nil; i++ {
 		t, offset := g.tensor()
 		if g.err != nil {
@@ -136,15 +136,15 @@ func readGGUF(r io.ReaderAt, size int64) (*contents, error) {
 		c.tensors[i].offset += data
 	}
 	last := c.tensors[len(c.tensors)-1]
-	// Some writers leave the padding after the last tensor away.
+	// Some writers omit the padding after the last tensor.
 	if end := last.offset + 4*last.dims[0]; size != end && size != data+next {
 		return nil, fmt.Errorf("%d bytes, want %d", size, end)
 	}
 	return c, nil
 }
 
-// align rounds up to a multiple of alignment, a power of two. Widths are bounded by MaxWidth and counts by the size of the file, so
-// nothing here overflows.
+// align rounds up to a multiple of alignment, a power of two. MaxWidth bounds widths and the size of the file bounds counts,
+// so nothing here overflows.
 func align(n, alignment int64) int64 { return (n + alignment - 1) &^ (alignment - 1) }
 
 func layerOf(name string) (int, error) {
@@ -156,14 +156,14 @@ func layerOf(name string) (int, error) {
 	return layer, nil
 }
 
-// ggufReader reads the header. After an error it yields zeros.
+// ggufReader reads the header. After an error it returns zeros.
 type ggufReader struct {
 	r        *bufio.Reader
 	at, size int64
 	err      error
 }
 
-// claim checks that n more bytes are there.
+// claim checks that the file has n more bytes.
 func (g *ggufReader) claim(n uint64) bool {
 	if g.err == nil && n > uint64(g.size-g.at) {
 		g.err = fmt.Errorf("want %d bytes at %d of %d", n, g.at, g.size)
@@ -183,7 +183,7 @@ func (g *ggufReader) bytes(n uint64) []byte {
 
 func (g *ggufReader) skip(n uint64) {
 	for g.claim(n) && n > 0 {
-		step := min(n, 1<<30) // Discard counts in int
+		step := min(n, 1<<30) // Discard takes an int
 		_, g.err = g.r.Discard(int(step))
 		g.at += int64(step)
 		n -= step
@@ -227,12 +227,12 @@ func (g *ggufReader) skipValue(kind uint32) {
 	}
 	size := uint64(g.sizeOf(kind))
 	if size > 0 && n > math.MaxInt64/size {
-		n = math.MaxInt64 / size // more than any file has
+		n = math.MaxInt64 / size // more than the size of any file
 	}
 	g.skip(n * size)
 }
 
-// sizeOf returns the bytes of a plain value.
+// sizeOf returns the size in bytes of a value that is not a string or an array.
 func (g *ggufReader) sizeOf(kind uint32) int64 {
 	if kind < uint32(len(ggufSizes)) && ggufSizes[kind] > 0 {
 		return ggufSizes[kind]
@@ -272,7 +272,7 @@ func encodeGGUF(v *Vector) ([]byte, error) {
 		if !ggufKey(key) {
 			return nil, fmt.Errorf("fact %q: want a name of a-z, 0-9, _ and . in gguf", key)
 		}
-		if key != MetaModel && key != MetaLayer { // these have places of their own
+		if key != MetaModel && key != MetaLayer { // these are stored separately
 			facts[ggufOurs+key] = s
 		}
 	}
@@ -303,7 +303,7 @@ func encodeGGUF(v *Vector) ([]byte, error) {
 		str(s)
 	}
 	fact("general.architecture", ggufArch)
-	fact(ggufModel, v.Meta[MetaModel]) // repeng wants it even if it is empty
+	fact(ggufModel, v.Meta[MetaModel]) // repeng requires it even when it is empty
 	str(ggufCount)
 	out = binary.LittleEndian.AppendUint32(out, ggufUint32)
 	out = binary.LittleEndian.AppendUint32(out, 1)
@@ -326,7 +326,7 @@ func encodeGGUF(v *Vector) ([]byte, error) {
 	return out, nil
 }
 
-// ggufKey reports whether s may be part of a key: lower_snake_case, dots between.
+// ggufKey reports whether s may be part of a key: lower_snake_case, separated by dots.
 func ggufKey(s string) bool {
 	for part := range strings.SplitSeq(s, ".") {
 		if part == "" || strings.Trim(part, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {

@@ -17,7 +17,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/rewrite"
 )
 
-// lastBlock measures P17: what it saves to compute the last block for the last position alone.
+// lastBlock measures P17: the gain from computing the last block only for the last position.
 func lastBlock(ctx context.Context, b *bench) ([]row, error) {
 	folder, err := b.gpt2(ctx, "small")
 	if err != nil {
@@ -32,7 +32,7 @@ func lastBlock(ctx context.Context, b *bench) ([]row, error) {
 }
 
 // last runs the grid of a prompt in two fan-out graphs in turn, and checks that they agree: one with the last block at all
-// positions, and the one that package rewrite makes. It prints a [timing] of each.
+// positions, and the graph of package rewrite. It prints a [timing] of each.
 //
 //	bench last ROUNDS THREADS FOLDER
 func last(ctx context.Context, args []string, out io.Writer) error {
@@ -93,8 +93,8 @@ func last(ctx context.Context, args []string, out io.Writer) error {
 	return json.NewEncoder(out).Encode(result)
 }
 
-// fanOut makes the grid's graph. To keep the last block at all positions it puts an operation there that package rewrite does
-// not know to be done position by position: a sum of one operand, which copies an eighth of a percent of what is computed.
+// fanOut returns the grid's graph. To keep the last block at all positions it adds an operator that package rewrite does not
+// recognise as position-wise: a Sum of one operand, which copies an eighth of a percent of the computed values.
 func fanOut(g *graph.Model, l *models.Layout, trick bool) (*inputs.Signature, error) {
 	if !trick {
 		body := l.Bodies[0]
@@ -114,7 +114,7 @@ func fanOut(g *graph.Model, l *models.Layout, trick bool) (*inputs.Signature, er
 	}
 	cut := slices.ContainsFunc(g.Graph.Nodes(), func(n *graph.Node) bool { return strings.HasSuffix(n.Name(), "/other_last") })
 	if cut != trick {
-		return nil, fmt.Errorf("last block for the last position alone: %v, want %v", cut, trick)
+		return nil, fmt.Errorf("last block for the last position only: %v, want %v", cut, trick)
 	}
 	return in, nil
 }
