@@ -37,6 +37,12 @@ func (r *Rows) Read() ([]string, error) {
 // Raw returns the bytes of the last row as they are in the file, valid until the next call of Read.
 func (r *Rows) Raw() []byte { return r.raw }
 
+// Line is the line on which a field of the last row begins, from 1.
+func (r *Rows) Line(field int) int {
+	line, _ := r.csv.FieldPos(field)
+	return line
+}
+
 // Offset is the number of bytes up to the end of the last row.
 func (r *Rows) Offset() int64 { return r.csv.InputOffset() }
 

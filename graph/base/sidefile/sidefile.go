@@ -58,11 +58,14 @@ func NoLink(path string) error {
 		return nil
 	}
 	to, _ := os.Readlink(path)
-	return fmt.Errorf("%s: want a file, got a symbolic link to %s: remove the link", path, to)
+	return unfit(path, "want a file, got a symbolic link to %q: remove the link", to)
 }
 
 func open(path string, most int64, flags int) (*os.File, error) {
 	st, err := os.Stat(path) // first, because to open a device may already do something
+	if p, ok := err.(*fs.PathError); ok {
+		p.Op = "open"
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +90,7 @@ func open(path string, most int64, flags int) (*os.File, error) {
 func check(name string, st fs.FileInfo, most int64) error {
 	switch {
 	case !st.Mode().IsRegular():
-		return fmt.Errorf("%s: want a regular file, got a %s: replace it", name, kind(st.Mode()))
+		return unfit(name, "want a regular file, got a %s: replace it", kind(st.Mode()))
 	case st.Size() > most:
 		return tooLarge(name, most)
 	}
@@ -109,7 +112,12 @@ func readAll(name string, r io.Reader, most int64) ([]byte, error) {
 }
 
 func tooLarge(name string, most int64) error {
-	return fmt.Errorf("%s: want at most %s, got more: is this the right file?", name, size(most))
+	return unfit(name, "want at most %s, got more: is this the right file?", size(most))
+}
+
+// unfit is an error like those of package os, so that callers that name the file themselves can strip its name.
+func unfit(name, format string, args ...any) error {
+	return &fs.PathError{Op: "open", Path: name, Err: fmt.Errorf(format, args...)}
 }
 
 // size writes a limit for people.

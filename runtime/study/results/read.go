@@ -1,17 +1,16 @@
 package results
 
 import (
-	"bufio"
-	"encoding/csv"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
 )
 
 // The files of a folder.
@@ -21,6 +20,13 @@ const (
 	PromptsFile  = "prompts.csv"
 	SummaryFile  = "summary.json"
 	lockFile     = ".lock"
+)
+
+// The limits of the files and of a row. A folder of 10^8 cells has 15 GB.
+const (
+	maxManifest = 16 << 20
+	maxTable    = 24 << 30
+	maxRow      = 16 << 20
 )
 
 // Load reads a folder. It ignores everything after the last commit, so that a running evaluation can be read.
@@ -84,7 +90,7 @@ func load(dir string) (*Run, error) {
 }
 
 func readManifest(dir string) (*Manifest, error) {
-	data, err := os.ReadFile(filepath.Join(dir, ManifestFile))
+	data, err := sidefile.ReadFile(filepath.Join(dir, ManifestFile), maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, hint.With(fmt.Errorf("no %s in the folder: %w", ManifestFile, fs.ErrNotExist), "give a folder written by onnx-inject eval")
 	}
@@ -107,7 +113,7 @@ var errStop = errors.New("stop")
 // scan reads the rows of a file in order and calls f with each row and the offset after it. It returns the offset after the
 // last complete row. An incomplete last row, as a crash leaves it, does not count. A missing file has no rows.
 func scan(path string, want []string, f func(r *row, end int64) error) (end int64, err error) {
-	file, err := os.Open(path)
+	file, err := sidefile.Open(path, maxTable)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -121,15 +127,14 @@ func scan(path string, want []string, f func(r *row, end int64) error) (end int6
 	}
 	name := filepath.Base(path)
 	// Rows appended by another process from now on are ignored, because the last of them may be incomplete.
-	r := csv.NewReader(bufio.NewReaderSize(io.LimitReader(file, info.Size()), 1<<20))
-	r.ReuseRecord = true
+	r := sidefile.NewRows(io.LimitReader(file, info.Size()), maxRow)
 	x := &row{}
 	for line := 0; ; line++ {
 		fields, err := r.Read()
 		if err == io.EOF {
 			return end, nil
 		}
-		if after := r.InputOffset(); after == info.Size() && (err != nil || !endsLine(file, after)) {
+		if r.Offset() == info.Size() && (err != nil || !bytes.HasSuffix(r.Raw(), []byte("\n"))) {
 			return end, nil
 		}
 		if err != nil {
@@ -139,22 +144,15 @@ func scan(path string, want []string, f func(r *row, end int64) error) (end int6
 			if x.columns, err = columnsOf(fields, want); err != nil {
 				return 0, fmt.Errorf("%s: %w", name, err)
 			}
-			end = r.InputOffset()
+			end = r.Offset()
 			continue
 		}
 		x.fields = fields
-		if err := f(x, r.InputOffset()); err == errStop {
+		if err := f(x, r.Offset()); err == errStop {
 			return end, nil
 		} else if err != nil {
 			return 0, fmt.Errorf("%s, row %d: %w", name, line, err)
 		}
-		end = r.InputOffset()
+		end = r.Offset()
 	}
-}
-
-// endsLine reports whether the byte before an offset ends a line.
-func endsLine(f *os.File, offset int64) bool {
-	var b [1]byte
-	_, err := f.ReadAt(b[:], offset-1)
-	return err == nil && b[0] == '\n'
 }
