@@ -2,8 +2,8 @@
 
 package sidefile
 
-// This system has no such flags; the check before the file is opened is all there is.
+// This system has no such flags; the check before a file is opened is all there is.
 const (
+	NoFollow = 0
 	noWait   = 0
-	noFollow = 0
 )

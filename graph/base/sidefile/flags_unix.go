@@ -4,7 +4,7 @@ package sidefile
 
 import "syscall"
 
-const (
-	noWait   = syscall.O_NONBLOCK // to open a pipe does not wait for a writer
-	noFollow = syscall.O_NOFOLLOW
-)
+// NoFollow is a flag of [os.OpenFile]: a symbolic link is not followed. It is 0 where the system has no such flag; see [Plain].
+const NoFollow = syscall.O_NOFOLLOW
+
+const noWait = syscall.O_NONBLOCK // to open a pipe does not wait for a writer

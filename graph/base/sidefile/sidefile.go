@@ -45,20 +45,23 @@ func Open(path string, most int64) (*os.File, error) { return open(path, most, 0
 
 // OpenOwn is [Open] for a file of a folder that only this program writes to: a symbolic link is refused.
 func OpenOwn(path string, most int64) (*os.File, error) {
-	if err := NoLink(path); err != nil {
+	if err := Plain(path); err != nil {
 		return nil, err
 	}
-	return open(path, most, noFollow)
+	return open(path, most, NoFollow)
 }
 
-// NoLink refuses a path that is a symbolic link.
-func NoLink(path string) error {
+// Plain refuses a path that is there and is not a regular file itself, such as a symbolic link.
+func Plain(path string) error {
 	st, err := os.Lstat(path)
-	if err != nil || st.Mode()&fs.ModeSymlink == 0 {
-		return nil
+	switch {
+	case err != nil || st.Mode().IsRegular():
+		return nil // a missing file is for the caller
+	case st.Mode()&fs.ModeSymlink != 0:
+		to, _ := os.Readlink(path)
+		return unfit(path, "want a file, got a symbolic link to %q: remove the link", to)
 	}
-	to, _ := os.Readlink(path)
-	return unfit(path, "want a file, got a symbolic link to %q: remove the link", to)
+	return check(path, st, 0)
 }
 
 func open(path string, most int64, flags int) (*os.File, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 )
 
@@ -188,6 +189,55 @@ func TestCreateRefuses(t *testing.T) {
 	os.WriteFile(filepath.Join(foreign, CellsFile), []byte("a,b\n"), 0o666)
 	if _, err := Create(foreign, manifest()); err == nil || !strings.Contains(err.Error(), "the folder was not written by this program") {
 		t.Errorf("a foreign folder: %v", err)
+	}
+}
+
+// Whatever a link in the folder leads to stays as it is, and a link that leads nowhere makes no file.
+func TestLinksRefused(t *testing.T) {
+	for _, name := range []string{lockFile, ManifestFile, CellsFile, PromptsFile, SummaryFile} {
+		for _, there := range []bool{true, false} {
+			dir, target := t.TempDir(), filepath.Join(t.TempDir(), "victim")
+			fill(t, dir, 0)
+			path := filepath.Join(dir, name)
+			data, _ := os.ReadFile(path)
+			os.Remove(path)
+			if there {
+				os.WriteFile(target, data, 0o666)
+			}
+			if err := os.Symlink(target, path); err != nil {
+				t.Skip(err)
+			}
+			w, err := Create(dir, manifest())
+			if err == nil {
+				w.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), name+": want a file, got a symbolic link to ") {
+				t.Errorf("%s, target %v: got %v", name, there, err)
+			}
+			after, err := os.ReadFile(target)
+			if there != (err == nil) || !bytes.Equal(after, data) && there {
+				t.Errorf("%s, target %v: the target has %q, %v", name, there, after, err)
+			}
+		}
+	}
+}
+
+// A link that takes the name between the check and the opening is not followed.
+func TestAppendFollowsNoLink(t *testing.T) {
+	if sidefile.NoFollow == 0 {
+		t.Skip("this system cannot refuse it")
+	}
+	dir := t.TempDir()
+	path, target := filepath.Join(dir, CellsFile), filepath.Join(dir, "victim")
+	if err := os.Symlink(target, path); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := appendTo(path, 0, cellColumns); err == nil {
+		f.Close()
+		t.Error("the link was followed")
+	}
+	if _, err := os.Lstat(target); err == nil {
+		t.Error("a file was created")
 	}
 }
 

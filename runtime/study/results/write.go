@@ -15,6 +15,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
 )
 
 // ErrLocked is wrapped by the error of [Create] when another process writes to the folder.
@@ -47,14 +48,19 @@ func create(dir string, want *Manifest) (*Writer, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, &atomicfile.Error{Path: dir, Err: err}
 	}
+	for _, name := range []string{lockFile, ManifestFile, CellsFile, PromptsFile, SummaryFile} {
+		if err := sidefile.Plain(filepath.Join(dir, name)); err != nil {
+			return nil, err
+		}
+	}
 	w := &Writer{dir: dir, done: map[int]bool{}, Manifest: want}
-	w.lock = flock.New(filepath.Join(dir, lockFile), flock.SetFlag(os.O_CREATE|os.O_RDWR))
+	w.lock = flock.New(filepath.Join(dir, lockFile), flock.SetFlag(os.O_CREATE|os.O_RDWR|sidefile.NoFollow))
 	ok, err := w.lock.TryLock()
 	switch {
 	case err != nil:
 		return nil, &atomicfile.Error{Path: filepath.Join(dir, lockFile), Err: err}
 	case !ok:
-		owner, _ := os.ReadFile(filepath.Join(dir, lockFile))
+		owner, _ := sidefile.ReadFile(filepath.Join(dir, lockFile), 1<<10)
 		return nil, hint.With(fmt.Errorf("%w: %s is writing to the folder", ErrLocked, process(owner)), "wait until it ends, or give another folder")
 	}
 	if err := w.resume(want); err != nil {
@@ -62,7 +68,10 @@ func create(dir string, want *Manifest) (*Writer, error) {
 		return nil, err
 	}
 	// The error above names this process number; the lock itself is the open file.
-	os.WriteFile(filepath.Join(dir, lockFile), fmt.Appendf(nil, "%d\n", os.Getpid()), 0o666)
+	if f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_WRONLY|os.O_TRUNC|sidefile.NoFollow, 0); err == nil {
+		fmt.Fprintln(f, os.Getpid())
+		f.Close()
+	}
 	return w, nil
 }
 
@@ -139,7 +148,7 @@ func (w *Writer) Begin(plan Plan) error {
 
 // appendTo opens a file for appending after its first size bytes. A file of size 0 gets a header.
 func appendTo(path string, size int64, header []string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|sidefile.NoFollow, 0o666)
 	if err != nil {
 		return nil, &atomicfile.Error{Path: path, Err: err}
 	}
