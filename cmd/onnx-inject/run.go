@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -47,6 +48,11 @@ func runModel(c *call) error {
 		return usagef("flag --top: want 1 or more, got %d", c.Int("top"))
 	case c.IsSet("answer") && c.String("answer") == "":
 		return usagef("flag --answer: the text is empty")
+	}
+	for _, name := range []string{"prompt", "answer"} {
+		if text := c.String(name); !utf8.ValidString(text) {
+			return notUTF8(name, text)
+		}
 	}
 	m, err := readMemory(c)
 	if err != nil {
