@@ -15,6 +15,7 @@ type Request struct {
 	Bake       []Bake
 	Prefill    bool // drop the cache: whole prompts in, logits out
 	LastLogits bool // unembed the last position only
+	Signal     bool // add the output Signal if the model can have it; no port, for a model in memory
 }
 
 // Expose asks for a kind of output at some layers.
@@ -68,6 +69,7 @@ func (req Request) apply(m *graph.Model, l *models.Layout) (*models.Manifest, *m
 	e := m.Edit()
 	added := req.addInputs(e, l)
 	ports := &mainPorts{seen: map[string]bool{}}
+	signal := req.Signal && hasSignal(m, l)
 	logits := make([]*graph.Value, len(l.Bodies))
 	for i, b := range l.Bodies {
 		p := newPatch(e, m, l, b)
@@ -77,6 +79,9 @@ func (req Request) apply(m *graph.Model, l *models.Layout) (*models.Manifest, *m
 			}
 		}
 		p.inject(req, added)
+		if signal {
+			p.port(Signal, p.signal(), graph.TensorType(graph.Float32, "signal_rows"), ports)
+		}
 		logits[i] = b.Logits
 		if req.LastLogits {
 			logits[i] = p.lastLogits(axis)

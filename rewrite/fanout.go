@@ -40,6 +40,8 @@ func FanOutTau(layer int) string    { return fmt.Sprintf("fanout.%d.tau", layer)
 // files need for that. Files of fixed batch size are refused, and so are files in which an operation may mix rows. The last
 // layer computes the last position alone, from W_O on or from the join on, where the operations there allow it.
 //
+// A further output, [Signal], tells for each row whether the last norm saw the stream; some models cannot have it.
+//
 // The inputs that are returned feed the prompt; the caller adds those of the fan-out.
 //
 // On an error the model is as it was.
@@ -79,6 +81,9 @@ func fanOut(m *graph.Model, l *models.Layout, top int) (*inputs.Signature, error
 	f.freeRows(last)
 	if last != nil {
 		axis = 0 // there is but one
+	}
+	if hasSignal(m, l) {
+		f.out(Signal, f.signal(), graph.TensorType(graph.Float32, "rows"))
 	}
 	f.score(top, axis)
 	f.edit.ForgetTypes(m.Graph)

@@ -165,7 +165,7 @@ func TestFanOutOfSwappedParallelBlock(t *testing.T) {
 
 // One of the N likeliest tokens is as good a question as ten; none leaves the two outputs out.
 func TestFanOutTop(t *testing.T) {
-	for top, want := range []string{"fanout.logp fanout.rank", "fanout.logp fanout.rank fanout.top_logp fanout.top"} {
+	for top, want := range []string{"onnx-inject.signal fanout.logp fanout.rank", "onnx-inject.signal fanout.logp fanout.rank fanout.top_logp fanout.top"} {
 		m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
 		if _, err := FanOut(m, l, top); err != nil {
 			t.Fatal(err)
