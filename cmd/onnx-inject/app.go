@@ -9,8 +9,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// command reads a command line and does what it says. colour says that stdout is a terminal.
-func command(ctx context.Context, args []string, stdout, stderr io.Writer, colour bool) error {
+// execute reads a command line and does what it says. colour says that stdout is a terminal.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer, colour bool) error {
 	app := newApp(stdout, stderr)
 	app.Metadata["colour"] = colour
 	if len(args) > 2 && args[1] == completeWord {
@@ -19,7 +19,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer, colou
 	}
 	args, err := arrange(app, args)
 	switch {
-	case errors.Is(err, errNoVerb):
+	case errors.Is(err, errNoCommand):
 		app.Writer = stderr
 		return errors.Join(helpOf(app, nil), err)
 	case err != nil:
@@ -49,8 +49,8 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Action:                    func(c *cli.Context) error { return helpOf(c.App, nil) },
 	}
 	app.OnUsageError = badValue(app.Flags)
-	for _, v := range verbs() {
-		app.Commands = append(app.Commands, v.command())
+	for _, cmd := range commands() {
+		app.Commands = append(app.Commands, cmd.cliCommand())
 	}
 	app.Setup()
 	return app
@@ -77,7 +77,7 @@ example:
   onnx-inject demo
 `
 
-const verbHelp = `usage:
+const commandHelp = `usage:
   {{.UsageText}}
 
 {{.Description}}
@@ -112,8 +112,8 @@ func helpOf(app *cli.App, path []string) error {
 	return nil
 }
 
-func helpVerb() *verb {
-	return &verb{
+func helpCommand() *command {
+	return &command{
 		name: "help", args: "[VERB] [PART]", usage: "what a verb does, with an example",
 		doc:     "Prints the verbs, or the flags of one with an example that works.",
 		example: "onnx-inject help run",

@@ -40,7 +40,7 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	case line.path == nil && line.help:
 		return out, nil
 	case line.path == nil:
-		return nil, errNoVerb
+		return nil, errNoCommand
 	}
 	out = append(out, line.path...)
 	out = append(out, line.flags...)
@@ -50,13 +50,13 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	return out, nil
 }
 
-// errNoVerb says that a command line has nothing to do.
-var errNoVerb = usagef("want a verb")
+// errNoCommand says that a command line has nothing to do.
+var errNoCommand = usagef("want a verb")
 
 // commandLine is what arrange has read so far.
 type commandLine struct {
 	global   []cli.Flag
-	verb     *cli.Command
+	command  *cli.Command
 	commands []*cli.Command      // what the next word may name: verbs, or the parts of one
 	path     []string            // the verb and its part: "ort", "install"
 	globals  []string            // arguments that are global flags
@@ -82,7 +82,7 @@ func (l *commandLine) word(arg string) error {
 		what := strings.Join(append(slices.Clone(l.path), "verb"), " ")
 		return didYouMean(usagef("unknown %s %s, want one of %s", what, quote(arg), strings.Join(names, ", ")), arg, names)
 	}
-	l.verb, l.commands = l.commands[i], l.commands[i].Subcommands
+	l.command, l.commands = l.commands[i], l.commands[i].Subcommands
 	l.path = append(l.path, arg)
 	return nil
 }
@@ -93,9 +93,9 @@ func (l *commandLine) flag(arg string, rest []string) (took int, err error) {
 	known := l.global
 	f := find(l.global, name)
 	into := &l.globals
-	if l.verb != nil {
-		known = slices.Concat(l.verb.Flags, l.global)
-		if own := find(l.verb.Flags, name); own != nil {
+	if l.command != nil {
+		known = slices.Concat(l.command.Flags, l.global)
+		if own := find(l.command.Flags, name); own != nil {
 			f, into = own, &l.flags
 		}
 	}
@@ -125,13 +125,13 @@ func (l *commandLine) flag(arg string, rest []string) (took int, err error) {
 
 func (l *commandLine) unknown(arg, name string, flags []cli.Flag) error {
 	err := usagef("unknown flag %s", dashed(name))
-	if l.verb != nil {
+	if l.command != nil {
 		err = usagef("%s: unknown flag %s", strings.Join(l.path, " "), dashed(name))
 	}
 	switch {
 	case strings.Trim(arg[1:], "0123456789.,") == "":
 		return hintf(err, "an argument that begins with a dash goes behind --")
-	case l.verb == nil && slices.ContainsFunc(l.commands, func(c *cli.Command) bool { return find(c.Flags, name) != nil }):
+	case l.command == nil && slices.ContainsFunc(l.commands, func(c *cli.Command) bool { return find(c.Flags, name) != nil }):
 		return hintf(err, "flags of a verb stand behind it: onnx-inject VERB %s", dashed(name))
 	}
 	var names []string

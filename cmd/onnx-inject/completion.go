@@ -13,9 +13,9 @@ import (
 //go:embed completion
 var completionScripts embed.FS
 
-func completionVerb() *verb {
-	script := func(shell, file, how string) *verb {
-		return &verb{
+func completionCommand() *command {
+	script := func(shell, file, how string) *command {
+		return &command{
 			name: shell, usage: "for " + shell,
 			doc:     "Prints the script that completes verbs, flags and their values in " + shell + ".\nTo use it: " + how,
 			example: "onnx-inject completion " + shell,
@@ -28,11 +28,11 @@ func completionVerb() *verb {
 			},
 		}
 	}
-	return &verb{
+	return &command{
 		name: "completion", usage: "a script that completes command lines in a shell",
 		doc:     "Prints a script for one shell; the shell's own help says how to load it.",
 		example: "onnx-inject completion bash",
-		parts: []*verb{
+		parts: []*command{
 			script("bash", "bash.sh", "source <(onnx-inject completion bash)"),
 			script("zsh", "zsh.sh", "source <(onnx-inject completion zsh)"),
 			script("fish", "fish.fish", "onnx-inject completion fish | source"),

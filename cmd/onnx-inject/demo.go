@@ -19,8 +19,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-func demoVerb() *verb {
-	return &verb{
+func demoCommand() *command {
+	return &command{
 		name: "demo", usage: "see the effect on the built-in model, without a download",
 		doc: `Writes the built-in model to DIR, a small GPT-2 that knows a geography of 48 countries, and runs on it the three
 experiments of the paper "Memory Injections": what each head writes for questions of one hop and of two; the missing hop

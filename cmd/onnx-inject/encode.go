@@ -13,8 +13,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/vector"
 )
 
-func encodeVerb() *verb {
-	return &verb{
+func encodeCommand() *command {
+	return &command{
 		name: "encode", args: "MODEL", need: "--text TEXT -o OUT", usage: "make a memory vector of a text and write it to a file",
 		doc: `Writes the vector [d_model] that run and rewrite --bake would inject for the text. The ending of OUT says the format:
 .npy holds the numbers only; .safetensors and .gguf hold the text, the encoding, the convention and the layer too.

@@ -18,8 +18,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-func evalVerb() *verb {
-	return &verb{
+func evalCommand() *command {
+	return &command{
 		name: "eval", args: "MODEL", need: "--data FILE -o DIR", usage: "every cell of prompts x layers x taus, as files",
 		doc: `Runs every prompt of FILE clean and with a memory at every layer and tau, and writes DIR: cells.csv (a row a cell),
 prompts.csv (a row a prompt), manifest.json (what was evaluated) and summary.json (statistics). FILE is .csv or .jsonl

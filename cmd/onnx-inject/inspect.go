@@ -13,8 +13,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
-func inspectVerb() *verb {
-	return &verb{
+func inspectCommand() *command {
+	return &command{
 		name: "inspect", args: "MODEL", usage: "what a file is, and what can be reached in it",
 		doc: `Recognises the decoder in an ONNX file by its structure, whoever exported it, and lists its layers, the sites that
 can be exposed and changed, the ports that it has, its inputs and outputs, and where its weights lie. Nothing is run and no

@@ -9,8 +9,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/lens"
 )
 
-func lensVerb() *verb {
-	return &verb{
+func lensCommand() *command {
+	return &command{
 		name: "lens", args: "MODEL", need: "--prompt TEXT|--data FILE", usage: "what each attention head writes, as words",
 		doc: `Takes the output of every attention head at the last position of a prompt through the unembedding, and shows the likeliest
 tokens; with --against, those for a second prompt beside them. --layer shows one layer at length. MODEL stays as it is.

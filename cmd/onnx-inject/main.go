@@ -28,7 +28,7 @@ func run(args []string, stdout, stderr io.Writer) (code int) {
 			code = exitInternal
 		}
 	}()
-	err := command(ctx, args, out, stderr, isTerminal(stdout))
+	err := execute(ctx, args, out, stderr, isTerminal(stdout))
 	if ferr := out.Flush(); ferr != nil && (err == nil || errors.Is(err, ferr)) { // a verb may have met it first
 		err = coded{fmt.Errorf("write standard output: %w", cause(ferr)), exitWrite}
 	}

@@ -28,18 +28,18 @@ func TestExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	skip := []string{"onnx-inject demo", "onnx-inject ort install", "onnx-inject pull openai-community/gpt2"}
-	var check func(path string, v *verb)
-	check = func(path string, v *verb) {
-		args := words(t, v.example)
+	var check func(path string, cmd *command)
+	check = func(path string, cmd *command) {
+		args := words(t, cmd.example)
 		if len(args) < 2 || args[0] != "onnx-inject" {
-			t.Fatalf("%s: example %q", path, v.example)
+			t.Fatalf("%s: example %q", path, cmd.example)
 		}
 		var help, out, errs bytes.Buffer
 		if code := run(append(strings.Fields("onnx-inject "+path), "-h"), &help, &errs); code != 0 {
 			t.Errorf("%s -h: exit code %d: %s", path, code, &errs)
 		}
-		ending := v.example
-		if v.name == "help" { // the help of help is that of the program
+		ending := cmd.example
+		if cmd.name == "help" { // the help of help is that of the program
 			ending = "onnx-inject demo"
 		}
 		if !strings.HasSuffix(help.String(), "\nexample:\n  "+ending+"\n") {
@@ -48,19 +48,19 @@ func TestExamples(t *testing.T) {
 		if strings.Contains(help.String(), " value ") {
 			t.Errorf("%s -h: a flag's value has no name:\n%s", path, &help)
 		}
-		if !slices.Contains(skip, v.example) {
+		if !slices.Contains(skip, cmd.example) {
 			if code := run(args, &out, &errs); code != 0 || out.Len() == 0 {
-				t.Errorf("%s: exit code %d\n%s%s", v.example, code, &out, &errs)
+				t.Errorf("%s: exit code %d\n%s%s", cmd.example, code, &out, &errs)
 			}
 		} else if _, err := arrange(newApp(&out, &errs), args); err != nil {
-			t.Errorf("%s: %v", v.example, err)
+			t.Errorf("%s: %v", cmd.example, err)
 		}
-		for _, p := range v.parts {
+		for _, p := range cmd.parts {
 			check(path+" "+p.name, p)
 		}
 	}
-	for _, v := range verbs() {
-		check(v.name, v)
+	for _, cmd := range commands() {
+		check(cmd.name, cmd)
 	}
 }
 
@@ -79,30 +79,30 @@ func words(t *testing.T, line string) []string {
 }
 
 // Every verb and flag is declared whole; every flag says what it is for.
-func TestVerbsAreDocumented(t *testing.T) {
+func TestCommandsAreDocumented(t *testing.T) {
 	seen := map[string]bool{}
-	var check func(v *verb)
-	check = func(v *verb) {
-		if v.name == "" || v.usage == "" || v.doc == "" || v.example == "" || (v.run == nil) == (v.parts == nil) || seen[v.name] {
-			t.Errorf("verb %+v", v)
+	var check func(cmd *command)
+	check = func(cmd *command) {
+		if cmd.name == "" || cmd.usage == "" || cmd.doc == "" || cmd.example == "" || (cmd.run == nil) == (cmd.parts == nil) || seen[cmd.name] {
+			t.Errorf("command %+v", cmd)
 		}
-		for line := range strings.SplitSeq(v.doc, "\n") {
+		for line := range strings.SplitSeq(cmd.doc, "\n") {
 			if n := len([]rune(line)); n > 122 {
-				t.Errorf("%s: a line of %d characters: %s", v.name, n, line)
+				t.Errorf("%s: a line of %d characters: %s", cmd.name, n, line)
 			}
 		}
-		for _, f := range v.flags {
+		for _, f := range cmd.flags {
 			if d, ok := f.(cli.DocGenerationFlag); !ok || d.GetUsage() == "" {
-				t.Errorf("%s: flag %v has no usage", v.name, f.Names())
+				t.Errorf("%s: flag %v has no usage", cmd.name, f.Names())
 			}
 		}
-		for _, p := range v.parts {
+		for _, p := range cmd.parts {
 			check(p)
 		}
 	}
-	for _, v := range verbs() {
-		check(v)
-		seen[v.name] = true
+	for _, cmd := range commands() {
+		check(cmd)
+		seen[cmd.name] = true
 	}
 }
 

@@ -9,13 +9,13 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-func manVerb() *verb {
-	return &verb{
+func manCommand() *command {
+	return &command{
 		name: "man", usage: "the manual page",
 		doc:     "Prints the manual page, section 1, in roff. To read it: onnx-inject man | man -l -",
 		example: "onnx-inject man",
 		run: func(c *call) error {
-			_, err := c.out.w.Write(md2man.Render([]byte(manPage(newApp(io.Discard, io.Discard), verbs()))))
+			_, err := c.out.w.Write(md2man.Render([]byte(manPage(newApp(io.Discard, io.Discard), commands()))))
 			return err
 		},
 	}
@@ -23,13 +23,13 @@ func manVerb() *verb {
 
 // manPage says in Markdown what the help texts say, and what all verbs have in common. The page that the command line's library
 // makes, with the same renderer, has another synopsis than help, and neither exit codes nor the names of flags' values.
-func manPage(app *cli.App, verbs []*verb) string {
+func manPage(app *cli.App, list []*command) string {
 	p := &markdown{}
 	p.lines("% "+strings.ToUpper(app.Name)+" 1", "# NAME", app.Name+" - "+app.Usage, "# SYNOPSIS", escaped.Replace(app.Name+" VERB [arguments and flags, in any order]"), "# DESCRIPTION")
 	p.doc(appWords)
 	p.lines("# VERBS")
-	for _, v := range verbs {
-		p.verb(v, app.Name)
+	for _, cmd := range list {
+		p.command(cmd, app.Name)
 	}
 	p.lines("# FLAGS OF EVERY VERB")
 	p.flags(app.Flags)
@@ -80,14 +80,14 @@ func (p *markdown) flags(flags []cli.Flag) {
 	}
 }
 
-func (p *markdown) verb(v *verb, prefix string) {
-	p.lines("### " + escaped.Replace(v.usageText(prefix)))
-	p.doc(v.doc)
-	p.flags(v.flags)
-	if v.parts == nil {
-		p.lines("Example:", "```\n"+strings.TrimRight(v.example, "\n")+"\n```")
+func (p *markdown) command(cmd *command, prefix string) {
+	p.lines("### " + escaped.Replace(cmd.usageText(prefix)))
+	p.doc(cmd.doc)
+	p.flags(cmd.flags)
+	if cmd.parts == nil {
+		p.lines("Example:", "```\n"+strings.TrimRight(cmd.example, "\n")+"\n```")
 	}
-	for _, part := range v.parts {
-		p.verb(part, prefix+" "+v.name)
+	for _, part := range cmd.parts {
+		p.command(part, prefix+" "+cmd.name)
 	}
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort/lib"
 )
 
-func ortVerb() *verb {
+func ortCommand() *command {
 	cuda := boolFlag("cuda", "the build that can use NVIDIA GPUs")
-	return &verb{
+	return &command{
 		name: "ort", usage: "the ONNX Runtime library: which one, get it, is it well",
 		doc: `Models run on the ONNX Runtime library, ` + lib.Oldest + ` or newer, which is looked for at --ort-lib, $ONNX_INJECT_ORT_LIB,
 $ONNXRUNTIME_SHARED_LIBRARY_PATH, lib/ beside this program, the user cache and the system's folders, in this order.
 inspect and rewrite do without it.`,
 		example: "onnx-inject ort install",
-		parts: []*verb{
+		parts: []*command{
 			{
 				name: "which", usage: "the library that would be loaded",
 				doc:     "Prints the path of the library that run, verify and demo would load. With --json also its version and where it was found.",

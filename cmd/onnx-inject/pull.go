@@ -13,8 +13,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/hub"
 )
 
-func pullVerb() *verb {
-	return &verb{
+func pullCommand() *command {
+	return &command{
 		name: "pull", args: "REPO", usage: "a model folder from the Hugging Face hub",
 		doc: `Fetches an ONNX file of a repository, the files of its weights, config.json and the tokenizer, and nothing else.
 Prints the folder, or the file, that the other verbs take: onnx-inject inspect $(onnx-inject pull

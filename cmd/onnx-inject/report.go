@@ -19,8 +19,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-func reportVerb() *verb {
-	return &verb{
+func reportCommand() *command {
+	return &command{
 		name: "report", args: "[DIR…]", usage: "results as one HTML page, pictures, tables",
 		doc: `Reads folders that eval wrote and makes one HTML page of them that needs nothing else: heat-maps over layers and taus,
 the curated memories against the others, the prompts that gain and lose most, and where all of it comes from.

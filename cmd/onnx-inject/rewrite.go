@@ -14,7 +14,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/rewrite"
 )
 
-func rewriteVerb() *verb {
+func rewriteCommand() *command {
 	row := func(name, doc string) string { return fmt.Sprintf("  %-12s%s\n", name, doc) }
 	var kinds, sites, inputs string
 	var names []string
@@ -28,7 +28,7 @@ func rewriteVerb() *verb {
 		names = append(names, string(port.Kind))
 		inputs += row(string(port.Kind), port.Shape()+": "+port.Doc)
 	}
-	return &verb{
+	return &command{
 		name: "rewrite", args: "MODEL", need: "-o OUT", usage: "write a patched copy: outputs that show, inputs that steer",
 		doc: `Writes a copy of the model with ports: outputs for what the layers compute, and inputs that change it. With --bake the
 memory becomes part of the file instead, and the inputs and outputs stay as they are. What was done is recorded in the

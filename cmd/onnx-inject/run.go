@@ -11,8 +11,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
 
-func runVerb() *verb {
-	return &verb{
+func runCommand() *command {
+	return &command{
 		name: "run", args: "MODEL", need: "--prompt TEXT", usage: "one prompt, before and after a memory",
 		doc: `Runs a prompt and shows the most likely next tokens; with a memory, once without it and once with it, side by side.
 A model that is not patched is patched in memory, and its file stays as it is.

@@ -17,8 +17,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
 )
 
-func tokensVerb() *verb {
-	return &verb{
+func tokensCommand() *command {
+	return &command{
 		name: "tokens", args: "MODEL [TEXT]", usage: "the tokens of a text, with their numbers",
 		doc: `Shows what a text becomes before the model reads it, one token a line. " Peru" and "Peru" differ.
 MODEL may be a folder that holds the tokenizer's files alone. The text is encoded as run does it for a memory: nothing is

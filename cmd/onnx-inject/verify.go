@@ -8,8 +8,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
 
-func verifyVerb() *verb {
-	return &verb{
+func verifyCommand() *command {
+	return &command{
 		name: "verify", args: "PATCHED", usage: "is the patched copy the original when tau is 0?",
 		doc: `Runs a patched copy and its original and holds the copy to what it promises: with tau = 0 every output of the original
 is the same, the heads add up to the output of W_O, and a memory has an effect at each layer that takes one.

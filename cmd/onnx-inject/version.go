@@ -27,8 +27,8 @@ func version() string {
 	return v
 }
 
-func versionVerb() *verb {
-	return &verb{
+func versionCommand() *command {
+	return &command{
 		name: "version", usage: "which build this is",
 		doc:     "Prints the version, and the Go version and platform it was built with.",
 		example: "onnx-inject version",

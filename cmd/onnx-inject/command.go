@@ -13,7 +13,7 @@ import (
 )
 
 // verb is one command: what it is called, what it takes, and what it does.
-type verb struct {
+type command struct {
 	name    string
 	args    string // words that stand for the arguments, "MODEL"; one in brackets may be left out, one with … repeated
 	need    string // flags that must stand, "-o OUT"
@@ -22,7 +22,7 @@ type verb struct {
 	example string // works when pasted after `onnx-inject demo`
 	flags   []cli.Flag
 	run     func(*call) error
-	parts   []*verb // verbs of its own, in place of run
+	parts   []*command // verbs of its own, in place of run
 }
 
 // call is one use of a verb.
@@ -38,44 +38,44 @@ type call struct {
 func (c *call) note(format string, args ...any) { say(c.err, format, args...) }
 
 // command makes the verb one of the library's.
-func (v *verb) command() *cli.Command {
+func (cmd *command) cliCommand() *cli.Command {
 	c := &cli.Command{
-		Name: v.name, Usage: v.usage, ArgsUsage: v.args, Description: strings.TrimSpace(v.doc), Flags: append(slices.Clone(v.flags), cli.HelpFlag), UsageText: v.usageText("onnx-inject"),
-		HideHelpCommand: true, CustomHelpTemplate: verbHelp + v.exampleText(), OnUsageError: badValue(v.flags),
+		Name: cmd.name, Usage: cmd.usage, ArgsUsage: cmd.args, Description: strings.TrimSpace(cmd.doc), Flags: append(slices.Clone(cmd.flags), cli.HelpFlag), UsageText: cmd.usageText("onnx-inject"),
+		HideHelpCommand: true, CustomHelpTemplate: commandHelp + cmd.exampleText(), OnUsageError: badValue(cmd.flags),
 	}
-	for _, p := range v.parts {
-		sub := p.command()
-		sub.UsageText = p.usageText("onnx-inject " + v.name)
+	for _, p := range cmd.parts {
+		sub := p.cliCommand()
+		sub.UsageText = p.usageText("onnx-inject " + cmd.name)
 		c.Subcommands = append(c.Subcommands, sub)
 	}
 	c.Action = func(cc *cli.Context) error {
-		if v.run == nil {
-			return v.wantPart()
+		if cmd.run == nil {
+			return cmd.wantPart()
 		}
 		x := &call{Context: cc, ctx: cc.Context, args: cc.Args().Slice(), out: newPrinter(cc.App), err: cc.App.ErrWriter}
-		if err := v.checkArgs(cc.Command.HelpName, x.args); err != nil {
+		if err := cmd.checkArgs(cc.Command.HelpName, x.args); err != nil {
 			return err
 		}
-		if err := v.checkFiles(cc); err != nil {
+		if err := cmd.checkFiles(cc); err != nil {
 			return err
 		}
-		return v.run(x)
+		return cmd.run(x)
 	}
 	return c
 }
 
-func (v *verb) wantPart() error {
+func (cmd *command) wantPart() error {
 	var names []string
-	for _, p := range v.parts {
+	for _, p := range cmd.parts {
 		names = append(names, p.name)
 	}
-	return hintf(usagef("%s: want one of %s behind it", v.name, strings.Join(names, ", ")), "onnx-inject %s -h", v.name)
+	return hintf(usagef("%s: want one of %s behind it", cmd.name, strings.Join(names, ", ")), "onnx-inject %s -h", cmd.name)
 }
 
 // checkArgs compares the arguments with the words that stand for them. path is what the verb is called in full.
-func (v *verb) checkArgs(path string, args []string) error {
-	words := strings.Fields(v.args)
-	many := strings.Contains(v.args, "…")
+func (cmd *command) checkArgs(path string, args []string) error {
+	words := strings.Fields(cmd.args)
+	many := strings.Contains(cmd.args, "…")
 	least := len(slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w[0] == '[' }))
 	var got []string
 	for _, a := range args {
@@ -84,18 +84,18 @@ func (v *verb) checkArgs(path string, args []string) error {
 	name := strings.TrimPrefix(path, "onnx-inject ")
 	switch {
 	case len(args) < least:
-		return hintf(usagef("%s: want %s", name, strings.Join(words[len(args):least], " and ")), "for example: %s", v.example)
+		return hintf(usagef("%s: want %s", name, strings.Join(words[len(args):least], " and ")), "for example: %s", cmd.example)
 	case many || len(args) <= len(words):
 		return nil
 	case len(words) == 0:
 		return usagef("%s: takes no arguments, got %s", name, strings.Join(got, " "))
 	}
-	return hintf(usagef("%s: want only %s, got %s", name, v.args, strings.Join(got, " ")), "text with spaces wants quotes around it")
+	return hintf(usagef("%s: want only %s, got %s", name, cmd.args, strings.Join(got, " ")), "text with spaces wants quotes around it")
 }
 
 // checkFiles refuses "-": no verb streams a file, and one of that name is a trap for whoever meant standard output.
-func (v *verb) checkFiles(c *cli.Context) error {
-	for _, f := range v.flags {
+func (cmd *command) checkFiles(c *cli.Context) error {
+	for _, f := range cmd.flags {
 		if s, ok := f.(*cli.StringFlag); ok && s.TakesFile && c.String(s.Name) == "-" {
 			return hintf(usagef("flag --%s: want a name, got \"-\": files are read and written whole", s.Name), "a file that is called so is ./-")
 		}
@@ -103,26 +103,26 @@ func (v *verb) checkFiles(c *cli.Context) error {
 	return nil
 }
 
-func (v *verb) usageText(prefix string) string {
-	s := prefix + " " + v.name
+func (cmd *command) usageText(prefix string) string {
+	s := prefix + " " + cmd.name
 	var parts []string
-	for _, p := range v.parts {
+	for _, p := range cmd.parts {
 		parts = append(parts, p.name)
 	}
-	for _, words := range []string{strings.Join(parts, "|"), v.args, v.need} {
+	for _, words := range []string{strings.Join(parts, "|"), cmd.args, cmd.need} {
 		if words != "" {
 			s += " " + words
 		}
 	}
-	if len(v.flags) > 0 {
+	if len(cmd.flags) > 0 {
 		s += " [flags]"
 	}
 	return s
 }
 
 // exampleText ends the help of the verb.
-func (v *verb) exampleText() string {
-	return "\nexample:\n  " + strings.ReplaceAll(v.example, "\n", "\n  ") + "\n"
+func (cmd *command) exampleText() string {
+	return "\nexample:\n  " + strings.ReplaceAll(cmd.example, "\n", "\n  ") + "\n"
 }
 
 var invalid = sync.OnceValue(func() *regexp.Regexp {
