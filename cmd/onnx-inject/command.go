@@ -12,32 +12,32 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// verb is one command: what it is called, what it takes, and what it does.
+// command is one command of the program: its name, its arguments and flags, and its function.
 type command struct {
 	name    string
-	args    string // words that stand for the arguments, "MODEL"; one in brackets may be left out, one with … repeated
-	need    string // flags that must stand, "-o OUT"
+	args    string // names of the arguments, "MODEL"; one in brackets is optional, one with … can be repeated
+	need    string // required flags, "-o OUT"
 	usage   string // one line
 	doc     string // paragraphs for -h
-	example string // works when pasted after `onnx-inject demo`
+	example string // works when pasted after `onnx-inject demo` has run
 	flags   []cli.Flag
 	run     func(*call) error
-	parts   []*command // verbs of its own, in place of run
+	parts   []*command // subcommands, in place of run
 }
 
-// call is one use of a verb.
+// call is one invocation of a command.
 type call struct {
 	*cli.Context
 	ctx  context.Context
-	args []string // as many as verb.args allows
+	args []string // as many as command.args allows
 	out  *printer // results
 	err  io.Writer
 }
 
-// note prints what is worth knowing and no result.
+// note prints a message that is not a result.
 func (c *call) note(format string, args ...any) { say(c.err, format, args...) }
 
-// command makes the verb one of the library's.
+// cliCommand converts the command to the form of the command-line library.
 func (cmd *command) cliCommand() *cli.Command {
 	c := &cli.Command{
 		Name: cmd.name, Usage: cmd.usage, ArgsUsage: cmd.args, Description: strings.TrimSpace(cmd.doc), Flags: append(slices.Clone(cmd.flags), cli.HelpFlag), UsageText: cmd.usageText("onnx-inject"),
@@ -69,10 +69,10 @@ func (cmd *command) wantPart() error {
 	for _, p := range cmd.parts {
 		names = append(names, p.name)
 	}
-	return hintf(usagef("%s: want one of %s behind it", cmd.name, strings.Join(names, ", ")), "onnx-inject %s -h", cmd.name)
+	return hintf(usagef("%s: missing subcommand: want one of %s", cmd.name, strings.Join(names, ", ")), "onnx-inject %s -h", cmd.name)
 }
 
-// checkArgs compares the arguments with the words that stand for them. path is what the verb is called in full.
+// checkArgs compares the arguments with their names. path is the full name of the command.
 func (cmd *command) checkArgs(path string, args []string) error {
 	words := strings.Fields(cmd.args)
 	many := strings.Contains(cmd.args, "…")
@@ -84,20 +84,20 @@ func (cmd *command) checkArgs(path string, args []string) error {
 	name := strings.TrimPrefix(path, "onnx-inject ")
 	switch {
 	case len(args) < least:
-		return hintf(usagef("%s: want %s", name, strings.Join(words[len(args):least], " and ")), "for example: %s", cmd.example)
+		return hintf(usagef("%s: missing %s", name, strings.Join(words[len(args):least], " and ")), "for example: %s", cmd.example)
 	case many || len(args) <= len(words):
 		return nil
 	case len(words) == 0:
 		return usagef("%s: takes no arguments, got %s", name, strings.Join(got, " "))
 	}
-	return hintf(usagef("%s: want only %s, got %s", name, cmd.args, strings.Join(got, " ")), "text with spaces wants quotes around it")
+	return hintf(usagef("%s: want only %s, got %s", name, cmd.args, strings.Join(got, " ")), "put quotes around text with spaces")
 }
 
-// checkFiles refuses "-": no verb streams a file, and one of that name is a trap for whoever meant standard output.
+// checkFiles refuses the file name "-": no command streams a file, and a user who types "-" means standard output.
 func (cmd *command) checkFiles(c *cli.Context) error {
 	for _, f := range cmd.flags {
 		if s, ok := f.(*cli.StringFlag); ok && s.TakesFile && c.String(s.Name) == "-" {
-			return hintf(usagef("flag --%s: want a name, got \"-\": files are read and written whole", s.Name), "a file that is called so is ./-")
+			return hintf(usagef("flag --%s: want a file name, got \"-\": standard input and output are not supported here", s.Name), "a file with the name - is ./-")
 		}
 	}
 	return nil
@@ -120,7 +120,7 @@ func (cmd *command) usageText(prefix string) string {
 	return s
 }
 
-// exampleText ends the help of the verb.
+// exampleText returns the last section of the command's help.
 func (cmd *command) exampleText() string {
 	return "\nexample:\n  " + strings.ReplaceAll(cmd.example, "\n", "\n  ") + "\n"
 }
@@ -129,7 +129,7 @@ var invalid = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?s)^invalid (?:boolean )?value (".*") for (?:flag )?-+([a-z-]+): (.*)$`)
 })
 
-// badValue puts the flag package's message about a value into our words.
+// badValue rewrites the flag package's message about an invalid value in the style of our errors.
 func badValue(flags []cli.Flag) cli.OnUsageErrorFunc {
 	return func(c *cli.Context, err error, _ bool) error {
 		m := invalid().FindStringSubmatch(err.Error())
@@ -149,7 +149,7 @@ func badValue(flags []cli.Flag) cli.OnUsageErrorFunc {
 	}
 }
 
-// choice is the value of a flag that takes one of a few words.
+// choice is the value of a flag that takes one of a fixed list of words.
 type choice struct {
 	value string
 	from  []string
@@ -165,7 +165,7 @@ func (c *choice) Set(s string) error {
 	return nil
 }
 
-// texts is the value of a flag that may stand several times.
+// texts is the value of a flag that can be repeated.
 type texts []string
 
 func (t *texts) String() string { return strings.Join(*t, ",") }
@@ -175,10 +175,10 @@ func (t *texts) Set(s string) error {
 	return nil
 }
 
-// list is the value of a flag whose values add up: --layers 0 --layers 3,4 is --layers 0,3,4.
+// list is the value of a flag that can be repeated to extend a list: --layers 0 --layers 3,4 equals --layers 0,3,4.
 type list struct {
 	text  string
-	given bool // text is no default
+	given bool // text is not the default
 }
 
 func (l *list) String() string { return l.text }
@@ -191,15 +191,15 @@ func (l *list) Set(s string) error {
 	return nil
 }
 
-// listFlag makes a flag of a list. otherwise is what it holds when it does not stand.
-func listFlag(name, usage, otherwise string) cli.Flag {
-	return &cli.GenericFlag{Name: name, Usage: usage, Value: &list{text: otherwise}}
+// listFlag returns a flag with a list as its value.
+func listFlag(name, usage, byDefault string) cli.Flag {
+	return &cli.GenericFlag{Name: name, Usage: usage, Value: &list{text: byDefault}}
 }
 
-// listed returns what a flag made by listFlag holds.
+// listed returns the value of a flag made by listFlag.
 func (c *call) listed(name string) string { return c.Generic(name).(*list).text }
 
-// mayRepeat reports whether a flag may stand several times: what it is given adds up.
+// mayRepeat reports whether a flag can be repeated.
 func mayRepeat(f cli.Flag) bool {
 	g, ok := f.(*cli.GenericFlag)
 	if !ok {
@@ -212,7 +212,7 @@ func mayRepeat(f cli.Flag) bool {
 	return false
 }
 
-// oneOf makes a flag that takes one of a few words, the first unless told otherwise. usage names the word in backquotes.
+// oneOf returns a flag that takes one of a fixed list of words; the first is the default. usage names the value in backquotes.
 func oneOf[T ~string](name, usage string, from []T) cli.Flag {
 	c := &choice{}
 	for _, w := range from {
@@ -222,5 +222,5 @@ func oneOf[T ~string](name, usage string, from []T) cli.Flag {
 	return &cli.GenericFlag{Name: name, Usage: usage + ": " + strings.Join(c.from, ", "), Value: c, DefaultText: c.value}
 }
 
-// chosen returns what a flag made by oneOf holds.
+// chosen returns the value of a flag made by oneOf.
 func chosen[T ~string](c *call, name string) T { return T(c.Generic(name).(*choice).value) }

@@ -19,8 +19,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
-// TestExamples runs the example of every help text, as it stands there, in a folder where demo has been. Only the three that
-// take long or reach out are read and not run; the scripts cover demo and pull, and lib's tests install.
+// TestExamples runs the example of every help text unchanged, in a folder with the model of demo. It only parses three examples
+// that are slow or use the network; the scripts cover demo and pull, and the tests of package lib cover install.
 func TestExamples(t *testing.T) {
 	t.Setenv("ONNX_INJECT_ORT_LIB", orttest.Host(t).Lib)
 	t.Chdir(t.TempDir())
@@ -39,7 +39,7 @@ func TestExamples(t *testing.T) {
 			t.Errorf("%s -h: exit code %d: %s", path, code, &errs)
 		}
 		ending := cmd.example
-		if cmd.name == "help" { // the help of help is that of the program
+		if cmd.name == "help" { // help -h prints the help of the program
 			ending = "onnx-inject demo"
 		}
 		if !strings.HasSuffix(help.String(), "\nexample:\n  "+ending+"\n") {
@@ -64,7 +64,7 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// words splits a command line as a shell does, for the quotes that examples use.
+// words splits a command line like a shell, with the kind of quotes that examples use.
 func words(t *testing.T, line string) []string {
 	t.Helper()
 	var out []string
@@ -78,7 +78,7 @@ func words(t *testing.T, line string) []string {
 	return out
 }
 
-// Every verb and flag is declared whole; every flag says what it is for.
+// Every command has a name, a description and an example, and every flag has a description.
 func TestCommandsAreDocumented(t *testing.T) {
 	seen := map[string]bool{}
 	var check func(cmd *command)
@@ -106,12 +106,12 @@ func TestCommandsAreDocumented(t *testing.T) {
 	}
 }
 
-// A panic is an internal error: exit code 1, with the lines that a report needs.
+// A panic is an internal error: exit code 1, and the output that a bug report needs.
 func TestPanic(t *testing.T) {
 	var errs bytes.Buffer
 	code := run([]string{"onnx-inject", "version"}, panicking{}, &errs)
 	if code != exitInternal || !strings.Contains(errs.String(), "onnx-inject: internal error: out of ink") ||
-		!strings.Contains(errs.String(), "onnx-inject: hint: this is a mistake in onnx-inject") {
+		!strings.Contains(errs.String(), "onnx-inject: hint: this is a bug in onnx-inject") {
 		t.Errorf("exit code %d\n%s", code, &errs)
 	}
 }
@@ -120,9 +120,9 @@ type panicking struct{}
 
 func (panicking) Write([]byte) (int, error) { panic("out of ink") }
 
-// A signal ends a run soon, with the code that shells expect, and leaves no torn results.
+// A signal ends a run quickly, with the exit code that shells expect.
 func TestInterrupted(t *testing.T) {
-	self, err := exec.LookPath("onnx-inject") // TestMain put it first there
+	self, err := exec.LookPath("onnx-inject") // TestMain put it first on the PATH
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// build compiles the program with more environment.
+// build compiles the program with additional environment variables.
 func build(t *testing.T, env ...string) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "onnx-inject")
@@ -178,7 +178,7 @@ func build(t *testing.T, env ...string) string {
 	return bin
 }
 
-// Without cgo the program builds; inspect and rewrite work, and run says what is missing.
+// Without cgo the program builds, inspect and rewrite work, and run reports what is missing.
 func TestWithoutCgo(t *testing.T) {
 	bin := build(t, "CGO_ENABLED=0")
 	dir := t.TempDir()
