@@ -10,6 +10,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 	"github.com/onnx-inject/onnx-inject/models/demo"
 	"github.com/onnx-inject/onnx-inject/models/memory"
+	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/eval"
 	"github.com/onnx-inject/onnx-inject/runtime/study/lens"
@@ -50,23 +51,14 @@ func runDemo(c *call) error {
 	if err != nil {
 		return err
 	}
-	at := func(name string) string { return filepath.Join(dir, name) }
 	bar := evalProgress(c.err)
-	cfg := paper.Config{
-		Config: eval.Config{
-			Model: dir, Data: at("prompts.csv"), Dir: at("results"), Taus: paper.Taus, Plan: eval.Auto, Top: 5,
-			Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded, Texts: memory.PaperTexts,
-			Options: options, Tool: demoTool + " " + version(), Progress: bar.show,
-		},
-		Words: at("words.txt"), Among: 10,
-	}
+	cfg := demoConfig(dir, options)
+	cfg.Progress = bar.show
 	if cfg.Host, err = hostFacts(host, options); err != nil {
 		return err
 	}
-	if old, err := results.Load(cfg.Dir); err == nil && strings.HasPrefix(old.Manifest.Tool, demoTool) && old.Manifest.Tool != cfg.Tool {
-		if err := os.RemoveAll(cfg.Dir); err != nil { // results of another version
-			return unwritten(err)
-		}
+	if err := removeOldDemo(cfg.Dir, cfg.Tool); err != nil {
+		return unwritten(err)
 	}
 	r, err := paper.Run(c.ctx, host, cfg, progress(c.err, "pairs"))
 	bar.end()
@@ -99,6 +91,28 @@ func runDemo(c *call) error {
 	}
 	printDemo(c.out, dir, w, r, p, q, one)
 	return nil
+}
+
+// demoConfig describes the experiments on the model in dir.
+func demoConfig(dir string, options runtime.Options) paper.Config {
+	at := func(name string) string { return filepath.Join(dir, name) }
+	return paper.Config{
+		Config: eval.Config{
+			Model: dir, Data: at("prompts.csv"), Dir: at("results"), Taus: paper.Taus, Plan: eval.Auto, Top: 5,
+			Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded, Texts: memory.PaperTexts,
+			Options: options, Tool: demoTool + " " + version(),
+		},
+		Words: at("words.txt"), Among: 10,
+	}
+}
+
+// removeOldDemo removes the results that another version's demo wrote to a folder.
+func removeOldDemo(dir, tool string) error {
+	old, err := results.Load(dir)
+	if err != nil || old.Manifest.Tool == tool || !strings.HasPrefix(old.Manifest.Tool, demoTool) {
+		return nil
+	}
+	return os.RemoveAll(dir)
 }
 
 // demoReport writes the report of a demo's results into the folder of the model.

@@ -84,9 +84,9 @@ func readMemory(c *call) (*injection, error) {
 	return nil, nil
 }
 
-// fits refuses a vector whose width is not the model's.
+// fits refuses a vector whose width is not the model's. A run without a memory has a nil m.
 func (m *injection) fits(l *models.Layout) error {
-	if m.vector != nil && len(m.vector) != l.DModel {
+	if m != nil && m.vector != nil && len(m.vector) != l.DModel {
 		return refused(fmt.Errorf("the vector has %d numbers, but d_model is %d: it was made for another model", len(m.vector), l.DModel))
 	}
 	return nil

@@ -176,18 +176,7 @@ func TestInterruptedPull(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-came
-	part := filepath.Join(home, "hub", "models--org--small-world", "blobs", "*.incomplete")
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		found, _ := filepath.Glob(part)
-		if len(found) == 1 {
-			if st, err := os.Stat(found[0]); err == nil && st.Size() == 2<<20 {
-				break
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("no part came")
-		}
-	}
+	waitForSize(t, filepath.Join(home, "hub", "models--org--small-world", "blobs", "*.incomplete"), 2<<20)
 	if err := c.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
@@ -211,4 +200,19 @@ func TestInterruptedPull(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
+}
+
+// waitForSize waits until the only file that matches a pattern has a size.
+func waitForSize(t *testing.T, pattern string, size int64) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		found, _ := filepath.Glob(pattern)
+		if len(found) != 1 {
+			continue
+		}
+		if st, err := os.Stat(found[0]); err == nil && st.Size() == size {
+			return
+		}
+	}
+	t.Fatalf("no file %s of %d bytes", pattern, size)
 }

@@ -37,27 +37,9 @@ Without a memory, injected is empty in the JSON document, and the answer's numbe
 }
 
 func runModel(c *call) error {
-	positions, err := steer.ParsePositions(c.String("positions"))
-	switch {
-	case err != nil:
-		return usagef("flag --positions: %w", err)
-	case !c.IsSet("prompt"):
-		return usagef("run: missing --prompt TEXT")
-	case c.Int("top") < 1:
-		return usagef("flag --top: want 1 or more, got %d", c.Int("top"))
-	case c.IsSet("answer") && c.String("answer") == "":
-		return usagef("flag --answer: the text is empty")
-	}
-	m, err := readMemory(c)
+	q, m, err := runQuery(c)
 	if err != nil {
 		return err
-	}
-	if m == nil {
-		for _, name := range []string{"layer", "tau", "encoding", "convention", "positions"} {
-			if c.IsSet(name) {
-				return usagef("run: --%s needs --memory TEXT or --vector FILE", name)
-			}
-		}
 	}
 	o, err := open(c.args[0])
 	if err != nil {
@@ -72,17 +54,11 @@ func runModel(c *call) error {
 	if o.manifest != nil {
 		baked = o.manifest.Baked
 	}
-	q := steer.Query{Prompt: c.String("prompt"), Answer: c.String("answer"), Top: c.Int("top"), Positions: positions, Layer: l.Layers / 2}
-	if c.IsSet("layer") {
-		if q.Layer, err = oneLayer(c.String("layer"), l); err != nil {
-			return err
-		}
+	if q.Layer, err = runLayer(c, l); err != nil {
+		return err
 	}
-	if m != nil {
-		if err := m.fits(l); err != nil {
-			return err
-		}
-		q.Memory, q.Vector, q.Tau, q.Encoding, q.Convention = m.text, m.vector, m.tau, m.encoding, m.convention
+	if err := m.fits(l); err != nil {
+		return err
 	}
 	s, err := openSteer(c, o)
 	if err != nil {
@@ -94,13 +70,7 @@ func runModel(c *call) error {
 	if err != nil {
 		return refused(err)
 	}
-	if m != nil && q.Tau != 0 {
-		if m.vector != nil {
-			c.noteFaint(c.String("vector"), r.MemoryNorm, "")
-		} else {
-			c.noteFaint(quote(m.text), r.MemoryNorm, unlearned)
-		}
-	}
+	c.noteFaintMemory(q, m, r)
 	if err := c.printRun(q, m, r, baked); err != nil {
 		return err
 	}
@@ -108,6 +78,54 @@ func runModel(c *call) error {
 		return coded{errors.New("the memory had no effect: not one logit changed"), exitFailed}
 	}
 	return nil
+}
+
+// runQuery reads the flags that do not depend on the model. The memory is nil if the flags name none.
+func runQuery(c *call) (q steer.Query, m *injection, err error) {
+	q = steer.Query{Prompt: c.String("prompt"), Answer: c.String("answer"), Top: c.Int("top")}
+	q.Positions, err = steer.ParsePositions(c.String("positions"))
+	switch {
+	case err != nil:
+		return q, nil, usagef("flag --positions: %w", err)
+	case !c.IsSet("prompt"):
+		return q, nil, usagef("run: missing --prompt TEXT")
+	case q.Top < 1:
+		return q, nil, usagef("flag --top: want 1 or more, got %d", q.Top)
+	case c.IsSet("answer") && q.Answer == "":
+		return q, nil, usagef("flag --answer: the text is empty")
+	}
+	if m, err = readMemory(c); err != nil {
+		return q, nil, err
+	}
+	if m != nil {
+		q.Memory, q.Vector, q.Tau, q.Encoding, q.Convention = m.text, m.vector, m.tau, m.encoding, m.convention
+		return q, m, nil
+	}
+	for _, name := range []string{"layer", "tau", "encoding", "convention", "positions"} {
+		if c.IsSet(name) {
+			return q, nil, usagef("run: --%s needs --memory TEXT or --vector FILE", name)
+		}
+	}
+	return q, nil, nil
+}
+
+// runLayer returns the layer of the memory, the middle one by default.
+func runLayer(c *call, l *models.Layout) (int, error) {
+	if !c.IsSet("layer") {
+		return l.Layers / 2, nil
+	}
+	return oneLayer(c.String("layer"), l)
+}
+
+// noteFaintMemory warns if the memory of a run is almost zero.
+func (c *call) noteFaintMemory(q steer.Query, m *injection, r *steer.Result) {
+	switch {
+	case m == nil || q.Tau == 0:
+	case m.vector != nil:
+		c.noteFaint(c.String("vector"), r.MemoryNorm, "")
+	default:
+		c.noteFaint(quote(m.text), r.MemoryNorm, unlearned)
+	}
 }
 
 // printRun shows a result as JSON or as text. baked lists the memories in the file itself, which affect the clean run too.
