@@ -550,7 +550,7 @@ func TestBlocksOfDequantizeLinear(t *testing.T) {
 	if w == nil || w.In != 4 || w.Out != 2 {
 		t.Fatalf("%+v, want a matrix [4 2]", w)
 	}
-	if got, err := w.Dense(); !slices.Equal(got, []float32{1, 4, 3, 8, 15, 24, 21, 32}) {
+	if got, err := w.Dense(); err != nil || !slices.Equal(got, []float32{1, 4, 3, 8, 15, 24, 21, 32}) {
 		t.Errorf("its values: %v, %v", got, err)
 	}
 }

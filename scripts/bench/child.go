@@ -15,8 +15,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
 )
 
-// children are what this program does when it is started by itself, so that it stays small and each measurement has a
-// process of its own. The name is the first argument; the result is printed as JSON.
+// children are the subcommands that this program runs as child processes, so that it stays small and each measurement has a
+// separate process. The name is the first argument; the result is printed as JSON.
 var children = map[string]func(ctx context.Context, args []string, out io.Writer) error{
 	"session": session,
 	"naive":   naive,
@@ -37,11 +37,11 @@ func (b *bench) run(ctx context.Context, result any, args ...string) (sample, er
 	return s, json.Unmarshal(out, result)
 }
 
-// decoder is a graph in a session, with what it wants to be fed.
+// decoder is a graph in a session, with its inputs.
 type decoder struct {
 	runtime.Session
 	inputs *inputs.Signature
-	layout *models.Layout // of the file as it is
+	layout *models.Layout // layout of the unchanged file
 	logits string
 }
 
@@ -67,7 +67,7 @@ func openDecoder(ctx context.Context, dir string, threads int, change func(*grap
 	return d, err
 }
 
-// feeds are a prompt of n tokens, and zeros for everything that the model itself does not know, open dimensions as wide as given.
+// feeds returns a prompt of n tokens, and zeros for every input that the patch added, with open as the size of open dimensions.
 func (d *decoder) feeds(n int, open int64) (map[string]*graph.Tensor, error) {
 	in, err := d.inputs.Feeds([][]int64{ids(n, d.layout.Vocab)})
 	if err != nil {
