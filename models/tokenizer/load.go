@@ -21,7 +21,8 @@ import (
 // tokenizer_config.json and special_tokens_map.json name added and special tokens, and the second may set add_prefix_space.
 // These files and the model's configurations name the tokens that begin and end a text. If no file names special tokens,
 // <|endoftext|> is special if the vocabulary has it.
-// // The error gives the file, the expected value and the actual value, with a hint ([hint.Of]) on what to do.
+//
+// The error gives the file, the expected value and the actual value, with a hint ([hint.Of]) on what to do.
 func Load(dir string) (*Tokenizer, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("load tokenizer: %w", err)
