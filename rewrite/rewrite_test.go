@@ -597,16 +597,16 @@ func TestLastLogits(t *testing.T) {
 		change func(e *graph.Edit, l *models.Layout)
 		before bool
 	}{
-		"nothing after it":     {"torchscript-op10", nothing, true},
-		"a bias and a Cast":  {"gpt-j", nothing, true},
+		"nothing after it":          {"torchscript-op10", nothing, true},
+		"a bias and a Cast":         {"gpt-j", nothing, true},
 		"the bias as first operand": {"gpt-j", swapBias, true},
-		"a factor":           {"torchscript-op10", halveLogits, true},
-		"scaled logits":      {"families/optimum-cohere", nothing, true},
-		"a soft cap":         {"families/optimum-gemma2", nothing, true},
-		"four bits":          {"families/genai-int4-qwen2-q4", nothing, true},
-		"eight bits":         {"ort-int8-dynamic", nothing, false},
-		"in two branches":    {"optimum-1-merged", nothing, true},
-		"several choices":    {"torchscript-op10", choices, true},
+		"a factor":                  {"torchscript-op10", halveLogits, true},
+		"scaled logits":             {"families/optimum-cohere", nothing, true},
+		"a soft cap":                {"families/optimum-gemma2", nothing, true},
+		"four bits":                 {"families/genai-int4-qwen2-q4", nothing, true},
+		"eight bits":                {"ort-int8-dynamic", nothing, false},
+		"in two branches":           {"optimum-1-merged", nothing, true},
+		"several choices":           {"torchscript-op10", choices, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, l := changed(t, c.file, c.change)

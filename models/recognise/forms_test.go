@@ -540,7 +540,7 @@ func TestScaleBesideTranspose(t *testing.T) {
 	}
 }
 
-// A matrix with scales for blocks of values must be found with its shape and its numbers.
+// A matrix with scales for blocks of values is read.
 func TestBlocksOfDequantizeLinear(t *testing.T) {
 	m, err := graph.Parse("ir 10\nopset 21\ngraph main { const w = int8[4, 2] {1, 2, 3, 4, 5, 6, 7, 8} const s = float32[2, 2] {1, 2, 3, 4} y = DequantizeLinear(w, s) {axis: 0, block_size: 2} out y }")
 	if err != nil {
