@@ -71,6 +71,9 @@ var table = slices.Concat([]Op{
 	{Name: ms + "MatMulNBits", Class: Product, Data: 1, Type: from(2), Shape: attributeN, Bias: 5},
 	{Name: ms + "MatMulBnb4", Class: Product, Data: 1, Type: from(2), Shape: attributeN},
 
+	{Name: ms + "MoE", Data: 2, Type: from(0), Shape: like(0)},
+	{Name: ms + "QMoE", Data: 2, Type: from(0), Shape: like(0)},
+
 	{Name: "Attention", Class: Attention, Data: 3, Type: from(0), Shape: attended, Attn: &AttnSlots{Q: 0, K: 1, V: 2, Heads: "q_num_heads", KVHeads: "kv_num_heads",
 		Causal: "is_causal", Mask: 3, Past: []int{4, 5}, Rows: []int{6}, Mode: "qk_matmul_output_mode", Value: 3, Pattern: 3}},
 	{Name: ms + "Attention", Class: Attention, Data: 1, Type: from(0), Shape: flat, Attn: &AttnSlots{Packed: true, Heads: "num_heads", Causal: "unidirectional",

@@ -166,25 +166,6 @@ func (a *analysis) dependsOn(v, w *graph.Value) bool {
 // neither copy depends on the other.
 func root(v *graph.Value) *graph.Value { return ops.Root(v, ops.Copies) }
 
-// aliases returns v and every value that is a copy of it, in the order of the data flow.
-func (a *analysis) aliases(v *graph.Value) []*graph.Value {
-	var out []*graph.Value
-	for w := range ops.Reach(a.budget, a.copiesOf, v) {
-		out = append(out, w)
-	}
-	return out
-}
-
-func (a *analysis) copiesOf(v *graph.Value) []*graph.Value {
-	var out []*graph.Value
-	for _, u := range v.Uses() {
-		if u.Slot == 0 && u.Node.Graph() == a.g && ops.Is(u.Node, ops.Copies) {
-			out = append(out, u.Node.Out(0))
-		}
-	}
-	return out
-}
-
 // converted returns what v was before conversions of its type.
 func converted(v *graph.Value) *graph.Value { return ops.Root(v, ops.Convert) }
 

@@ -374,7 +374,7 @@ func TestStep(t *testing.T) {
 		t.Errorf("no multiple: %v", err)
 	}
 	l = &models.Layer{PostNorm: &models.Norm{Kind: models.RMSNorm, Eps: 0}}
-	if s, err = stepOf(l, [][]float32{{1, -1, 1}}, []float32{1, -1, 1}); err != nil {
+	if _, err = stepOf(l, [][]float32{{1, -1, 1}}, []float32{1, -1, 1}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err = stepOf(l, [][]float32{{0.5, -3, 4}, {0.5, 1, 0}}, []float32{1, -2, 4}); err == nil {
