@@ -6,24 +6,24 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// Unknown is a size, or an element of a shape vector, that only a run can tell.
+// Unknown is a size, or an element of a shape vector, that is known only during a run.
 const Unknown = int64(-1 << 62)
 
-// Fact is what is known of a value before a run.
+// Fact is what is known about a value before a run.
 type Fact struct {
 	Ranked bool
-	Dims   []int64 // sizes, Unknown where the file does not say; valid if Ranked
-	// Ints are the elements of a small integer vector or scalar, as exporters compute targets of Reshape with: Unknown for
-	// elements that depend on an input. With Complete false even their number is uncertain, and Ints holds the elements after
-	// the last uncertain part.
+	Dims   []int64 // sizes, or Unknown where the file does not give them; valid if Ranked
+	// Ints holds the elements of a small integer vector or scalar, such as a computed target of a Reshape. An element that
+	// depends on an input is Unknown. If Complete is false, even the number of elements is uncertain, and Ints holds the
+	// elements after the last uncertain part.
 	Ints     []int64
 	Complete bool
 }
 
-// longest is how many elements an integer vector may have.
+// longest is the maximum number of elements of an integer vector.
 const longest = 64
 
-// Dim returns the size of an axis, counted from the end where it is negative; Unknown where it is not known.
+// Dim returns the size of an axis, or Unknown. A negative axis is counted from the end.
 func (f Fact) Dim(axis int) int64 {
 	if axis < 0 {
 		axis += len(f.Dims)
@@ -34,7 +34,7 @@ func (f Fact) Dim(axis int) int64 {
 	return f.Dims[axis]
 }
 
-// Rank returns the number of axes, 0 where it is not known and for scalars.
+// Rank returns the number of axes. It is 0 for an unknown rank and for scalars.
 func (f Fact) Rank() int { return len(f.Dims) }
 
 // Facts is a memo of facts.
@@ -43,10 +43,10 @@ type Facts struct{ memo *Memo[Fact] }
 // NewFacts makes a memo of facts.
 func NewFacts(b *Budget) *Facts { return &Facts{NewMemo(b, factNeeds, factOf)} }
 
-// Of returns what is known of v.
+// Of returns what is known about v.
 func (f *Facts) Of(v *graph.Value) Fact { return f.memo.Of(v) }
 
-// Set gives what is known of v beforehand: of an input, more than the file declares.
+// Set gives the fact of v in advance, for an input about which more is known than the file declares.
 func (f *Facts) Set(v *graph.Value, x Fact) { f.memo.Set(v, x) }
 
 // Ints returns the elements of a small integer vector; see [Fact].
@@ -55,10 +55,10 @@ func (f *Facts) Ints(v *graph.Value) (elems []int64, complete bool) {
 	return x.Ints, x.Complete
 }
 
-// Rank returns how many axes v has, 0 where that is not known.
+// Rank returns the number of axes of v, or 0 if it is unknown.
 func (f *Facts) Rank(v *graph.Value) int { return f.memo.Of(v).Rank() }
 
-// factNeeds lists the values whose facts those of v follow from. A declared shape without free axes needs none.
+// factNeeds lists the values whose facts determine the fact of v. A declared shape without free axes needs none.
 func factNeeds(v *graph.Value) []*graph.Value {
 	n := v.Producer()
 	if n == nil || v.Const() != nil {
@@ -99,7 +99,7 @@ func factOf(v *graph.Value, of func(*graph.Value) Fact) Fact {
 	return f
 }
 
-// declared adds what the file says about a value's shape to what follows from its producer.
+// declared adds the declared shape of a value to the fact that follows from its producer.
 func declared(f Fact, t graph.Type) Fact {
 	computed := f.Dims
 	same := f.Ranked && len(computed) == len(t.Dims)
@@ -135,7 +135,7 @@ func computedInts(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	switch {
 	case n.Is("Identity", "Cast", "Squeeze", "Flatten"):
 		return in(0)
-	case n.Is("Unsqueeze"): // of a scalar: a vector of one
+	case n.Is("Unsqueeze"): // a scalar becomes a vector of one
 		if x, ok := in(0); ok {
 			return x, true
 		}
@@ -150,7 +150,7 @@ func computedInts(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 		return []int64{Unknown}, true
 	case n.Is("Shape"):
 		f := of(n.In(0))
-		if !f.Ranked { // of some axes: how many is known
+		if !f.Ranked { // unknown axes, but their number is known
 			if from, to := n.Int("start", 0), n.Int("end", 0); 0 <= from && from < to && to-from <= longest {
 				return slices.Repeat([]int64{Unknown}, int(to-from)), true
 			}
@@ -203,7 +203,7 @@ func computedInts(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return nil, false
 }
 
-// slicedInts is Slice of a vector with constant bounds and step 1.
+// slicedInts evaluates Slice of a vector with constant bounds and step 1.
 func slicedInts(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	x := of(n.In(0))
 	from, ok1 := bound(n, of, 1, "starts")
@@ -216,7 +216,7 @@ func slicedInts(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return x.Ints[a:b], true
 }
 
-// bound reads an input of integers, an attribute before opset 10.
+// bound reads a list of integers from an input, or from an attribute before opset 10.
 func bound(n *graph.Node, of func(*graph.Value) Fact, slot int, attr string) ([]int64, bool) {
 	if n.In(slot) == nil {
 		x := n.Ints(attr)
@@ -226,7 +226,7 @@ func bound(n *graph.Node, of func(*graph.Value) Fact, slot int, attr string) ([]
 	return f.Ints, f.Complete && !slices.Contains(f.Ints, Unknown)
 }
 
-// span is the range of a slice of n elements, negative bounds counted from the end.
+// span returns the range of a slice of n elements. Negative bounds are counted from the end.
 func span(from, to, n int64) (int64, int64) {
 	fix := func(x int64) int64 {
 		if x < 0 {
@@ -238,7 +238,7 @@ func span(from, to, n int64) (int64, int64) {
 	return a, max(a, fix(to))
 }
 
-// arithmetic applies an operator to two vectors, of which one may have a single element.
+// arithmetic applies an operator to two vectors, one of which may have a single element.
 func arithmetic(op string, a, b Fact) ([]int64, bool) {
 	if !a.Complete || !b.Complete || len(a.Ints) == 0 || len(b.Ints) == 0 {
 		return nil, false
@@ -268,7 +268,7 @@ func arithmetic(op string, a, b Fact) ([]int64, bool) {
 	return out, true
 }
 
-// chosen is Where over vectors.
+// chosen evaluates Where over vectors.
 func chosen(c, a, b Fact) ([]int64, bool) {
 	if !a.Complete || !b.Complete || len(a.Ints) == 0 || len(b.Ints) == 0 {
 		return nil, false

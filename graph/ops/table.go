@@ -4,7 +4,8 @@ import "slices"
 
 const ms = "com.microsoft."
 
-// table has a line for each operator. Shapes and types are those of the first output; see shape.go and types.go for the rules.
+// table has one line for each operator. Shapes and types are those of the first output; shape.go and types.go define the
+// rules.
 var table = slices.Concat([]Op{
 	{Name: "Identity", Class: Convert, Type: from(0), Shape: like(0)},
 	{Name: "Cast", Class: Convert, Type: attribute("to"), Shape: like(0)},
@@ -104,7 +105,7 @@ var table = slices.Concat([]Op{
 	{Name: "Xor", Class: Pointwise, Type: always(bools), Shape: broadcast},
 	{Name: "Not", Class: Pointwise, Type: always(bools), Shape: broadcast},
 	{Name: "IsNaN", Class: Pointwise, Type: always(bools), Shape: like(0)},
-}, pointwise("Add", "Sub", "Mul", "Div", "Max", "Min", "Mean", "Sum", "Mod"), // of several operands
+}, pointwise("Add", "Sub", "Mul", "Div", "Max", "Min", "Mean", "Sum", "Mod"), // operators with several operands
 	pointwise("Pow", "Sqrt", "Reciprocal", "Neg", "Abs", "Exp", "Log", "Tanh", "Erf", "Sigmoid", "Relu", "LeakyRelu", "Elu", "Gelu", "Silu", "Swish",
 		"HardSigmoid", "HardSwish", "Softplus", "Softsign", "Sin", "Cos", "Sign", "Floor", "Ceil", "Round", "ThresholdedRelu", "Mish",
 		ms+"Gelu", ms+"QuickGelu"))

@@ -15,8 +15,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/inputs"
 )
 
-// editor makes the forms of other exporters out of a fixture: it computes with nodes and puts the result in the place of a
-// value.
+// editor derives the forms of other exporters from a fixture: it adds nodes and replaces a value with their result.
 type editor struct {
 	*graph.Edit
 	g *graph.Graph
@@ -38,20 +37,20 @@ func (e editor) zeros(d graph.DType, dims ...int64) *graph.Value {
 	return e.Const(e.g, "zeros", graph.Zeros(d, dims...))
 }
 
-// replace puts v in the place of old for every reader that is there already.
+// replace puts v in the place of old for all existing readers.
 func (e editor) replace(old, v *graph.Value) {
 	for _, u := range old.Uses() {
 		e.Redirect(u, v)
 	}
 }
 
-// rounded is what static quantisation puts around a value.
+// rounded adds the operators that static quantisation puts around a value.
 func (e editor) rounded(v *graph.Value) *graph.Value {
 	scale, zero := e.Const(e.g, "scale", graph.NewFloat32([]float32{0.1})), e.Const(e.g, "zero", graph.Zeros(graph.Uint8))
 	return e.op("DequantizeLinear", nil, e.op("QuantizeLinear", nil, v, scale, zero), scale, zero)
 }
 
-// integers is what dynamic quantisation makes of MatMul(a, b), in three spellings.
+// integers adds the operators that replace MatMul(a, b) in dynamic quantisation, in three forms.
 func (e editor) integers(op string, a, b *graph.Value) *graph.Value {
 	quantized := func(v *graph.Value) (q, scale, zero *graph.Value) {
 		n := e.Node(e.g, graph.Spec{Op: "DynamicQuantizeLinear", Name: e.Fresh("made"), Inputs: []*graph.Value{v}, Outputs: 3}).Producer()
@@ -69,7 +68,8 @@ func (e editor) integers(op string, a, b *graph.Value) *graph.Value {
 	return e.op("Mul", nil, e.op("Cast", graph.Attrs{"to": int64(graph.Float32)}, product), e.op("Mul", nil, as, bs))
 }
 
-// Every case is a form that exporters and optimisers write and that no fixture has. It must be recognised as what it was.
+// Every case is a form that exporters and optimisers write and that no fixture has. The result must equal that of the
+// original.
 func TestLocateForms(t *testing.T) {
 	softmaxes := func(m *graph.Model) (out []*graph.Node) {
 		for _, n := range m.Graph.Nodes() {
@@ -81,7 +81,7 @@ func TestLocateForms(t *testing.T) {
 	}
 	tests := []struct {
 		name, file string
-		nctx       int // where it is another than the fixture's
+		nctx       int // if it differs from the fixture's
 		change     func(e editor, m *graph.Model, l *models.Layout)
 	}{
 		{"positions looked up ahead", "nanogpt-torchscript", 7, func(e editor, m *graph.Model, l *models.Layout) {
@@ -268,7 +268,7 @@ func TestLocateForms(t *testing.T) {
 			if tt.nctx > 0 {
 				want.NCtx = tt.nctx
 			}
-			if tt.name == "q, k and v apart with biases" { // as minGPT has them
+			if tt.name == "q, k and v apart with biases" { // as in minGPT
 				want.Family = "gpt2"
 			}
 			if diff := cmp.Diff(want, shapeOf(l)); diff != "" {
@@ -286,12 +286,12 @@ func TestLocateForms(t *testing.T) {
 	}
 }
 
-// look starts to recognise the main graph of a model.
+// look makes an analysis of the main graph of a model.
 func look(m *graph.Model) *analysis {
 	return newAnalysis(context.Background(), m.Graph, ops.NewConstants(m))
 }
 
-// integerProducts replaces the products of activations with each other.
+// integerProducts replaces the products of two activations.
 func integerProducts(op string) func(e editor, m *graph.Model, l *models.Layout) {
 	return func(e editor, m *graph.Model, l *models.Layout) {
 		a := look(m)
@@ -303,7 +303,7 @@ func integerProducts(op string) func(e editor, m *graph.Model, l *models.Layout)
 	}
 }
 
-// A bias may be an input of the product itself, and a matrix may be known to its operator alone.
+// A bias may be an input of the product itself, and only the operator may know how to read its matrix.
 func TestPackedProjections(t *testing.T) {
 	const file = "nanogpt-torchscript"
 	tests := []struct {
@@ -377,7 +377,7 @@ func TestLowerTriangular(t *testing.T) {
 	}
 }
 
-// Logits may be multiplied by a number: then that is part of W_U.
+// A factor on the logits must become part of W_U.
 func TestScaledLogits(t *testing.T) {
 	m := load(t, "torchscript-op17-mask")
 	e := editor{m.Edit(), m.Graph}
@@ -395,7 +395,7 @@ func TestScaledLogits(t *testing.T) {
 	}
 }
 
-// A memory that is fed between W_O and b_O leaves attention output a sum of two values.
+// If a memory is fed between W_O and b_O, attn_out must be a sum of two values.
 func TestMemoryBeforeBias(t *testing.T) {
 	m := load(t, "gpt-neo")
 	l, err := Locate(t.Context(), m, nil)
@@ -420,7 +420,7 @@ func TestMemoryBeforeBias(t *testing.T) {
 	}
 }
 
-// A constant that differs by position is a memory, not b_O.
+// A constant that differs by position must be a memory, not b_O.
 func TestMemoryByPosition(t *testing.T) {
 	m := load(t, "torchscript-op17-mask")
 	l, err := Locate(t.Context(), m, nil)
@@ -441,7 +441,7 @@ func TestMemoryByPosition(t *testing.T) {
 	}
 }
 
-// A file may take embeddings instead of tokens: its sites are there, and no table.
+// In a file that takes embeddings instead of tokens, the sites must be found, but no table.
 func TestEmbeddedTokens(t *testing.T) {
 	m := load(t, "torchscript-op17-mask")
 	l, err := Locate(t.Context(), m, nil)
@@ -465,7 +465,7 @@ func TestEmbeddedTokens(t *testing.T) {
 	}
 }
 
-// Where heads are folded into the batch, the probabilities have no axis of heads.
+// If heads are folded into the batch, the probabilities have no axis of heads.
 func TestFoldedHeads(t *testing.T) {
 	m := load(t, "torchscript-op17-mask")
 	l, err := Locate(t.Context(), m, nil)
@@ -476,7 +476,7 @@ func TestFoldedHeads(t *testing.T) {
 	x := l.Bodies[0].Layers[0]
 	e.Redirect(graph.Use{Node: x.Core, Slot: 1}, e.op("Reshape", nil, x.Core.In(1), e.ints(-1, 7, 8)))
 	e.replace(x.Core.Out(0), e.op("Reshape", nil, x.Core.Out(0), e.ints(-1, 4, 7, 8)))
-	y := l.Bodies[0].Layers[1] // a Reshape to the axes that are there folds nothing
+	y := l.Bodies[0].Layers[1] // a Reshape to the existing axes folds nothing
 	e.replace(y.Core.Out(0), e.op("Reshape", nil, y.Core.Out(0), e.ints(-1, 4, 0, 8)))
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
@@ -491,7 +491,7 @@ func TestFoldedHeads(t *testing.T) {
 	}
 }
 
-// The branch without a cache comes first, whichever it is called and wherever it stands; an If without attention holds no decoder.
+// The branch without a cache must come first, under any name and in any place. An If without attention is not a decoder.
 func TestBodies(t *testing.T) {
 	const attention = "s = MatMul(%s, %s) p = Softmax(s) {axis: -1} z: float32[1, 2, n, 4] = MatMul(p, %s) out z"
 	text := fmt.Sprintf(`ir 8
@@ -523,7 +523,7 @@ graph main {
 	}
 }
 
-// The axis of a scale is counted in the matrix as it is stored, on whichever side of a Transpose it is written.
+// The axis of a scale refers to the stored matrix, on either side of a Transpose.
 func TestScaleBesideTranspose(t *testing.T) {
 	for text, want := range map[string]int{
 		"d = DequantizeLinear(w, s) {axis: 1} y = Transpose(d) {perm: [1, 0]}":  1,
@@ -540,7 +540,7 @@ func TestScaleBesideTranspose(t *testing.T) {
 	}
 }
 
-// A matrix with scales for blocks of values is known by its shape and read.
+// A matrix with scales for blocks of values is read.
 func TestBlocksOfDequantizeLinear(t *testing.T) {
 	m, err := graph.Parse("ir 10\nopset 21\ngraph main { const w = int8[4, 2] {1, 2, 3, 4, 5, 6, 7, 8} const s = float32[2, 2] {1, 2, 3, 4} y = DequantizeLinear(w, s) {axis: 0, block_size: 2} out y }")
 	if err != nil {
@@ -555,7 +555,7 @@ func TestBlocksOfDequantizeLinear(t *testing.T) {
 	}
 }
 
-// A shape that is put together from itself again and again has no more elements than a shape may have, and takes no time.
+// A shape that repeatedly contains itself must not exceed the limit on elements, and must take little time.
 func TestShapeOfShapes(t *testing.T) {
 	text := "ir 8\nopset 17\ngraph main { const c0 = int64[1] {1} "
 	for i := range 30 {
@@ -572,7 +572,7 @@ func TestShapeOfShapes(t *testing.T) {
 	}
 }
 
-// A classifier on top of a decoder has an output that is not over tokens: the sites are there, the logits are not.
+// For a classifier on top of a decoder, the sites must be found, but no logits.
 func TestLocateClassifier(t *testing.T) {
 	m := load(t, "torchscript-op17-mask")
 	l, err := Locate(t.Context(), m, nil)
@@ -595,6 +595,6 @@ func TestLocateClassifier(t *testing.T) {
 		t.Error(diff)
 	}
 	if l.Bodies[0].Logits != nil || l.Unembed != nil {
-		t.Error("two classes were taken for a vocabulary")
+		t.Error("two classes were treated as a vocabulary")
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// shape is what a layout says about a model as a whole.
+// shape holds the parts of a layout that describe the model as a whole.
 type shape struct {
 	Family                              string
 	Layers, Heads, DHead, DModel, Vocab int
@@ -25,7 +25,7 @@ func shapeOf(l *models.Layout) shape {
 	return shape{l.Family, l.Layers, l.Heads, l.DHead, l.DModel, l.Vocab, l.NCtx, len(l.Bodies)}
 }
 
-// fixtureShapes are the models as their makers describe them; see cases.json for who exported what.
+// fixtureShapes describes the models as they were made. cases.json lists the exporter of each.
 var fixtureShapes = map[string]shape{
 	"dynamo-op18-sdpa":        {"gpt2", 3, 4, 8, 32, 131, 48, 1},
 	"dynamo-op23-attention":   {"gpt2", 3, 4, 8, 32, 131, 48, 1},
@@ -78,7 +78,7 @@ func TestLocateFixtures(t *testing.T) {
 	}
 }
 
-// changes are what must not matter to the recogniser.
+// changes lists the changes that must not matter to the recogniser.
 var changes = map[string]func(testing.TB, *graph.Model, uint64){
 	"renamed":   graphtest.RenameAll,
 	"swapped":   graphtest.SwapCommutative,
@@ -113,11 +113,11 @@ func TestLocateByStructureAlone(t *testing.T) {
 					for j, x := range b.Layers {
 						y := after.Bodies[i].Layers[j]
 						if x.Core != y.Core || x.Join.Node != y.Join.Node || !slices.Equal(x.AttnOut[:1], y.AttnOut[:1]) || !slices.Equal(x.ResidPre, y.ResidPre) || x.Z != y.Z || x.Pattern != y.Pattern {
-							t.Errorf("layer %d is another one than before", j)
+							t.Errorf("layer %d has changed", j)
 						}
 					}
 				}
-				// What was changed must also survive the way through a file, weights in another one.
+				// A changed model must also survive saving and loading, with its weights in another file.
 				m = load(t, name)
 				apply(t, m, 7)
 				path := filepath.Join(t.TempDir(), "m.onnx")
@@ -140,7 +140,7 @@ func TestLocateByStructureAlone(t *testing.T) {
 	}
 }
 
-// A graph that is nearly a decoder is refused with the reason, never guessed.
+// A graph that is nearly a decoder must be refused with the reason.
 func TestLocateRefuses(t *testing.T) {
 	layerOf := func(m *graph.Model) *models.Layer {
 		l, err := Locate(t.Context(), m, nil)
@@ -184,7 +184,7 @@ func TestLocateRefuses(t *testing.T) {
 				}
 			}
 		}, "no causal mask found"},
-		{"a mask of the caller's", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+		{"a mask from the caller", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
 			zero := e.Const(m.Graph, "zero", graph.NewInt64([]int64{0}))
 			for _, n := range m.Graph.Nodes() {
 				if n.Is("Softmax") {
@@ -212,7 +212,7 @@ func TestLocateRefuses(t *testing.T) {
 					return
 				}
 			}
-		}, "want nothing but embeddings before the first layer, got a projection"},
+		}, "want only embeddings before the first layer, got a projection"},
 		{"branches of another kind", "optimum-1-merged", nil, func(m *graph.Model, e *graph.Edit) {
 			for g := range m.Graphs() {
 				for _, n := range g.Nodes() {
@@ -244,11 +244,11 @@ func TestLocateRefuses(t *testing.T) {
 			x := l.Bodies[0].Norm.In
 			twice := e.Node(m.Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{x, x}})
 			e.Redirect(graph.Use{Node: l.Bodies[0].Norm.Node, Slot: 0}, twice)
-		}, "want a norm of what the last block gives, got a norm of something else"},
+		}, "want a norm of the last block's output, got a norm of another value"},
 		{"logits that are computed with", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
 			old := m.Graph.Outputs()[0]
 			e.ReplaceOutput(old, e.Node(m.Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{old, old}}))
-		}, "want an output that is this norm, or W_U times it with nothing but constants added, got none"},
+		}, "want an output that is this norm, or W_U times it with only constants added, got none"},
 		{"a residual stream of rows", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
 			l, err := Locate(t.Context(), m, nil)
 			if err != nil {
@@ -261,7 +261,7 @@ func TestLocateRefuses(t *testing.T) {
 			}
 		}, "want a residual stream [batch, pos, d_model], got"},
 		{"other layers in config", "torchscript-op17-mask", &models.Config{Layers: 4}, nil, "3 layers found, config.json says 4"},
-		{"another width in config", "torchscript-op17-mask", &models.Config{DModel: 64}, nil, "W_O gives d_model 32, config.json says 64"},
+		{"another width in config", "torchscript-op17-mask", &models.Config{DModel: 64}, nil, "W_O has d_model 32, config.json says 64"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -278,7 +278,7 @@ func TestLocateRefuses(t *testing.T) {
 				t.Errorf("got %v\nwant an error with %q", err, tt.want)
 			}
 			if hint.Of(err) == "" {
-				t.Error("the refusal carries no hint")
+				t.Error("the refusal has no hint")
 			}
 		})
 	}

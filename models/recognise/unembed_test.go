@@ -12,7 +12,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// The bias is found behind the product, whatever operation adds it, and is nil where it adds nothing.
+// The bias after the product must be found, whatever operation adds it. It must be nil if nothing is added.
 func TestLogitsBias(t *testing.T) {
 	b := []float32{1, 2, 3, 4}
 	for _, tt := range []struct {
