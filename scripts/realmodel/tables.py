@@ -33,9 +33,10 @@ def heads(path: Path):
     """Returns the heads that name the missing hop more often for one kind of prompt than for the other."""
     with open(path, newline="", encoding="utf-8") as f:
         rows = [{k: float(v) for k, v in r.items()} for r in csv.DictReader(f)]
-    rows.sort(key=lambda r: (-abs(r["one_hop"] - r["two_hop"]), r["layer"], r["head"]))
+    rows = [r for r in rows if r["one_hop"] or r["two_hop"]]
+    rows.sort(key=lambda r: (-abs(r["difference"]), -r["one_hop"], r["layer"], r["head"]))
     return table(["head", "one hop", "two hops", "difference"],
-                 [[f"{r['layer']:.0f}.{r['head']:.0f}", *(f"{n:.0f}" for n in (r["one_hop"], r["two_hop"])), f"{r['one_hop'] - r['two_hop']:+.0f}"] for r in rows[:HEADS]])
+                 [[f"{r['layer']:.0f}.{r['head']:.0f}", *(f"{n:.0f}" for n in (r["one_hop"], r["two_hop"])), f"{r['difference']:+.0f}"] for r in rows[:HEADS]])
 
 
 def grid(s):
@@ -54,7 +55,7 @@ def controls(folder: Path):
     rows = []
     for name, s in series(folder).items():
         e = s["grid"][0][0]
-        rows.append([name, f"{s['two_hop']['mean_p']:.4f}", f"{e['mean_p']:.4f}", f"{e['improved']} of {e['n']}", f"{e['median_change']:+.1f} %",
+        rows.append([name, f"{s['two_hop']['mean_p']:.4f}", f"{e['mean_p']:.4f}", f"{e['improved']} of {e['n']}", f"{100 * e['median_change']:+.1f} %",
                      within(e["log_odds"], e["log_odds_interval"])])
     return table(["memory", "p clean", "p", "improved", "median change", "log-odds, 95 % interval"], rows)
 
