@@ -7,7 +7,8 @@ import (
 
 // Edit collects changes to a model. Nothing happens before [Edit.Commit], which makes all of them or none. Values and nodes
 // that an edit makes may be used by its later changes immediately.
-// // An edit keeps every invariant of [Check]. It does not clean up what it did not touch. The first error is kept and
+//
+// An edit keeps every invariant of [Check]. It does not clean up what it did not touch. The first error is kept and
 // returned by Commit, so that a chain of changes needs no checks in between.
 type Edit struct {
 	model *Model

@@ -40,7 +40,8 @@ func (o *openFiles) release() error {
 // Close declares that the model's weights are no longer read. Files are closed once every model that reads them is closed:
 // this one and its clones. After that, a large tensor cannot be read, and can be written only as a reference. The rest of
 // the model can still be inspected and edited. Closing again does nothing.
-// // The files of a model that is never closed stay open until it is garbage collected. Until then, Windows does not allow
+//
+// The files of a model that is never closed stay open until it is garbage collected. Until then, Windows does not allow
 // them to be replaced.
 func (m *Model) Close() error {
 	if m.closed || m.files == nil {

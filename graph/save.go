@@ -50,7 +50,8 @@ type Saved struct {
 // Save writes the model to path. The file appears complete or not at all. Without force, nothing is ever replaced. The
 // model's own file and its data files are always refused as targets. The same model gives the same bytes. When ctx ends
 // before the file has its name, everything is left as it was, and the error wraps the context's cause.
-// // A replaced model may leave data files. Save removes those that [Copy] named for it and that no other model of the
+//
+// A replaced model may leave data files. Save removes those that [Copy] named for it and that no other model of the
 // folder reads. It never removes any other file.
 func Save(ctx context.Context, m *Model, path string, w Weights, force bool) (*Saved, error) {
 	if err := m.refuseOwnFiles(path); err != nil {

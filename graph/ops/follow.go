@@ -10,7 +10,8 @@ import (
 // along which each slice is computed from the same slice of the input and from no other. The rows of a batch are such an
 // axis in every operator; the positions are one for a norm or an MLP. ok is false if slices are mixed, if some are left
 // out, or if the file does not give enough information.
-// // Axes are counted from the first one, 0. For a Reshape, only the first axis is followed: it stays the first one, with
+//
+// Axes are counted from the first one, 0. For a Reshape, only the first axis is followed: it stays the first one, with
 // others folded into it or taken out of it, and its slices stay together.
 func Follow(n *graph.Node, slot, axis int, facts *Facts) (out int, ok bool) {
 	f := follower{n, slot, axis, facts.Rank(n.In(slot)), facts}

@@ -38,7 +38,8 @@ var checkpointNames = []string{"model.safetensors", "model.safetensors.index.jso
 // model.onnx, decoder_model_merged.onnx or decoder_model.onnx, in this order, first in the folder itself and then in its
 // subfolder onnx. If there is none of these, Open takes a single other .onnx file, even in a folder further down. If there
 // are several, the caller has to name one.
-// // Files are searched next to the path as given. Symbolic links, of which the hub's cache consists, are not resolved.
+//
+// Files are searched next to the path as given. Symbolic links, of which the hub's cache consists, are not resolved.
 // Only config.json and genai_config.json are read.
 func Open(path string) (*Folder, error) {
 	f, err := open(path)

@@ -26,7 +26,7 @@ func TestLogitsBias(t *testing.T) {
 		{"add in front", "p = MatMul(x, w)  q = Identity(p)  y = Add(b, q)", b, ""},
 		{"gemm", "y = Gemm(x, w, b)", b, ""},
 		{"both", "p = Gemm(x, w, b)  y = Add(p, b)", []float32{2, 4, 6, 8}, ""},
-		{"narrow", "p = MatMul(x, w)  y = Add(p, one)", nil, `bias of the unembedding: "one" has 1 numbers, the vocabulary 4`},
+		{"narrow", "p = MatMul(x, w)  y = Add(p, one)", nil, `bias of the unembedding: "one" has 1 numbers, the vocabulary has 4`},
 		{"computed", "p = MatMul(x, w)  q = Neg(p)  y = Add(p, q)", nil, "no projection"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
