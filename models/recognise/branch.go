@@ -113,8 +113,8 @@ type term struct {
 	memory bool
 }
 
-// way is a path from W_O to a value computed from its output.
-type way struct {
+// route is a path from W_O to a value computed from its output.
+type route struct {
 	v     *graph.Value
 	terms []term         // additions since the last norm or multiplier
 	bias  []*graph.Value // additions before that
@@ -127,19 +127,19 @@ type way struct {
 func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
 	type hit struct {
 		use graph.Use
-		way
+		route
 	}
 	var hits []hit
 	var reached []string
 	scaling := scaled(proj) // for a product of integers
 	baked := a.baked[models.BakedAt{Site: models.PortAttnOut, Layer: a.depth(proj.Out(0)) - 1}]
-	todo := []way{{v: proj.Out(0)}}
+	todo := []route{{v: proj.Out(0)}}
 	for len(todo) > 0 && a.budget.Step() {
 		t := todo[0]
 		todo = todo[1:]
 		on := func(v *graph.Value) { next := t; next.v = v; todo = append(todo, next) }
-		changed := func(v *graph.Value) way { // restarts the path after a norm or a multiplier
-			next := way{v: v, proj: t.proj, norm: t.norm, scale: t.scale, bias: t.bias}
+		changed := func(v *graph.Value) route { // restarts the path after a norm or a multiplier
+			next := route{v: v, proj: t.proj, norm: t.norm, scale: t.scale, bias: t.bias}
 			if next.proj == nil {
 				next.proj = t.v
 				for _, x := range t.terms {
