@@ -125,86 +125,31 @@ type route struct {
 
 // joinOf walks from the projection to the node that adds another part of the residual stream.
 func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
-	type hit struct {
-		use graph.Use
-		route
-	}
-	var hits []hit
-	var reached []string
-	scaling := scaled(proj) // for a product of integers
-	baked := a.baked[models.BakedAt{Site: models.PortAttnOut, Layer: a.depth(proj.Out(0)) - 1}]
-	todo := []route{{v: proj.Out(0)}}
-	for len(todo) > 0 && a.budget.Step() {
-		t := todo[0]
-		todo = todo[1:]
-		on := func(v *graph.Value) { next := t; next.v = v; todo = append(todo, next) }
-		changed := func(v *graph.Value) route { // restarts the path after a norm or a multiplier
-			next := route{v: v, proj: t.proj, norm: t.norm, scale: t.scale, bias: t.bias}
-			if next.proj == nil {
-				next.proj = t.v
-				for _, x := range t.terms {
-					next.bias = append(next.bias, x.add)
-				}
-			}
-			return next
-		}
-		inNorm := map[*graph.Node]bool{}
-		for _, n := range a.normsOf(t.v) {
-			if n.Node == nil || t.norm != nil {
-				continue
-			}
-			n = a.withoutMemory(n, baked)
-			next := changed(n.Out)
-			next.norm = n
-			todo = append(todo, next)
-			a.within(n, inNorm)
-		}
-		for _, u := range t.v.Uses() {
-			n := u.Node
-			var other *graph.Value
-			if n.Is("Add", "Mul", "Div") {
-				other = n.In(1 - u.Slot)
-			}
-			switch {
-			case n.Graph() != a.g || n.Is("Shape") || inNorm[n]:
-			case u.Slot == 0 && ops.Is(n, ops.Copies), n == scaling:
-				on(n.Out(0))
-			case n.Is("Add") && (a.Is(other) || other != t.v && a.fed(other)):
-				memory := !a.Is(other) || a.elements(other) > b.wo.Out // an input, or a constant that differs by position
-				next := t
-				next.v, next.terms = n.Out(0), append(slices.Clone(t.terms), term{t.v, other, memory})
-				todo = append(todo, next)
-			case n.Is("Mul") && a.single(other), n.Is("Div") && u.Slot == 0 && a.single(other):
-				next := changed(n.Out(0))
-				next.scale = true
-				todo = append(todo, next)
-			case n.Is("Add") && other != t.v, !n.Is("Add") && adds(u):
-				if !slices.ContainsFunc(hits, func(h hit) bool { return h.use == u }) {
-					hits = append(hits, hit{u, t})
-				}
-			default:
-				reached = append(reached, n.FullOp())
-			}
-		}
+	w := &joinWalk{analysis: a, width: b.wo.Out, scaling: scaled(proj), todo: []route{{v: proj.Out(0)}},
+		baked: a.baked[models.BakedAt{Site: models.PortAttnOut, Layer: a.depth(proj.Out(0)) - 1}]}
+	for len(w.todo) > 0 && a.budget.Step() {
+		t := w.todo[0]
+		w.todo = w.todo[1:]
+		w.visit(t)
 	}
 	switch {
-	case len(hits) == 0:
-		return &miss{5, proj, "an Add or skip norm that joins attention to the residual stream", list(reached)}
-	case len(hits) > 1:
+	case len(w.joins) == 0:
+		return &miss{5, proj, "an Add or skip norm that joins attention to the residual stream", list(w.reached)}
+	case len(w.joins) > 1:
 		var where []string
-		for _, h := range hits {
+		for _, h := range w.joins {
 			where = append(where, h.use.Node.String())
 		}
-		return &miss{5, proj, "one join with the residual stream", fmt.Sprintf("%d candidates: %s", len(hits), list(where))}
+		return &miss{5, proj, "one join with the residual stream", fmt.Sprintf("%d candidates: %s", len(w.joins), list(where))}
 	}
-	h := hits[0]
+	h := w.joins[0]
 	b.join, b.other, b.norm, b.scale = h.use, h.use.Node.In(1-h.use.Slot), h.norm, h.scale || b.scale
 	if bias := biasOf(proj); bias != nil {
 		b.bias = append(b.bias, bias)
 	}
 	b.bias = append(b.bias, h.bias...)
-	var after []*graph.Value
-	b.out, after = a.ownPart(h.v, h.terms, baked)
+	own, after := a.ownPart(h.v, h.terms, w.baked)
+	b.out = own
 	if h.proj == nil {
 		b.bias = append(b.bias, after...)
 		b.proj = b.out
@@ -212,6 +157,84 @@ func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
 		b.proj = models.Site{h.proj}
 	}
 	return nil
+}
+
+// joinWalk searches for the operands through which the output of a projection joins the residual stream.
+type joinWalk struct {
+	*analysis
+	width   int64       // of the stream
+	scaling *graph.Node // converts a product of integers to floats; nil for other products
+	baked   int         // the number of memories that an earlier rewrite baked into this layer
+	todo    []route
+	joins   []joined
+	reached []string // operators that end the search
+}
+
+// joined is a use that joins the stream, and the path to it.
+type joined struct {
+	use graph.Use
+	route
+}
+
+// visit examines all readers of the value at the end of a path.
+func (w *joinWalk) visit(t route) {
+	inNorm := map[*graph.Node]bool{}
+	for _, n := range w.normsOf(t.v) {
+		if n.Node == nil || t.norm != nil {
+			continue
+		}
+		n = w.withoutMemory(n, w.baked)
+		next := t.after(n.Out)
+		next.norm = n
+		w.todo = append(w.todo, next)
+		w.within(n, inNorm)
+	}
+	for _, u := range t.v.Uses() {
+		if u.Node.Graph() == w.g && !u.Node.Is("Shape") && !inNorm[u.Node] {
+			w.read(t, u)
+		}
+	}
+}
+
+// read follows one use of the value at the end of a path.
+func (w *joinWalk) read(t route, u graph.Use) {
+	n := u.Node
+	var other *graph.Value
+	if n.Is("Add", "Mul", "Div") {
+		other = n.In(1 - u.Slot)
+	}
+	next := t
+	next.v = n.Out(0)
+	switch {
+	case u.Slot == 0 && ops.Is(n, ops.Copies), n == w.scaling:
+	case n.Is("Add") && (w.Is(other) || other != t.v && w.fed(other)):
+		memory := !w.Is(other) || w.elements(other) > w.width // an input, or a constant that differs by position
+		next.terms = append(slices.Clone(t.terms), term{t.v, other, memory})
+	case n.Is("Mul") && w.single(other), n.Is("Div") && u.Slot == 0 && w.single(other):
+		next = t.after(n.Out(0))
+		next.scale = true
+	case n.Is("Add") && other != t.v, !n.Is("Add") && adds(u):
+		if !slices.ContainsFunc(w.joins, func(h joined) bool { return h.use == u }) {
+			w.joins = append(w.joins, joined{u, t})
+		}
+		return
+	default:
+		w.reached = append(w.reached, n.FullOp())
+		return
+	}
+	w.todo = append(w.todo, next)
+}
+
+// after restarts a path after a norm or a multiplier: earlier additions are part of the output of W_O.
+func (t route) after(v *graph.Value) route {
+	next := route{v: v, proj: t.proj, norm: t.norm, scale: t.scale, bias: t.bias}
+	if next.proj == nil {
+		next.proj = t.v
+		for _, x := range t.terms {
+			next.bias = append(next.bias, x.add)
+		}
+	}
+	return next
 }
 
 // ownPart removes memories of an earlier rewrite, which are added last, from a sum. It returns the model's own part as a

@@ -16,35 +16,34 @@ const beforeStream = ops.Flows | ops.Pointwise | ops.Normalise | ops.Reduce
 // embed finds the token and position tables before resid_pre of layer 0.
 func (a *analysis) embed(l *models.Layout, b *models.Body, cfg *models.Config) *miss {
 	first := b.Layers[0].ResidPre[0]
-	if n := first.Producer(); n.Is("com.microsoft.EmbedLayerNormalization") {
-		// input_ids, segment_ids, word_embedding, position_embedding, …
-		l.Embed, l.Positions = a.table(n, n.In(2)), a.table(n, n.In(3))
-		if l.Embed == nil {
-			return &miss{8, n, "a constant table of token embeddings", "none"}
-		}
-		if l.Positions != nil {
-			l.NCtx = int(l.Positions.In)
-		}
-		return nil
+	find := a.lookedUp
+	if first.Producer().Is("com.microsoft.EmbedLayerNormalization") {
+		find = a.fusedTables
 	}
-	var found []*graph.Node // look-ups in constant tables, and a projection if there is one
-	next := func(v *graph.Value) []*graph.Value {
-		n := v.Producer()
-		switch {
-		case n == nil || a.Is(v):
-		case n.Is("Gather", "com.microsoft.GatherBlockQuantized", "Slice") && a.Is(n.In(0)), a.readProjection(n) != nil:
-			if !slices.Contains(found, n) {
-				found = append(found, n)
-			}
-		case ops.Is(n, beforeStream):
-			return ops.Data(n)
-		}
-		return nil
+	if m := find(l, b, cfg); m != nil {
+		return m
 	}
-	for range ops.Reach(a.budget, next, first) {
+	if l.Positions != nil {
+		l.NCtx = int(l.Positions.In)
 	}
-	var fed, computed []*weights.Weight
-	for _, n := range found {
+	return nil
+}
+
+// fusedTables reads the tables of EmbedLayerNormalization: input_ids, segment_ids, word_embedding, position_embedding, …
+func (a *analysis) fusedTables(l *models.Layout, b *models.Body, _ *models.Config) *miss {
+	n := b.Layers[0].ResidPre[0].Producer()
+	l.Embed, l.Positions = a.table(n, n.In(2)), a.table(n, n.In(3))
+	if l.Embed == nil {
+		return &miss{8, n, "a constant table of token embeddings", "none"}
+	}
+	return nil
+}
+
+// lookedUp reads the tables from which the stream before layer 0 is looked up.
+func (a *analysis) lookedUp(l *models.Layout, b *models.Body, cfg *models.Config) *miss {
+	first, at := b.Layers[0].ResidPre[0], b.Layers[0].Core
+	var fed, computed []*weights.Weight // tables indexed by an input, and by computed values
+	for _, n := range a.lookups(first) {
 		if a.readProjection(n) != nil {
 			return &miss{8, n, "only embeddings before the first layer", "a projection (in a layer whose attention was not recognised?)"}
 		}
@@ -60,23 +59,8 @@ func (a *analysis) embed(l *models.Layout, b *models.Body, cfg *models.Config) *
 			computed = append(computed, w)
 		}
 	}
-	tokens := a.tokenTables(fed, int64(l.Vocab), cfg)
-	embedded := a.embedded(first)
-	if len(tokens) == 0 && l.Vocab > 0 && !embedded { // the output does not score tokens: a classifier on top of the decoder
-		l.Vocab, l.Unembed, b.Logits, b.BU = 0, nil, nil, nil
-		tokens = a.tokenTables(fed, 0, cfg)
-	}
-	switch {
-	case embedded:
-	case len(tokens) != 1:
-		return &miss{8, b.Layers[0].Core, "one table of token embeddings [vocab, d_model] indexed by an input", fmt.Sprintf("%d", len(tokens))}
-	default:
-		l.Embed = tokens[0]
-		factor, ok := a.factor(first, l.Embed.Node.Out(0))
-		if !ok {
-			return &miss{8, l.Embed.Node, "embeddings that are multiplied by at most one number before the first layer", "a product with another value"}
-		}
-		l.Embed.Alpha *= factor
+	if m := a.tokenTable(l, b, cfg, fed); m != nil {
+		return m
 	}
 	if len(computed) == 0 { // then an input may give the positions; if positions are computed, the input has another purpose
 		computed = slices.DeleteFunc(fed, func(w *weights.Weight) bool { return w == l.Embed })
@@ -84,15 +68,56 @@ func (a *analysis) embed(l *models.Layout, b *models.Body, cfg *models.Config) *
 	switch {
 	case l.Positions != nil:
 	case len(computed) > 1:
-		return &miss{8, b.Layers[0].Core, "one table of positions [n_ctx, d_model]", fmt.Sprintf("%d", len(computed))}
+		return &miss{8, at, "one table of positions [n_ctx, d_model]", fmt.Sprintf("%d", len(computed))}
 	case len(computed) == 1:
 		l.Positions = computed[0]
 	default:
 		l.Positions = a.folded(first, l.DModel)
 	}
-	if l.Positions != nil {
-		l.NCtx = int(l.Positions.In)
+	return nil
+}
+
+// lookups returns the look-ups in constant tables that a value is computed from, and any projections.
+func (a *analysis) lookups(v *graph.Value) []*graph.Node {
+	var found []*graph.Node
+	next := func(v *graph.Value) []*graph.Value {
+		n := v.Producer()
+		switch {
+		case n == nil || a.Is(v):
+		case n.Is("Gather", "com.microsoft.GatherBlockQuantized", "Slice") && a.Is(n.In(0)), a.readProjection(n) != nil:
+			if !slices.Contains(found, n) {
+				found = append(found, n)
+			}
+		case ops.Is(n, beforeStream):
+			return ops.Data(n)
+		}
+		return nil
 	}
+	for range ops.Reach(a.budget, next, v) {
+	}
+	return found
+}
+
+// tokenTable chooses W_E among the tables that an input indexes.
+func (a *analysis) tokenTable(l *models.Layout, b *models.Body, cfg *models.Config, fed []*weights.Weight) *miss {
+	first := b.Layers[0].ResidPre[0]
+	if a.embedded(first) {
+		return nil
+	}
+	tokens := a.tokenTables(fed, int64(l.Vocab), cfg)
+	if len(tokens) == 0 && l.Vocab > 0 { // the output does not score tokens: a classifier on top of the decoder
+		l.Vocab, l.Unembed, b.Logits, b.BU = 0, nil, nil, nil
+		tokens = a.tokenTables(fed, 0, cfg)
+	}
+	if len(tokens) != 1 {
+		return &miss{8, b.Layers[0].Core, "one table of token embeddings [vocab, d_model] indexed by an input", fmt.Sprintf("%d", len(tokens))}
+	}
+	l.Embed = tokens[0]
+	factor, ok := a.factor(first, l.Embed.Node.Out(0))
+	if !ok {
+		return &miss{8, l.Embed.Node, "embeddings that are multiplied by at most one number before the first layer", "a product with another value"}
+	}
+	l.Embed.Alpha *= factor
 	return nil
 }
 

@@ -68,186 +68,190 @@ func (e editor) integers(op string, a, b *graph.Value) *graph.Value {
 	return e.op("Mul", nil, e.op("Cast", graph.Attrs{"to": int64(graph.Float32)}, product), e.op("Mul", nil, as, bs))
 }
 
+// softmaxes returns the Softmax nodes of the main graph.
+func softmaxes(m *graph.Model) (out []*graph.Node) {
+	for _, n := range m.Graph.Nodes() {
+		if n.Is("Softmax") {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// locateForms changes fixtures into forms that other exporters write.
+var locateForms = []struct {
+	name, file string
+	nctx       int // if it differs from the fixture's
+	change     func(e editor, m *graph.Model, l *models.Layout)
+}{
+	{"positions looked up ahead", "nanogpt-torchscript", 7, func(e editor, m *graph.Model, l *models.Layout) {
+		e.replace(l.Positions.Node.Out(0), e.zeros(graph.Float32, 1, 7, 32))
+	}},
+	{"positions looked up by a constant", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		e.Redirect(graph.Use{Node: l.Positions.Node, Slot: 1}, e.ints(0, 1, 2, 3, 4, 5, 6))
+	}},
+	{"positions cut from their table", "nanogpt-torchscript", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		n := l.Positions.Node
+		e.replace(n.Out(0), e.op("Slice", nil, n.In(0), e.ints(0), e.ints(7), e.ints(0)))
+	}},
+	{"qkv as a sequence", "dynamo-op18-sdpa", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		for _, n := range m.Graph.Nodes() {
+			if !n.Is("Split") {
+				continue
+			}
+			seq := e.op("SplitToSequence", graph.Attrs{"axis": int64(n.Int("axis", 0))}, n.In(0), e.Const(e.g, "size", graph.NewInt64([]int64{32})))
+			for i, v := range n.Outputs() {
+				e.replace(v, e.op("SequenceAt", nil, seq, e.Const(e.g, "at", graph.NewInt64([]int64{int64(i)}))))
+			}
+		}
+	}},
+	{"norm without beta", "torchscript-op10", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		_, scaled := look(m).constAnd(l.Bodies[0].Norm.Out.Producer())
+		e.replace(l.Bodies[0].Norm.Out, scaled)
+	}},
+	{"norm of what is centred", "nanogpt-torchscript", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		b := l.Bodies[0]
+		x := b.Layers[l.Layers-1].ResidPost[0]
+		mean := e.op("ReduceMean", graph.Attrs{"axes": []int64{-1}}, x)
+		norm := e.op("SimplifiedLayerNormalization", nil, e.op("Sub", nil, x, mean), b.Norm.Gamma)
+		e.replace(b.Norm.Out, e.op("Add", nil, norm, b.Norm.Beta))
+	}},
+	{"last position by index", "dynamo-op18-sdpa", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		v := l.Bodies[0].Norm.Out
+		swap := graph.Attrs{"perm": []int64{1, 0, 2}}
+		at := e.Const(e.g, "last", graph.NewInt64([]int64{-1}, 1, 1))
+		last := e.op("Transpose", swap, e.op("GatherND", nil, e.op("Transpose", swap, v), at))
+		for _, u := range v.Uses() {
+			if u.Node == l.Unembed.Node {
+				e.Redirect(u, last)
+			}
+		}
+	}},
+	{"softmax written out", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		for _, n := range softmaxes(m) {
+			x := n.In(0)
+			exp := e.op("Exp", nil, e.op("Sub", nil, x, e.op("ReduceMax", graph.Attrs{"axes": []int64{-1}}, x)))
+			e.replace(n.Out(0), e.op("Div", nil, exp, e.op("ReduceSum", nil, exp, e.ints(-1))))
+		}
+	}},
+	{"products of integers", "torchscript-op17-mask", 0, integerProducts("MatMulInteger")},
+	{"products of integers as floats", "torchscript-op17-mask", 0, integerProducts(".MatMulIntegerToFloat")},
+	{"products that round their operands", "torchscript-op17-mask", 0, integerProducts(".DynamicQuantizeMatMul")},
+	{"static quantisation", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		for _, x := range l.Bodies[0].Layers {
+			for _, v := range []*graph.Value{x.Pattern, x.Core.Out(0), x.Z, x.AttnOut[0], x.MLPOut[0]} {
+				e.replace(v, e.rounded(v))
+			}
+			e.Redirect(graph.Use{Node: x.WO.Node, Slot: 1}, e.rounded(x.WO.Operand))
+		}
+		e.replace(l.Bodies[0].Norm.Out, e.rounded(l.Bodies[0].Norm.Out))
+	}},
+	{"heads of one token moved by reshapes", "optimum-1-with-past", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		for _, n := range m.Graph.Nodes() {
+			if !n.Is("Transpose") || !slices.Equal(n.Ints("perm"), []int64{0, 2, 1, 3}) {
+				continue
+			}
+			if from := n.In(0).Producer(); from.Is("Reshape") {
+				e.replace(n.Out(0), e.op("Reshape", nil, from.In(0), e.ints(-1, 4, 1, 8)))
+			} else {
+				e.replace(n.Out(0), n.In(0))
+			}
+		}
+	}},
+	{"embeddings added by a skip norm", "gpt-neo", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		add := l.Bodies[0].Layers[0].ResidPre[0].Producer()
+		norm := e.op(".SkipLayerNormalization", nil, add.In(0), add.In(1), l.Bodies[0].Norm.Gamma, l.Bodies[0].Norm.Beta)
+		e.replace(add.Out(0), e.SetOutput(norm.Producer(), 3, e.Fresh("sum")))
+	}},
+	{"q, k and v apart with biases", "gpt-neo", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		bias := e.Const(e.g, "bias", graph.NewFloat32(make([]float32, 32), 32))
+		for _, n := range m.Graph.Nodes() {
+			if !n.Is("MatMul") || n.In(1).Const() == nil {
+				continue
+			}
+			for _, u := range n.Out(0).Uses() {
+				if u.Node.Is("Reshape") {
+					e.Redirect(u, e.op("Add", nil, n.Out(0), bias))
+				}
+			}
+		}
+	}},
+	{"q, k and v in one Reshape", "dynamo-op18-sdpa", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		for _, n := range m.Graph.Nodes() {
+			if !n.Is("Split") {
+				continue
+			}
+			five := e.op("Transpose", graph.Attrs{"perm": []int64{2, 0, 1, 3, 4}}, e.op("Reshape", nil, n.In(0), e.ints(0, 0, 3, 4, 8)))
+			for i, v := range n.Outputs() {
+				part := e.op("Gather", graph.Attrs{"axis": 0}, five, e.Const(e.g, "at", graph.NewInt64([]int64{int64(i)})))
+				for _, u := range v.Uses() {
+					e.replace(u.Node.Out(0), part) // a Reshape to heads
+				}
+			}
+		}
+	}},
+	{"a table of positions as long as a padded vocabulary", "optimum-2-cache", 136, func(e editor, m *graph.Model, l *models.Layout) {
+		e.Redirect(graph.Use{Node: l.Positions.Node, Slot: 0}, e.zeros(graph.Float32, 136, 32))
+	}},
+	{"a stream converted for the norm and once more for the join", "ort-fused-skiplayernorm", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		to := graph.Attrs{"to": int64(graph.Float32)}
+		for _, x := range l.Bodies[0].Layers {
+			pre := x.ResidPre[0]
+			e.Redirect(graph.Use{Node: x.Join.Node, Slot: 1 - x.Join.Slot}, e.op("Cast", to, pre))
+			if x.Index == 0 {
+				norm := e.op("Cast", to, pre)
+				for _, u := range pre.Uses() {
+					if u.Node != x.Join.Node {
+						e.Redirect(u, norm)
+					}
+				}
+			}
+		}
+	}},
+	{"a parallel stream converted for each reader", "gpt-j", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		for _, x := range l.Bodies[0].Layers {
+			for _, u := range x.ResidPre[0].Uses() {
+				e.Redirect(u, e.op("Cast", graph.Attrs{"to": int64(graph.Float32)}, x.ResidPre[0]))
+			}
+		}
+	}},
+	{"the norm and the unembedding of TensorFlow", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		norm := l.Bodies[0].Norm
+		x := norm.In
+		mean := e.op("GlobalAveragePool", nil, x)
+		d := e.op("Sub", nil, x, mean)
+		variance := e.op("Add", nil, e.op("GlobalAveragePool", nil, e.op("Mul", nil, d, d)), e.Const(e.g, "eps", graph.NewFloat32([]float32{1e-5})))
+		r := e.op("Mul", nil, e.op("Reciprocal", nil, e.op("Sqrt", nil, variance)), norm.Gamma)
+		e.replace(norm.Out, e.op("Add", nil, e.op("Mul", nil, x, r), e.op("Sub", nil, norm.Beta, e.op("Mul", nil, mean, r))))
+		e.Redirect(graph.Use{Node: l.Unembed.Node, Slot: 1}, e.zeros(graph.Float32, 1, 32, 131))
+	}},
+	{"a final norm of ones and zeros left out", "torchscript-op10", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		_, scaled := look(m).constAnd(l.Bodies[0].Norm.Out.Producer())
+		_, unit := look(m).constAnd(scaled.Producer())
+		e.replace(l.Bodies[0].Norm.Out, unit)
+	}},
+	{"a table of tokens in blocks of four bits", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		n := l.Embed.Node
+		e.replace(n.Out(0), e.op(".GatherBlockQuantized", graph.Attrs{"block_size": 16}, e.zeros(graph.Int4, 131, 32), n.In(1), e.zeros(graph.Float32, 131, 2)))
+	}},
+	{"a head in addition to the logits", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		logits := l.Bodies[0].Logits
+		choice := e.op("MatMul", nil, l.Bodies[0].Norm.Out, e.zeros(graph.Float32, 32, 1))
+		e.RemoveOutput(m.Graph, logits)
+		e.Output(m.Graph, choice)
+		e.Output(m.Graph, logits)
+	}},
+	{"parallel block that ends in a skip norm", "gpt-j", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		add := l.Bodies[0].Layers[0].ResidPost[0].Producer()
+		norm := e.op(".SkipLayerNormalization", nil, add.In(0), add.In(1), l.Bodies[0].Norm.Gamma, l.Bodies[0].Norm.Beta)
+		e.replace(add.Out(0), e.SetOutput(norm.Producer(), 3, e.Fresh("sum")))
+	}},
+}
+
 // Every case is a form that exporters and optimisers write and that no fixture has. The result must equal that of the
 // original.
 func TestLocateForms(t *testing.T) {
-	softmaxes := func(m *graph.Model) (out []*graph.Node) {
-		for _, n := range m.Graph.Nodes() {
-			if n.Is("Softmax") {
-				out = append(out, n)
-			}
-		}
-		return out
-	}
-	tests := []struct {
-		name, file string
-		nctx       int // if it differs from the fixture's
-		change     func(e editor, m *graph.Model, l *models.Layout)
-	}{
-		{"positions looked up ahead", "nanogpt-torchscript", 7, func(e editor, m *graph.Model, l *models.Layout) {
-			e.replace(l.Positions.Node.Out(0), e.zeros(graph.Float32, 1, 7, 32))
-		}},
-		{"positions looked up by a constant", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			e.Redirect(graph.Use{Node: l.Positions.Node, Slot: 1}, e.ints(0, 1, 2, 3, 4, 5, 6))
-		}},
-		{"positions cut from their table", "nanogpt-torchscript", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			n := l.Positions.Node
-			e.replace(n.Out(0), e.op("Slice", nil, n.In(0), e.ints(0), e.ints(7), e.ints(0)))
-		}},
-		{"qkv as a sequence", "dynamo-op18-sdpa", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			for _, n := range m.Graph.Nodes() {
-				if !n.Is("Split") {
-					continue
-				}
-				seq := e.op("SplitToSequence", graph.Attrs{"axis": int64(n.Int("axis", 0))}, n.In(0), e.Const(e.g, "size", graph.NewInt64([]int64{32})))
-				for i, v := range n.Outputs() {
-					e.replace(v, e.op("SequenceAt", nil, seq, e.Const(e.g, "at", graph.NewInt64([]int64{int64(i)}))))
-				}
-			}
-		}},
-		{"norm without beta", "torchscript-op10", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			_, scaled := look(m).constAnd(l.Bodies[0].Norm.Out.Producer())
-			e.replace(l.Bodies[0].Norm.Out, scaled)
-		}},
-		{"norm of what is centred", "nanogpt-torchscript", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			b := l.Bodies[0]
-			x := b.Layers[l.Layers-1].ResidPost[0]
-			mean := e.op("ReduceMean", graph.Attrs{"axes": []int64{-1}}, x)
-			norm := e.op("SimplifiedLayerNormalization", nil, e.op("Sub", nil, x, mean), b.Norm.Gamma)
-			e.replace(b.Norm.Out, e.op("Add", nil, norm, b.Norm.Beta))
-		}},
-		{"last position by index", "dynamo-op18-sdpa", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			v := l.Bodies[0].Norm.Out
-			swap := graph.Attrs{"perm": []int64{1, 0, 2}}
-			at := e.Const(e.g, "last", graph.NewInt64([]int64{-1}, 1, 1))
-			last := e.op("Transpose", swap, e.op("GatherND", nil, e.op("Transpose", swap, v), at))
-			for _, u := range v.Uses() {
-				if u.Node == l.Unembed.Node {
-					e.Redirect(u, last)
-				}
-			}
-		}},
-		{"softmax written out", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			for _, n := range softmaxes(m) {
-				x := n.In(0)
-				exp := e.op("Exp", nil, e.op("Sub", nil, x, e.op("ReduceMax", graph.Attrs{"axes": []int64{-1}}, x)))
-				e.replace(n.Out(0), e.op("Div", nil, exp, e.op("ReduceSum", nil, exp, e.ints(-1))))
-			}
-		}},
-		{"products of integers", "torchscript-op17-mask", 0, integerProducts("MatMulInteger")},
-		{"products of integers as floats", "torchscript-op17-mask", 0, integerProducts(".MatMulIntegerToFloat")},
-		{"products that round their operands", "torchscript-op17-mask", 0, integerProducts(".DynamicQuantizeMatMul")},
-		{"static quantisation", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			for _, x := range l.Bodies[0].Layers {
-				for _, v := range []*graph.Value{x.Pattern, x.Core.Out(0), x.Z, x.AttnOut[0], x.MLPOut[0]} {
-					e.replace(v, e.rounded(v))
-				}
-				e.Redirect(graph.Use{Node: x.WO.Node, Slot: 1}, e.rounded(x.WO.Operand))
-			}
-			e.replace(l.Bodies[0].Norm.Out, e.rounded(l.Bodies[0].Norm.Out))
-		}},
-		{"heads of one token moved by reshapes", "optimum-1-with-past", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			for _, n := range m.Graph.Nodes() {
-				if !n.Is("Transpose") || !slices.Equal(n.Ints("perm"), []int64{0, 2, 1, 3}) {
-					continue
-				}
-				if from := n.In(0).Producer(); from.Is("Reshape") {
-					e.replace(n.Out(0), e.op("Reshape", nil, from.In(0), e.ints(-1, 4, 1, 8)))
-				} else {
-					e.replace(n.Out(0), n.In(0))
-				}
-			}
-		}},
-		{"embeddings added by a skip norm", "gpt-neo", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			add := l.Bodies[0].Layers[0].ResidPre[0].Producer()
-			norm := e.op(".SkipLayerNormalization", nil, add.In(0), add.In(1), l.Bodies[0].Norm.Gamma, l.Bodies[0].Norm.Beta)
-			e.replace(add.Out(0), e.SetOutput(norm.Producer(), 3, e.Fresh("sum")))
-		}},
-		{"q, k and v apart with biases", "gpt-neo", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			bias := e.Const(e.g, "bias", graph.NewFloat32(make([]float32, 32), 32))
-			for _, n := range m.Graph.Nodes() {
-				if !n.Is("MatMul") || n.In(1).Const() == nil {
-					continue
-				}
-				for _, u := range n.Out(0).Uses() {
-					if u.Node.Is("Reshape") {
-						e.Redirect(u, e.op("Add", nil, n.Out(0), bias))
-					}
-				}
-			}
-		}},
-		{"q, k and v in one Reshape", "dynamo-op18-sdpa", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			for _, n := range m.Graph.Nodes() {
-				if !n.Is("Split") {
-					continue
-				}
-				five := e.op("Transpose", graph.Attrs{"perm": []int64{2, 0, 1, 3, 4}}, e.op("Reshape", nil, n.In(0), e.ints(0, 0, 3, 4, 8)))
-				for i, v := range n.Outputs() {
-					part := e.op("Gather", graph.Attrs{"axis": 0}, five, e.Const(e.g, "at", graph.NewInt64([]int64{int64(i)})))
-					for _, u := range v.Uses() {
-						e.replace(u.Node.Out(0), part) // a Reshape to heads
-					}
-				}
-			}
-		}},
-		{"a table of positions as long as a padded vocabulary", "optimum-2-cache", 136, func(e editor, m *graph.Model, l *models.Layout) {
-			e.Redirect(graph.Use{Node: l.Positions.Node, Slot: 0}, e.zeros(graph.Float32, 136, 32))
-		}},
-		{"a stream converted for the norm and once more for the join", "ort-fused-skiplayernorm", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			to := graph.Attrs{"to": int64(graph.Float32)}
-			for _, x := range l.Bodies[0].Layers {
-				pre := x.ResidPre[0]
-				e.Redirect(graph.Use{Node: x.Join.Node, Slot: 1 - x.Join.Slot}, e.op("Cast", to, pre))
-				if x.Index == 0 {
-					norm := e.op("Cast", to, pre)
-					for _, u := range pre.Uses() {
-						if u.Node != x.Join.Node {
-							e.Redirect(u, norm)
-						}
-					}
-				}
-			}
-		}},
-		{"a parallel stream converted for each reader", "gpt-j", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			for _, x := range l.Bodies[0].Layers {
-				for _, u := range x.ResidPre[0].Uses() {
-					e.Redirect(u, e.op("Cast", graph.Attrs{"to": int64(graph.Float32)}, x.ResidPre[0]))
-				}
-			}
-		}},
-		{"the norm and the unembedding of TensorFlow", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			norm := l.Bodies[0].Norm
-			x := norm.In
-			mean := e.op("GlobalAveragePool", nil, x)
-			d := e.op("Sub", nil, x, mean)
-			variance := e.op("Add", nil, e.op("GlobalAveragePool", nil, e.op("Mul", nil, d, d)), e.Const(e.g, "eps", graph.NewFloat32([]float32{1e-5})))
-			r := e.op("Mul", nil, e.op("Reciprocal", nil, e.op("Sqrt", nil, variance)), norm.Gamma)
-			e.replace(norm.Out, e.op("Add", nil, e.op("Mul", nil, x, r), e.op("Sub", nil, norm.Beta, e.op("Mul", nil, mean, r))))
-			e.Redirect(graph.Use{Node: l.Unembed.Node, Slot: 1}, e.zeros(graph.Float32, 1, 32, 131))
-		}},
-		{"a final norm of ones and zeros left out", "torchscript-op10", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			_, scaled := look(m).constAnd(l.Bodies[0].Norm.Out.Producer())
-			_, unit := look(m).constAnd(scaled.Producer())
-			e.replace(l.Bodies[0].Norm.Out, unit)
-		}},
-		{"a table of tokens in blocks of four bits", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			n := l.Embed.Node
-			e.replace(n.Out(0), e.op(".GatherBlockQuantized", graph.Attrs{"block_size": 16}, e.zeros(graph.Int4, 131, 32), n.In(1), e.zeros(graph.Float32, 131, 2)))
-		}},
-		{"a head in addition to the logits", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			logits := l.Bodies[0].Logits
-			choice := e.op("MatMul", nil, l.Bodies[0].Norm.Out, e.zeros(graph.Float32, 32, 1))
-			e.RemoveOutput(m.Graph, logits)
-			e.Output(m.Graph, choice)
-			e.Output(m.Graph, logits)
-		}},
-		{"parallel block that ends in a skip norm", "gpt-j", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			add := l.Bodies[0].Layers[0].ResidPost[0].Producer()
-			norm := e.op(".SkipLayerNormalization", nil, add.In(0), add.In(1), l.Bodies[0].Norm.Gamma, l.Bodies[0].Norm.Beta)
-			e.replace(add.Out(0), e.SetOutput(norm.Producer(), 3, e.Fresh("sum")))
-		}},
-	}
-	for _, tt := range tests {
+	for _, tt := range locateForms {
 		t.Run(tt.name, func(t *testing.T) {
 			m := load(t, tt.file)
 			l, err := Locate(t.Context(), m, nil)
