@@ -66,7 +66,7 @@ func TestParseInject(t *testing.T) {
 		{[]string{"mlp_out@3,attn_out@1,mlp_out@-1"}, "mlp_out:3,11 attn_out:1"},
 		{[]string{"3", "attn_out@3"}, "attn_out:3"},
 		{[]string{"12"}, `flag --inject: layers "12": no layer 12: the model has 12 layers, 0 to 11`},
-		{[]string{"2-1"}, `flag --inject: layers "2-1": the range "2-1" runs backwards: 2 to 1`},
+		{[]string{"2-1"}, `flag --inject: layers "2-1": the range "2-1" is reversed: 2 to 1`},
 		{[]string{"mlp_out@"}, `flag --inject "mlp_out@": "" are no layers`},
 		{[]string{"mlp_out@z"}, `flag --inject "mlp_out@z": "z" are no layers`},
 		{[]string{"resid_mid@3"}, `flag --inject "resid_mid@3": site "resid_mid": want one of attn_out, mlp_out`},

@@ -234,7 +234,7 @@ var locateForms = []struct {
 		n := l.Embed.Node
 		e.replace(n.Out(0), e.op(".GatherBlockQuantized", graph.Attrs{"block_size": 16}, e.zeros(graph.Int4, 131, 32), n.In(1), e.zeros(graph.Float32, 131, 2)))
 	}},
-	{"a head beside the logits", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
+	{"a head in addition to the logits", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
 		logits := l.Bodies[0].Logits
 		choice := e.op("MatMul", nil, l.Bodies[0].Norm.Out, e.zeros(graph.Float32, 32, 1))
 		e.RemoveOutput(m.Graph, logits)
