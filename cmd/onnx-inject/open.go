@@ -13,15 +13,15 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
-// opened is a model on disk with what lies beside it. The model is for the caller to close.
+// opened is a model on disk with the other files of its folder. The caller closes the model.
 type opened struct {
 	folder   *folder.Folder
 	model    *graph.Model
 	manifest *models.Manifest // nil for a model that is not patched
 }
 
-// open reads the MODEL of a command line: the graph, no weights. Whatever the verb does with a patched file, its manifest must
-// hold: weights that changed behind a reference would give other numbers without a word.
+// open reads the MODEL of a command line: the graph, but no weights. It checks the manifest of a patched file for every command:
+// if the weights that the file refers to have changed, the model would silently compute other numbers.
 func open(path string) (*opened, error) {
 	f, err := folder.Open(path)
 	if err != nil {
@@ -51,7 +51,7 @@ func (o *opened) locate() (*models.Layout, error) {
 	return l, refused(err)
 }
 
-// ports counts the ports that the file has.
+// ports returns the number of ports in the file.
 func (o *opened) ports() int {
 	if o.manifest == nil {
 		return 0
@@ -59,7 +59,7 @@ func (o *opened) ports() int {
 	return len(o.manifest.Ports)
 }
 
-// tokens makes numbers of a text with the model's own tokenizer.
+// tokens encodes a text with the model's own tokenizer.
 func (o *opened) tokens(text string) ([]int64, error) {
 	t, err := o.folder.Tokenizer()
 	if err != nil {
@@ -68,7 +68,7 @@ func (o *opened) tokens(text string) ([]int64, error) {
 	return t.Encode(text), nil
 }
 
-// boolFlag makes a switch; help shows no default for it.
+// boolFlag returns a Boolean flag without a default in the help.
 func boolFlag(name, usage string) cli.Flag {
 	return &cli.BoolFlag{Name: name, Usage: usage, DisableDefaultText: true}
 }

@@ -70,11 +70,12 @@ func runEnds(t *testing.T, path string) *ends {
 		}
 		return req
 	}
-	s, in, l, err := m.patched(t.Context(), request)
+	s, in, _, err := m.patched(t.Context(), request)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	l := m.Layout
 	e := &ends{layout: l, length: 8}
 	if in.Length > 0 {
 		e.length = int(in.Length)

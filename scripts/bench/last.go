@@ -113,7 +113,9 @@ func fanOut(g *graph.Model, l *models.Layout, trick bool) (*inputs.Signature, er
 	if err != nil {
 		return nil, err
 	}
-	cut := slices.ContainsFunc(g.Graph.Nodes(), func(n *graph.Node) bool { return strings.Contains(n.Name(), "/other_") && strings.HasSuffix(n.Name(), "_last") })
+	cut := slices.ContainsFunc(g.Graph.Nodes(), func(n *graph.Node) bool {
+		return strings.Contains(n.Name(), "/other_") && strings.HasSuffix(n.Name(), "_last")
+	})
 	if cut != trick {
 		return nil, fmt.Errorf("last block for the last position only: %v, want %v", cut, trick)
 	}

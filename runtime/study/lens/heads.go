@@ -22,8 +22,8 @@ type heads struct {
 	session runtime.Session
 	inputs  *inputs.Signature
 	layers  []int
-	joins   map[int]*models.Layer // those of them with a step between the heads and the stream
-	last    int                   // the last layer of the model
+	joins   map[int]*joint // of those with a step between the heads and the stream
+	last    int            // the last layer of the model
 	heads   int
 	d       int
 	stream  bool // the residual stream behind the last layer comes too
@@ -49,7 +49,7 @@ func openHeads(ctx context.Context, host runtime.Host, f *folder.Folder, layers 
 	if err != nil {
 		return nil, err
 	}
-	h := &heads{layers: layers, joins: map[int]*models.Layer{}, last: l.Layers - 1, heads: l.Heads, d: l.DModel, stream: stream, silence: silence}
+	h := &heads{layers: layers, joins: map[int]*joint{}, last: l.Layers - 1, heads: l.Heads, d: l.DModel, stream: stream, silence: silence}
 	var req rewrite.Request
 	add := func(port models.PortKind, layers ...int) {
 		kind, err := rewrite.KindByName(string(port))
@@ -74,7 +74,9 @@ func openHeads(ctx context.Context, host runtime.Host, f *folder.Folder, layers 
 		return nil, err
 	}
 	for _, i := range later {
-		h.joins[i] = l.Bodies[0].Layers[i]
+		if h.joins[i], err = openJoint(l.Bodies[0].Layers[i], l.DModel); err != nil {
+			return nil, err
+		}
 	}
 	if h.inputs, err = inputs.Read(g, l); err != nil { // before there is an input that it does not know
 		return nil, err
@@ -241,12 +243,12 @@ func (h *heads) run(ctx context.Context, ids []int64, listen bool) (*activations
 			a.results = append(a.results, r)
 		}
 		var join *step
-		if l := h.joins[layer]; l != nil && listen {
+		if j := h.joins[layer]; j != nil && listen {
 			joined, err := lastPosition(out[models.PortAttnOut.Name(layer)], h.d)
 			if err != nil {
 				return nil, err
 			}
-			if join, err = stepOf(l, a.results[len(a.results)-h.heads:], joined); err != nil {
+			if join, err = j.step(a.results[len(a.results)-h.heads:], joined); err != nil {
 				return nil, err
 			}
 		}
