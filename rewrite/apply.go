@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"context"
 	"fmt"
 	"iter"
 
@@ -37,15 +38,15 @@ type Bake struct {
 
 // Apply changes the model as asked, all or nothing, and records its ports in the manifest. The layout must be the model's
 // own; the one in force afterwards is returned, which with Prefill is another.
-func Apply(m *graph.Model, l *models.Layout, req Request) (man *models.Manifest, now *models.Layout, err error) {
+func Apply(ctx context.Context, m *graph.Model, l *models.Layout, req Request) (man *models.Manifest, now *models.Layout, err error) {
 	err = m.Try(func() error { // prefill commits edits of its own
-		man, now, err = req.apply(m, l)
+		man, now, err = req.apply(ctx, m, l)
 		return err
 	})
 	return man, now, err
 }
 
-func (req Request) apply(m *graph.Model, l *models.Layout) (*models.Manifest, *models.Layout, error) {
+func (req Request) apply(ctx context.Context, m *graph.Model, l *models.Layout) (*models.Manifest, *models.Layout, error) {
 	old, err := models.ReadManifest(m)
 	if err != nil {
 		return nil, nil, err
@@ -61,7 +62,7 @@ func (req Request) apply(m *graph.Model, l *models.Layout) (*models.Manifest, *m
 	}
 	man := newManifest(m, l, old) // of the file as it was
 	if req.Prefill {
-		if l, err = prefill(m, l); err != nil {
+		if l, err = prefill(ctx, m, l); err != nil {
 			return nil, nil, fmt.Errorf("prefill: %w", err)
 		}
 	}

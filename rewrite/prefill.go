@@ -15,13 +15,13 @@ import (
 // prefill drops the cache: inputs of earlier keys and values, outputs of present ones, and of a merged file the branch that
 // reads them. What is left takes a whole prompt. The shape of a cache input often feeds positions and masks; that goes on
 // working, for in the place of the input stands an empty tensor of its shape. A file without a cache stays as it is.
-func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
+func prefill(ctx context.Context, m *graph.Model, l *models.Layout) (*models.Layout, error) {
 	if len(l.Bodies) > 1 {
 		if err := choose(m, l.Bodies[0].Graph); err != nil {
 			return nil, err
 		}
 		var err error
-		if l, err = locateAgain(m, l); err != nil {
+		if l, err = locateAgain(ctx, m, l); err != nil {
 			return nil, err
 		}
 	}
@@ -74,16 +74,16 @@ func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 	if err := e.Commit(); err != nil {
 		return nil, err
 	}
-	return locateAgain(m, l)
+	return locateAgain(ctx, m, l)
 }
 
 // locateAgain recognises a model that was changed; what it was says what the graph may no longer tell.
-func locateAgain(m *graph.Model, was *models.Layout) (*models.Layout, error) {
+func locateAgain(ctx context.Context, m *graph.Model, was *models.Layout) (*models.Layout, error) {
 	cfg := &models.Config{Heads: was.Heads}
 	if was.Embed != nil {
 		cfg.Vocab = int(was.Embed.In)
 	}
-	return recognise.Locate(context.Background(), m, cfg)
+	return recognise.Locate(ctx, m, cfg)
 }
 
 // choose puts a branch in the place of the If that holds it, and removes the inputs that only the choice or the other branch read.

@@ -31,7 +31,7 @@ func TestLastLogits(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, l, err = rewrite.Apply(m, l, rewrite.Request{LastLogits: true}); err != nil {
+				if _, l, err = rewrite.Apply(t.Context(), m, l, rewrite.Request{LastLogits: true}); err != nil {
 					t.Fatal(err)
 				}
 				if in, err = inputs.Read(m, l); err != nil {

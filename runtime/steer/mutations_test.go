@@ -154,7 +154,7 @@ func broken(ctx context.Context, host runtime.Host, m *graph.Model, l *models.La
 		layers := layersWith(l, func(x *models.Layer) string { return x.Missing[string(k.Port)] })
 		req.Expose = append(req.Expose, rewrite.Expose{Kind: k, Layers: layers})
 	}
-	_, l, err := rewrite.Apply(m, l, req)
+	_, l, err := rewrite.Apply(t.Context(), m, l, req)
 	if err != nil {
 		return nil, err
 	}

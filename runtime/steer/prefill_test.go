@@ -23,7 +23,7 @@ func TestPrefill(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := run(t, m, in, ref.InputIDs, nil)
-			if _, l, err = rewrite.Apply(m, l, rewrite.Request{Prefill: true}); err != nil {
+			if _, l, err = rewrite.Apply(t.Context(), m, l, rewrite.Request{Prefill: true}); err != nil {
 				t.Fatal(err)
 			}
 			if in, err = inputs.Read(m, l); err != nil {

@@ -246,7 +246,7 @@ func TestProjections(t *testing.T) {
 			if l, err = recognise.Locate(t.Context(), m, nil); err != nil {
 				t.Fatal(err)
 			}
-			man, _, err := rewrite.Apply(m, l, all(l))
+			man, _, err := rewrite.Apply(t.Context(), m, l, all(l))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -154,7 +154,7 @@ func TestLayerEncoding(t *testing.T) {
 		t.Fatal(err)
 	}
 	k, _ := rewrite.KindByName("result")
-	if _, l, err = rewrite.Apply(g, l, rewrite.Request{Expose: []rewrite.Expose{{Kind: k, Layers: []int{2}}}}); err != nil {
+	if _, l, err = rewrite.Apply(t.Context(), g, l, rewrite.Request{Expose: []rewrite.Expose{{Kind: k, Layers: []int{2}}}}); err != nil {
 		t.Fatal(err)
 	}
 	s, err := runtime.OpenGraph(ctx, orttest.Host(t), g, runtime.Options{Threads: 1})

@@ -40,7 +40,7 @@ func openFixture(t *testing.T, c fixture, ref reference) *steeredFixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, l, err = rewrite.Apply(m, l, all(l)); err != nil {
+	if _, l, err = rewrite.Apply(t.Context(), m, l, all(l)); err != nil {
 		t.Fatal(err)
 	}
 	in, err := inputs.Read(m, l)

@@ -214,7 +214,7 @@ func TestFixturesAgainstPyTorch(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, l, err = rewrite.Apply(m, l, all(l)); err != nil {
+				if _, l, err = rewrite.Apply(t.Context(), m, l, all(l)); err != nil {
 					t.Fatal(err)
 				}
 				checkReference(t, host, m, l, c, ref)

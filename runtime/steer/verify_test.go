@@ -37,7 +37,7 @@ func patch(t *testing.T, fixture string, req func(*models.Layout) rewrite.Reques
 		}
 	}
 	m, l := loaded(t, filepath.Join(dir, "model.onnx"))
-	man, _, err := rewrite.Apply(m, l, req(l))
+	man, _, err := rewrite.Apply(t.Context(), m, l, req(l))
 	if err != nil {
 		t.Fatal(err)
 	}

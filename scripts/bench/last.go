@@ -108,7 +108,7 @@ func fanOut(g *graph.Model, l *models.Layout, trick bool) (*inputs.Signature, er
 			return nil, err
 		}
 	}
-	in, err := rewrite.FanOut(g, l, 0)
+	in, err := rewrite.FanOut(ctx, g, l, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -75,7 +75,7 @@ func injectAll(g *graph.Model, l *models.Layout) (*inputs.Signature, error) {
 	for layer := range l.Layers {
 		all.Layers = append(all.Layers, layer)
 	}
-	_, l, err := rewrite.Apply(g, l, rewrite.Request{Inject: []rewrite.Inject{all}})
+	_, l, err := rewrite.Apply(ctx, g, l, rewrite.Request{Inject: []rewrite.Inject{all}})
 	if err != nil {
 		return nil, err
 	}
