@@ -50,11 +50,16 @@ func runDemo(c *call) error {
 	if err != nil {
 		return err
 	}
+	o, err := open(dir)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	bar := evalProgress(c.err)
 	cfg := paper.Config{
 		Config: eval.Config{
-			Model: dir, Data: at("prompts.csv"), Dir: at("results"), Taus: paper.Taus, Plan: eval.Auto, Top: 5,
+			Model: o.Model, Data: at("prompts.csv"), Dir: at("results"), Taus: paper.Taus, Plan: eval.Auto, Top: 5,
 			Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded, Texts: memory.PaperTexts,
 			Options: options, Tool: demoTool + " " + version(), Progress: bar.tell,
 		},
@@ -84,7 +89,7 @@ func runDemo(c *call) error {
 	if c.Bool("json") {
 		return c.out.json(demoJSON(dir, w, r, p))
 	}
-	m, err := steer.Open(host, dir, options)
+	m, err := steer.New(c.ctx, host, o.Model, options)
 	if err != nil {
 		return refused(err)
 	}

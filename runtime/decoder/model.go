@@ -16,11 +16,9 @@ import (
 type Model struct {
 	Path     string // as it was given: a file or a folder
 	Folder   *folder.Folder
+	Config   *models.Config   // of the folder
 	Graph    *graph.Model     // as the file has it; sessions are opened on copies
 	Manifest *models.Manifest // nil for a model that is not patched
-
-	// Config is what the folder's configuration says. A patched copy in another folder may get its original's, before Locate.
-	Config *models.Config
 
 	mu     sync.Mutex
 	layout *models.Layout
@@ -63,4 +61,9 @@ func (m *Model) Locate(ctx context.Context) (*models.Layout, error) {
 		m.layout = l
 	}
 	return m.layout, nil
+}
+
+// With returns the same model under another configuration: a patched copy may be in another folder than its original.
+func (m *Model) With(cfg *models.Config) *Model {
+	return &Model{Path: m.Path, Folder: m.Folder, Config: cfg, Graph: m.Graph, Manifest: m.Manifest}
 }

@@ -11,18 +11,18 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
 
-// Session is a decoder that is ready to run.
+// Session is a decoder that is ready to run. Weights are read through the layout of its [Model]: that of a changed graph is for looking at.
 type Session struct {
 	runtime.Session
-	Layout *models.Layout    // of the graph that runs
-	Inputs *inputs.Signature // what to feed it
+	Layout    *models.Layout    // of the graph that runs
+	Signature *inputs.Signature // what to feed it
 }
 
 // Copy is a copy of a model that a session will be opened on.
 type Copy struct {
-	Graph  *graph.Model
-	Layout *models.Layout
-	Inputs *inputs.Signature // nil: read from the graph after the last change
+	Graph     *graph.Model
+	Layout    *models.Layout
+	Signature *inputs.Signature // nil: read from the graph after the last change
 }
 
 // Change changes a copy. One that adds inputs which package inputs does not know must come after one that reads the others.
@@ -34,7 +34,7 @@ func Apply(req rewrite.Request) Change {
 		if _, c.Layout, err = rewrite.Apply(ctx, c.Graph, c.Layout, req); err != nil {
 			return err
 		}
-		c.Inputs, err = inputs.Read(c.Graph, c.Layout)
+		c.Signature, err = inputs.Read(c.Graph, c.Layout)
 		return err
 	}
 }
@@ -42,7 +42,7 @@ func Apply(req rewrite.Request) Change {
 // FanOut makes a change of the fan-out graph, with the top likeliest tokens.
 func FanOut(top int) Change {
 	return func(ctx context.Context, c *Copy) (err error) {
-		c.Inputs, err = rewrite.FanOut(ctx, c.Graph, c.Layout, top)
+		c.Signature, err = rewrite.FanOut(ctx, c.Graph, c.Layout, top)
 		return err
 	}
 }
@@ -60,8 +60,8 @@ func (m *Model) Session(ctx context.Context, host runtime.Host, o runtime.Option
 			return nil, err
 		}
 	}
-	if c.Inputs == nil {
-		if c.Inputs, err = inputs.Read(c.Graph, c.Layout); err != nil {
+	if c.Signature == nil {
+		if c.Signature, err = inputs.Read(c.Graph, c.Layout); err != nil {
 			return nil, err
 		}
 	}
@@ -69,7 +69,7 @@ func (m *Model) Session(ctx context.Context, host runtime.Host, o runtime.Option
 	if err != nil {
 		return nil, err
 	}
-	return &Session{s, c.Layout, c.Inputs}, nil
+	return &Session{s, c.Layout, c.Signature}, nil
 }
 
 // Unchanged opens a session on the bytes of the file, which the host reads itself.
