@@ -36,7 +36,7 @@ var laws = []law{
 	{streamLaw, "resid_pre + attn_out + mlp_out = resid_post", kinds(models.PortResidPre, models.PortAttnOut, models.PortMLPOut, models.PortResidPost), nil, addUp, "", false},
 	{streamLaw, "resid_post of the layer before = resid_pre", kinds(models.PortResidPost, models.PortResidPre), nil, follows, "", false},
 	{"rows of the pattern add up to 1", "sum of pattern = 1", kinds(models.PortPattern), nil, rowsOfOne, "", false},
-	{"logits follow from the residual stream", "unembed(norm(resid_post)) = logits", kinds(models.PortResidPost), isLast, logitsOf, "W_U", false},
+	{"logits follow from the residual stream", "unembed(norm(resid_post)) = logits", kinds(models.PortResidPost), unembeds, logitsOf, "W_U", false},
 }
 
 const streamLaw = "the residual stream adds up"
@@ -278,15 +278,18 @@ func rowsOfOne(r *outcome, w *law, l *models.Layer) (s sides, err error) {
 }
 
 // broken are the laws that do not hold, in words; slack is how many times the bound is allowed.
-func (r *outcome) broken(slack float64) ([]string, error) {
-	found, err := r.findings()
+func (r *outcome) broken(slack float64) []string {
 	var bad []string
+	found, err := r.findings()
+	if err != nil {
+		bad = append(bad, err.Error())
+	}
 	for _, f := range found {
 		if !(f.apart <= slack*f.bound) {
 			bad = append(bad, fmt.Sprintf("layer %d: %s: %g apart, want %g", f.layer, f.what, f.apart, f.bound))
 		}
 	}
-	return bad, err
+	return bad
 }
 
 // Which layers a law is about.
@@ -295,7 +298,11 @@ func joinsAtOnce(l *models.Layout, x *models.Layer) bool { return !joinsLater(l,
 func joinsScaled(_ *models.Layout, x *models.Layer) bool {
 	return x.Scaled && x.Missing[string(models.PortOut)] != ""
 }
-func isLast(l *models.Layout, x *models.Layer) bool { return x.Index == l.Layers-1 }
+
+// unembeds: some forms of W_U are run, not read (bitsandbytes).
+func unembeds(l *models.Layout, x *models.Layer) bool {
+	return x.Index == l.Layers-1 && l.Logits() != nil && l.Bodies[0].Norm != nil && l.Unembed != nil && (l.Unembed.Store != nil || l.Unembed.Block != nil)
+}
 
 // inHalf reports whether the model computes in 16 bits: W_O is stored so, or its scales are, or values are converted.
 func inHalf(l *models.Layout) bool {

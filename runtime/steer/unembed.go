@@ -17,7 +17,7 @@ const unembedWork = 1 << 24
 func logitsOf(r *outcome, w *law, x *models.Layer) (s sides, err error) {
 	l, logits := r.layout, r.layout.Logits()
 	stream, err := r.port(w.ports[0], x.Index)
-	if err != nil || stream == nil || logits == nil || l.Unembed == nil || l.Bodies[0].Norm == nil || r.out[logits.Name()] == nil {
+	if err != nil || stream == nil || r.out[logits.Name()] == nil {
 		return sides{}, err
 	}
 	if s.want, err = wide(r.out[logits.Name()]); err != nil {
