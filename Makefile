@@ -48,6 +48,7 @@ hosts: build ## the same for GPT-2 in other hosts: OpenVINO, tract, the ONNX ref
 .PHONY: parity
 parity: setup ## compare vectors, log-probabilities, ranks and plans with TransformerLens
 	@ONNX_INJECT=$(BIN) scripts/parity/run.sh
+	@ONNX_INJECT=$(BIN) scripts/parity/run.sh families
 
 .PHONY: tokenizers
 tokenizers: build ## compare the ids of six real tokenizers with Hugging Face's

@@ -10,8 +10,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// CheckInputs reports everything that is wrong with in as a feed for the declared ports: unknown and missing names,
-// wrong element types, wrong shapes, and tensors whose data does not fill their shape.
+// CheckInputs reports every mismatch between in and the declared ports: unknown and missing names, wrong element types,
+// wrong shapes, and tensors whose data does not fill their shape.
 func CheckInputs(ports []Port, in map[string]*graph.Tensor) error {
 	var errs []error
 	known := make(map[string]bool, len(ports))
@@ -36,7 +36,7 @@ func CheckInputs(ports []Port, in map[string]*graph.Tensor) error {
 
 func checkTensor(p Port, t *graph.Tensor) error {
 	if p.DType == graph.Undefined {
-		return errors.New("the model wants something other than a tensor")
+		return errors.New("the model declares a type other than tensor")
 	}
 	if t.DType != p.DType {
 		return fmt.Errorf("want %v, got %v", p.DType, t.DType)
@@ -48,14 +48,14 @@ func checkTensor(p Port, t *graph.Tensor) error {
 	if int64(len(t.Data)) != n {
 		return fmt.Errorf("%v %s takes %d bytes, got %d", t.DType, dims(t.Dims), n, len(t.Data))
 	}
-	// Without declared dimensions the port is a scalar or of unknown rank; only the host can tell.
+	// Without declared dimensions the port is a scalar or of unknown rank; only the host knows which.
 	if len(p.Dims) > 0 && !slices.EqualFunc(p.Dims, t.Dims, func(want, got int64) bool { return want < 0 || want == got }) {
 		return fmt.Errorf("want shape %s, got %s", dims(p.Dims), dims(t.Dims))
 	}
 	return nil
 }
 
-// PickOutputs returns the ports named by want in that order, all ports when want is empty.
+// PickOutputs returns the ports named by want, in that order, or all ports when want is empty.
 func PickOutputs(ports []Port, want []string) ([]Port, error) {
 	if len(want) == 0 {
 		return ports, nil
@@ -67,14 +67,14 @@ func PickOutputs(ports []Port, want []string) ([]Port, error) {
 			return nil, fmt.Errorf("output %q: unknown; the model has %s", name, names(ports))
 		}
 		if slices.Contains(want[:i], name) {
-			return nil, fmt.Errorf("output %q: asked for twice", name)
+			return nil, fmt.Errorf("output %q: requested twice", name)
 		}
 		picked = append(picked, ports[at])
 	}
 	return picked, nil
 }
 
-// names lists ports for a message. A patched model can have hundreds, so a long list ends in a count.
+// names lists ports for a message. A patched model can have hundreds of ports, so a long list ends with a count.
 func names(ports []Port) string {
 	const most = 24
 	var quoted []string

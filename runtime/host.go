@@ -8,29 +8,29 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// Host is something that can run ONNX models.
+// Host runs ONNX models.
 type Host interface {
 	// Name is the short name of the host, such as "ort".
 	Name() string
-	// Open loads a model. Loading a large one takes seconds; when ctx ends first, Open returns its error at once.
+	// Open loads a model. Loading a large model takes seconds; when ctx ends first, Open returns the context's error at once.
 	Open(ctx context.Context, m Model, o Options) (Session, error)
 }
 
-// Session is a model that is ready to run. All methods may be called from several goroutines.
+// Session is a model that is ready to run. All methods are safe for concurrent use.
 type Session interface {
-	// Inputs and Outputs list what the model declares, in its own order. The slices must not be changed.
+	// Inputs and Outputs list the declared ports in the model's own order. The slices must not be changed.
 	Inputs() []Port
 	Outputs() []Port
-	// Run computes the outputs named by want, all of them when want is empty. The tensors in in are not changed and not
-	// kept. Every declared input must be given. The results own their memory.
+	// Run computes the outputs named by want, or all outputs when want is empty. It requires a tensor for every declared
+	// input, and does not change or keep these tensors. The results own their memory.
 	Run(ctx context.Context, in map[string]*graph.Tensor, want ...string) (map[string]*graph.Tensor, error)
-	// Close waits for runs under way and frees the model. Closing twice is harmless; Run fails afterwards.
+	// Close waits for the runs in progress and frees the model. Closing twice does nothing; Run fails afterwards.
 	Close() error
 }
 
-// Model says where a model is: in a file, or in memory.
+// Model is the location of a model: a file, or bytes in memory.
 type Model struct {
-	Path  string // a .onnx file; external data lies beside it
+	Path  string // a .onnx file; external data is in the same folder
 	Bytes []byte // when set, the model itself; Path is then only a name for messages
 	Dir   string // with Bytes: the folder that external data is relative to
 }
@@ -50,5 +50,5 @@ type Port struct {
 	Dims  []int64     // -1 = any size; empty for a scalar, and also where the model declares no shape at all
 }
 
-// ErrMemory is wrapped by errors that say that host or device memory ran out.
+// ErrMemory is wrapped by errors that report a lack of host or device memory.
 var ErrMemory = errors.New("out of memory")

@@ -6,7 +6,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// OpenGraph hands a model that was changed in memory to a host. Its weights stay where they lie.
+// OpenGraph opens a model that was changed in memory on a host. The weights are read from their original files.
 func OpenGraph(ctx context.Context, h Host, g *graph.Model, o Options) (Session, error) {
 	data, dir, err := graph.Marshal(g)
 	if err != nil {

@@ -6,22 +6,22 @@ import (
 	"strings"
 )
 
-// Options says how to run a model. The zero value is right for one process that owns the machine: CPU, a thread for
-// each physical core, all graph optimisations.
+// Options are the settings of a session. The zero value suits one process with a whole machine: CPU, one thread for each
+// physical core, all graph optimisations.
 type Options struct {
 	Device  Device
 	Threads int   // threads inside one operator; 0 = one for each physical core
 	Level   Level // how far the host may rewrite the graph
-	// Yield makes idle worker threads sleep instead of spin: about a quarter slower for one prompt at a time, but
-	// kinder to whatever else runs on the machine.
+	// Yield makes idle worker threads sleep instead of spin. This is about a quarter slower for one prompt at a time, but
+	// leaves more processor time to other programs.
 	Yield bool
 }
 
-// Level says how far a host may rewrite a graph before it runs it. Levels change the last digits of results.
+// Level is how far a host may rewrite a graph before it runs it. Levels change the last digits of results.
 type Level int
 
 const (
-	Optimized  Level = iota // everything the host knows
+	Optimized  Level = iota // every rewrite that the host knows
 	Basic                   // only rewrites that keep every operator's own arithmetic, such as constant folding
 	Unmodified              // none: a graph and its patched copy compute the same bits
 )
@@ -41,7 +41,7 @@ func ParseDevice(s string) (Device, error) {
 		return Device{CUDA: true}, nil
 	}
 	if n, ok := strings.CutPrefix(s, "cuda:"); ok {
-		// ParseUint refuses signs and spaces; 16 bits are more devices than a machine has.
+		// ParseUint refuses signs and spaces; 16 bits exceed the number of devices of any machine.
 		i, err := strconv.ParseUint(n, 10, 16)
 		if err != nil {
 			return Device{}, fmt.Errorf("device %q: want a number from 0 after \"cuda:\", got %q", s, n)

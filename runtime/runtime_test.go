@@ -95,7 +95,7 @@ func TestPickOutputs(t *testing.T) {
 		{nil, ports, ""},
 		{[]string{"c", "a"}, []runtime.Port{{Name: "c"}, {Name: "a"}}, ""},
 		{[]string{"d"}, nil, `output "d": unknown; the model has "a", "b", "c"`},
-		{[]string{"a", "a"}, nil, `output "a": asked for twice`},
+		{[]string{"a", "a"}, nil, `output "a": requested twice`},
 	} {
 		got, err := runtime.PickOutputs(ports, c.want)
 		if (err == nil) != (c.err == "") || err != nil && err.Error() != c.err {

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Cuts the paper's published files to what the tests need.
+"""Reduces the paper's published files to the data for the tests.
 
 usage: paper_cut.py FROM TO
 
-FROM holds the authors' data files, their LICENSE, and their results in published/FOLDER/…, with the folder names that appear below.
-TO gets the same files without published/. Probabilities are written with 9 digits, which determine a float32.
+FROM contains the authors' data files, their LICENSE, and their results in published/FOLDER/…, with the folder names used below.
+TO receives the same files without published/. Probabilities are written with 9 digits, which determine a float32.
 """
 
 import csv
@@ -17,7 +17,7 @@ TEXTS = ["explicit_sentence", "obscure_sentence", "explicit_entity", "obscure_en
 CLEAN = ["answer_prob_exp", "answer_prob_obs"]
 PROBABILITY = r"ans_prob_obs_edit_\w.*|answer_prob_\w+"
 
-# Files, and the columns of results that are kept besides the row number, the texts and the clean probabilities.
+# Files, and the columns of results to keep in addition to the row number, the texts and the clean probabilities.
 RESULTS = [
     ("gpt2-small-hand/*/tweak_3.csv", r"ans_prob_obs_edit_layer\d+|topk_tok_obs_edit_layer[79]"),
     ("gpt2-small-hand/*/tweak_*.csv", r"ans_prob_obs_edit_layer\d+"),
@@ -64,7 +64,7 @@ def cut_results(source, target):
 
 
 def cut_nouns(source, target, drawn):
-    """Keeps the places of all nouns, and the nouns that were drawn: a draw depends on how many there are."""
+    """Keeps the drawn nouns and the positions of all nouns, because a draw depends on the number of nouns."""
     header, rows = read(source / "top_word_types.csv")
     nouns = [r[header.index("Nouns")] for r in rows]
     write(target / "top_word_types.csv", ["Nouns"], [[n if n in drawn else "-"] for n in nouns if n])

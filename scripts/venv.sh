@@ -1,10 +1,10 @@
 #!/bin/sh
-# Prints the path of a Python that has the packages of scripts/NAME/requirements.txt. It makes a virtual environment in
-# .cache/NAME/venv on first use, and again when the file changes.
+# Prints the path of a Python with the packages of scripts/NAME/requirements.txt. Creates a virtual environment in
+# .cache/NAME/venv on first use, and recreates it when the file changes.
 #
 #   python=$(scripts/venv.sh NAME)
 #
-# <NAME>_PYTHON  a Python to use instead, with those packages installed: PARITY_PYTHON for parity
+# <NAME>_PYTHON  a Python to use instead, with those packages installed; PARITY_PYTHON for parity
 set -eu
 cd "$(dirname "$0")/.."
 name=$1
@@ -22,6 +22,6 @@ if ! cmp -s "$wanted" "$venv/installed.txt"; then
 	echo "$name: installing $wanted in $venv" >&2
 	python3 -m venv --clear "$venv"
 	"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$wanted" >&2
-	cp "$wanted" "$venv/installed.txt" # last: an interrupted installation starts over
+	cp "$wanted" "$venv/installed.txt" # last, so that an interrupted installation restarts
 fi
 echo "$PWD/$venv/bin/python"

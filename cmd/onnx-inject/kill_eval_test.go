@@ -131,7 +131,7 @@ func TestLockedEval(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, errs bytes.Buffer
-	want := fmt.Sprintf("onnx-inject: results %q: locked: process %d writes to it\nonnx-inject: hint: wait for it, or give another folder\n", dir, os.Getpid())
+	want := fmt.Sprintf("onnx-inject: results %q: locked: process %d is writing to the folder\nonnx-inject: hint: wait until it ends, or give another folder\n", dir, os.Getpid())
 	if code := run(args, &out, &errs); code != exitLocked || errs.String() != want {
 		t.Errorf("exit code %d: %s", code, &errs)
 	}

@@ -18,22 +18,22 @@ import (
 //go:embed config.json generation_config.json tokenizer_config.json vocab.json merges.txt model.onnx prompts.csv words.txt reference.json
 var files embed.FS
 
-// Files returns the model folder: a GPT-2 folder as an exporter leaves it, with prompts.csv, words.txt and
-// reference.json beside it. The names are flat; the file system is read-only.
+// Files returns the model folder: an ordinary exported GPT-2 folder, plus prompts.csv, words.txt and reference.json. It has no
+// subfolders, and the file system is read-only.
 func Files() fs.FS { return files }
 
-// Prompt is one two-hop question of the demo world that the model was not taught, a row of prompts.csv. Both sentences stop before
-// the answer, and the obscure one is the explicit one with ExplicitEntity replaced by ObscureEntity.
+// Prompt is one two-hop question of the demo world that the training text does not contain: a row of prompts.csv. Both
+// sentences end before the answer. The obscure sentence is the explicit one with ExplicitEntity replaced by ObscureEntity.
 type Prompt struct {
 	ExplicitSentence string // one hop: "People in Japan speak"
 	ObscureSentence  string // two hops: "People in the land of Mount Fuji speak"
 	ExplicitEntity   string // the missing hop, and so the curated memory: "Japan"
 	ObscureEntity    string // "the land of Mount Fuji"
-	Answer           string // without the space that a tokenizer wants before it: "Japanese"
+	Answer           string // without the space that a tokenizer requires before it: "Japanese"
 	Relation         string // "capital", "currency" or "language"
 }
 
-// Prompts returns the rows of prompts.csv in file order: nine for each of the held-out countries.
+// Prompts returns the rows of prompts.csv in file order: nine for each held-out country.
 func Prompts() []Prompt {
 	rows, err := csv.NewReader(strings.NewReader(text("prompts.csv"))).ReadAll()
 	if err != nil {
@@ -46,7 +46,8 @@ func Prompts() []Prompt {
 	return prompts
 }
 
-// Words returns the lines of words.txt, verbatim: words that the model knows well and that belong to no fact, for random memories.
+// Words returns the lines of words.txt, verbatim: words that the model knows well and that belong to no fact, for random
+// memories.
 func Words() []string { return strings.Split(strings.TrimSuffix(text("words.txt"), "\n"), "\n") }
 
 func text(name string) string {
@@ -57,8 +58,8 @@ func text(name string) string {
 	return string(b)
 }
 
-// WriteTo writes the files into dir, which it makes where missing. A file that is there with the same bytes is left alone; one that
-// holds something else is somebody's, and nothing is written.
+// WriteTo writes the files into dir, which it creates when missing. It skips files that exist with the same bytes. When a file
+// exists with other contents, it writes nothing and returns an error.
 func WriteTo(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("write demo model: %w", err)
@@ -77,7 +78,7 @@ func WriteTo(dir string) error {
 		case err != nil:
 			return fmt.Errorf("write demo model: %w", err)
 		case !bytes.Equal(got, want):
-			return hint.With(fmt.Errorf("write demo model: %w", &atomicfile.Error{Path: path, Err: errors.New("holds something else already")}),
+			return hint.With(fmt.Errorf("write demo model: %w", &atomicfile.Error{Path: path, Err: errors.New("the file exists already, with other contents")}),
 				"name a new folder with -o")
 		}
 	}

@@ -47,7 +47,7 @@ func TestWriteTo(t *testing.T) {
 	}
 	check(folder(t, os.DirFS(dir)))
 
-	// A second run leaves the files alone; one that holds something else is somebody's, and nothing is written at all.
+	// A second run does not change the files. When a file has other contents, nothing is written.
 	old := time.Now().Add(-time.Hour).Truncate(time.Second)
 	for name := range want {
 		if err := os.Chtimes(filepath.Join(dir, name), old, old); err != nil {
@@ -70,7 +70,7 @@ func TestWriteTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := WriteTo(dir)
-	if err == nil || !strings.Contains(err.Error(), "vocab.json: holds something else already") || hint.Of(err) != "name a new folder with -o" {
+	if err == nil || !strings.Contains(err.Error(), "vocab.json: the file exists already, with other contents") || hint.Of(err) != "name a new folder with -o" {
 		t.Errorf("over another model's vocabulary: %v", err)
 	}
 	if got, _ := os.ReadFile(theirs); string(got) != "{}" {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// decode reads an embedded or neighbouring JSON file.
+// decode parses JSON data.
 func decode[T any](t *testing.T, data []byte, err error) T {
 	t.Helper()
 	var v T
@@ -37,13 +37,13 @@ func TestPrompts(t *testing.T) {
 	for i, p := range Prompts() {
 		entity, spaced := strings.CutPrefix(p.ExplicitEntity, " ")
 		if !spaced {
-			t.Errorf("row %d: the entity %q does not stand as in a sentence", i, p.ExplicitEntity)
+			t.Errorf("row %d: the entity %q is not written as in a sentence", i, p.ExplicitEntity)
 		}
 		if got := strings.Replace(p.ExplicitSentence, entity, p.ObscureEntity, 1); got != p.ObscureSentence {
 			t.Errorf("row %d: explicit sentence with the obscure entity is %q, want %q", i, got, p.ObscureSentence)
 		}
 		if strings.Contains(p.ObscureSentence, entity) || strings.Contains(p.ObscureSentence, p.Answer) {
-			t.Errorf("row %d: %q gives %q or %q away", i, p.ObscureSentence, p.ExplicitEntity, p.Answer)
+			t.Errorf("row %d: %q contains %q or %q", i, p.ObscureSentence, p.ExplicitEntity, p.Answer)
 		}
 		for _, s := range []string{p.ExplicitSentence, p.ObscureSentence} {
 			if s != strings.TrimSpace(s) || strings.Contains(s, "  ") || strings.ContainsAny(s, "{}") {
@@ -92,7 +92,7 @@ func TestWords(t *testing.T) {
 			t.Errorf("%q is not one token", w)
 		}
 		if slices.Contains(words[:i], w) {
-			t.Errorf("%q stands twice", w)
+			t.Errorf("%q appears twice", w)
 		}
 		for _, p := range Prompts() {
 			if strings.EqualFold(w, p.ExplicitEntity) || strings.EqualFold(w, " "+p.Answer) {
@@ -125,14 +125,14 @@ func TestFolderIsGPT2(t *testing.T) {
 		}
 		seen[id] = true
 	}
-	// 256 bytes, one token a merge, and BOS; the first line of merges.txt is its version.
+	// 256 bytes, one token per merge, and BOS; the first line of merges.txt is its version.
 	merges := strings.Split(strings.TrimSpace(text("merges.txt")), "\n")[1:]
 	if want := len(vocab) - 257; len(merges) != want {
 		t.Errorf("got %d merges, want %d", len(merges), want)
 	}
 	for _, m := range merges {
 		if _, ok := vocab[strings.ReplaceAll(m, " ", "")]; !ok {
-			t.Errorf("merge %q makes no token", m)
+			t.Errorf("merge %q has no token", m)
 		}
 	}
 }

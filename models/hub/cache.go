@@ -12,7 +12,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 )
 
-// cache is the part of the hub's cache that belongs to one commit; doc.go draws it.
+// cache is the part of the hub's cache that belongs to one commit; doc.go shows its layout.
 type cache struct {
 	l       *Listing
 	dir     string // the whole cache
@@ -38,8 +38,8 @@ func (c *cache) lockFile(f File) string {
 }
 func (c *cache) ref() string { return c.repo("refs", filepath.FromSlash(c.l.Revision)) }
 
-// find returns where the bytes of a file are, "" when they are not there. They were compared when they came; a wrong size tells
-// that something happened to them since.
+// find returns the path of the bytes of a file, "" when they are absent. They were verified on arrival; a wrong size shows
+// that they have changed since.
 func (c *cache) find(f File) string {
 	for _, path := range []string{c.path(f), c.blob(f)} {
 		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() && st.Size() == f.Size {
@@ -49,7 +49,7 @@ func (c *cache) find(f File) string {
 	return ""
 }
 
-// have finds a file in the snapshot, or puts it there where another commit or repository has brought the bytes.
+// have finds a file in the snapshot, or adds it when another commit or repository has downloaded the bytes.
 func (c *cache) have(f File) (bool, error) {
 	switch c.find(f) {
 	case "":
@@ -67,8 +67,8 @@ func (c *cache) keep(f File) error {
 	return c.link(f, true)
 }
 
-// link puts a blob into the snapshot. Where the system makes no links, a new blob is moved there and an old one, which
-// another snapshot may need, is copied: as the hub's client does it.
+// link puts a blob into the snapshot. On systems without links, a new blob is moved there. An old blob is copied, because
+// another snapshot may need it. The hub's client does the same.
 func (c *cache) link(f File, fresh bool) error {
 	name := c.path(f)
 	if err := makeDirs(filepath.Dir(name)); err != nil {
@@ -81,9 +81,9 @@ func (c *cache) link(f File, fresh bool) error {
 	err = c.symlink(target, name)
 	if errors.Is(err, fs.ErrExist) {
 		if now, rerr := os.Readlink(name); rerr == nil && now == target {
-			return nil // somebody else was faster
+			return nil // another process was faster
 		}
-		if err := os.Remove(name); err != nil { // what is there leads nowhere, or has the wrong size
+		if err := os.Remove(name); err != nil { // the existing link is broken or leads to a file of the wrong size
 			return unwritten(name, err)
 		}
 		err = c.symlink(target, name)
@@ -116,7 +116,7 @@ func copyFile(from, to string) error {
 	return out.Commit()
 }
 
-// finish notes which commit the revision stands for. Where nothing was fetched, a cache that cannot be written is as good.
+// finish records the commit of the revision. When nothing was downloaded, a cache that cannot be written is not an error.
 func (c *cache) finish(fetched bool) error {
 	if c.l.Revision == c.l.Commit {
 		return nil
@@ -134,7 +134,7 @@ func (c *cache) finish(fetched bool) error {
 	return err
 }
 
-// listCache fills a listing with what the cache has of the revision.
+// listCache fills a listing with the cached files of the revision.
 func (c *Client) listCache(l *Listing) error {
 	k := c.cacheOf(l)
 	l.Commit = l.Revision
@@ -153,7 +153,7 @@ func (c *Client) listCache(l *Listing) error {
 		}
 		st, err := os.Stat(path)
 		if err != nil || !st.Mode().IsRegular() {
-			return nil // a link whose blob is gone
+			return nil // a link whose blob is missing
 		}
 		rel, err := filepath.Rel(k.root(), path)
 		if err != nil {

@@ -10,12 +10,12 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 )
 
-// Where the system makes no links, a fetched file lies in the snapshot itself; what another snapshot has is copied.
+// On systems without links, a downloaded file is stored in the snapshot itself, and files of another snapshot are copied.
 func TestNoLinks(t *testing.T) {
 	files := externalFiles(t)
 	h, c := newWorld(t, files)
 	r := Request{Repo: world, File: "onnx/model.onnx"}
-	linked := mustPull(t, c, r) // blobs, from a time when there were links
+	linked := mustPull(t, c, r) // blobs, from a run with links
 	changed := externalFiles(t)
 	changed["config.json"] = append(changed["config.json"], '\n')
 	h.Commit(world, "main", changed)
@@ -25,7 +25,7 @@ func TestNoLinks(t *testing.T) {
 	for _, f := range p.Files {
 		want = append(want, f.Name)
 		if st, err := os.Lstat(filepath.Join(p.Folder, f.Name)); err != nil || !st.Mode().IsRegular() {
-			t.Errorf("%s is no plain file: %v", f.Name, err)
+			t.Errorf("%s is not a plain file: %v", f.Name, err)
 		}
 		if f.Fetched != (f.Name == "config.json") {
 			t.Errorf("%s: fetched %v", f.Name, f.Fetched)
@@ -36,16 +36,16 @@ func TestNoLinks(t *testing.T) {
 	h.Requests()
 	mustPull(t, c, r)
 	if got := h.Requests(); len(got) != 1 {
-		t.Errorf("asked for %+v", got)
+		t.Errorf("requests: %+v", got)
 	}
-	// Offline, such a file has no name that tells its checksum, and still does.
+	// Offline, the name of such a file does not contain its checksum, but the file is still found.
 	c.Offline = true
 	mustPull(t, c, r)
 	mustPull(t, c, Request{Repo: world, File: "onnx/model.onnx", Dir: t.TempDir()})
 }
 
-// Links that lead nowhere and blobs that were cut are mended.
-func TestMended(t *testing.T) {
+// Broken links and truncated blobs are repaired.
+func TestRepaired(t *testing.T) {
 	files := worldFiles(t)
 	h, c := newWorld(t, files)
 	p := mustPull(t, c, Request{Repo: world})
@@ -64,7 +64,7 @@ func TestMended(t *testing.T) {
 	}
 }
 
-// A cache that cannot be written is an error about writing.
+// A cache that cannot be written causes a write error.
 func TestNoCache(t *testing.T) {
 	h, c := newWorld(t, worldFiles(t))
 	c.Cache = filepath.Join(t.TempDir(), "file", "cache")
@@ -77,7 +77,7 @@ func TestNoCache(t *testing.T) {
 	}
 }
 
-// Where everything is there, a cache need not be written.
+// When all files are present, the cache need not be writable.
 func TestReadOnly(t *testing.T) {
 	_, c := newWorld(t, worldFiles(t))
 	mustPull(t, c, Request{Repo: world})
@@ -97,7 +97,7 @@ func TestCheckRepo(t *testing.T) {
 	for _, bad := range []string{"", "/", "a/", "/a", "a/b/c", "../x", "a/..", ".", "a..b", "a--b", "a b", "a\\b", "x.git", "-a", "a.", "a/b\n", "ä", "a?b", "a%2fb", "https://x/y",
 		strings.Repeat("a", 97)} {
 		if CheckRepo(bad) == nil {
-			t.Errorf("%q is taken", bad)
+			t.Errorf("%q was accepted", bad)
 		}
 	}
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/folder"
 )
 
-// companions are the files beside an ONNX file that a model folder is made of.
+// companions are the files next to an ONNX file that complete a model folder.
 var companions = []string{"config.json", "generation_config.json", "genai_config.json",
 	"tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
 	"chat_template.jinja", "chat_template.json"}
 
-// maxCompanion is how large one of them may be; the largest vocabularies take 40 MB.
+// maxCompanion is the largest size of a companion, in bytes; the largest vocabularies take 40 MB.
 const maxCompanion = 256 << 20
 
-// maxData is how many files the weights of one model may lie in: as many as graph opens.
+// maxData is the largest number of weight files of one model, which is the limit of package graph.
 const maxData = 1024
 
 // ONNX lists the ONNX files of the commit.
@@ -33,7 +33,7 @@ func (l *Listing) ONNX() []File {
 	return out
 }
 
-// Find returns the file of that name.
+// Find returns the file with this name.
 func (l *Listing) Find(name string) (File, bool) {
 	i := slices.IndexFunc(l.Files, func(f File) bool { return f.Name == name })
 	if i < 0 {
@@ -42,12 +42,12 @@ func (l *Listing) Find(name string) (File, bool) {
 	return l.Files[i], true
 }
 
-// Choose returns the ONNX file called name, or the one that [folder.Open] would take: in the folder called name, with "" in the
-// whole repository.
+// Choose returns the ONNX file with this name. For the name of a folder it returns the file that [folder.Open] would choose there;
+// "" is the whole repository.
 func (l *Listing) Choose(name string) (File, error) {
 	all := l.ONNX()
 	if len(all) == 0 {
-		return File{}, hint.With(fmt.Errorf("no ONNX file among the %d files of %s", len(l.Files), l.Commit[:8]),
+		return File{}, hint.With(fmt.Errorf("want an ONNX file, found none among the %d files of %s", len(l.Files), l.Commit[:8]),
 			"export it yourself: pip install optimum[onnx], then optimum-cli export onnx --model "+l.Repo+" --task text-generation DIR")
 	}
 	if path.Ext(name) == ".onnx" {
@@ -79,7 +79,7 @@ func (l *Listing) Choose(name string) (File, error) {
 	case len(below) == 1:
 		return below[0], nil
 	case len(near) == 0:
-		return File{}, hint.With(fmt.Errorf("no ONNX file at the top or under onnx, but %s", names(below)), "name one of them with --file")
+		return File{}, hint.With(fmt.Errorf("want an ONNX file at the top or under onnx, found %s", names(below)), "name one of them with --file")
 	}
 	chosen, err := folder.Choose(near)
 	if err != nil {
@@ -89,7 +89,7 @@ func (l *Listing) Choose(name string) (File, error) {
 	return f, nil
 }
 
-// names lists some files for a message.
+// names lists files for a message.
 func names(files []File) string {
 	const most = 8
 	var out []string
@@ -102,7 +102,7 @@ func names(files []File) string {
 	return strings.Join(out, ", ")
 }
 
-// companions returns the files that belong to a model: those beside it, else those of the same name at the top.
+// companions returns the companion files of a model: those next to it, else those with the same name at the top.
 func (l *Listing) companions(model File) ([]File, error) {
 	var out []File
 	for _, name := range companions {
@@ -120,7 +120,7 @@ func (l *Listing) companions(model File) ([]File, error) {
 	return out, nil
 }
 
-// Data guesses which files hold the weights of an ONNX file, by the names that exporters give them: model.onnx_data,
+// Data guesses which files hold the weights of an ONNX file from the names that exporters use: model.onnx_data,
 // model.onnx_data_1, model.onnx.data.
 func (l *Listing) Data(model File) []File {
 	var out []File
@@ -132,23 +132,23 @@ func (l *Listing) Data(model File) []File {
 	return out
 }
 
-// located returns the files that a graph says its weights lie in.
+// located returns the files that hold the weights according to the graph.
 func (l *Listing) located(model File, locations []string) ([]File, error) {
 	if len(locations) > maxData {
-		return nil, fmt.Errorf("the weights lie in %d files, more than %d", len(locations), maxData)
+		return nil, fmt.Errorf("the weights are in %d files, more than %d", len(locations), maxData)
 	}
 	var out []File
 	for _, loc := range locations {
 		name := path.Join(path.Dir(model.Name), loc)
 		if name == model.Name {
-			continue // it may name itself
+			continue // a graph may name its own file
 		}
 		if holdsCode(name) {
-			return nil, errors.New("the weights lie in " + name + ": files of this kind can hold code and are never fetched")
+			return nil, errors.New("the weights are in " + name + ": files of this kind can hold code and are never downloaded")
 		}
 		f, ok := l.Find(name)
 		if !ok {
-			return nil, hint.With(fmt.Errorf("the weights lie in %s, which is missing", name), "take another ONNX file with --file; --list shows them")
+			return nil, hint.With(fmt.Errorf("the weights are in %s, which is missing", name), "choose another ONNX file with --file; use --list to show them")
 		}
 		out = append(out, f)
 	}

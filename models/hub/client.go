@@ -12,39 +12,39 @@ import (
 	"time"
 )
 
-// Client fetches from one hub into one cache. Make one with [FromEnv] or [NewClient]; the fields may be set before its first use.
+// Client downloads from one hub into one cache. Create it with [FromEnv] or [NewClient]; set the fields before its first use.
 type Client struct {
 	Endpoint string // address of the hub, without a slash at the end
 	Cache    string // folder of the cache
-	Token    string // "" reaches what is open to everybody
-	Offline  bool   // ask nobody: what is in the cache must do
+	Token    string // "" gives access to public repositories only
+	Offline  bool   // make no network requests; use only cached files
 	Agent    string // User-Agent
 
-	Progress func(Progress)                     // told while bytes arrive; may be nil
-	Log      func(string)                       // told what is waited for; may be nil
-	Room     func(dir string, need int64) error // refuses when a folder has no room; may be nil
+	Progress func(Progress)                     // called while bytes arrive; may be nil
+	Log      func(string)                       // receives messages about waiting; may be nil
+	Room     func(dir string, need int64) error // returns an error when a folder has no room; may be nil
 
 	http    *http.Client
 	pause   func(context.Context, time.Duration) error
-	symlink func(target, name string) error // os.Symlink; tests stand in for systems that make none
+	symlink func(target, name string) error // os.Symlink; tests replace it to imitate systems without links
 }
 
-// Progress tells how far a pull is.
+// Progress reports how far a pull is.
 type Progress struct {
-	File      string // on its way
-	Done, All int64  // bytes of all files; what was there already counts in neither
+	File      string // being downloaded
+	Done, All int64  // bytes of all files; files that were already present count in neither
 }
 
-// Times after which a server is taken for dead. A transfer may take as long as it likes while bytes arrive.
+// Timeouts after which a server counts as dead. A transfer has no time limit while bytes arrive.
 const (
 	connectTimeout = 15 * time.Second
 	answerTimeout  = 60 * time.Second
 	stallTimeout   = 60 * time.Second
 )
 
-// NewClient makes a client of the hub at an address, with a cache folder.
+// NewClient creates a client of the hub at an address, with a cache folder.
 func NewClient(endpoint, cache string) *Client {
-	t := http.DefaultTransport.(*http.Transport).Clone() // proxies are the environment's
+	t := http.DefaultTransport.(*http.Transport).Clone() // proxies come from the environment
 	t.DialContext = (&net.Dialer{Timeout: connectTimeout}).DialContext
 	t.TLSHandshakeTimeout, t.ResponseHeaderTimeout = connectTimeout, answerTimeout
 	return &Client{
@@ -54,17 +54,17 @@ func NewClient(endpoint, cache string) *Client {
 	}
 }
 
-// answer is what a server said, with what the hub said on the way there.
+// answer is the response of a server and what the hub reported before a redirect.
 type answer struct {
 	*http.Response
-	commit, etag, size string // X-Repo-Commit, the file's etag and its size: of the hub's own answers, "" where it says nothing
-	foreign            bool   // the answer is that of another host
+	commit, etag, size string // X-Repo-Commit, the file's etag and its size: from the hub's own responses, "" when absent
+	foreign            bool   // the response is from another host
 }
 
 const maxRedirects = 10
 
-// ask sends a request and follows redirects by hand, because the token is for the hub alone: Go's own client would send it to
-// every host below the hub's name. A HEAD ends at the hub.
+// ask sends a request. It follows redirects itself, because the token is for the hub only: Go's client would also send it to
+// every host below the hub's name. A HEAD request ends at the hub.
 func (c *Client) ask(ctx context.Context, method, address string, header http.Header) (*answer, error) {
 	if c.Offline {
 		return nil, errOffline
@@ -83,7 +83,7 @@ func (c *Client) ask(ctx context.Context, method, address string, header http.He
 			req.Header = header.Clone()
 		}
 		req.Header.Set("User-Agent", c.Agent)
-		req.Header.Set("Accept-Encoding", "identity") // sizes and ranges are those of the file itself
+		req.Header.Set("Accept-Encoding", "identity") // sizes and ranges refer to the file itself
 		a.foreign = !c.own(u)
 		if c.Token != "" && !a.foreign {
 			req.Header.Set("Authorization", "Bearer "+c.Token)
@@ -109,13 +109,13 @@ func (c *Client) ask(ctx context.Context, method, address string, header http.He
 	return nil, fmt.Errorf("more than %d redirects", maxRedirects)
 }
 
-// own reports whether an address is the hub's.
+// own reports whether an address belongs to the hub.
 func (c *Client) own(u *url.URL) bool {
 	e, err := url.Parse(c.Endpoint)
 	return err == nil && u.Scheme == e.Scheme && strings.EqualFold(u.Host, e.Host)
 }
 
-// note keeps what the hub says about a file. What it says about the file behind a redirect counts more than about its own answer.
+// note records what the hub reports about a file. Headers about the target of a redirect override those about the redirect.
 func (a *answer) note(resp *http.Response) {
 	set := func(into *string, names ...string) {
 		for _, n := range names {
@@ -134,7 +134,7 @@ func (a *answer) note(resp *http.Response) {
 	a.etag = strings.Trim(strings.TrimPrefix(a.etag, "W/"), `"`)
 }
 
-// unsent says why a request got no answer, and whether to try again: not where nobody is, or somebody else is.
+// unsent explains why a request got no response, and whether to retry: not when no host, or a wrong one, is at the address.
 func unsent(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {

@@ -12,29 +12,29 @@ import (
 	"time"
 )
 
-// download is a file on its way into its part.
+// download is a file that is being downloaded into its part.
 type download struct {
-	c    *Client
-	l    *Listing
-	file File
-	part *os.File
-	sum  hash.Hash // of the first at bytes
-	at   int64
-	tell func(at int64)
+	c      *Client
+	l      *Listing
+	file   File
+	part   *os.File
+	sum    hash.Hash // checksum of the first at bytes
+	at     int64
+	report func(at int64)
 
-	pieced    bool   // bytes of more than one transfer stand in the part
-	validator string // strong ETag of the server that sent them, "" when that is not known
+	pieced    bool   // the part has bytes of more than one transfer
+	validator string // strong ETag of the server that sent them, "" when unknown
 }
 
-// fetch brings a file into the part: what is missing of it. The part is then whole, compared and on disk. from is a copy on this
-// machine to be tried first, or "".
-func (c *Client) fetch(ctx context.Context, l *Listing, f File, part, from string, tell func(at int64)) error {
+// fetch downloads the missing bytes of a file into the part. The part is then complete, verified and on disk. from is a local
+// copy to try first, or "".
+func (c *Client) fetch(ctx context.Context, l *Listing, f File, part, from string, report func(at int64)) error {
 	out, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return unwritten(part, err)
 	}
 	defer out.Close()
-	d := &download{c: c, l: l, file: f, part: out, tell: tell}
+	d := &download{c: c, l: l, file: f, part: out, report: report}
 	if err := d.resume(); err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (c *Client) fetch(ctx context.Context, l *Listing, f File, part, from strin
 		}
 	}
 	if errors.Is(err, ErrChecksum) {
-		out.Close() // a system may refuse to remove open files
+		out.Close() // some systems refuse to remove open files
 		os.Remove(part)
 	}
 	return err
@@ -69,15 +69,15 @@ func (d *download) run(ctx context.Context) error {
 		if err = d.file.matches(d.sum); err == nil || !d.pieced {
 			return err
 		}
-		// The pieces do not fit together: one of them was damaged, or belongs to another file. Once more, in one.
-		d.c.log("%s: %v; starting from its beginning", d.file.Name, err)
+		// The pieces do not fit together: one is damaged or belongs to another file. Try again in one piece.
+		d.c.log("%s: %v; restarting from the beginning", d.file.Name, err)
 		if err := d.restart(); err != nil {
 			return err
 		}
 	}
 }
 
-// resume takes up what an earlier run has left.
+// resume continues with the part that an earlier run left.
 func (d *download) resume() error {
 	d.sum = d.file.newSum()
 	n, err := io.Copy(d.sum, d.part)
@@ -91,7 +91,7 @@ func (d *download) resume() error {
 	return nil
 }
 
-// restart throws away what there is.
+// restart discards the part.
 func (d *download) restart() error {
 	if err := d.part.Truncate(0); err != nil {
 		return unwritten(d.part.Name(), err)
@@ -100,11 +100,11 @@ func (d *download) restart() error {
 		return err
 	}
 	d.sum, d.at, d.pieced, d.validator = d.file.newSum(), 0, false, ""
-	d.tell(0)
+	d.report(0)
 	return nil
 }
 
-// copy takes the bytes from a file on this machine; should they be wrong, the network has the right ones.
+// copy takes the bytes from a local file. If they are wrong, the network is used.
 func (d *download) copy(ctx context.Context, path string) error {
 	if err := d.restart(); err != nil {
 		return err
@@ -122,9 +122,9 @@ func (d *download) copy(ctx context.Context, path string) error {
 	return err
 }
 
-// transfer asks for what is missing and appends it to the part.
+// transfer requests the missing bytes and appends them to the part.
 func (d *download) transfer(ctx context.Context) error {
-	d.tell(d.at)
+	d.report(d.at)
 	if d.at == d.file.Size {
 		return nil
 	}
@@ -156,11 +156,11 @@ func (d *download) transfer(ctx context.Context) error {
 	return nil
 }
 
-// accept decides from the head of an answer what its body is: the whole file, or what is missing of it.
+// accept decides from the headers of a response what its body is: the whole file, or the missing bytes.
 func (d *download) accept(a *answer) error {
 	switch a.StatusCode {
 	case http.StatusOK:
-		if d.at > 0 { // the server knows no ranges, or If-Range says that its file is another
+		if d.at > 0 { // the server does not support ranges, or its file differs according to If-Range
 			if err := d.restart(); err != nil {
 				return err
 			}
@@ -171,7 +171,7 @@ func (d *download) accept(a *answer) error {
 			if err := d.restart(); err != nil {
 				return err
 			}
-			return &temporary{error: fmt.Errorf("asked for %s, got %q", want, got)}
+			return &temporary{error: fmt.Errorf("requested %s, got %q", want, got)}
 		}
 		d.pieced = true
 	case http.StatusRequestedRangeNotSatisfiable:
@@ -183,7 +183,7 @@ func (d *download) accept(a *answer) error {
 		return refused(a)
 	}
 	if a.commit != "" && a.commit != d.l.Commit {
-		return fmt.Errorf("asked for commit %s, got %s", d.l.Commit, a.commit)
+		return fmt.Errorf("requested commit %s, got %s", d.l.Commit, a.commit)
 	}
 	if n := a.ContentLength; n >= 0 && d.at+n != d.file.Size {
 		return fmt.Errorf("want %d bytes, the server has %d", d.file.Size, d.at+n)
@@ -194,13 +194,13 @@ func (d *download) accept(a *answer) error {
 	return nil
 }
 
-// append writes a body behind what there is, and never more than the file has.
+// append writes a body after the existing bytes, but never more than the size of the file.
 func (d *download) append(ctx context.Context, body io.Reader) error {
 	buf := make([]byte, 256<<10)
 	for {
 		n, rerr := body.Read(buf)
 		if int64(n) > d.file.Size-d.at {
-			return fmt.Errorf("the server sends more than %d bytes", d.file.Size)
+			return fmt.Errorf("the server sent more than %d bytes", d.file.Size)
 		}
 		if n > 0 {
 			if _, err := d.part.WriteAt(buf[:n], d.at); err != nil {
@@ -208,7 +208,7 @@ func (d *download) append(ctx context.Context, body io.Reader) error {
 			}
 			d.sum.Write(buf[:n])
 			d.at += int64(n)
-			d.tell(d.at)
+			d.report(d.at)
 		}
 		switch {
 		case rerr == io.EOF:
@@ -223,9 +223,9 @@ func (d *download) append(ctx context.Context, body io.Reader) error {
 	}
 }
 
-var errStalled = fmt.Errorf("no byte came for %v", stallTimeout)
+var errStalled = fmt.Errorf("no byte arrived for %v", stallTimeout)
 
-// alive is a body that must not fall silent for long.
+// alive is a body that must not stall for long.
 type alive struct {
 	io.Reader
 	timer *time.Timer

@@ -10,10 +10,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// publicHub is asked unless HF_ENDPOINT names another one.
+// publicHub is the default hub; HF_ENDPOINT names another one.
 const publicHub = "https://huggingface.co"
 
-// FromEnv makes a client from the variables that the hub's own client reads, with the same meaning: HF_ENDPOINT, HF_TOKEN (and
+// FromEnv creates a client from the variables of the hub's own client, with the same meaning: HF_ENDPOINT, HF_TOKEN (and
 // HF_TOKEN_PATH, HF_HOME/token), HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME, HF_HUB_OFFLINE.
 func FromEnv(getenv func(string) string) (*Client, error) {
 	endpoint := strings.TrimRight(getenv("HF_ENDPOINT"), "/")
@@ -43,7 +43,7 @@ func FromEnv(getenv func(string) string) (*Client, error) {
 	return c, nil
 }
 
-// homeDir is where the hub's client keeps what it knows.
+// homeDir is the data folder of the hub's client.
 func homeDir(getenv func(string) string) (string, error) {
 	if dir := expand(getenv("HF_HOME"), getenv); dir != "" {
 		return dir, nil
@@ -58,7 +58,7 @@ func homeDir(getenv func(string) string) (string, error) {
 	return filepath.Join(home, ".cache", "huggingface"), nil
 }
 
-// expand replaces ~ and $NAME, as the hub's client does.
+// expand replaces ~ and $NAME as the hub's client does.
 func expand(path string, getenv func(string) string) string {
 	if rest, ok := strings.CutPrefix(path, "~"); ok && (rest == "" || os.IsPathSeparator(rest[0])) {
 		if home, err := os.UserHomeDir(); err == nil {
@@ -68,7 +68,7 @@ func expand(path string, getenv func(string) string) string {
 	return os.Expand(path, getenv)
 }
 
-// readToken takes the token of the environment, or the one that a login left in a file.
+// readToken returns the token of the environment, or the one that a login stored in a file.
 func readToken(getenv func(string) string, home string) (string, error) {
 	from, token := "HF_TOKEN", strings.TrimSpace(getenv("HF_TOKEN"))
 	if token == "" && !isTrue(getenv("HF_HUB_DISABLE_IMPLICIT_TOKEN")) {
@@ -77,12 +77,12 @@ func readToken(getenv func(string) string, home string) (string, error) {
 		}
 		data, err := os.ReadFile(from)
 		if err != nil {
-			return "", nil // no login, or none for us
+			return "", nil // no login, or no readable one
 		}
 		token = strings.TrimSpace(string(data))
 	}
 	if len(token) > 1024 || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return "", fmt.Errorf("%s holds no token: want one word of ASCII characters", from)
+		return "", fmt.Errorf("%s: want a token, one word of ASCII characters", from)
 	}
 	return token, nil
 }

@@ -9,34 +9,34 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// ErrChecksum is wrapped by the error of a file whose bytes are not those that the hub promises.
+// ErrChecksum is wrapped by the error for a file whose bytes do not match the hub's checksum.
 var ErrChecksum = errors.New("wrong checksum")
 
-// errOffline is why a request was not made.
+// errOffline is the reason why no request was made.
 var errOffline = errors.New("not in the cache")
 
-// unreachable says that nobody, or somebody else, is at an address.
+// unreachable reports that no host, or a wrong host, is at an address.
 type unreachable struct{ error }
 
 func (u *unreachable) Unwrap() error { return u.error }
 
-// refusal is an answer that says no.
+// refusal is an error response.
 type refusal struct {
 	status  int
-	code    string // the hub's own word: RepoNotFound, RevisionNotFound, EntryNotFound, GatedRepo
+	code    string // the hub's own error code: RepoNotFound, RevisionNotFound, EntryNotFound, GatedRepo
 	message string
 	host    string
 }
 
 func (r *refusal) Error() string {
-	s := fmt.Sprintf("%s answers %d %s", r.host, r.status, http.StatusText(r.status))
+	s := fmt.Sprintf("%s answered %d %s", r.host, r.status, http.StatusText(r.status))
 	if r.message != "" {
 		s += ": " + r.message
 	}
 	return s
 }
 
-// refused makes an error of an answer that is no success, temporary where it may be.
+// refused converts an error response to an error, which is temporary when a retry may succeed.
 func refused(a *answer) error {
 	r := &refusal{a.StatusCode, a.Header.Get("X-Error-Code"), a.Header.Get("X-Error-Message"), a.Request.URL.Host}
 	if len(r.message) > 200 {
@@ -50,7 +50,7 @@ func refused(a *answer) error {
 	return r
 }
 
-// explain says in the user's words what an answer means for a repository, and what can be done.
+// explain describes in the user's terms what an error means for a repository, and adds advice.
 func (c *Client) explain(err error, l *Listing) error {
 	var r *refusal
 	var lost *unreachable
@@ -59,24 +59,24 @@ func (c *Client) explain(err error, l *Listing) error {
 	case errors.As(err, new(*atomicfile.Error)):
 		return err
 	case c.Offline:
-		return hint.With(err, "HF_HUB_OFFLINE is set: nobody is asked; unset it to fetch what is missing")
+		return hint.With(err, "HF_HUB_OFFLINE is set, so no network requests are made; unset it to download the missing files")
 	case hint.Of(err) != "":
 		return err
 	case errors.Is(err, ErrChecksum):
-		return hint.With(err, "nothing of it was kept; run the same command again, and should it stay so, something on the way changes files")
+		return hint.With(err, "no part of the file was kept; run the same command again; if the error persists, a proxy may be changing files in transit")
 	case errors.As(err, &lost):
 		return hint.With(fmt.Errorf("%s cannot be reached: %w", c.Endpoint, err),
-			"check the network and HF_ENDPOINT; with HF_HUB_OFFLINE=1 nobody is asked, and what is in the cache must do")
+			"check the network and HF_ENDPOINT; with HF_HUB_OFFLINE=1 no network requests are made and only cached files are used")
 	case errors.As(err, &r):
 		return c.explainRefusal(err, r, l)
 	case errors.As(err, &t):
-		return hint.With(err, "run the same command again: it goes on where it stopped")
+		return hint.With(err, "run the same command again: it resumes where it stopped")
 	}
 	return err
 }
 
 func (c *Client) explainRefusal(err error, r *refusal, l *Listing) error {
-	const gated = "ask for access on the model's page, and set HF_TOKEN to a token of that account"
+	const gated = "request access on the model's page, and set HF_TOKEN to a token of that account"
 	switch {
 	case r.code == "GatedRepo", r.status == http.StatusForbidden && r.code == "":
 		return hint.With(fmt.Errorf("access is restricted: %w", err), gated)
@@ -85,18 +85,18 @@ func (c *Client) explainRefusal(err error, r *refusal, l *Listing) error {
 	case r.code == "EntryNotFound":
 		return fmt.Errorf("no such file in the repository: %w", err)
 	case r.status == http.StatusUnauthorized && c.Token != "":
-		return hint.With(fmt.Errorf("no such repository, or the token does not open it: %w", err),
+		return hint.With(fmt.Errorf("no such repository, or the token gives no access to it: %w", err),
 			"check the name, and the token in HF_TOKEN or left by a login")
 	case r.status == http.StatusUnauthorized, r.status == http.StatusNotFound:
 		advice := "check the name"
 		if c.Token == "" {
-			advice += "; a private model wants a token in HF_TOKEN"
+			advice += "; a private model requires a token in HF_TOKEN"
 		}
 		return hint.With(fmt.Errorf("no such repository, or a private one: %w", err), advice)
 	case r.status == http.StatusTooManyRequests:
 		return hint.With(err, "wait a while and run the same command again; with a token in HF_TOKEN the hub allows more requests")
 	case r.status >= 500:
-		return hint.With(err, "the hub is not well; run the same command again later: it goes on where it stopped")
+		return hint.With(err, "the hub has a problem; run the same command again later: it resumes where it stopped")
 	}
 	return err
 }

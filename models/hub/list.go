@@ -18,20 +18,20 @@ import (
 // Listing is a commit of a repository with its files.
 type Listing struct {
 	Repo     string
-	Revision string // as it was asked for
+	Revision string // as requested
 	Commit   string // 40 hexadecimal digits
 	Files    []File // in the hub's order
 }
 
-// File is a file of a commit. What the hub leaves out of a listing is empty.
+// File is a file of a commit. Fields that a listing does not contain are empty.
 type File struct {
 	Name   string // path in the repository, with slashes
 	Size   int64  // bytes; -1 when it is not known
-	SHA256 string // of a file that git-lfs keeps
-	Blob   string // git's SHA-1 of any other
+	SHA256 string // SHA-256 of a file that git-lfs stores
+	Blob   string // git's SHA-1 of any other file
 }
 
-// Etag is what the hub and the cache call the file's bytes: its checksum.
+// Etag is the checksum by which the hub and the cache identify the file's bytes.
 func (f File) Etag() string {
 	if f.SHA256 != "" {
 		return f.SHA256
@@ -41,10 +41,10 @@ func (f File) Etag() string {
 
 const (
 	maxListing = 64 << 20 // bytes of the hub's JSON: 100,000 files
-	maxFile    = 1 << 44  // bytes of a file: more than any disk here
+	maxFile    = 1 << 44  // bytes of a file: more than any local disk
 )
 
-// List asks the hub for the files of a revision; "" is [DefaultRevision]. Offline it lists what the cache has of it.
+// List requests the files of a revision from the hub; "" is [DefaultRevision]. Offline it lists the cached files.
 func (c *Client) List(ctx context.Context, repo, revision string) (*Listing, error) {
 	l := &Listing{Repo: repo, Revision: revision}
 	if revision == "" {
@@ -99,7 +99,7 @@ func (l *Listing) parse(body []byte) error {
 		} `json:"siblings"`
 	}
 	if err := json.Unmarshal(body, &doc); err != nil {
-		return hint.With(fmt.Errorf("the answer is no list of files: %w", err), "somebody else may have answered: a proxy, or the sign-in page of a network")
+		return hint.With(fmt.Errorf("the answer is not a list of files: %w", err), "a proxy or the sign-in page of a network may have answered instead of the hub")
 	}
 	if !isHex(doc.SHA, 40) {
 		return fmt.Errorf("want a commit of 40 hexadecimal digits, got %q", doc.SHA)
@@ -110,7 +110,7 @@ func (l *Listing) parse(body []byte) error {
 		if s.Size != nil {
 			f.Size = *s.Size
 		}
-		if s.LFS != nil { // the blob is then git's of a small pointer to the file
+		if s.LFS != nil { // the blob is then that of git's small pointer to the file
 			f.Size, f.SHA256, f.Blob = s.LFS.Size, s.LFS.SHA256, ""
 		}
 		if err := f.check(); err != nil {
@@ -121,13 +121,13 @@ func (l *Listing) parse(body []byte) error {
 	return nil
 }
 
-// check refuses what must not become a path or an amount of bytes.
+// check refuses names and sizes that must not become a path or an amount of bytes.
 func (f File) check() error {
 	if err := checkName(f.Name); err != nil {
 		return err
 	}
 	if f.SHA256 != "" && !isHex(f.SHA256, 64) || f.Blob != "" && !isHex(f.Blob, 40) {
-		return fmt.Errorf("file %q: checksum %q is none", f.Name, f.Etag())
+		return fmt.Errorf("file %q: %q is not a checksum", f.Name, f.Etag())
 	}
 	if f.Size < -1 || f.Size > maxFile {
 		return fmt.Errorf("file %q: impossible size %d", f.Name, f.Size)
@@ -135,12 +135,12 @@ func (f File) check() error {
 	return nil
 }
 
-// complete fills in by HEAD what a listing says nothing about.
+// complete requests data that is missing in a listing with HEAD.
 func (c *Client) complete(ctx context.Context, l *Listing, f File) (File, error) {
 	if f.Etag() != "" && f.Size >= 0 {
 		return f, nil
 	}
-	if c.Offline { // a file that is no link: its name tells nothing
+	if c.Offline { // a plain file, whose name does not contain the checksum
 		sum, err := sha256Of(c.cacheOf(l).path(f))
 		f.SHA256 = sum
 		return f, err
@@ -160,17 +160,17 @@ func (c *Client) complete(ctx context.Context, l *Listing, f File) (File, error)
 		case isHex(a.etag, 40):
 			f.SHA256, f.Blob = "", a.etag
 		default:
-			return 0, fmt.Errorf("the hub gives no checksum: ETag %q", a.etag)
+			return 0, fmt.Errorf("the hub sent no checksum: ETag %q", a.etag)
 		}
 		if f.Size, err = strconv.ParseInt(a.size, 10, 64); err != nil {
-			return 0, fmt.Errorf("the hub gives no size: %q", a.size)
+			return 0, fmt.Errorf("the hub sent no size: %q", a.size)
 		}
 		return 0, f.check()
 	})
 	return f, err
 }
 
-// address is where the hub has a file of the commit.
+// address is the hub's address of a file of the commit.
 func (c *Client) address(l *Listing, f File) string {
 	var parts []string
 	for p := range strings.SplitSeq(f.Name, "/") {

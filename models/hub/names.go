@@ -11,11 +11,11 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// DefaultRevision is the branch that is meant when none is named.
+// DefaultRevision is the branch that is used when none is named.
 const DefaultRevision = "main"
 
-// CheckRepo says what is wrong with the name of a repository. The rules are the hub's: "org/name" or "name" of letters, digits
-// and - _ . in between, neither "--" nor "..".
+// CheckRepo reports what is wrong with the name of a repository. The rules are the hub's: "org/name" or "name" with letters,
+// digits and - _ . in between, but neither "--" nor "..".
 func CheckRepo(repo string) error {
 	parts := strings.Split(repo, "/")
 	bad := len(parts) > 2 || strings.Contains(repo, "--") || strings.Contains(repo, "..") || strings.HasSuffix(repo, ".git")
@@ -24,7 +24,7 @@ func CheckRepo(repo string) error {
 			strings.Trim(p, "-.") != p
 	}
 	if bad {
-		return hint.With(fmt.Errorf("repository %q: want org/name or name", repo), "it is the end of the address of the model's page, such as openai-community/gpt2")
+		return hint.With(fmt.Errorf("repository %q: want org/name or name", repo), "give the end of the address of the model's page, such as openai-community/gpt2")
 	}
 	return nil
 }
@@ -33,7 +33,7 @@ func wordRune(r rune) bool {
 	return r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
 }
 
-// checkRevision allows a branch, a tag or a commit: it becomes a file under refs.
+// checkRevision allows a branch, a tag or a commit, because the revision becomes a file name under refs.
 func checkRevision(revision string) error {
 	if err := checkName(revision); err != nil {
 		return fmt.Errorf("revision %q: want a branch, a tag or a commit", revision)
@@ -41,10 +41,10 @@ func checkRevision(revision string) error {
 	return nil
 }
 
-// maxName is how long a path in a repository may be.
+// maxName is the largest length of a path in a repository.
 const maxName = 1024
 
-// checkName refuses paths in a repository that could mean a place outside of the folder they are put under, on any system.
+// checkName refuses paths in a repository that could refer to a place outside their folder, on any system.
 func checkName(name string) error {
 	if name == "" || len(name) > maxName || path.Clean(name) != name || strings.HasPrefix(name, "/") || !filepath.IsLocal(filepath.FromSlash(name)) ||
 		slices.Contains(strings.Split(name, "/"), "..") || strings.ContainsFunc(name, func(r rune) bool { return r == '\\' || !unicode.IsPrint(r) }) ||
@@ -54,7 +54,7 @@ func checkName(name string) error {
 	return nil
 }
 
-// code lists the endings of formats that run code when they are opened, or are code.
+// code lists the extensions of formats that contain code or run code when they are opened.
 var code = []string{".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib", ".h5", ".keras", ".py", ".so", ".dll", ".dylib", ".exe"}
 
 func holdsCode(name string) bool { return slices.Contains(code, strings.ToLower(path.Ext(name))) }

@@ -12,32 +12,32 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/folder"
 )
 
-// Request says what to fetch and where to.
+// Request is what to download and where to store it.
 type Request struct {
 	Repo     string // org/name
 	Revision string // branch, tag or commit; "" = [DefaultRevision]
-	File     string // the ONNX file, as a path in the repository; "" = the one that a folder would open with
+	File     string // the ONNX file, as a path in the repository; "" = the one that a folder would be opened with
 	Dir      string // a folder for plain files; "" = the cache
-	Force    bool   // files in Dir that hold something else are replaced
+	Force    bool   // replace files in Dir that have other contents
 }
 
-// Pulled says what is where.
+// Pulled lists the downloaded files and their paths.
 type Pulled struct {
 	Commit string
 	Folder string // holds the files under their names in the repository
 	Model  string // path of the ONNX file
-	Open   string // what opens with this model: Folder, or Model where the folder has an ONNX file that goes before it
+	Open   string // path that opens this model: Folder, or Model when another ONNX file of the folder has priority
 	Files  []Pull // the ONNX file first
 }
 
 // Pull is one file of [Pulled].
 type Pull struct {
 	File
-	Fetched bool // it came over the network now
+	Fetched bool // downloaded by this pull
 }
 
-// Pull fetches a model folder: an ONNX file, its data, config.json and the tokenizer. What is there already is not fetched again,
-// and what was cut goes on where it stopped. The error of an interruption is the context's cause, wrapped.
+// Pull downloads a model folder: an ONNX file, its data, config.json and the tokenizer. It skips files that are already
+// present and resumes interrupted downloads. The error of an interruption wraps the context's cause.
 func (c *Client) Pull(ctx context.Context, r Request) (*Pulled, error) {
 	l, err := c.List(ctx, r.Repo, r.Revision)
 	if err != nil {
@@ -54,17 +54,17 @@ func (c *Client) Pull(ctx context.Context, r Request) (*Pulled, error) {
 	return out, nil
 }
 
-// pulling is a pull under way.
+// pulling is a pull in progress.
 type pulling struct {
 	c         *Client
 	l         *Listing
 	to        store
 	todo      map[string]*todo // by name
 	out       Pulled
-	done, all int64 // bytes that were, and that have to be, brought
+	done, all int64 // bytes downloaded, and bytes to download
 }
 
-// todo is a file that is wanted.
+// todo is a file to download.
 type todo struct {
 	File
 	there bool
@@ -80,7 +80,8 @@ func (p *pulling) pull(ctx context.Context, r Request) (*Pulled, error) {
 		return nil, err
 	}
 	p.warn(beside)
-	// The graph tells where its weights lie, and comes first for it. Until then names must do to sum up the bytes.
+	// The graph is downloaded first, because it names the files of its weights. Until then, guesses from names give the
+	// number of bytes.
 	if err := p.plan(ctx, slices.Concat([]File{model}, p.l.Data(model), beside)); err != nil {
 		return nil, err
 	}
@@ -107,7 +108,7 @@ func (p *pulling) pull(ctx context.Context, r Request) (*Pulled, error) {
 	return p.finish(model)
 }
 
-// warn tells what a model folder usually has and this one has not.
+// warn reports the files that a model folder usually has and this one lacks.
 func (p *pulling) warn(beside []File) {
 	has := func(names ...string) bool {
 		return slices.ContainsFunc(beside, func(f File) bool { return slices.Contains(names, filepath.Base(f.Name)) })
@@ -124,7 +125,7 @@ func (p *pulling) warn(beside []File) {
 	}
 }
 
-// plan finds out which files are still to come, and refuses to begin what there is no room for.
+// plan determines which files are still missing, and returns an error before the start when there is no room for them.
 func (p *pulling) plan(ctx context.Context, files []File) error {
 	var need, parts int64
 	for _, f := range files {
@@ -154,7 +155,7 @@ func (p *pulling) plan(ctx context.Context, files []File) error {
 	return p.c.Room(p.to.room(), need-parts)
 }
 
-// take sees to it that one file is in its place.
+// take puts one file into its place.
 func (p *pulling) take(ctx context.Context, f File) error {
 	t := p.todo[f.Name]
 	got := Pull{File: t.File}
@@ -169,7 +170,7 @@ func (p *pulling) take(ctx context.Context, f File) error {
 	return nil
 }
 
-// bring fetches a file, unless somebody else did while we waited for the lock.
+// bring downloads a file, unless another process did so while this one waited for the lock.
 func (p *pulling) bring(ctx context.Context, f File) (fetched bool, err error) {
 	unlock, err := p.c.lock(ctx, p.to, f)
 	if err != nil {
@@ -177,21 +178,21 @@ func (p *pulling) bring(ctx context.Context, f File) (fetched bool, err error) {
 	}
 	defer unlock()
 	start := p.done
-	tell := func(at int64) {
+	report := func(at int64) {
 		p.done = start + at
 		if p.c.Progress != nil {
 			p.c.Progress(Progress{f.Name, p.done, max(p.all, p.done)})
 		}
 	}
 	if ok, err := p.to.have(f); ok || err != nil {
-		tell(f.Size)
+		report(f.Size)
 		return false, err
 	}
 	from := ""
 	if _, plain := p.to.(*plainFolder); plain {
 		from = p.c.cacheOf(p.l).find(f)
 	}
-	if err := p.c.fetch(ctx, p.l, f, p.to.part(f), from, tell); err != nil {
+	if err := p.c.fetch(ctx, p.l, f, p.to.part(f), from, report); err != nil {
 		return false, err
 	}
 	return from == "", p.to.keep(f)

@@ -22,9 +22,9 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
-const world = "org/small-world" // the repository that tests pull
+const world = "org/small-world" // the test repository
 
-// worldFiles are the files of the demo model with others that must never be fetched.
+// worldFiles returns the files of the demo model and others that must never be downloaded.
 func worldFiles(t testing.TB) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{}
@@ -36,12 +36,12 @@ func worldFiles(t testing.TB) map[string][]byte {
 		files[name] = data
 	}
 	for _, name := range []string{"README.md", "pytorch_model.bin", "model.safetensors", "training_args.pt", "onnx/decoder_with_past_model.onnx"} {
-		files[name] = []byte("not to be fetched: " + name)
+		files[name] = []byte("must not be downloaded: " + name)
 	}
 	return files
 }
 
-// externalFiles has the weights in a file beside the graph, below onnx.
+// externalFiles returns a repository whose weights are in a separate file next to the graph, below onnx.
 func externalFiles(t testing.TB) map[string][]byte {
 	t.Helper()
 	files := worldFiles(t)
@@ -64,7 +64,7 @@ func externalFiles(t testing.TB) map[string][]byte {
 	return files
 }
 
-// newWorld starts a hub with the repository, and a client with an empty cache that never waits long.
+// newWorld starts a hub with the repository, and creates a client with an empty cache that never waits long.
 func newWorld(t testing.TB, files map[string][]byte) (*hubtest.Hub, *Client) {
 	t.Helper()
 	h := hubtest.New(t)
@@ -87,7 +87,7 @@ func mustPull(t testing.TB, c *Client, r Request) *Pulled {
 	return p
 }
 
-// checkFiles compares a pulled folder with the repository, and wants nothing else in it.
+// checkFiles requires a pulled folder to have exactly the given files of the repository.
 func checkFiles(t testing.TB, folder string, files map[string][]byte, want ...string) {
 	t.Helper()
 	var got []string
@@ -121,8 +121,8 @@ func checkFiles(t testing.TB, folder string, files map[string][]byte, want ...st
 
 var worldWants = []string{"config.json", "generation_config.json", "merges.txt", "model.onnx", "tokenizer_config.json", "vocab.json"}
 
-// A pull brings what a model folder needs and nothing else, in the layout of the hub's client; a second one asks for the
-// list and nothing else.
+// A pull downloads exactly the files that a model folder needs, in the layout of the hub's client. A second pull requests
+// only the list.
 func TestPull(t *testing.T) {
 	files := worldFiles(t)
 	h, c := newWorld(t, files)
@@ -151,7 +151,7 @@ func TestPull(t *testing.T) {
 	h.Requests()
 	again := mustPull(t, c, Request{Repo: world, Revision: "main"})
 	if got := h.Requests(); len(got) != 1 || got[0].Method != http.MethodGet {
-		t.Errorf("the second pull asks %+v", got)
+		t.Errorf("requests of the second pull: %+v", got)
 	}
 	if slices.ContainsFunc(again.Files, func(f Pull) bool { return f.Fetched }) || again.Open != p.Open {
 		t.Errorf("%+v", again)
@@ -161,7 +161,7 @@ func TestPull(t *testing.T) {
 	}
 }
 
-// A new commit brings the files that changed; the rest is linked.
+// A new commit downloads only the files that changed; the others are linked.
 func TestPullNewCommit(t *testing.T) {
 	files := worldFiles(t)
 	h, c := newWorld(t, files)
@@ -177,14 +177,14 @@ func TestPullNewCommit(t *testing.T) {
 			t.Errorf("%s: fetched %v", f.Name, f.Fetched)
 		}
 	}
-	// The old commit can still be named, and refs/main stays where it is.
+	// The old commit can still be named, and refs/main does not change.
 	again := mustPull(t, c, Request{Repo: world, Revision: old.Commit})
 	if ref, _ := os.ReadFile(filepath.Join(c.Cache, "models--org--small-world", "refs", "main")); again.Folder != old.Folder || string(ref) != p.Commit {
 		t.Errorf("folder %s, refs/main %s", again.Folder, ref)
 	}
 }
 
-// A graph with its weights beside it works through the links of a snapshot, each into blobs.
+// A graph with its weights in the same folder works through the links of a snapshot, each into blobs.
 func TestPullExternalData(t *testing.T) {
 	files := externalFiles(t)
 	h, c := newWorld(t, files)
@@ -214,17 +214,17 @@ func TestPullExternalData(t *testing.T) {
 	if _, err := opened.Tokenizer(); err != nil {
 		t.Error(err)
 	}
-	// The data goes by what the graph says, and not by its name.
+	// The graph determines the data file, not the file's name.
 	delete(files, data)
 	files["onnx/model.onnx_data"] = []byte("of another exporter")
 	h.Commit(world, "main", files)
 	_, err = c.Pull(t.Context(), Request{Repo: world, File: "onnx/model.onnx"})
-	if err == nil || !strings.Contains(err.Error(), "the weights lie in "+data+", which is missing") {
+	if err == nil || !strings.Contains(err.Error(), "the weights are in "+data+", which is missing") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// A file that a folder would not open with is handed on itself.
+// A file that a folder would not be opened with is returned itself.
 func TestPullNamedFile(t *testing.T) {
 	files := worldFiles(t)
 	files["onnx/decoder_model.onnx"] = files["model.onnx"]
@@ -319,19 +319,19 @@ func TestPullFolder(t *testing.T) {
 	for _, f := range p.Files {
 		want = append(want, f.Name)
 		if st, err := os.Lstat(filepath.Join(dir, f.Name)); err != nil || !st.Mode().IsRegular() {
-			t.Errorf("%s is no plain file: %v", f.Name, err)
+			t.Errorf("%s is not a plain file: %v", f.Name, err)
 		}
 	}
 	checkFiles(t, dir, files, want...)
 	if _, err := os.Stat(c.Cache); err == nil {
-		t.Error("there is a cache")
+		t.Error("a cache was created")
 	}
 	h.Requests()
 	mustPull(t, c, Request{Repo: world, File: "onnx/model.onnx", Dir: dir})
 	if got := h.Requests(); len(got) != 1 {
-		t.Errorf("the second pull asks %+v", got)
+		t.Errorf("requests of the second pull: %+v", got)
 	}
-	// What is somebody's stays, unless told otherwise.
+	// Files of the user are kept, unless --force is given.
 	config := filepath.Join(dir, "config.json")
 	if err := os.WriteFile(config, []byte("mine"), 0o666); err != nil {
 		t.Fatal(err)
@@ -343,7 +343,7 @@ func TestPullFolder(t *testing.T) {
 	mustPull(t, c, Request{Repo: world, File: "onnx/model.onnx", Dir: dir, Force: true})
 	checkFiles(t, dir, files, want...)
 
-	// What the cache has is copied, and a damaged blob is not.
+	// Cached files are copied, but not a damaged blob.
 	mustPull(t, c, Request{Repo: world, File: "onnx/model.onnx"})
 	blob := filepath.Join(c.Cache, "models--org--small-world", "blobs", h.Etag("vocab.json", files["vocab.json"]))
 	damage(t, blob)
@@ -352,11 +352,11 @@ func TestPullFolder(t *testing.T) {
 	mustPull(t, c, Request{Repo: world, File: "onnx/model.onnx", Dir: other})
 	checkFiles(t, other, files, want...)
 	if got := h.Requests(); len(got) != 2 || got[1].Path != "vocab.json" {
-		t.Errorf("asked for %+v", got)
+		t.Errorf("requests: %+v", got)
 	}
 }
 
-// damage changes a byte of a file and not its size.
+// damage changes a byte of a file but not its size.
 func damage(t testing.TB, path string) {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -369,7 +369,7 @@ func damage(t testing.TB, path string) {
 	}
 }
 
-// Progress counts the bytes that come, and ends with all of them; there is room for these and no more.
+// Progress counts the bytes that arrive, and ends with all of them; the room that is checked is exactly for these.
 func TestPullProgress(t *testing.T) {
 	files := externalFiles(t)
 	h, c := newWorld(t, files)
@@ -393,7 +393,7 @@ func TestPullProgress(t *testing.T) {
 	if last.Done != all || last.All != all || needs[0] != all {
 		t.Errorf("%+v, room for %v; want %d bytes", last, needs, all)
 	}
-	// What an earlier run left is there already.
+	// The part of an earlier run counts as present.
 	other := newClient(t, h)
 	part(t, h, other, "onnx/model.onnx", files["onnx/model.onnx"], files["onnx/model.onnx"][:1000])
 	other.Room, needs = c.Room, nil
@@ -402,14 +402,14 @@ func TestPullProgress(t *testing.T) {
 		t.Errorf("room for %v, want %d", needs, all-1000)
 	}
 	c.Room = func(string, int64) error { return errors.New("full") }
-	mustPull(t, c, Request{Repo: world, File: "onnx/model.onnx"}) // nothing to come, nothing to refuse
+	mustPull(t, c, Request{Repo: world, File: "onnx/model.onnx"}) // nothing to download, nothing to refuse
 	_, err := c.Pull(t.Context(), Request{Repo: world, File: "onnx/model.onnx", Dir: t.TempDir()})
 	if err == nil || !strings.Contains(err.Error(), "full") {
 		t.Errorf("got %v", err)
 	}
 }
 
-// A hub that lists names alone is asked for each file's checksum.
+// The client requests each file's checksum from a hub whose list has only names.
 func TestPullBareList(t *testing.T) {
 	files := worldFiles(t)
 	h, c := newWorld(t, files)

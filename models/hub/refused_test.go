@@ -15,7 +15,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/hub/hubtest"
 )
 
-// What the hub refuses is told in the user's words, with advice.
+// Refusals of the hub are reported in the user's terms, with advice.
 func TestRefused(t *testing.T) {
 	files := worldFiles(t)
 	for _, tt := range []struct {
@@ -24,7 +24,7 @@ func TestRefused(t *testing.T) {
 		request   Request
 		err, hint string // parts of them
 	}{
-		{"no such repository", nil, Request{Repo: "org/nothing"}, "list org/nothing: no such repository, or a private one: ", "check the name; a private model wants a token in HF_TOKEN"},
+		{"no such repository", nil, Request{Repo: "org/nothing"}, "list org/nothing: no such repository, or a private one: ", "check the name; a private model requires a token in HF_TOKEN"},
 		{"no such repository, with a token", func(_ *hubtest.Hub, c *Client) { c.Token = "hf_x" }, Request{Repo: "org/nothing"},
 			"no such repository, or a private one: ", "check the name"},
 		{"no such revision", nil, Request{Repo: world, Revision: "v9"}, `no revision "v9": `, "--revision"},
@@ -32,8 +32,8 @@ func TestRefused(t *testing.T) {
 		{"no ONNX name", nil, Request{Repo: world, File: "pytorch_model.bin"}, `"pytorch_model.bin" is neither an .onnx file nor a folder that has one`, "--list"},
 		{"private", func(h *hubtest.Hub, _ *Client) { h.Private(world, "hf_good") }, Request{Repo: world}, "no such repository, or a private one", "HF_TOKEN"},
 		{"private, wrong token", func(h *hubtest.Hub, c *Client) { h.Private(world, "hf_good"); c.Token = "hf_bad" }, Request{Repo: world},
-			"no such repository, or the token does not open it: ", "the token in HF_TOKEN"},
-		{"gated", func(h *hubtest.Hub, c *Client) { h.Gated(world); c.Token = "hf_x" }, Request{Repo: world}, "pull org/small-world: access is restricted: ", "ask for access on the model's page"},
+			"no such repository, or the token gives no access to it: ", "the token in HF_TOKEN"},
+		{"gated", func(h *hubtest.Hub, c *Client) { h.Gated(world); c.Token = "hf_x" }, Request{Repo: world}, "pull org/small-world: access is restricted: ", "request access on the model's page"},
 		{"a file that is gone", func(h *hubtest.Hub, _ *Client) {
 			h.SetFault(func(w http.ResponseWriter, r *http.Request) bool {
 				if !strings.HasSuffix(r.URL.Path, "/config.json") {
@@ -44,20 +44,20 @@ func TestRefused(t *testing.T) {
 				return true
 			})
 		}, Request{Repo: world}, "config.json", ""},
-		{"nobody there", func(_ *hubtest.Hub, c *Client) { c.Endpoint = "http://127.0.0.1:1" }, Request{Repo: world}, "cannot be reached", "check the network and HF_ENDPOINT"},
+		{"no server", func(_ *hubtest.Hub, c *Client) { c.Endpoint = "http://127.0.0.1:1" }, Request{Repo: world}, "cannot be reached", "check the network and HF_ENDPOINT"},
 		{"a sign-in page", func(h *hubtest.Hub, _ *Client) {
 			h.SetFault(func(w http.ResponseWriter, r *http.Request) bool { w.Write([]byte("<html>Welcome")); return true })
-		}, Request{Repo: world}, "the answer is no list of files", "a proxy"},
+		}, Request{Repo: world}, "the answer is not a list of files", "a proxy"},
 		{"unwell", func(h *hubtest.Hub, _ *Client) {
 			h.SetFault(func(w http.ResponseWriter, r *http.Request) bool { w.WriteHeader(http.StatusBadGateway); return true })
-		}, Request{Repo: world}, "answers 502 Bad Gateway", "run the same command again later"},
+		}, Request{Repo: world}, "answered 502 Bad Gateway", "run the same command again later"},
 		{"too many requests", func(h *hubtest.Hub, _ *Client) {
 			h.SetFault(func(w http.ResponseWriter, r *http.Request) bool {
 				w.WriteHeader(http.StatusTooManyRequests)
 				return true
 			})
-		}, Request{Repo: world}, "answers 429 Too Many Requests", "with a token in HF_TOKEN the hub allows more"},
-		{"round and round", func(h *hubtest.Hub, _ *Client) {
+		}, Request{Repo: world}, "answered 429 Too Many Requests", "with a token in HF_TOKEN the hub allows more"},
+		{"redirect loop", func(h *hubtest.Hub, _ *Client) {
 			h.SetFault(func(w http.ResponseWriter, r *http.Request) bool {
 				http.Redirect(w, r, r.URL.String(), http.StatusFound)
 				return true
@@ -77,14 +77,14 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// Repositories without an ONNX file for us.
+// Repositories without a suitable ONNX file.
 func TestNoONNX(t *testing.T) {
 	for _, tt := range []struct {
 		files     string
 		err, hint string
 	}{
-		{"config.json pytorch_model.bin", "no ONNX file among the 2 files of ", "optimum-cli export onnx --model org/small-world"},
-		{"fp16/model.onnx int8/model.onnx", "no ONNX file at the top or under onnx, but fp16/model.onnx, int8/model.onnx", "--file"},
+		{"config.json pytorch_model.bin", "want an ONNX file, found none among the 2 files of ", "optimum-cli export onnx --model org/small-world"},
+		{"fp16/model.onnx int8/model.onnx", "want an ONNX file at the top or under onnx, found fp16/model.onnx, int8/model.onnx", "--file"},
 		{"a.onnx b.onnx", "2 ONNX files, none of them called", "--file"},
 	} {
 		t.Run(tt.files, func(t *testing.T) {
@@ -98,13 +98,13 @@ func TestNoONNX(t *testing.T) {
 				t.Errorf("got %v (%s)", err, hint.Of(err))
 			}
 			if got := h.Requests(); len(got) != 1 {
-				t.Errorf("asked for %+v", got)
+				t.Errorf("requests: %+v", got)
 			}
 		})
 	}
 }
 
-// What is busy for a moment is asked again.
+// A request to a busy server is retried.
 func TestBusy(t *testing.T) {
 	files := worldFiles(t)
 	h, c := newWorld(t, files)
@@ -134,7 +134,7 @@ func TestBusy(t *testing.T) {
 	}
 }
 
-// The token goes to the hub, and to no other host that it redirects to.
+// The token is sent to the hub, and to no host that it redirects to.
 func TestToken(t *testing.T) {
 	files := worldFiles(t)
 	h, c := newWorld(t, files)
@@ -158,7 +158,7 @@ func TestToken(t *testing.T) {
 	}
 }
 
-// A redirect from a safe address to an unsafe one is not followed, nor one to a file.
+// A redirect from a secure address to an insecure one or to a file is not followed.
 func TestUnsafeRedirect(t *testing.T) {
 	for _, to := range []string{"http://127.0.0.1:1/x", "file:///etc/passwd"} {
 		s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Location", to); w.WriteHeader(302) }))
@@ -167,7 +167,7 @@ func TestUnsafeRedirect(t *testing.T) {
 		if _, err := c.List(t.Context(), world, ""); err == nil || !strings.Contains(err.Error(), "an unsafe address") {
 			t.Errorf("got %v", err)
 		}
-		// Without the test's certificate the hub is not the hub.
+		// Without the test's certificate the server is not accepted as the hub.
 		if _, err := NewClient(s.URL, t.TempDir()).List(t.Context(), world, ""); err == nil || !strings.Contains(err.Error(), "cannot be reached") {
 			t.Errorf("got %v", err)
 		}
@@ -175,7 +175,7 @@ func TestUnsafeRedirect(t *testing.T) {
 	}
 }
 
-// Offline, the cache must do, and nobody is asked.
+// Offline, only the cache is used, and no requests are made.
 func TestOffline(t *testing.T) {
 	files := externalFiles(t)
 	h, c := newWorld(t, files)
@@ -202,7 +202,7 @@ func TestOffline(t *testing.T) {
 	}
 	checkFiles(t, dir, files, want...)
 
-	// Something is missing: it is named.
+	// The error names a missing file.
 	var data string
 	for _, f := range p.Files {
 		if strings.HasPrefix(f.Name, "onnx/model.onnx") && f.Name != "onnx/model.onnx" {
@@ -225,11 +225,11 @@ func TestOffline(t *testing.T) {
 		t.Errorf("said %q", said)
 	}
 	if got := h.Requests(); len(got) != 0 {
-		t.Errorf("asked for %+v", got)
+		t.Errorf("requests: %+v", got)
 	}
 }
 
-// A list is data from the network: nothing in it may name a place outside, or cost much.
+// A list is data from the network: its contents must not name a place outside the folder or cause high cost.
 func TestHostileList(t *testing.T) {
 	const sha = "0123456789abcdef0123456789abcdef01234567"
 	file := func(name string) map[string]any { return map[string]any{"rfilename": name, "size": 1, "blobId": sha} }
@@ -257,27 +257,27 @@ func TestHostileList(t *testing.T) {
 			h.SetFault(func(w http.ResponseWriter, r *http.Request) bool { json.NewEncoder(w).Encode(doc); return true })
 			c := newClient(t, h)
 			if _, err := c.Pull(t.Context(), Request{Repo: world}); err == nil {
-				t.Fatal("it was taken")
+				t.Fatal("it was accepted")
 			}
 			if got := h.Requests(); len(got) != 1 {
-				t.Errorf("asked for %+v", got)
+				t.Errorf("requests: %+v", got)
 			}
 			if _, err := os.Stat(c.Cache); err == nil {
-				t.Error("something was written")
+				t.Error("a file was written")
 			}
 		})
 	}
 }
 
-// A graph that calls a file its data does not get every file fetched.
+// A graph cannot make the client download an arbitrary file by naming it as its data.
 func TestHostileLocation(t *testing.T) {
 	for _, name := range []string{"pytorch_model.bin", "weights.pt", "run.py"} {
 		l := &Listing{Files: []File{{Name: name}}}
-		if _, err := l.located(File{Name: "model.onnx"}, []string{name}); err == nil || !strings.Contains(err.Error(), "never fetched") {
+		if _, err := l.located(File{Name: "model.onnx"}, []string{name}); err == nil || !strings.Contains(err.Error(), "never downloaded") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
 	if _, err := (&Listing{}).located(File{Name: "model.onnx"}, make([]string, maxData+1)); err == nil {
-		t.Error("any number of files is fetched")
+		t.Error("the number of files is not limited")
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/hub/hubtest"
 )
 
-// cutter ends the first n answers with the bytes of a large file after some bytes, without a word.
+// cutter ends the first n responses that send a large file after some bytes, without an error.
 func cutter(h *hubtest.Hub, n int32, after int) {
 	var done atomic.Int32
 	h.SetFault(func(w http.ResponseWriter, r *http.Request) bool {
@@ -32,7 +32,7 @@ func cutter(h *hubtest.Hub, n int32, after int) {
 	})
 }
 
-// cutting cuts the connection when so many bytes were written.
+// cutting cuts the connection after the given number of bytes.
 type cutting struct {
 	http.ResponseWriter
 	left int
@@ -47,12 +47,12 @@ func (c *cutting) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// large returns the requests for a file's bytes at the other host.
+// large returns the requests to the other host for the bytes of a file.
 func large(h *hubtest.Hub, requests []hubtest.Request) []hubtest.Request {
 	return slices.DeleteFunc(requests, func(r hubtest.Request) bool { return "http://"+r.Host != h.CDN })
 }
 
-// A cut connection goes on where it stopped, in the same run, with the ETag of the host that sent the first bytes.
+// An interrupted transfer resumes in the same run, with the ETag of the host that sent the first bytes.
 func TestCut(t *testing.T) {
 	files := worldFiles(t)
 	h, c := newWorld(t, files)
@@ -76,7 +76,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// A run that gave up leaves its part, and the next one asks for the rest alone.
+// A run that gave up keeps its part, and the next run requests only the rest.
 func TestCutThenResumed(t *testing.T) {
 	for _, dir := range []string{"", filepath.Join(t.TempDir(), "plain")} {
 		t.Run("dir="+filepath.Base(dir), func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestCutThenResumed(t *testing.T) {
 			cutter(h, maxTries, 100_000)
 			_, err := c.Pull(t.Context(), Request{Repo: world, Dir: dir})
 			if err == nil || !strings.Contains(err.Error(), "model.onnx: the connection was cut at byte 500000 of ") ||
-				hint.Of(err) != "run the same command again: it goes on where it stopped" {
+				hint.Of(err) != "run the same command again: it resumes where it stopped" {
 				t.Fatalf("got %v (%s)", err, hint.Of(err))
 			}
 			if dir == "" {
@@ -112,7 +112,7 @@ func TestCutThenResumed(t *testing.T) {
 	}
 }
 
-// countParts counts what is on its way below a folder.
+// countParts counts the parts below a folder.
 func countParts(t testing.TB, dir string) (n int) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
@@ -127,7 +127,7 @@ func countParts(t testing.TB, dir string) (n int) {
 	return n
 }
 
-// part writes the part of a file of the world as an earlier run would have left it.
+// part writes the part of a file of the test repository as an earlier run would have left it.
 func part(t testing.TB, h *hubtest.Hub, c *Client, name string, whole, data []byte) string {
 	t.Helper()
 	path := filepath.Join(c.Cache, "models--org--small-world", "blobs", h.Etag(name, whole)+".incomplete")
@@ -140,7 +140,7 @@ func part(t testing.TB, h *hubtest.Hub, c *Client, name string, whole, data []by
 	return path
 }
 
-// Whatever an earlier run left, the file ends up right.
+// Whatever an earlier run left, the final file is correct.
 func TestParts(t *testing.T) {
 	files := worldFiles(t)
 	model := files["model.onnx"]
@@ -149,7 +149,7 @@ func TestParts(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		part   []byte
-		ranges []string // of the requests for the model
+		ranges []string // Range headers of the requests for the model
 	}{
 		{"half", model[:1000], []string{"bytes=1000-"}},
 		{"whole", model, nil},
@@ -174,7 +174,7 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// Bytes that are not what the hub promised get no name, and no part of them stays.
+// Bytes that do not match the hub's checksum never get the file's name, and no part of them remains.
 func TestCorrupt(t *testing.T) {
 	files := worldFiles(t)
 	for _, name := range []string{"model.onnx", "vocab.json"} {
@@ -215,7 +215,7 @@ func TestCorrupt(t *testing.T) {
 	}
 }
 
-// Servers that answer a request for a range in a way of their own.
+// Servers that answer a range request in unusual ways.
 func TestRanges(t *testing.T) {
 	files := worldFiles(t)
 	model := files["model.onnx"]
@@ -242,7 +242,7 @@ func TestRanges(t *testing.T) {
 			w.WriteHeader(http.StatusPartialContent)
 			w.(http.Flusher).Flush() // no Content-Length
 			fmt.Fprint(w, rest, "more")
-		}, "the server sends more than"},
+		}, "the server sent more than"},
 		{"another size", func(w http.ResponseWriter) {
 			w.Header().Set("Content-Length", fmt.Sprint(len(model)-1))
 			w.Write(model[:len(model)-1])
@@ -278,7 +278,7 @@ type flushing struct{ http.ResponseWriter }
 
 func (f flushing) Flush() { http.NewResponseController(f.ResponseWriter).Flush() }
 
-// A file that changed between two parts comes whole: If-Range sees to it.
+// A file that changed between two parts is sent whole, because of If-Range.
 func TestIfRange(t *testing.T) {
 	files := worldFiles(t)
 	h, c := newWorld(t, files)
@@ -308,7 +308,7 @@ func TestIfRange(t *testing.T) {
 	}
 }
 
-// Several at once fetch every file once.
+// Several concurrent pulls download every file once.
 func TestAtOnce(t *testing.T) {
 	files := worldFiles(t)
 	h, first := newWorld(t, files)
@@ -342,7 +342,7 @@ func TestAtOnce(t *testing.T) {
 	}
 }
 
-// A pull that is given up keeps its part, and says why it ended.
+// A cancelled pull keeps its part and returns the reason.
 func TestCancelled(t *testing.T) {
 	files := worldFiles(t)
 	h, c := newWorld(t, files)
@@ -364,12 +364,12 @@ func TestCancelled(t *testing.T) {
 	c.Progress = nil
 	p := mustPull(t, c, Request{Repo: world})
 	checkFiles(t, p.Folder, files, worldWants...)
-	if got := large(h, h.Requests()); got[len(got)-1].Range == "" { // the first run's may be noted late
+	if got := large(h, h.Requests()); got[len(got)-1].Range == "" { // the first run's request may be logged late
 		t.Errorf("%+v", got)
 	}
 }
 
-// Waiting can be given up: for a hub that says nothing, and for somebody else's lock.
+// Waiting can be cancelled: for a hub that does not answer, and for the lock of another process.
 func TestWaitingCancelled(t *testing.T) {
 	files := worldFiles(t)
 	h, c := newWorld(t, files)
@@ -386,7 +386,7 @@ func TestWaitingCancelled(t *testing.T) {
 	c.Log = func(s string) { said = s }
 	ctx, end := context.WithTimeoutCause(t.Context(), 200*time.Millisecond, why)
 	defer end()
-	if _, err := c.Pull(ctx, Request{Repo: world}); !errors.Is(err, why) || said != "model.onnx: another process is fetching it; waiting" {
+	if _, err := c.Pull(ctx, Request{Repo: world}); !errors.Is(err, why) || said != "model.onnx: another process is downloading it; waiting" {
 		t.Errorf("got %v, said %q", err, said)
 	}
 	time.AfterFunc(50*time.Millisecond, func() { held.Unlock() })

@@ -10,28 +10,28 @@ import (
 	"time"
 )
 
-// temporary is a failure that may be gone in a moment.
+// temporary is a failure that may disappear after a short time.
 type temporary struct {
 	error
-	after time.Duration // how long the server asks to wait; 0 when it does not say
+	after time.Duration // the delay that the server requests; 0 when it requests none
 }
 
 func (t *temporary) Unwrap() error { return t.error }
 
 const (
-	maxTries = 5                // in a row without getting anywhere
-	maxAfter = 5 * time.Minute  // a server that asks for more is taken at its word: later
-	enough   = int64(256 << 10) // bytes that count as getting somewhere
+	maxTries = 5                // consecutive tries without progress
+	maxAfter = 5 * time.Minute  // no retry when a server requests a longer delay
+	enough   = int64(256 << 10) // bytes that count as progress
 )
 
-// retry calls do until it succeeds, fails for good, or has failed too often. do tells how many bytes it got.
+// retry calls do until it succeeds, fails permanently, or has failed too often. do returns the number of new bytes.
 func (c *Client) retry(ctx context.Context, what string, do func() (got int64, err error)) error {
 	for failed := 0; ; {
 		got, err := do()
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() != nil { // what failed then, failed for this reason
+		if ctx.Err() != nil { // the context's end is the reason for the failure
 			return context.Cause(ctx)
 		}
 		var t *temporary
@@ -45,14 +45,14 @@ func (c *Client) retry(ctx context.Context, what string, do func() (got int64, e
 			return err
 		}
 		wait := max(t.after, backoff(failed))
-		c.log("%s: %v; trying again in %v", what, err, wait.Round(time.Second/10))
+		c.log("%s: %v; retrying in %v", what, err, wait.Round(time.Second/10))
 		if err := c.pause(ctx, wait); err != nil {
 			return err
 		}
 	}
 }
 
-// backoff is 1, 2, 4, … seconds, up to a quarter less, so that many clients do not come back at the same time.
+// backoff returns 1, 2, 4, … seconds minus up to a quarter, so that many clients do not retry at the same time.
 func backoff(failed int) time.Duration {
 	d := time.Second << (failed - 1)
 	return d - time.Duration(rand.Int64N(int64(d)/4))
@@ -69,7 +69,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// retryAfter reads how long a server asks to wait: seconds, or a time.
+// retryAfter reads the delay that a server requests: seconds, or a time.
 func retryAfter(h http.Header) time.Duration {
 	s := h.Get("Retry-After")
 	if n, err := strconv.Atoi(s); err == nil && n > 0 {

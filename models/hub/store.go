@@ -14,34 +14,34 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// store is where files go: the cache, or a plain folder.
+// store is the destination of files: the cache, or a plain folder.
 type store interface {
 	root() string              // the folder that the files' names are relative to
-	path(f File) string        // where the file is once it is whole
-	have(f File) (bool, error) // it is there, whole
-	part(f File) string        // where its bytes are collected
-	lockFile(f File) string    // what keeps others from collecting them at the same time
-	keep(f File) error         // gives the part, which is whole and synced, its place
-	finish(fetched bool) error // everything is there
-	room() string              // a folder on the file system that the bytes go to
+	path(f File) string        // the final path of a complete file
+	have(f File) (bool, error) // whether the complete file is present
+	part(f File) string        // the path at which its bytes are collected
+	lockFile(f File) string    // the lock that prevents other processes from collecting them
+	keep(f File) error         // moves the complete and synced part to its final path
+	finish(fetched bool) error // called after all files are present
+	room() string              // a folder on the destination's file system
 }
 
-// lock waits until nobody else is at a file. The hub's client locks in the same way.
+// lock waits until no other process works on a file. The hub's own client locks in the same way.
 func (c *Client) lock(ctx context.Context, s store, f File) (unlock func(), err error) {
 	name := s.lockFile(f)
 	if err := makeDirs(filepath.Dir(name), filepath.Dir(s.part(f))); err != nil {
 		return nil, err
 	}
 	l := flock.New(name, flock.SetFlag(os.O_CREATE|os.O_RDWR), flock.SetPermissions(0o664))
-	for told := false; ; told = true {
+	for logged := false; ; logged = true {
 		ok, err := l.TryLock()
 		switch {
 		case err != nil:
 			return nil, unwritten(name, err)
 		case ok:
 			return func() { l.Unlock() }, nil
-		case !told:
-			c.log("%s: another process is fetching it; waiting", f.Name)
+		case !logged:
+			c.log("%s: another process is downloading it; waiting", f.Name)
 		}
 		if err := c.pause(ctx, 200*time.Millisecond); err != nil {
 			return nil, err
@@ -58,7 +58,7 @@ func makeDirs(dirs ...string) error {
 	return nil
 }
 
-// unwritten makes an error one about writing, with the path that the user knows.
+// unwritten converts an error to a write error with the path that the user knows.
 func unwritten(path string, err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -67,10 +67,10 @@ func unwritten(path string, err error) error {
 	return &atomicfile.Error{Path: path, Err: err}
 }
 
-// plainFolder is a store of plain files under their names in the repository.
+// plainFolder is a store of plain files with their names in the repository.
 type plainFolder struct {
 	dir   string
-	force bool // files that hold something else are replaced
+	force bool // files with other contents are replaced
 }
 
 func (d *plainFolder) root() string       { return d.dir }
@@ -82,7 +82,7 @@ func (d *plainFolder) part(f File) string {
 func (d *plainFolder) lockFile(f File) string { return filepath.Join(d.dir, atomicfile.Prefix+"lock") }
 func (d *plainFolder) finish(bool) error      { return nil }
 
-// have compares the bytes: nothing else tells where a plain file came from.
+// have compares the bytes, because nothing else shows where a plain file came from.
 func (d *plainFolder) have(f File) (bool, error) {
 	path := d.path(f)
 	st, err := os.Stat(path)

@@ -10,8 +10,8 @@ import (
 	"os"
 )
 
-// newSum starts the checksum that a file's etag is: the SHA-256 of its bytes, or the SHA-1 that git gives a blob, which is taken
-// of a header with the size, too.
+// newSum starts the checksum that is the file's etag: the SHA-256 of its bytes, or git's SHA-1 of a blob, which includes a
+// header with the size.
 func (f File) newSum() hash.Hash {
 	if f.SHA256 != "" {
 		return sha256.New()
@@ -21,7 +21,7 @@ func (f File) newSum() hash.Hash {
 	return h
 }
 
-// matches compares the checksum of all bytes with what the hub promised.
+// matches compares the checksum of all bytes with the one from the hub.
 func (f File) matches(h hash.Hash) error {
 	if got := hex.EncodeToString(h.Sum(nil)); got != f.Etag() {
 		return fmt.Errorf("%w: want %s, got %s", ErrChecksum, f.Etag(), got)
@@ -29,7 +29,7 @@ func (f File) matches(h hash.Hash) error {
 	return nil
 }
 
-// verify compares a file on disk with the hub's promise.
+// verify compares a file on disk with the checksum from the hub.
 func (f File) verify(path string) error {
 	h := f.newSum()
 	if err := readInto(h, path); err != nil {
@@ -38,7 +38,7 @@ func (f File) verify(path string) error {
 	return f.matches(h)
 }
 
-// sha256Of is the checksum of a file that has no name in the cache that would tell it.
+// sha256Of computes the checksum of a file whose name does not contain it.
 func sha256Of(path string) (string, error) {
 	h := sha256.New()
 	err := readInto(h, path)

@@ -14,14 +14,14 @@ import (
 type facts struct {
 	parallel  bool // attention and MLP read the same norm
 	positions models.PositionKind
-	fused     bool // one projection gives q, k and v
-	apart     bool // three projections
-	biased    bool // those have biases
+	fused     bool // q, k and v come from one projection
+	apart     bool // q, k and v come from three projections
+	biased    bool // the three projections have biases
 	norm      models.NormKind
 	beta      bool // the final norm adds a bias
 	preNorm   bool // attention reads a norm of the stream
 	postNorm  bool // a norm comes between W_O and the join
-	scaled    bool // a number is multiplied between W_O and the join
+	scaled    bool // attention is multiplied by a number between W_O and the join
 	embedding bool // token embeddings are multiplied by a number
 	qkNorm    bool // queries and keys are normalised
 	shared    bool // fewer key and value heads than query heads
@@ -58,8 +58,8 @@ func (f facts) String() string {
 	return strings.Join(out, ", ")
 }
 
-// family is a kind of decoder. To add one, add a literal: the sites are found in the same way for all, and the name decides
-// nothing. The first that fits names the file.
+// family is a kind of decoder. To add one, add a literal. The name decides nothing, because the sites are found in the same
+// way for all. The first family that fits gives the file its name.
 type family struct {
 	name string
 	doc  string
@@ -111,11 +111,11 @@ var families = []family{
 		func(f facts) bool { return f.norm == models.RMSNorm && !f.parallel }},
 }
 
-// Family names a kind of decoder and says what makes it one.
+// Family is the name of a kind of decoder and the description of its traits.
 type Family struct{ Name, Doc string }
 
-// Families lists the kinds of decoders that have names, in the order in which they are tried. A decoder of none of these kinds is
-// recognised too: it is called by its traits.
+// Families lists the kinds of decoders that have names, in the order in which they are tried. A decoder of another kind is
+// recognised too and is named by its traits.
 func Families() []Family {
 	var out []Family
 	for _, f := range families {
@@ -124,7 +124,7 @@ func Families() []Family {
 	return out
 }
 
-// nameFamily finds the first family that has these traits; a decoder of traits that none has is called by them.
+// nameFamily returns the first family with these traits, or a name made of the traits if there is none.
 func nameFamily(f facts) string {
 	for _, x := range families {
 		if x.ok(f) {
@@ -134,7 +134,7 @@ func nameFamily(f facts) string {
 	return fmt.Sprintf("decoder with %v", f)
 }
 
-// traits collects the facts about a body; every core is one of the same kind.
+// traits collects the facts about a body, whose cores all have the same form.
 func (a *analysis) traits(l *models.Layout, b *models.Body) facts {
 	first := b.Layers[0]
 	f := facts{norm: b.Norm.Kind, beta: b.Norm.Beta != nil, shared: l.KVHeads > 0 && l.KVHeads < l.Heads, preNorm: true}
@@ -180,7 +180,7 @@ func (a *analysis) onTheWay(q *graph.Value) iter.Seq[*graph.Value] {
 	}, q)
 }
 
-// normsOnTheWay reports whether queries are normalised.
+// normsOnTheWay reports whether queries are normalised between their projection and the core.
 func (a *analysis) normsOnTheWay(q *graph.Value) bool {
 	for v := range a.onTheWay(q) {
 		if n := v.Producer(); ops.Is(n, ops.Normalise) || n.Is("ReduceMean") {
@@ -190,8 +190,8 @@ func (a *analysis) normsOnTheWay(q *graph.Value) bool {
 	return false
 }
 
-// positionsOf says how a decoder knows where a token is. A layer without rotary positions among others that have them (SmolLM3)
-// changes nothing.
+// positionsOf finds the way in which a decoder encodes positions. Single layers without rotary positions among others that
+// have them (SmolLM3) do not matter.
 func (a *analysis) positionsOf(l *models.Layout) models.PositionKind {
 	if l.Positions != nil {
 		return models.LearnedPositions
@@ -221,7 +221,7 @@ func (a *analysis) positionsOf(l *models.Layout) models.PositionKind {
 		}
 		return nil
 	}
-	for v := range ops.Reach(a.budget, next, bias) { // a slope for each head
+	for v := range ops.Reach(a.budget, next, bias) { // one slope for each head
 		if a.Is(v) && a.elements(v) == int64(l.Heads) && l.Heads > 1 && !a.facts.Of(v).Complete {
 			return models.ALiBiPositions
 		}

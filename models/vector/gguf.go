@@ -16,18 +16,18 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// A .gguf file, version 3, little-endian, is
+// The layout of a .gguf file, version 3, little-endian:
 //
 //	"GGUF" uint32 version  uint64 tensors  uint64 facts  facts: key type value  tensors: name dims type offset  padding  numbers
 //
-// A string is a uint64 length and its bytes. Numbers, and each tensor among them, begin at a multiple of general.alignment (32 unless
-// a fact says otherwise). A control vector has the architecture "controlvector" and a tensor direction.<layer>, float32 [n_embd], for
-// each layer that it steers, from layer 1.
+// A string is a uint64 length and its bytes. The numbers, and each tensor among them, begin at a multiple of
+// general.alignment (32 by default). A control vector has the architecture "controlvector" and a tensor direction.<layer>,
+// float32 [n_embd], for each layer that it steers, from layer 1.
 const (
 	ggufMagic     = "GGUF"
 	ggufVersion   = 3
 	ggufAlignment = 32
-	ggufF32       = 0 // the only ggml_type that llama.cpp takes here
+	ggufF32       = 0 // the only ggml_type that llama.cpp accepts here
 
 	ggufUint32 = 4
 	ggufString = 8
@@ -36,58 +36,29 @@ const (
 	ggufArch      = "controlvector"
 	ggufModel     = ggufArch + ".model_hint"
 	ggufCount     = ggufArch + ".layer_count"
-	ggufOurs      = "onnx_inject." // before each of our facts
+	ggufOurs      = "onnx_inject." // prefix of each fact that this project defines
 	ggufDirection = "direction."
 	anyLayer      = "any"
 
 	ggufMaxString = 1 << 20
 )
 
-// ggufSizes holds the bytes of each value type, 0 for strings and arrays, whose size is in the file.
+// ggufSizes holds the size of each value type in bytes, 0 for strings and arrays, whose size is in the file.
 var ggufSizes = [...]int64{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8}
 
 func readGGUF(r io.ReaderAt, size int64) (*contents, error) {
 	g := &ggufReader{r: bufio.NewReader(io.NewSectionReader(r, 0, size)), size: size}
-	magic := string(g.bytes(4))
-	version := g.uint32()
-	tensors, facts := g.uint64(), g.uint64()
-	switch {
-	case magic != ggufMagic && g.at >= 4:
-		return nil, fmt.Errorf("want a file that begins with %q, got %q", ggufMagic, magic)
-	case g.err != nil:
-		return nil, g.err
-	case version != ggufVersion:
-		return nil, fmt.Errorf("gguf version %d, want %d", version, ggufVersion)
+	tensors, facts, err := g.header()
+	if err != nil {
+		return nil, err
 	}
-
-	text := map[string]string{}
-	alignment := int64(ggufAlignment)
-	seen := map[string]bool{} // keys
-	for i := uint64(0); i < facts && g.err == nil; i++ {
-		key := g.string()
-		if seen[key] && g.err == nil {
-			return nil, fmt.Errorf("fact %q twice", key)
-		}
-		seen[key] = true
-		switch kind := g.uint32(); {
-		case kind == ggufString:
-			text[key] = g.string()
-		case key == "general.alignment":
-			alignment = int64(g.uint32())
-			if g.err == nil && (kind != ggufUint32 || alignment < 8 || alignment&(alignment-1) != 0) {
-				return nil, fmt.Errorf("alignment %d of type %d, want a power of two from 8 of type %d", alignment, kind, ggufUint32)
-			}
-		default:
-			g.skipValue(kind)
-		}
-	}
-	if g.err != nil {
-		return nil, fmt.Errorf("gguf facts: %w", g.err)
+	text, alignment, err := g.facts(facts)
+	if err != nil {
+		return nil, err
 	}
 	if arch := text["general.architecture"]; arch != ggufArch {
-		return nil, hint.With(fmt.Errorf("architecture %q, want %q", arch, ggufArch), "this is another kind of file: a model, or an adapter")
+		return nil, hint.With(fmt.Errorf("architecture %q, want %q", arch, ggufArch), "the file is of another kind, such as a model or an adapter")
 	}
-
 	c := &contents{meta: map[string]string{}}
 	for key, s := range text {
 		if name, ok := strings.CutPrefix(key, ggufOurs); ok && name != MetaLayer {
@@ -97,54 +68,112 @@ func readGGUF(r io.ReaderAt, size int64) (*contents, error) {
 	if model := text[ggufModel]; model != "" {
 		c.meta[MetaModel] = model
 	}
-	seen = map[string]bool{} // names
-	next := int64(0)         // where the next tensor must begin, from the start of the numbers
-	for i := uint64(0); i < tensors && g.err == nil; i++ {
+	end, err := g.directions(c, tensors, alignment, text[ggufOurs+MetaLayer] == anyLayer)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.place(align(g.at, alignment), end, size)
+}
+
+// header reads the magic, the version and the numbers of tensors and facts.
+func (g *ggufReader) header() (tensors, facts uint64, err error) {
+	magic := string(g.bytes(4))
+	version := g.uint32()
+	tensors, facts = g.uint64(), g.uint64()
+	switch {
+	case magic != ggufMagic && g.at >= 4:
+		err = fmt.Errorf("want a file that begins with %q, got %q", ggufMagic, magic)
+	case g.err != nil:
+		err = g.err
+	case version != ggufVersion:
+		err = fmt.Errorf("gguf version %d, want %d", version, ggufVersion)
+	}
+	return tensors, facts, err
+}
+
+// facts reads the key-value pairs: the texts among them, and the alignment.
+func (g *ggufReader) facts(n uint64) (text map[string]string, alignment int64, err error) {
+	text, alignment = map[string]string{}, ggufAlignment
+	seen := map[string]bool{}
+	for i := uint64(0); i < n && g.err == nil; i++ {
+		key := g.string()
+		if seen[key] && g.err == nil {
+			return nil, 0, fmt.Errorf("fact %q twice", key)
+		}
+		seen[key] = true
+		switch kind := g.uint32(); {
+		case kind == ggufString:
+			text[key] = g.string()
+		case key == "general.alignment":
+			alignment = int64(g.uint32())
+			if g.err == nil && (kind != ggufUint32 || alignment < 8 || alignment&(alignment-1) != 0) {
+				return nil, 0, fmt.Errorf("alignment %d of type %d, want a power of two from 8 of type %d", alignment, kind, ggufUint32)
+			}
+		default:
+			g.skipValue(kind)
+		}
+	}
+	if g.err != nil {
+		return nil, 0, fmt.Errorf("gguf facts: %w", g.err)
+	}
+	return text, alignment, nil
+}
+
+// directions reads the descriptions of the tensors and returns where the numbers end, from their start. The tensors of a vector for
+// any layer name no layer.
+func (g *ggufReader) directions(c *contents, n uint64, alignment int64, anyLayer bool) (end int64, err error) {
+	seen := map[string]bool{}
+	for i := uint64(0); i < n && g.err == nil; i++ {
 		t, offset := g.tensor()
 		if g.err != nil {
 			break
 		}
 		layer, err := layerOf(t.name)
-		if err == nil && offset != uint64(next) {
-			err = fmt.Errorf("offset %d, want %d: tensors must follow each other", offset, next)
-		}
-		if err == nil && seen[t.name] {
+		switch {
+		case err != nil:
+		case offset != uint64(end):
+			err = fmt.Errorf("offset %d, want %d: tensors must follow each other", offset, end)
+		case seen[t.name]:
 			err = errors.New("twice")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("tensor %q: %w", t.name, err)
+			return 0, fmt.Errorf("tensor %q: %w", t.name, err)
 		}
 		seen[t.name] = true
-		if text[ggufOurs+MetaLayer] != anyLayer {
+		if !anyLayer {
 			t.meta = map[string]string{MetaLayer: strconv.Itoa(layer)}
 		}
-		t.offset = next
+		t.offset = end
 		c.tensors = append(c.tensors, t)
-		next = align(next+4*t.dims[0], alignment)
+		end = align(end+4*t.dims[0], alignment)
 	}
-	if g.err != nil {
-		return nil, fmt.Errorf("gguf tensors: %w", g.err)
+	switch {
+	case g.err != nil:
+		return 0, fmt.Errorf("gguf tensors: %w", g.err)
+	case len(c.tensors) == 0:
+		return 0, errors.New("no directions")
 	}
-	if len(c.tensors) == 0 {
-		return nil, errors.New("no directions")
-	}
-	data := align(g.at, alignment)
+	return end, nil
+}
+
+// place moves the offsets to where the numbers begin, and compares their sizes with each other and with that of the file.
+func (c *contents) place(data, end, size int64) error {
 	for i, t := range c.tensors {
 		if t.dims[0] != c.tensors[0].dims[0] {
-			return nil, fmt.Errorf("tensor %q has %d elements, %q has %d", t.name, t.dims[0], c.tensors[0].name, c.tensors[0].dims[0])
+			return fmt.Errorf("tensor %q has %d elements, %q has %d", t.name, t.dims[0], c.tensors[0].name, c.tensors[0].dims[0])
 		}
 		c.tensors[i].offset += data
 	}
 	last := c.tensors[len(c.tensors)-1]
-	// Some writers leave the padding after the last tensor away.
-	if end := last.offset + 4*last.dims[0]; size != end && size != data+next {
-		return nil, fmt.Errorf("%d bytes, want %d", size, end)
+	// Some writers omit the padding after the last tensor.
+	if exact := last.offset + 4*last.dims[0]; size != exact && size != data+end {
+		return fmt.Errorf("%d bytes, want %d", size, exact)
 	}
-	return c, nil
+	return nil
 }
 
-// align rounds up to a multiple of alignment, a power of two. Widths are bounded by MaxWidth and counts by the size of the file, so
-// nothing here overflows.
+// align rounds up to a multiple of alignment, a power of two. MaxWidth bounds widths and the size of the file bounds counts,
+// so nothing here overflows.
 func align(n, alignment int64) int64 { return (n + alignment - 1) &^ (alignment - 1) }
 
 func layerOf(name string) (int, error) {
@@ -156,14 +185,14 @@ func layerOf(name string) (int, error) {
 	return layer, nil
 }
 
-// ggufReader reads the header. After an error it yields zeros.
+// ggufReader reads the header. After an error it returns zeros.
 type ggufReader struct {
 	r        *bufio.Reader
 	at, size int64
 	err      error
 }
 
-// claim checks that n more bytes are there.
+// claim checks that the file has n more bytes.
 func (g *ggufReader) claim(n uint64) bool {
 	if g.err == nil && n > uint64(g.size-g.at) {
 		g.err = fmt.Errorf("want %d bytes at %d of %d", n, g.at, g.size)
@@ -183,7 +212,7 @@ func (g *ggufReader) bytes(n uint64) []byte {
 
 func (g *ggufReader) skip(n uint64) {
 	for g.claim(n) && n > 0 {
-		step := min(n, 1<<30) // Discard counts in int
+		step := min(n, 1<<30) // Discard takes an int
 		_, g.err = g.r.Discard(int(step))
 		g.at += int64(step)
 		n -= step
@@ -227,12 +256,12 @@ func (g *ggufReader) skipValue(kind uint32) {
 	}
 	size := uint64(g.sizeOf(kind))
 	if size > 0 && n > math.MaxInt64/size {
-		n = math.MaxInt64 / size // more than any file has
+		n = math.MaxInt64 / size // more than the size of any file
 	}
 	g.skip(n * size)
 }
 
-// sizeOf returns the bytes of a plain value.
+// sizeOf returns the size in bytes of a value that is not a string or an array.
 func (g *ggufReader) sizeOf(kind uint32) int64 {
 	if kind < uint32(len(ggufSizes)) && ggufSizes[kind] > 0 {
 		return ggufSizes[kind]
@@ -272,7 +301,7 @@ func encodeGGUF(v *Vector) ([]byte, error) {
 		if !ggufKey(key) {
 			return nil, fmt.Errorf("fact %q: want a name of a-z, 0-9, _ and . in gguf", key)
 		}
-		if key != MetaModel && key != MetaLayer { // these have places of their own
+		if key != MetaModel && key != MetaLayer { // these are stored separately
 			facts[ggufOurs+key] = s
 		}
 	}
@@ -303,7 +332,7 @@ func encodeGGUF(v *Vector) ([]byte, error) {
 		str(s)
 	}
 	fact("general.architecture", ggufArch)
-	fact(ggufModel, v.Meta[MetaModel]) // repeng wants it even if it is empty
+	fact(ggufModel, v.Meta[MetaModel]) // repeng requires it even when it is empty
 	str(ggufCount)
 	out = binary.LittleEndian.AppendUint32(out, ggufUint32)
 	out = binary.LittleEndian.AppendUint32(out, 1)
@@ -326,7 +355,7 @@ func encodeGGUF(v *Vector) ([]byte, error) {
 	return out, nil
 }
 
-// ggufKey reports whether s may be part of a key: lower_snake_case, dots between.
+// ggufKey reports whether s may be part of a key: lower_snake_case, separated by dots.
 func ggufKey(s string) bool {
 	for part := range strings.SplitSeq(s, ".") {
 		if part == "" || strings.Trim(part, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {

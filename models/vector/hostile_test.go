@@ -42,14 +42,14 @@ func entry(name string, dims []uint64, kind int, offset uint64) string {
 	return s + u32(kind) + u64(offset)
 }
 
-// padded pads a header to 32 bytes and appends numbers.
+// padded pads a header to a multiple of 32 bytes and appends numbers.
 func padded(header, data string) string {
 	return header + strings.Repeat("\x00", (32-len(header)%32)%32) + data
 }
 
 const huge = math.MaxUint64
 
-// hostile are files that must be refused, each with words of the reason.
+// hostile lists files that must be refused, each with a part of the error.
 var hostile = []struct{ ext, name, data, want string }{
 	{".npy", "cut in the header", "\x93NUMPY\x01\x00\x76\x00{'descr'", "header of 118 bytes in a file of 18"},
 	{".npy", "cut before the header", "\x93NUMPY\x01\x00", "8 bytes, want a header"},
@@ -178,7 +178,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// Next to the hostile files, forms that differ from what we write and are right.
+// Unusual but valid forms, which differ from those that Write produces.
 func TestUnusualButRight(t *testing.T) {
 	header := gguf(1, 2, arch+str("general.alignment")+u32(4)+u32(64)+entry("direction.3", []uint64{2}, 0, 0))
 	for _, c := range []struct{ ext, name, data string }{

@@ -12,11 +12,11 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// A .npy file is
+// The layout of a .npy file:
 //
 //	"\x93NUMPY" major minor  length of the header  header, a Python dict, padded with spaces and "\n"  numbers
 //
-// The length is uint16 in format 1.0 and uint32 in 2.0 and 3.0, which exist for headers that need it or are not Latin-1.
+// The length is uint16 in format 1.0 and uint32 in 2.0 and 3.0, which are for long headers and for headers in UTF-8.
 const npyMagic = "\x93NUMPY"
 
 var npyDTypes = map[string]graph.DType{"<f2": graph.Float16, "<f4": graph.Float32, "<f8": graph.Float64}
@@ -63,7 +63,7 @@ func readNPY(r io.ReaderAt, size int64) (*contents, error) {
 	return &contents{tensors: []tensor{t}}, nil
 }
 
-// parseNPYHeader reads {'descr': '<f4', 'fortran_order': False, 'shape': (3,), }: these keys, once each, in any order.
+// parseNPYHeader parses {'descr': '<f4', 'fortran_order': False, 'shape': (3,), }: these keys, once each, in any order.
 func parseNPYHeader(s string) (tensor, error) {
 	p := &pyParser{rest: s}
 	var descr string
@@ -119,7 +119,7 @@ func parseNPYHeader(s string) (tensor, error) {
 	return t, nil
 }
 
-// pyParser reads the little Python that a header consists of. After an error it stays where it is.
+// pyParser parses the subset of Python in a header. After an error it stays at its position.
 type pyParser struct {
 	rest string
 	err  error
@@ -194,7 +194,7 @@ func (p *pyParser) tuple() []int64 {
 	return out
 }
 
-// encodeNPY writes what numpy.save does, byte for byte. The format has no place for facts.
+// encodeNPY writes the same bytes as numpy.save. The format cannot store facts.
 func encodeNPY(v *Vector) ([]byte, error) {
 	header := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%d,), }", len(v.Data))
 	pad := 64 - (10+len(header)+1)%64

@@ -14,16 +14,16 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// A .safetensors file is
+// The layout of a .safetensors file:
 //
 //	uint64 length of the header  header, JSON, padded with spaces  numbers
 //
-// The header maps the name of each tensor to its dtype, shape and the range of its bytes among the numbers, and "__metadata__" to
+// The header maps the name of each tensor to its dtype, shape and byte range among the numbers, and "__metadata__" to a map of
 // strings.
 const (
 	safetensorsMaxHeader = 100 << 20
 	safetensorsMeta      = "__metadata__"
-	safetensorsName      = "memory" // of a vector that has no name
+	safetensorsName      = "memory" // name of a vector without a name
 )
 
 var safetensorsDTypes = map[string]graph.DType{
@@ -46,7 +46,7 @@ func readSafetensors(r io.ReaderAt, size int64) (*contents, error) {
 	if _, err := r.ReadAt(header, 8); err != nil && length > 0 {
 		return nil, bare(err)
 	}
-	data := 8 + int64(length) // where the numbers begin
+	data := 8 + int64(length) // offset of the numbers
 	c, err := parseSafetensorsHeader(header)
 	if err != nil {
 		return nil, fmt.Errorf("safetensors header: %w", err)
@@ -88,7 +88,7 @@ type safetensorsHeader struct {
 	ranges []byteRange
 }
 
-// parseSafetensorsHeader is stricter than encoding/json: no key twice, no field that the format does not have, valid UTF-8.
+// parseSafetensorsHeader is stricter than encoding/json: it refuses duplicate keys, unknown fields and invalid UTF-8.
 func parseSafetensorsHeader(header []byte) (*safetensorsHeader, error) {
 	if !utf8.Valid(header) {
 		return nil, errors.New("not UTF-8")
@@ -159,7 +159,7 @@ func parseTensor(dec *json.Decoder, name string) (byteRange, error) {
 	return t, nil
 }
 
-// object reads a JSON object and calls value, which must read the value, for each key. A key that comes twice is an error.
+// object reads a JSON object and calls value for each key; value must read the value. A duplicate key is an error.
 func object(dec *json.Decoder, value func(key string) error) error {
 	token, err := dec.Token()
 	if err != nil {
@@ -174,7 +174,7 @@ func object(dec *json.Decoder, value func(key string) error) error {
 		if err != nil {
 			return err
 		}
-		key := token.(string) // the decoder lets nothing else stand before a colon
+		key := token.(string) // the decoder accepts only strings as keys
 		if seen[key] {
 			return fmt.Errorf("key %q twice", key)
 		}
@@ -203,7 +203,7 @@ func encodeSafetensors(v *Vector) ([]byte, error) {
 		header[safetensorsMeta] = v.Meta
 	}
 	var b bytes.Buffer
-	enc := json.NewEncoder(&b) // keys come out sorted: the same vector gives the same bytes
+	enc := json.NewEncoder(&b) // keys are sorted, so the same vector gives the same bytes
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(header); err != nil {
 		return nil, err
@@ -212,7 +212,7 @@ func encodeSafetensors(v *Vector) ([]byte, error) {
 	if len(text) > safetensorsMaxHeader-8 {
 		return nil, fmt.Errorf("%d bytes of facts, want at most %d MiB", len(text), safetensorsMaxHeader>>20)
 	}
-	for len(text)%8 != 0 { // so that the numbers are aligned
+	for len(text)%8 != 0 { // this aligns the numbers
 		text = append(text, ' ')
 	}
 	out := binary.LittleEndian.AppendUint64(nil, uint64(len(text)))

@@ -14,12 +14,12 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// The keys of [Vector.Meta] that this project gives a meaning. Files may hold others.
+// The keys of [Vector.Meta] that this project defines. Files may hold others.
 const (
-	MetaText       = "text"       // what the memory says
-	MetaEncoding   = "encoding"   // how the text became a vector: unembed, embed, layer
-	MetaConvention = "convention" // which weights that used: tl-folded, raw
-	MetaLayer      = "layer"      // the layer it is meant for, from 0; absent if it is for any
+	MetaText       = "text"       // text of the memory
+	MetaEncoding   = "encoding"   // encoding of the text as a vector: unembed, embed, layer
+	MetaConvention = "convention" // weights used for the encoding: tl-folded, raw
+	MetaLayer      = "layer"      // the layer it is meant for, from 0; absent when it is for any layer
 	MetaModel      = "model"      // the model it is meant for
 )
 
@@ -30,10 +30,10 @@ const MaxWidth = 1 << 20
 type Vector struct {
 	Name string            // its name among the tensors of the file; .npy has none
 	Data []float32         // [d_model], finite
-	Meta map[string]string // facts about it; nil or empty if there are none
+	Meta map[string]string // facts about it; nil or empty when there are none
 }
 
-// A format is one kind of file. Adding one takes a file with two functions and a line here.
+// A format is one kind of file. To add one, write a file with two functions and a line here.
 type format struct {
 	ext    string
 	read   func(r io.ReaderAt, size int64) (*contents, error)
@@ -46,7 +46,7 @@ var formats = []format{
 	{".gguf", readGGUF, encodeGGUF},
 }
 
-// Extensions returns what the names of vector files end in.
+// Extensions returns the extensions of vector files.
 func Extensions() []string {
 	var out []string
 	for _, f := range formats {
@@ -55,7 +55,7 @@ func Extensions() []string {
 	return out
 }
 
-// contents is what the header of a file says; the numbers are still in the file.
+// contents is the description in the header of a file; the numbers are still in the file.
 type contents struct {
 	meta    map[string]string
 	tensors []tensor
@@ -65,12 +65,12 @@ type tensor struct {
 	name   string
 	dtype  graph.DType
 	dims   []int64
-	offset int64             // from the start of the file; the reader has checked that all of the tensor lies within it
-	meta   map[string]string // facts about this tensor alone
+	offset int64             // from the start of the file; the reader has checked that the whole tensor is inside the file
+	meta   map[string]string // facts about this tensor only
 }
 
-// Read returns the one vector of a file, or the one that path names: "file.safetensors#name".
-// Errors name the file, what was wanted and what was found.
+// Read returns the only vector of a file, or the one that path names: "file.safetensors#name".
+// Errors name the file, what was expected and what was found.
 func Read(path string) (*Vector, error) {
 	v, err := read(path)
 	if err != nil {
@@ -100,7 +100,7 @@ func read(path string) (*Vector, error) {
 	return out, err
 }
 
-// ReadAll returns every vector of a file, in the order of their data.
+// ReadAll returns all vectors of a file, in the order of their data.
 func ReadAll(path string) ([]*Vector, error) {
 	var out []*Vector
 	err := open(path, func(r io.ReaderAt, c *contents) error {
@@ -119,7 +119,7 @@ func ReadAll(path string) ([]*Vector, error) {
 	return out, nil
 }
 
-// choose adds the names there are to err.
+// choose adds the existing names to err.
 func choose(err error, file string, c *contents) error {
 	const few = 6
 	var names []string
@@ -138,7 +138,7 @@ func choose(err error, file string, c *contents) error {
 	return hint.With(err, advice)
 }
 
-// splitPath takes "#name" off a path that has it after a known extension.
+// splitPath splits off "#name" after a known extension.
 func splitPath(path string) (file, name string) {
 	if _, err := formatOf(path); err == nil {
 		return path, ""
@@ -171,13 +171,13 @@ func formatOf(path string) (*format, error) {
 	return nil, fmt.Errorf("extension %q, want %s", ext, want)
 }
 
-// open reads the header of a file and hands it on while the file is open.
+// open reads the header of a file and calls use while the file is open.
 func open(file string, use func(io.ReaderAt, *contents) error) error {
 	form, err := formatOf(file)
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(file) // before opening: a pipe would block
+	info, err := os.Stat(file) // before opening, because a pipe would block
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("not a regular file")
 	}
@@ -199,7 +199,7 @@ func open(file string, use func(io.ReaderAt, *contents) error) error {
 	return use(f, c)
 }
 
-// bare takes operation and path off a file error: the caller names the file.
+// bare strips operation and path from a file error, because the caller names the file.
 func bare(err error) error {
 	if e, ok := err.(*fs.PathError); ok {
 		return e.Err

@@ -57,7 +57,7 @@ func TestReadReference(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		// 1 ulp: for gguf NumPy scaled before it rounded, in another order of operations.
+		// 1 ulp: for gguf, NumPy scaled before it rounded, in another order of operations.
 		if diff := cmp.Diff(&c.want, got, cmpopts.EquateEmpty(), cmpopts.EquateApprox(1e-7, 0)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.path, diff)
 		}
@@ -77,7 +77,7 @@ func TestReadAll(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if _, err := ReadAll("testdata/safetensors-many.safetensors"); err == nil || !strings.Contains(err.Error(), `tensor "ids": `) {
-		t.Errorf("a file with tensors that are no vectors: error %v, want the first of them", err)
+		t.Errorf("a file with tensors that are not vectors: error %v, want the first of them", err)
 	}
 }
 
@@ -158,7 +158,7 @@ func TestWriteIsExact(t *testing.T) {
 	}
 }
 
-// What numpy.save wrote, we write, byte for byte.
+// Write gives the same bytes as numpy.save.
 func TestWriteIsNumpy(t *testing.T) {
 	want, err := os.ReadFile("testdata/numpy-f4.npy")
 	if err != nil {
@@ -210,7 +210,7 @@ func TestRoundTrip(t *testing.T) {
 			if diff := cmp.Diff([]*Vector{&want}, got, cmpopts.EquateEmpty(), cmp.Comparer(sameBits)); diff != "" {
 				t.Fatalf("%s (-want +got):\n%s", f.ext, diff)
 			}
-			// A file that lost its end is no file.
+			// A truncated file is refused.
 			for _, n := range []int{rapid.IntRange(0, len(data)-1).Draw(t, "cut"), len(data) - 1} {
 				pad := f.ext == ".gguf" && len(bytes.TrimRight(data[n:], "\x00")) == 0 // padding may be missing as a whole
 				if _, err := decode(f, data[:n]); err == nil && !pad {
@@ -226,7 +226,7 @@ func TestRoundTrip(t *testing.T) {
 
 func sameBits(a, b float32) bool { return math.Float32bits(a) == math.Float32bits(b) }
 
-// decode reads all vectors of a file in memory.
+// decode reads all vectors of a file held in memory.
 func decode(f format, data []byte) ([]*Vector, error) {
 	r := bytes.NewReader(data)
 	c, err := f.read(r, int64(len(data)))
@@ -276,7 +276,7 @@ func TestWriteRefuses(t *testing.T) {
 	}
 }
 
-// checkFolder checks that a folder holds these files and nothing else, no temporary file above all.
+// checkFolder checks that a folder holds exactly these files, and especially no temporary file.
 func checkFolder(t *testing.T, dir string, want ...string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -314,7 +314,7 @@ func TestWriteNeverReplacesUnforced(t *testing.T) {
 	}
 	checkFolder(t, dir, "v.npy")
 
-	// What is no regular file stays, with force too.
+	// A path that is not a regular file is never replaced, even with force.
 	if err := os.Symlink(filepath.Join(dir, "nowhere"), filepath.Join(dir, "w.npy")); err != nil {
 		t.Fatal(err)
 	}
@@ -324,7 +324,7 @@ func TestWriteNeverReplacesUnforced(t *testing.T) {
 		}
 	}
 	if err := Write(filepath.Join(dir, "absent", "v.npy"), young, false); !errors.Is(err, fs.ErrNotExist) || hint.Of(err) != "" {
-		t.Errorf("in a folder that is not there: error %v with hint %q, want fs.ErrNotExist", err, hint.Of(err))
+		t.Errorf("in a missing folder: error %v with hint %q, want fs.ErrNotExist", err, hint.Of(err))
 	}
 	checkFolder(t, dir, "v.npy", "w.npy")
 }
@@ -345,8 +345,8 @@ func TestSplitPath(t *testing.T) {
 	}
 }
 
-// fuzz holds what each reader promises against any bytes: it returns; what it returns is finite, not more than the file can hold, and
-// survives being written and read again.
+// fuzz checks the guarantees of each reader for arbitrary bytes: it returns, its vectors are finite and fit in the file, and
+// writing and reading them again preserves them.
 func fuzz(f *testing.F, form format) {
 	seeds, err := filepath.Glob("testdata/*" + form.ext)
 	if err != nil || len(seeds) == 0 {
@@ -375,7 +375,7 @@ func fuzz(f *testing.F, form format) {
 			}
 			again, err := form.encode(v)
 			if err != nil {
-				continue // facts of others may have names that we do not write
+				continue // facts of other programs may have names that Write refuses
 			}
 			back, err := decode(form, again)
 			if err != nil {
@@ -392,7 +392,7 @@ func FuzzNPY(f *testing.F)         { fuzz(f, formats[0]) }
 func FuzzSafetensors(f *testing.F) { fuzz(f, formats[1]) }
 func FuzzGGUF(f *testing.F)        { fuzz(f, formats[2]) }
 
-// A file that shrinks after its header was read gives an error.
+// A file that shrinks after its header was read causes an error.
 func TestShrinkingFile(t *testing.T) {
 	data, err := encodeSafetensors(&Vector{Data: reference})
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// Write makes a file that holds v, in the format of path's extension. .npy keeps the numbers only. .gguf names the vector by its
-// layer, not by v.Name. The file appears whole or not at all; unless force is set an existing file is left alone and the error is
-// an [fs.ErrExist].
+// Write creates a file that holds v, in the format of path's extension. .npy stores only the numbers. .gguf names the vector
+// by its layer, not by v.Name. The file is written completely or not at all. Unless force is set, an existing file is not
+// replaced and the error is an [fs.ErrExist].
 func Write(path string, v *Vector, force bool) error {
 	data, err := encode(path, v)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// Constants as exporters leave them. What is asked for is named y in each; an error has the given words.
+// Each case is a constant as exporters write it. The value to read is named y. An error must contain the given words.
 func TestVector(t *testing.T) {
 	for _, test := range []struct {
 		name, text, want string
@@ -59,7 +59,7 @@ func TestVector(t *testing.T) {
 	}
 }
 
-// doubled adds a value to itself n times over: 2^n paths lead through it.
+// doubled adds a value to itself n times, so that 2^n paths lead through it.
 func doubled(n int) string {
 	var b strings.Builder
 	for i := range n {

@@ -15,8 +15,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
 
-// handle reads the C pointer that the binding keeps in unexported fields. Reflection finds them by name, so a binding
-// that is built otherwise gives an error here and never a wild pointer.
+// handle reads the C pointer that the binding keeps in unexported fields. Reflection finds the fields by name, so a
+// binding with other fields causes an error here and never a wild pointer.
 func handle(from any, fields ...string) (p unsafe.Pointer, err error) {
 	v := reflect.ValueOf(from)
 	for _, f := range fields {
@@ -33,7 +33,7 @@ func handle(from any, fields ...string) (p unsafe.Pointer, err error) {
 	return v.UnsafePointer(), nil
 }
 
-// failed turns a status into an error and releases it; nil stays nil.
+// failed turns a status into an error and releases the status; nil stays nil.
 func failed(s *C.OrtStatus) error {
 	if s == nil {
 		return nil
@@ -43,7 +43,7 @@ func failed(s *C.OrtStatus) error {
 	return cause(text)
 }
 
-// cause recognises the texts with which ONNX Runtime reports that memory ran out; it has no status code for it.
+// cause recognises the texts with which ONNX Runtime reports that memory ran out; it has no status code for this.
 func cause(text string) error {
 	for _, sign := range []string{"Failed to allocate memory", "bad_alloc", "bad allocation", "out of memory", "CUDA_ERROR_OUT_OF_MEMORY"} {
 		if strings.Contains(text, sign) {
@@ -75,7 +75,7 @@ func ports(s *C.OrtSession, inputs bool) ([]runtime.Port, error) {
 		}
 		s1, s2 := status()
 		if err := errors.Join(failed(s1), failed(s2)); err != nil {
-			return nil, err // the process is about to give up on the model: what the other call made is not worth freeing
+			return nil, err // the caller gives up on the model, so the result of the other call is not freed
 		}
 		out[i].Name = C.GoString(name)
 		err := errors.Join(failed(C.FreeWithDefaultORTAllocator(unsafe.Pointer(name))), describe(info, &out[i]))
@@ -87,7 +87,7 @@ func ports(s *C.OrtSession, inputs bool) ([]runtime.Port, error) {
 	return out, nil
 }
 
-// describe fills in element type and dimensions; what is not a tensor keeps type Undefined.
+// describe fills in element type and dimensions. A value that is not a tensor keeps the type Undefined.
 func describe(info *C.OrtTypeInfo, p *runtime.Port) (err error) {
 	var kind C.enum_ONNXType
 	if err := failed(C.GetONNXTypeFromTypeInfo(info, &kind)); err != nil || kind != C.ONNX_TYPE_TENSOR {
@@ -116,13 +116,13 @@ func typeAndShape(info *C.OrtTensorTypeAndShapeInfo) (graph.DType, []int64, erro
 	return graph.DType(e), dims, nil // ONNX Runtime's numbers are those of TensorProto
 }
 
-// value wraps t for one run without copying it; p keeps its memory in place until the run is over.
+// value wraps t for one run without copying it. p keeps the tensor's memory in place until the run is over.
 func value(t *graph.Tensor, mem *C.OrtMemoryInfo, p *goruntime.Pinner) (*C.OrtValue, error) {
 	data := t.Data
 	if len(data) == 0 {
 		data = make([]byte, 8) // an empty tensor still needs an address
 	} else if size := uintptr(max(t.DType.Bits()/8, 1)); uintptr(unsafe.Pointer(&data[0]))%size != 0 {
-		data = append(make([]byte, 0, len(data)+8), data...) // a slice of a file may lie on an odd address
+		data = append(make([]byte, 0, len(data)+8), data...) // a slice of a file may start at an unaligned address
 	}
 	p.Pin(&data[0])
 	var v *C.OrtValue
@@ -130,7 +130,7 @@ func value(t *graph.Tensor, mem *C.OrtMemoryInfo, p *goruntime.Pinner) (*C.OrtVa
 		(*C.int64_t)(unsafe.SliceData(t.Dims)), C.int64_t(len(t.Dims)), mem, C.ONNXTensorElementDataType(t.DType), &v))
 }
 
-// tensor copies a value that ONNX Runtime made into memory of ours.
+// tensor copies a value made by ONNX Runtime into Go memory.
 func tensor(v *C.OrtValue) (*graph.Tensor, error) {
 	var kind C.enum_ONNXType
 	if err := failed(C.GetValueType(v, &kind)); err != nil {

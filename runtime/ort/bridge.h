@@ -1,5 +1,5 @@
-// The part of the binding's onnxruntime_wrapper.h that this package calls, word for word: its functions are linked into
-// every program that imports the binding. TestBridge compares the two.
+// The part of the binding's onnxruntime_wrapper.h that this package calls, copied word for word. Its functions are linked
+// into every program that imports the binding. TestBridge compares the two headers.
 
 #ifndef ONNX_INJECT_BRIDGE_H
 #define ONNX_INJECT_BRIDGE_H

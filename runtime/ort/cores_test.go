@@ -49,6 +49,6 @@ func TestCores(t *testing.T) {
 	}
 	t.Setenv("SLURM_CPUS_PER_TASK", "1")
 	if n := cores(); n != 1 {
-		t.Errorf("a task that was given 1 core takes %d", n)
+		t.Errorf("a task with 1 allotted core uses %d", n)
 	}
 }

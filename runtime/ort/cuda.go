@@ -14,7 +14,7 @@ import (
 
 const adviceCUDA = "run `onnx-inject ort install --cuda`, name the library of the package onnxruntime-gpu with --ort-lib, or use --device cpu"
 
-// checkCUDA says what the loaded library lacks to run on CUDA, nil when nothing.
+// checkCUDA returns an error that names what the loaded library lacks to run on CUDA, nil when it lacks nothing.
 func checkCUDA() error {
 	path, version := Loaded()
 	for _, p := range []string{lib.CUDAProvider(path), lib.SharedProvider(path)} {
@@ -33,8 +33,8 @@ func checkCUDA() error {
 	return nil
 }
 
-// missing lists the libraries that a provider needs and that do not load. Python environments keep those of CUDA in
-// the folder nvidia beside the package onnxruntime; found there they are loaded, which is all the provider needs.
+// missing lists the libraries that a provider needs and that do not load. Python environments keep the CUDA libraries in
+// the folder nvidia next to the package onnxruntime. Libraries found there are loaded, which is all the provider needs.
 func missing(provider string) []string {
 	needed, err := lib.Needed(provider)
 	if err != nil {
@@ -53,7 +53,7 @@ func loadsBeside(provider, name string) bool {
 	site := filepath.Join(filepath.Dir(provider), "..", "..", "nvidia")
 	found, err := filepath.Glob(filepath.Join(site, "*", "lib", name))
 	if err != nil {
-		return false // only a malformed pattern errs
+		return false // only a malformed pattern fails
 	}
 	for _, p := range found {
 		if loads(p) {

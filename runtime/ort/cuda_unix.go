@@ -7,8 +7,8 @@ package ort
 #include <dlfcn.h>
 #include <stdlib.h>
 
-// 0 when the library loads. It stays loaded, as it would when a provider needed it; later loads by its bare name find
-// it.
+// Returns 0 when the library loads. The library stays loaded, as it would for a provider; later loads by its bare name
+// find it.
 static int loads(const char *path) { return dlopen(path, RTLD_LAZY | RTLD_LOCAL) == NULL; }
 */
 import "C"

@@ -14,13 +14,13 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort/lib"
 )
 
-// env is the library of this process. A failed load leaves it empty, so that another path can be tried.
+// env is the library loaded by this process. A failed load leaves it empty, so that another path can be tried.
 var env struct {
 	sync.Mutex
 	path, version string
 }
 
-// built says that this program can load a library; see stub.go.
+// built reports that this program can load a library; stub.go holds the other case.
 func built() error { return nil }
 
 // Loaded returns the real path and the version of the library that this process has loaded, "" before that.
@@ -30,14 +30,14 @@ func Loaded() (path, version string) {
 	return env.path, env.version
 }
 
-// Load checks and loads the library at path and returns its version. Loading the same file again is harmless; another
-// one is refused, since a process can hold only one.
+// Load checks and loads the library at path and returns its version. Loading the same file again does nothing. Loading
+// another file is an error, because a process can hold only one library.
 func Load(path string) (version string, err error) {
 	info, err := lib.Check(path)
 	if err != nil {
 		return "", fmt.Errorf("load ONNX Runtime: %w", err)
 	}
-	// The library looks for its providers in the folder that it was loaded from: give it the real one.
+	// The library looks for its providers in the folder that it was loaded from, so pass the real path.
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return "", fmt.Errorf("load ONNX Runtime: %w", err)
@@ -48,13 +48,13 @@ func Load(path string) (version string, err error) {
 		return env.version, nil
 	}
 	if env.path != "" {
-		return "", fmt.Errorf("load ONNX Runtime: library %q: %q is loaded already, and a process can hold one only", real, env.path)
+		return "", fmt.Errorf("load ONNX Runtime: library %q: %q is already loaded, and a process can hold only one", real, env.path)
 	}
 	binding.SetSharedLibraryPath(real)
 	if err := keepSignals(func() error { return binding.InitializeEnvironment(binding.WithLogLevelFatal()) }); err != nil {
 		return "", fmt.Errorf("load ONNX Runtime: %w", loadError(real, info.Version, err))
 	}
-	// The official Windows builds send usage events unless told not to; elsewhere this does nothing.
+	// The official Windows builds send usage events by default; on other systems this call does nothing.
 	if err := binding.DisableTelemetry(); err != nil {
 		binding.DestroyEnvironment()
 		return "", fmt.Errorf("load ONNX Runtime: %w", err)
@@ -63,8 +63,8 @@ func Load(path string) (version string, err error) {
 	return env.version, nil
 }
 
-// loadError puts the binding's message into our words. "API base: 2" is its number for a library that does not have
-// the API version asked for; by then it is unloaded, and its version string with it.
+// loadError replaces the binding's message. "API base: 2" is its code for a library without the requested API version;
+// by then the library is unloaded, and its version string is gone.
 func loadError(path, version string, err error) error {
 	text := err.Error()
 	switch {

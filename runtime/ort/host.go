@@ -8,19 +8,19 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort/lib"
 )
 
-// Host runs models with ONNX Runtime. The zero value takes the library that lib.Find finds.
+// Host runs models with ONNX Runtime. The zero value uses the library that lib.Find returns.
 type Host struct {
-	Lib string // path of the library; "" = look for it
+	Lib string // path of the library; "" = search for it
 }
 
 // Name returns "ort".
 func (Host) Name() string { return "ort" }
 
-// Open loads the library if this process has not yet, and the model. An error wraps the cause; hint.Of may have
-// advice.
+// Open loads the library, unless this process has loaded it already, and then the model. An error wraps its cause;
+// hint.Of may return advice.
 //
-// When ctx ends while the model is still loading, Open returns at once and the model is freed in the background as
-// soon as it is loaded: ONNX Runtime cannot stop half-way.
+// When ctx ends while the model is loading, Open returns at once, and the model is freed in the background after it has
+// loaded, because ONNX Runtime cannot stop a load.
 func (h Host) Open(ctx context.Context, m runtime.Model, o runtime.Options) (runtime.Session, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func (h Host) Open(ctx context.Context, m runtime.Model, o runtime.Options) (run
 	return s, nil
 }
 
-// load loads h's library; without one given, whatever is loaded already is good.
+// load loads h's library. When h names none, a library that is already loaded is used.
 func (h Host) load(f lib.Flavor) error {
 	if path, _ := Loaded(); path != "" && h.Lib == "" {
 		return nil
@@ -55,7 +55,7 @@ func (h Host) load(f lib.Flavor) error {
 	return err
 }
 
-// Doctor reports the state of ONNX Runtime on this machine; it loads the library that Open would load.
+// Doctor reports the state of ONNX Runtime on this machine. It loads the library that Open would load.
 func (h Host) Doctor(ctx context.Context, f lib.Flavor) lib.Report {
 	r := lib.Inspect(ctx, h.Lib, f)
 	if r.Chosen == nil {

@@ -17,9 +17,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
-// A process loads one library, so libraries that are not what they should be are tried in a process of their own:
-// with this variable set, the test program opens a model on the library that it names and prints the error and the
-// hint.
+// A process loads one library, so invalid libraries are tried in separate processes: with this variable set, the test
+// program opens a model with the library that the variable names, and prints the error and the hint.
 const tryLibrary = "ORT_TEST_TRY_LIBRARY"
 
 func TestMain(m *testing.M) {
@@ -44,7 +43,7 @@ func try(t *testing.T, path string) (err, hint string) {
 	return err, hint
 }
 
-// build compiles a shared library with the C compiler that cgo needs anyway.
+// build compiles a shared library with the C compiler that cgo requires anyway.
 func build(t *testing.T, path, source string, flags ...string) string {
 	t.Helper()
 	cc, err := exec.Command("go", "env", "CC").Output()
@@ -87,7 +86,7 @@ func TestLoadErrors(t *testing.T) {
 	}{
 		{"old by its symbols", tooOld, []string{"-Wl,--version-script=" + script},
 			"find ONNX Runtime (--ort-lib): library %q: this library is too old, need >= 1.24, got 1.19.2", install},
-		{"old by its answer", tooOld, nil, "load ONNX Runtime: library %q: this library is too old, need >= 1.24, got an unknown version", install},
+		{"old by its API answer", tooOld, nil, "load ONNX Runtime: library %q: this library is too old, need >= 1.24, got an unknown version", install},
 		{"another library", "int x;", nil, "load ONNX Runtime: library %q: is not ONNX Runtime (it has no OrtGetApiBase)", ""},
 		{"dependency missing", tooOld, []string{"-Wl,--no-as-needed", build(t, filepath.Join(dir, "gone", "libgone.so"), "int y;", "-Wl,-soname,libgone.so.7")},
 			"load ONNX Runtime: library %q: libgone.so.7: cannot open shared object file: No such file or directory", ""},
@@ -100,8 +99,8 @@ func TestLoadErrors(t *testing.T) {
 	}
 }
 
-// TestCUDALibraries adds to a real core library, one by one, what it needs for CUDA, and reads what is said to be
-// missing.
+// TestCUDALibraries adds the files that CUDA needs to a real core library, one at a time, and checks which files are
+// reported as missing.
 func TestCUDALibraries(t *testing.T) {
 	core, err := os.ReadFile(orttest.Host(t).Lib)
 	if err != nil {
@@ -136,7 +135,7 @@ func TestCUDALibraries(t *testing.T) {
 	needs := filepath.Base(provider) + " needs "
 	check(needs+"libcublasLt.so.999, libcuda.so.999, which this machine cannot load", "install the CUDA libraries")
 
-	// where Python keeps CUDA's libraries
+	// the folder in which Python keeps the CUDA libraries
 	beside := filepath.Join(site, "nvidia", "cu999", "lib")
 	if err := os.MkdirAll(beside, 0o755); err != nil {
 		t.Fatal(err)

@@ -37,13 +37,13 @@ func readJSON(t *testing.T, name string, into any) {
 	}
 }
 
-// TestFixtures runs the files of real exporters as they are and compares their logits with PyTorch's.
+// TestFixtures runs the unchanged files of real exporters and compares their logits with PyTorch's logits.
 func TestFixtures(t *testing.T) {
 	host := orttest.Host(t)
 	var cases []struct {
 		File, Ref string
 		Atol      float64
-		First     bool // a decoder that takes one token at a time: position 0 stands on its own
+		First     bool // a decoder that takes one token at a time: position 0 is separate
 	}
 	readJSON(t, "cases.json", &cases)
 	if len(cases) != 16 {
@@ -104,7 +104,7 @@ func TestFixtures(t *testing.T) {
 	}
 }
 
-// feed gives every usual input of an exported decoder its value: token ids, a mask of ones, positions, an empty cache.
+// feed returns a value for each usual input of an exported decoder: token ids, a mask of ones, positions, an empty cache.
 func feed(t *testing.T, ports []runtime.Port, ids [][]int64, positions int) map[string]*graph.Tensor {
 	t.Helper()
 	batch, n := int64(len(ids)), int64(positions)
@@ -165,7 +165,7 @@ func TestLoadedOnce(t *testing.T) {
 	if v != version || v == "" {
 		t.Errorf("versions %q and %q", version, v)
 	}
-	// the same file by another name is the same library
+	// the same file under another name is the same library
 	link := filepath.Join(t.TempDir(), "link.so")
 	if err := os.Symlink(path, link); err != nil {
 		t.Fatal(err)
@@ -181,13 +181,13 @@ func TestLoadedOnce(t *testing.T) {
 	if err := os.WriteFile(other, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ort.Load(other); err == nil || !strings.Contains(err.Error(), "is loaded already, and a process can hold one only") {
+	if _, err := ort.Load(other); err == nil || !strings.Contains(err.Error(), "is already loaded, and a process can hold only one") {
 		t.Errorf("a second library: got %v", err)
 	}
 }
 
-// TestCUDA runs the suite on a GPU where the library has its CUDA provider. Elsewhere asking for CUDA is an error
-// that names the missing file, and no session on the CPU.
+// TestCUDA runs the suite on a GPU where the library has its CUDA provider. Elsewhere a request for CUDA returns an error
+// that names the missing file, and never a session on the CPU.
 func TestCUDA(t *testing.T) {
 	host := orttest.Host(t)
 	if _, err := os.Stat(lib.CUDAProvider(host.Lib)); err == nil {
@@ -197,7 +197,7 @@ func TestCUDA(t *testing.T) {
 	s, err := host.Open(t.Context(), runtime.Model{Path: filepath.Join(fixtures, "gpt-neo.onnx")}, runtime.Options{Device: runtime.Device{CUDA: true, Index: 1}})
 	if err == nil {
 		s.Close()
-		t.Fatal("fell back in silence")
+		t.Fatal("fell back to the CPU without an error")
 	}
 	path, version := ort.Loaded()
 	want := `open "gpt-neo.onnx" on cuda:1: CUDA: no ` + filepath.Base(lib.CUDAProvider(path)) + " beside " + path + " (ONNX Runtime " + version + ")"
@@ -228,7 +228,7 @@ func TestDoctor(t *testing.T) {
 	}
 }
 
-// TestMissing pins what somebody without the library is told.
+// TestMissing pins the errors that a user without the library gets.
 func TestMissing(t *testing.T) {
 	_, err := ort.Host{Lib: "/none/libonnxruntime.so"}.Open(t.Context(), runtime.Model{}, runtime.Options{})
 	if want := `find ONNX Runtime (--ort-lib): library "/none/libonnxruntime.so": no such file`; err == nil || err.Error() != want {

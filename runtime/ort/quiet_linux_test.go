@@ -14,7 +14,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
-// TestQuiet holds ONNX Runtime to its silence: its errors are returned, and nothing goes to the terminal.
+// TestQuiet checks that ONNX Runtime prints nothing: it returns its errors, and nothing goes to the terminal.
 func TestQuiet(t *testing.T) {
 	host := orttest.Host(t)
 	r, w, err := os.Pipe()
@@ -41,7 +41,7 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
-// redirectStderr sends file descriptor 2, which foreign code writes to, into w until the result is called.
+// redirectStderr sends file descriptor 2, which foreign code writes to, into w until the returned function is called.
 func redirectStderr(t *testing.T, w *os.File) func() {
 	t.Helper()
 	old, err := unix.Dup(2)

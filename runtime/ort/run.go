@@ -16,7 +16,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
 
-// runner runs a session of the binding. The names of its ports lie in C memory, where every run can use them.
+// runner runs a session of the binding. The names of its ports are kept in C memory for use by every run.
 type runner struct {
 	session *C.OrtSession
 	mem     *C.OrtMemoryInfo
@@ -47,7 +47,7 @@ func newRunner(b *binding.DynamicAdvancedSession) (r *runner, in, out []runtime.
 	return r, in, out, nil
 }
 
-// free releases the names; the session belongs to the binding.
+// free releases the names. The session belongs to the binding.
 func (r *runner) free() {
 	for _, n := range r.names {
 		C.free(unsafe.Pointer(n))
@@ -55,7 +55,7 @@ func (r *runner) free() {
 	r.names = nil
 }
 
-// do runs the session once. The feed has been checked against ins.
+// do runs the session once. The caller has checked the feed against ins.
 func (r *runner) do(ctx context.Context, ins []runtime.Port, feed map[string]*graph.Tensor, outs []runtime.Port) (map[string]*graph.Tensor, error) {
 	var pins goruntime.Pinner // the library reads and may keep the address of a tensor's memory until the run is over
 	defer pins.Unpin()
@@ -94,7 +94,7 @@ func (r *runner) do(ctx context.Context, ins []runtime.Port, feed map[string]*gr
 	status := C.RunOrtSessionWithOptions(r.session, unsafe.SliceData(inValues), unsafe.SliceData(inNames), C.int(len(ins)),
 		unsafe.SliceData(outValues), unsafe.SliceData(outNames), C.int(len(outs)), (*C.OrtRunOptions)(o))
 	if !stop() {
-		<-terminated // Terminate must not meet options that are gone
+		<-terminated // Terminate must not use released options
 	}
 	if err := failed(status); err != nil {
 		return nil, err

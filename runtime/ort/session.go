@@ -17,7 +17,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
 
-// session is a loaded model. Runs hold the lock for reading, Close for writing.
+// session is a loaded model. Run holds the lock for reading, Close for writing.
 type session struct {
 	name    string
 	mu      sync.RWMutex
@@ -61,7 +61,7 @@ func open(ctx context.Context, m runtime.Model, o runtime.Options) (runtime.Sess
 	}
 }
 
-// levels are ONNX Runtime's names for ours.
+// levels maps our levels to those of ONNX Runtime.
 var levels = map[runtime.Level]binding.GraphOptimizationLevel{
 	runtime.Optimized:  binding.GraphOptimizationLevelEnableAll,
 	runtime.Basic:      binding.GraphOptimizationLevelEnableBasic,
@@ -85,7 +85,7 @@ func sessionOptions(m runtime.Model, o runtime.Options) (*binding.SessionOptions
 		return nil, err
 	}
 	err = errors.Join(opts.SetIntraOpNumThreads(threads), opts.SetInterOpNumThreads(1), opts.SetGraphOptimizationLevel(level),
-		opts.SetMemPattern(false), // a block planned for each length of prompt, which the next length cannot use
+		opts.SetMemPattern(false), // a pattern plans one block for each prompt length, and the next length cannot use it
 		opts.SetLogSeverityLevel(binding.LoggingLevelFatal))
 	if err == nil && o.Yield {
 		err = opts.AddSessionConfigEntry("session.intra_op.allow_spinning", "0")
@@ -114,7 +114,7 @@ func create(m runtime.Model, opts *binding.SessionOptions) (*session, error) {
 		return err
 	})
 	if err != nil {
-		for errors.Unwrap(err) != nil { // leave out what the binding says about its own C calls
+		for errors.Unwrap(err) != nil { // drop the binding's text about its own C calls
 			err = errors.Unwrap(err)
 		}
 		return nil, cause(err.Error())
@@ -126,7 +126,7 @@ func create(m runtime.Model, opts *binding.SessionOptions) (*session, error) {
 	return s, nil
 }
 
-// readable gives the usual errors for what cannot be a model; ONNX Runtime's own are longer.
+// readable returns short errors for files that cannot be a model; ONNX Runtime's own errors are longer.
 func readable(m runtime.Model) error {
 	if m.Bytes != nil {
 		if len(m.Bytes) == 0 {
@@ -151,7 +151,7 @@ func readable(m runtime.Model) error {
 func (s *session) Inputs() []runtime.Port  { return s.in }
 func (s *session) Outputs() []runtime.Port { return s.out }
 
-// Run checks the feed, then runs. Several runs may be under way at once.
+// Run checks the feed, then runs the model. Several runs may be in progress at once.
 func (s *session) Run(ctx context.Context, in map[string]*graph.Tensor, want ...string) (map[string]*graph.Tensor, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func (s *session) Run(ctx context.Context, in map[string]*graph.Tensor, want ...
 	}
 	res, err := s.run.do(ctx, s.in, in, outs)
 	if err != nil {
-		if ctx.Err() != nil { // ONNX Runtime says "terminate flag": the caller wants to hear of its own context
+		if ctx.Err() != nil { // ONNX Runtime reports a "terminate flag"; return the caller's context error instead
 			err = ctx.Err()
 		}
 		return nil, fmt.Errorf("run %q: %w", s.name, err)
@@ -178,7 +178,7 @@ func (s *session) Run(ctx context.Context, in map[string]*graph.Tensor, want ...
 	return res, nil
 }
 
-// Close waits for runs under way.
+// Close waits for the runs in progress.
 func (s *session) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,8 +194,8 @@ func (s *session) Close() error {
 	return nil
 }
 
-// useCUDA adds the CUDA provider. Whatever is missing is found out before ONNX Runtime is asked: its own error names
-// neither the file nor the library.
+// useCUDA adds the CUDA provider. It checks for missing files before it calls ONNX Runtime, because ONNX Runtime's error
+// names neither the file nor the library.
 func useCUDA(opts *binding.SessionOptions, device int) error {
 	if err := checkCUDA(); err != nil {
 		return err
@@ -205,7 +205,7 @@ func useCUDA(opts *binding.SessionOptions, device int) error {
 		return err
 	}
 	defer c.Destroy()
-	// TF32 rounds the factors of a product to 10 bits: results would differ from the CPU's in the third digit.
+	// TF32 rounds the factors of a product to 10 bits: results would differ from the CPU's results in the third digit.
 	if err := c.Update(map[string]string{"device_id": strconv.Itoa(device), "use_tf32": "0"}); err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ static void save_signals(void) {
 	for (int s = 1; s < NSIG; s++) sigaction(s, NULL, &saved[s]);
 }
 
-// puts back every handler that is not what it was
+// restores every handler that has changed
 static void restore_signals(void) {
 	for (int s = 1; s < NSIG; s++) {
 		struct sigaction now;
@@ -27,7 +27,7 @@ import "sync"
 
 var signals sync.Mutex // one saved state
 
-// keepSignals calls f and puts back the signal handlers that f replaced.
+// keepSignals calls f and restores the signal handlers that f replaced.
 func keepSignals(f func() error) error {
 	signals.Lock()
 	defer signals.Unlock()

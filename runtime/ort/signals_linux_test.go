@@ -22,7 +22,7 @@ func sigaction(t *testing.T, set, get *action) {
 	}
 }
 
-// TestKeepSignals plays a provider that installs a handler without SA_ONSTACK.
+// TestKeepSignals imitates a provider that installs a handler without SA_ONSTACK.
 func TestKeepSignals(t *testing.T) {
 	const onStack = 0x08000000
 	var before, after action

@@ -2,5 +2,6 @@
 
 package ort
 
-// keepSignals calls f: the CUDA provider exists on Linux and Windows only, and Windows has no such handlers.
+// keepSignals calls f. Only the CUDA provider replaces signal handlers; it exists on Linux and Windows only, and Windows
+// has no such handlers.
 func keepSignals(f func() error) error { return f() }

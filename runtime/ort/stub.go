@@ -15,10 +15,10 @@ var errNoCgo = hint.With(errors.New("load ONNX Runtime: this program was built w
 
 func built() error { return errNoCgo }
 
-// Load fails: this program was built without cgo.
+// Load fails, because this program was built without cgo.
 func Load(string) (string, error) { return "", errNoCgo }
 
-// Loaded returns "", "": nothing can be loaded.
+// Loaded returns "", "", because nothing can be loaded.
 func Loaded() (path, version string) { return "", "" }
 
 func open(context.Context, runtime.Model, runtime.Options) (runtime.Session, error) {

@@ -1,5 +1,5 @@
-// Package runtimetest holds the conformance suite of hosts: what the rest of the project takes for granted about a
-// runtime.Host, as tests that any host can be put through.
+// Package runtimetest holds the conformance suite of hosts: tests of everything that the project requires of a
+// runtime.Host. Any host can run them:
 //
 //	func TestSuite(t *testing.T) { runtimetest.Suite(t, myHost, runtime.Options{}) }
 package runtimetest

@@ -46,7 +46,7 @@ func (s suite) cancelledRun(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := x.Run(gone, in); !errors.Is(err, context.Canceled) {
-		t.Errorf("a context that is over: got %v", err)
+		t.Errorf("a context that has ended: got %v", err)
 	}
 	const limit = 200 * time.Millisecond
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -61,7 +61,7 @@ func (s suite) cancelledRun(t *testing.T) {
 	}
 }
 
-// cancelledOpen opens a model that a host may fold into a constant for seconds.
+// cancelledOpen opens a model whose constant folding can take a host several seconds.
 func (s suite) cancelledOpen(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -82,7 +82,7 @@ func (s suite) close(t *testing.T) {
 	x := s.open(t, three())
 	in := feed{"x": graph.NewFloat32([]float32{1}, 1)}
 	var wg sync.WaitGroup
-	for range 4 { // runs that meet Close either finish or are refused
+	for range 4 { // runs concurrent with Close either finish or are refused
 		wg.Go(func() {
 			for range 100 {
 				if _, err := x.Run(t.Context(), in); err != nil && !strings.Contains(err.Error(), "the session is closed") {
@@ -144,11 +144,11 @@ func (s suite) modelFiles(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if x, err := s.host.Open(ctx, runtime.Model{Path: good}, s.opts); !errors.Is(err, context.Canceled) {
-		t.Errorf("a context that is over: got %v, %v", x, err)
+		t.Errorf("a context that has ended: got %v, %v", x, err)
 	}
 }
 
-// externalData: weights in a file of their own, found beside the model or in the folder given with its bytes.
+// externalData: the weights are in a separate file, next to the model or in the folder given with the model's bytes.
 func (s suite) externalData(t *testing.T) {
 	dir := t.TempDir()
 	w := graph.NewFloat32([]float32{1, 2, 3, 4}, 2, 2)

@@ -9,8 +9,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
 
-// The suite writes its models by hand, field by field, so that a host is tested against bytes that no code of ours
-// has shaped. Field numbers are those of onnx.proto.
+// The suite writes its models by hand, field by field, so that a host is tested with bytes that none of the project's
+// encoders has produced. Field numbers are those of onnx.proto.
 
 // msg is a protobuf message under construction.
 type msg []byte
@@ -25,7 +25,7 @@ func (m msg) bytes(field protowire.Number, v []byte) msg {
 
 func (m msg) text(field protowire.Number, v string) msg { return m.bytes(field, []byte(v)) }
 
-// node makes a NodeProto.
+// node returns a NodeProto.
 func node(op string, in, out []string, attrs ...msg) msg {
 	var n msg
 	for _, s := range in {
@@ -41,10 +41,10 @@ func node(op string, in, out []string, attrs ...msg) msg {
 	return n
 }
 
-// attr makes an AttributeProto of an integer.
+// attr returns an AttributeProto that holds an integer.
 func attr(name string, v int64) msg { return msg{}.text(1, name).num(3, v).num(20, 2) }
 
-// weight makes a TensorProto that holds t; with a file, one that points into it instead.
+// weight returns a TensorProto that holds t, or, when file is set, one that refers to t's data in that file.
 func weight(name string, t *graph.Tensor, file string) msg {
 	var w msg
 	for _, d := range t.Dims {
@@ -60,7 +60,7 @@ func weight(name string, t *graph.Tensor, file string) msg {
 	return w.num(14, 1)
 }
 
-// valueInfo makes a ValueInfoProto: nil dimensions declare no shape, empty ones a scalar, -1 any size.
+// valueInfo returns a ValueInfoProto. Nil dimensions declare no shape, empty ones a scalar, -1 any size.
 func valueInfo(p runtime.Port) msg {
 	t := msg{}.num(1, int64(p.DType))
 	if p.Dims != nil {
@@ -77,7 +77,7 @@ func valueInfo(p runtime.Port) msg {
 	return msg{}.text(1, p.Name).bytes(2, msg{}.bytes(1, t))
 }
 
-// model makes a ModelProto of opset 17.
+// model returns a ModelProto of opset 17.
 func model(nodes, weights []msg, in, out []runtime.Port) []byte {
 	g := msg{}.text(2, "tiny")
 	for _, n := range nodes {
@@ -95,14 +95,14 @@ func model(nodes, weights []msg, in, out []runtime.Port) []byte {
 	return msg{}.num(1, 8).bytes(7, g).bytes(8, msg{}.num(2, 17))
 }
 
-// unary is a model of one operator from x to y.
+// unary returns a model of one operator from x to y.
 func unary(op string, in, out runtime.Port, attrs ...msg) []byte {
 	in.Name, out.Name = "x", "y"
 	return model([]msg{node(op, []string{"x"}, []string{"y"}, attrs...)}, nil, []runtime.Port{in}, []runtime.Port{out})
 }
 
-// chain multiplies x [1024,1024] with itself n times, some tens of milliseconds each on a CPU; x is an input or a
-// constant.
+// chain returns a model that multiplies x [1024,1024] with itself n times. Each product takes some tens of milliseconds on
+// a CPU. x is a constant or an input.
 func chain(n int, constant bool) []byte {
 	var nodes []msg
 	last := "x"

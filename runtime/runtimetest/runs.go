@@ -11,7 +11,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
 
-// three has outputs a = -x, b = |x|, c = 2x.
+// three returns a model with the outputs a = -x, b = |x|, c = 2x.
 func three() []byte {
 	p := func(name string) runtime.Port {
 		return runtime.Port{Name: name, DType: graph.Float32, Dims: []int64{-1}}
@@ -29,7 +29,7 @@ func (s suite) wantedOutputs(t *testing.T) {
 	same(t, run(t, x, in, "c"), feed{"c": c})
 	same(t, run(t, x, in, "c", "a"), feed{"a": a, "c": c})
 	refuse(t, x, in, []string{"d"}, `output "d": unknown; the model has "a", "b", "c"`)
-	refuse(t, x, in, []string{"a", "a"}, `output "a": asked for twice`)
+	refuse(t, x, in, []string{"a", "a"}, `output "a": requested twice`)
 }
 
 func refuse(t *testing.T, x runtime.Session, in feed, want []string, text string) {
@@ -51,7 +51,7 @@ func (s suite) refusedFeeds(t *testing.T) {
 	run(t, x, feed{"x": ok})
 }
 
-// failingRun: an error inside the graph is returned, and the session goes on working.
+// failingRun: an error inside the graph is returned, and the session still works.
 func (s suite) failingRun(t *testing.T) {
 	w := graph.NewFloat32([]float32{10, 11, 12}, 3)
 	x := s.open(t, model([]msg{node("Gather", []string{"w", "i"}, []string{"y"})}, []msg{weight("w", w, "")},
@@ -69,7 +69,7 @@ func (s suite) outOfMemory(t *testing.T) {
 	same(t, run(t, x, feed{"x": graph.NewInt64([]int64{2}, 1)}), feed{"y": graph.Zeros(graph.Float32, 2)})
 }
 
-// tensorMemory: inputs stay as they were, results own their memory, and any address will do.
+// tensorMemory: inputs are not changed, results own their memory, and inputs may have any alignment.
 func (s suite) tensorMemory(t *testing.T) {
 	x := s.open(t, unary("Identity", port(graph.Float32, -1), port(graph.Float32, -1)))
 	in := graph.NewFloat32([]float32{1, 2, 3}, 3)

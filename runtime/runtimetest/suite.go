@@ -9,7 +9,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
 
-// Suite puts a host through everything that a host must do. The options are used for every session.
+// Suite runs all conformance tests against a host. It uses o for every session.
 func Suite(t *testing.T, h runtime.Host, o runtime.Options) {
 	if h.Name() == "" {
 		t.Error("the host has no name")

@@ -18,7 +18,7 @@ func port(d graph.DType, dims ...int64) runtime.Port {
 	return runtime.Port{DType: d, Dims: dims}
 }
 
-// add is a model x + x of one element type over any [?,?].
+// add returns a model that computes x + x for one element type and any shape [?,?].
 func add(d graph.DType) []byte {
 	p := port(d, -1, -1)
 	in, out := p, p
@@ -113,7 +113,7 @@ func (s suite) scalars(t *testing.T) {
 	}
 }
 
-// undeclaredShape: the output's shape follows from the data alone and is declared nowhere.
+// undeclaredShape: the shape of the output depends on the data and is not declared.
 func (s suite) undeclaredShape(t *testing.T) {
 	for _, d := range []graph.DType{graph.Float32, graph.Float16} {
 		x := s.open(t, unary("NonZero", port(d, -1, -1), runtime.Port{DType: graph.Int64}))
@@ -126,7 +126,7 @@ func (s suite) undeclaredShape(t *testing.T) {
 	}
 }
 
-// emptyCache: the first step of a decoder, whose past has no positions.
+// emptyCache: the first step of a decoder, whose cache of past positions is empty.
 func (s suite) emptyCache(t *testing.T) {
 	for _, d := range []graph.DType{graph.Float32, graph.Float16} {
 		dims := []int64{-1, 2, -1, 4}

@@ -82,7 +82,7 @@ func TestProcess(t *testing.T) {
 		t.Errorf("process: %v and %d bytes, want 50 ms or more and some memory", s.wall, s.peak)
 	}
 	if _, _, err := process(context.Background(), "sh", "-c", "echo reason >&2; exit 3"); err == nil || !strings.Contains(err.Error(), "reason") {
-		t.Errorf("process: error %v, want one with what the command said", err)
+		t.Errorf("process: error %v, want one with the command's message", err)
 	}
 }
 

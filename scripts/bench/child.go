@@ -12,8 +12,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
 )
 
-// children are what this program does when it is started by itself, so that it stays small and each measurement has a
-// process of its own. The name is the first argument; the result is printed as JSON.
+// children are the subcommands that this program runs as child processes, so that it stays small and each measurement has a
+// separate process. The name is the first argument; the result is printed as JSON.
 var children = map[string]func(ctx context.Context, args []string, out io.Writer) error{
 	"session": session,
 	"naive":   naive,
@@ -58,7 +58,7 @@ func openDecoder(ctx context.Context, dir string, threads int, change decoder.Ch
 	return &patched{s, l.Logits().Name()}, nil
 }
 
-// feeds are a prompt of n tokens, and zeros for everything that the model itself does not know, open dimensions as wide as given.
+// feeds returns a prompt of n tokens, and zeros for every input that the patch added, with open as the size of open dimensions.
 func (d *patched) feeds(n int, open int64) (map[string]*graph.Tensor, error) {
 	in, err := d.Signature.Feeds([][]int64{ids(n, d.Layout.Vocab)})
 	if err != nil {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// evaluated is what eval --json says of itself, as far as it is used here.
+// evaluated is the used part of the output of eval --json.
 type evaluated struct {
 	Cells   int `json:"cells"`
 	Resumed int `json:"resumed"`
@@ -43,8 +43,8 @@ func (b *bench) evaluate(ctx context.Context, model, data, out string) (sample, 
 	return s, e, err
 }
 
-// gpt2 returns the folder of a GPT-2 that a real exporter wrote, made on first use: model.onnx, the tokenizer, and the
-// checkpoint for the peers.
+// gpt2 returns the folder of a GPT-2 from a real exporter, created on first use: model.onnx, the tokenizer, and the checkpoint
+// for the peers.
 func (b *bench) gpt2(ctx context.Context, size string) (string, error) {
 	folder := filepath.Join(b.cache, size, "gpt2")
 	if _, err := os.Stat(filepath.Join(folder, "model.onnx")); err == nil {
@@ -58,7 +58,7 @@ func (b *bench) gpt2(ctx context.Context, size string) (string, error) {
 	return folder, err
 }
 
-// peerPython returns the Python that scripts/parity uses: the peers need the same packages.
+// peerPython returns the Python of scripts/parity, because the peers need the same packages.
 func (b *bench) peerPython(ctx context.Context) (string, error) {
 	if python := os.Getenv("BENCH_PYTHON"); python != "" {
 		return python, nil
@@ -67,5 +67,5 @@ func (b *bench) peerPython(ctx context.Context) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// duration makes a duration of seconds.
+// duration converts seconds to a duration.
 func duration(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

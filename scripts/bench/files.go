@@ -9,14 +9,14 @@ import (
 	"path/filepath"
 )
 
-// onnxVersion is the release of Python's onnx package that P2 and P4 are measured against.
+// onnxVersion is the release of Python's onnx package for P2 and P4.
 const onnxVersion = "1.23.2"
 
 //go:embed load_add_save.py
 var loadAddSave []byte
 
-// model returns the path of a generated model, made on first use: gen's flags without -o. Its bytes are then read
-// once, so that every measurement finds them in the page cache.
+// model returns the path of a generated model, created on first use; flags are gen's flags without -o. It reads the bytes of
+// the model once, so that every measurement finds them in the page cache.
 func (b *bench) model(ctx context.Context, name string, flags ...string) (string, error) {
 	path := filepath.Join(b.cache, name)
 	if _, err := os.Stat(path); err != nil {
@@ -34,7 +34,7 @@ func (b *bench) model(ctx context.Context, name string, flags ...string) (string
 	return path, err
 }
 
-// small is GPT-2 small with its weights inline, 0.5 GB; xl is GPT-2 XL's graph beside 6.2 GB of external data that takes no disk.
+// small is GPT-2 small with its weights inline, 0.5 GB. xl is GPT-2 XL's graph with 6.2 GB of sparse external data.
 func (b *bench) small(ctx context.Context) (string, error) {
 	return b.model(ctx, "small.onnx", "-size", "small")
 }
@@ -43,7 +43,7 @@ func (b *bench) xl(ctx context.Context) (string, error) {
 	return b.model(ctx, "xl.onnx", "-size", "xl", "-external", "-sparse")
 }
 
-// python returns a Python with onnx installed, in an environment of its own.
+// python returns a Python with onnx installed, in a separate environment.
 func (b *bench) python(ctx context.Context) (string, error) {
 	venv := filepath.Join(b.cache, "venv")
 	python := filepath.Join(venv, "bin", "python")
@@ -57,10 +57,10 @@ func (b *bench) python(ctx context.Context) (string, error) {
 	return python, err
 }
 
-// out is where rewritten files go: beside the weights, as the "ref" form wants.
+// out is the path of a rewritten file: next to the weights, as the "ref" form requires.
 func (b *bench) out(name string) string { return filepath.Join(b.cache, "out-"+name) }
 
-// rewrite runs the rewrite verb: from, to, and its flags.
+// rewrite runs the rewrite command: from, to, and its flags.
 func (b *bench) rewrite(ctx context.Context, from, to string, flags ...string) (sample, error) {
 	s, _, err := process(ctx, b.binary, append([]string{"rewrite", from, "-o", to}, flags...)...)
 	return s, err

@@ -22,11 +22,11 @@ func inspectXL(ctx context.Context, b *bench) ([]row, error) {
 	}
 	return []row{
 		{id: "P15", what: "inspect, 6.2 GB", value: float64(got[0].wall) / 1e6, unit: " ms", goal: 50, note: "CPU " + seconds(got[0].cpu) + startNote(got[1])},
-		{id: "P15", what: "inspect, 6.2 GB, peak memory", value: megabytes(got[0].peak), unit: " MB", goal: 32, note: fmt.Sprintf("%.0f MB of them the program itself", megabytes(got[1].peak))},
+		{id: "P15", what: "inspect, 6.2 GB, peak memory", value: megabytes(got[0].peak), unit: " MB", goal: 32, note: fmt.Sprintf("%.0f MB of that is the program itself", megabytes(got[1].peak))},
 	}, nil
 }
 
-// start is the program doing next to nothing: what every command costs before it looks at a model.
+// start runs the program with almost no work: the cost of every command before it reads a model.
 func (b *bench) start(ctx context.Context) side {
 	return side{"start", nil, func() (sample, error) {
 		s, _, err := process(ctx, b.binary, "version")

@@ -1,6 +1,6 @@
-"""What rewriting takes with Python's onnx package: load a model, make the attention output of each layer an output, save it.
+"""The time of a rewrite with Python's onnx package: load a model, make the attention output of each layer an output, save it.
 
-usage: load_add_save.py SOURCE TARGET [--external]      prints the seconds it took, the interpreter's start left out
+usage: load_add_save.py SOURCE TARGET [--external]      prints the seconds, without the start of the interpreter
 """
 
 import sys

@@ -20,10 +20,10 @@ import (
 type bench struct {
 	binary  string // onnx-inject
 	cache   string // folder of models, kept between runs
-	rounds  int    // how often each side of a comparison runs at least
-	threads int    // of ONNX Runtime
+	rounds  int    // minimum number of runs of each side of a comparison
+	threads int    // threads of ONNX Runtime
 	p4, p8  bool
-	swept   *sweep // once it was run
+	swept   *sweep // set after the sweep has run
 }
 
 // check measures the rows of one goal.
@@ -32,7 +32,7 @@ type check struct {
 	run func(context.Context, *bench) ([]row, error)
 }
 
-// checks are the goals, in the order in which they run; their numbers are those of the performance goals.
+// checks are the goals, in the order in which they run; the ids are those of the performance goals.
 var checks = []check{
 	{"P1", rewriteRef},
 	{"P2", againstPython},
@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string) error {
 	var b bench
 	fs.StringVar(&b.binary, "binary", "bin/onnx-inject", "the program to measure")
 	fs.StringVar(&b.cache, "cache", ".cache/bench", "folder for models, copies and a Python environment")
-	fs.IntVar(&b.rounds, "rounds", 6, "how often each side of a comparison runs, 5 or more")
+	fs.IntVar(&b.rounds, "rounds", 6, "number of runs of each side of a comparison, 5 or more")
 	fs.IntVar(&b.threads, "threads", 1, "threads of ONNX Runtime; 0 = one for each core, for a machine that is otherwise idle")
 	fs.BoolVar(&b.p4, "p4", false, "also measure Python's onnx on a 6.2 GB model")
 	fs.BoolVar(&b.p8, "p8", false, "also measure GPT-2 large")
@@ -81,7 +81,7 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	if b.rounds < 5 {
-		return fmt.Errorf("flag -rounds %d: want 5 or more, the best of fewer is luck", b.rounds)
+		return fmt.Errorf("flag -rounds %d: want 5 or more, because the best of fewer is chance", b.rounds)
 	}
 	chosen, err := choose(*only)
 	if err != nil {
@@ -100,10 +100,10 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	lock := flock.New(filepath.Join(b.cache, "lock"))
-	if alone, err := lock.TryLock(); err != nil {
+	if locked, err := lock.TryLock(); err != nil {
 		return err
-	} else if !alone {
-		return fmt.Errorf("another bench measures in %s: each would measure the other", b.cache)
+	} else if !locked {
+		return fmt.Errorf("another bench is running in %s: the two would disturb each other", b.cache)
 	}
 	defer lock.Unlock()
 

@@ -14,10 +14,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
 )
 
-// The yardstick's size is that of the largest product of a grid: 181 rows of 14 tokens through GPT-2 small's MLP.
+// The yardstick has the size of the largest product of a grid: 181 rows of 14 tokens through GPT-2 small's MLP.
 const yardRows, yardIn, yardOut = 2534, 768, 3072
 
-// matmul is the yardstick of P10 and P12: one matrix product in ONNX Runtime, and nothing else. It prints the operations a second.
+// matmul is the yardstick of P10 and P12: a single matrix product in ONNX Runtime. It prints the operations per second.
 //
 //	bench matmul ROUNDS THREADS
 func matmul(ctx context.Context, args []string, out io.Writer) error {
@@ -44,7 +44,7 @@ func matmul(ctx context.Context, args []string, out io.Writer) error {
 		}
 		return graph.NewFloat32(v, rows, columns)
 	}
-	w := m.Graph.Inputs()[1] // a weight, as in a model: it is packed once
+	w := m.Graph.Inputs()[1] // a weight, as in a model, so that it is packed once
 	e := m.Edit()
 	e.Redirect(w.Uses()[0], e.Const(m.Graph, "weight", random(yardIn, yardOut)))
 	e.RemoveInput(w)

@@ -15,11 +15,11 @@ import (
 // sample is one measured run.
 type sample struct {
 	wall time.Duration
-	cpu  time.Duration // user and system time, which a busy machine changes less; 0 where it was not taken
-	peak int64         // bytes resident at most, 0 where the system does not tell
+	cpu  time.Duration // user and system time, which a busy machine affects less; 0 when not measured
+	peak int64         // maximum resident bytes, 0 when the system does not report it
 }
 
-// side is one of the things that are compared.
+// side is one of the things to compare.
 type side struct {
 	name    string
 	prepare func() error // not timed; may be nil
@@ -67,12 +67,12 @@ func compare(rounds int, sides ...side) ([]sample, error) {
 
 func ratio(a, b sample) float64 { return float64(a.wall) / float64(b.wall) }
 
-// process runs a command to its end and measures the whole of it; out is what it wrote to stdout.
+// process runs a command to its end and measures the whole process; out is its standard output.
 func process(ctx context.Context, name string, args ...string) (s sample, out []byte, err error) {
 	return measured(exec.CommandContext(ctx, name, args...))
 }
 
-// measured is [process] for a command that was set up already.
+// measured is [process] for a command that is already set up.
 func measured(cmd *exec.Cmd) (s sample, out []byte, err error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -87,7 +87,7 @@ func measured(cmd *exec.Cmd) (s sample, out []byte, err error) {
 	return s, stdout.Bytes(), nil
 }
 
-// copyFile is the yardstick: cp, with a real copy where the file system could share the blocks instead.
+// copyFile is the yardstick: cp, with a real copy even when the file system could share the blocks.
 func copyFile(ctx context.Context, from, to string) (sample, error) {
 	args := []string{from, to}
 	if goruntime.GOOS == "linux" {

@@ -13,16 +13,16 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 )
 
-// naiveCells is how many cells of each prompt are timed.
+// naiveCells is the number of timed cells of each prompt.
 const naiveCells = 3
 
-// naive is the loop that P7 and P8 are measured against: for each cell a clean run and a run with the memory, a batch of one
-// prompt, all logits. It prints the seconds a cell takes, the mean over prompts of some lengths:
+// naive is the loop with which P7 and P8 compare: for each cell a clean run and a run with the memory, with a batch of one
+// prompt and all logits. It prints the seconds per cell, the mean over prompts of the given lengths:
 //
 //	bench naive THREADS FOLDER LENGTH…
 //
-// The patched model does both. Without a memory it costs what the original costs (P5), and the threads of two sessions in
-// one process would get into each other's way, which makes the loop twice as slow.
+// The patched model does both. Without a memory it costs as much as the original (P5). The threads of two sessions in one
+// process would disturb each other and make the loop twice as slow.
 func naive(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) < 3 {
 		return fmt.Errorf("naive %q: want a number of threads, a model folder and lengths", args)
@@ -68,7 +68,7 @@ func naive(ctx context.Context, args []string, out io.Writer) error {
 	return json.NewEncoder(out).Encode((total / time.Duration(len(args)-2)).Seconds())
 }
 
-// injectAll gives every layer a memory and a tau.
+// injectAll adds a memory and a tau to every layer.
 func injectAll(ctx context.Context, c *decoder.Copy) error {
 	all := rewrite.Inject{Site: models.DefaultSite}
 	for layer := range c.Layout.Layers {

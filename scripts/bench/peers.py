@@ -1,11 +1,11 @@
-"""What a user without onnx-inject runs today, timed for each cell of prompts x layers x taus.
+"""The programs that a user without onnx-inject runs, timed per cell of prompts x layers x taus.
 
 usage: peers.py build FOLDER small|large          a GPT-2 of that size, random weights, exported by optimum; prints its folder
-       peers.py lens MODEL THREADS < prompts      the paper's loop in TransformerLens; prints the seconds a cell takes
+       peers.py lens MODEL THREADS < prompts      the paper's loop in TransformerLens; prints the seconds per cell
        peers.py batched MODEL THREADS < prompts   Hugging Face, the 15 taus of a layer as one batch; the same
 
-prompts is a list of {"prompt", "memory", "answer"} in JSON. Cells cost the same at each layer and tau, so a few of each
-prompt stand for all of them. What is timed has run before.
+prompts is a list of {"prompt", "memory", "answer"} in JSON. Cells cost the same at each layer and tau, so a few cells of each
+prompt represent all of them. All timed code has run once before.
 """
 
 import json
@@ -53,7 +53,7 @@ def lens(folder, prompts):
 
 
 def batched(folder, prompts):
-    """One clean run for each prompt, one batch of all taus for each layer, the last position alone unembedded."""
+    """One clean run for each prompt, one batch of all taus for each layer, only the last position unembedded."""
     hf, tokenizer = gpt2.load(folder)
     transformer, layers = hf.transformer, hf.config.n_layer
     vector = torch.randn(hf.config.n_embd)

@@ -11,33 +11,33 @@ import (
 	"strings"
 )
 
-// sampled is how many prompts stand for all 106 where a peer is slow. Their lengths are spread like those of all.
+// sampled is the number of prompts that represent all 106 when a peer is slow. Their lengths are spread like those of all.
 const sampled = 8
 
-// naiveLoop measures P7: the loop over cells that anybody would write first, clean and patched, in the same runtime.
+// naiveLoop measures P7: the obvious loop over cells, clean and patched, in the same runtime.
 func naiveLoop(ctx context.Context, b *bench) ([]row, error) {
-	return b.perCell(ctx, "P7", "naive loop in the same runtime / fan-out, a cell", 10, b.rounds, "small", few(sampled), b.naiveSide)
+	return b.perCell(ctx, "P7", "naive loop in the same runtime / fan-out, per cell", 10, b.rounds, "small", few(sampled), b.naiveSide)
 }
 
-// naiveLoopLarge measures P8: the same on GPT-2 large, two prompts, on request.
+// naiveLoopLarge measures P8: the same on GPT-2 large with two prompts, on request.
 func naiveLoopLarge(ctx context.Context, b *bench) ([]row, error) {
 	if !b.p8 {
 		return nil, nil
 	}
-	return b.perCell(ctx, "P8", "naive loop in the same runtime / fan-out, a cell, large", 5, 2, "large", few(2), b.naiveSide)
+	return b.perCell(ctx, "P8", "naive loop in the same runtime / fan-out, per cell, large", 5, 2, "large", few(2), b.naiveSide)
 }
 
-// paperLoop measures P9a: the paper's own loop in TransformerLens.
+// paperLoop measures P9a: the paper's loop in TransformerLens.
 func paperLoop(ctx context.Context, b *bench) ([]row, error) {
-	return b.perCell(ctx, "P9a", "paper's loop in TransformerLens / fan-out, a cell", 50, 2, "small", few(sampled), b.peerSide("TransformerLens", "lens"))
+	return b.perCell(ctx, "P9a", "paper's loop in TransformerLens / fan-out, per cell", 50, 2, "small", few(sampled), b.peerSide("TransformerLens", "lens"))
 }
 
-// batchedLoop measures P9b: what an expert does in PyTorch, all taus of a layer as one batch.
+// batchedLoop measures P9b: an expert's loop in PyTorch, with all taus of a layer as one batch.
 func batchedLoop(ctx context.Context, b *bench) ([]row, error) {
-	return b.perCell(ctx, "P9b", "PyTorch, the taus of a layer as a batch / fan-out, a cell", 3.5, 4, "small", few(sampled), b.peerSide("PyTorch", "batched"))
+	return b.perCell(ctx, "P9b", "PyTorch, the taus of a layer as a batch / fan-out, per cell", 3.5, 4, "small", few(sampled), b.peerSide("PyTorch", "batched"))
 }
 
-// perCell compares a peer with eval on the same prompts, by the time of a cell. Neither's start counts.
+// perCell compares a peer with eval on the same prompts, by the time per cell, without the start of either.
 func (b *bench) perCell(ctx context.Context, id, what string, goal float64, rounds int, size string, lengths []int, peer func(context.Context, string, []int) (side, error)) ([]row, error) {
 	folder, err := b.gpt2(ctx, size)
 	if err != nil {
@@ -68,7 +68,7 @@ func (b *bench) perCell(ctx context.Context, id, what string, goal float64, roun
 		note: fmt.Sprintf("%s / %s; %d prompts, best of %d", seconds(got[0].wall), seconds(got[1].wall), len(lengths), rounds)}}, nil
 }
 
-// naiveSide is [naive] in a process of its own.
+// naiveSide runs [naive] in a separate process.
 func (b *bench) naiveSide(_ context.Context, folder string, lengths []int) (side, error) {
 	args := []string{"naive", strconv.Itoa(b.threads), folder}
 	for _, n := range lengths {
@@ -82,7 +82,7 @@ func (b *bench) naiveSide(_ context.Context, folder string, lengths []int) (side
 	}}, nil
 }
 
-// peerSide is a part of peers.py, which times itself.
+// peerSide runs a part of peers.py, which measures its own time.
 func (b *bench) peerSide(name, what string) func(context.Context, string, []int) (side, error) {
 	return func(ctx context.Context, folder string, lengths []int) (side, error) {
 		python, err := b.peerPython(ctx)
@@ -100,7 +100,7 @@ func (b *bench) peerSide(name, what string) func(context.Context, string, []int)
 			if err != nil {
 				return s, err
 			}
-			lines := strings.Split(strings.TrimSpace(string(out)), "\n") // TransformerLens says a line of its own
+			lines := strings.Split(strings.TrimSpace(string(out)), "\n") // TransformerLens prints its own line
 			took, err := strconv.ParseFloat(lines[len(lines)-1], 64)
 			s.wall = duration(took)
 			return s, err

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// patch is the change that is measured: every layer's attention output exposed, a memory and a tau for every layer.
+// patch returns the flags of the measured change: every layer's attention output exposed, a memory and a tau for every layer.
 func patch(weights string) []string {
 	return []string{"--expose", "attn_out", "--inject", "all", "--weights", weights}
 }
 
-// rewriteRef measures P1: a rewrite that points into the original's bytes costs next to nothing beside a copy, and does
-// not grow with the weights.
+// rewriteRef measures P1: a rewrite that refers to the original's bytes costs almost nothing compared with a copy, and its
+// cost does not grow with the weights.
 func rewriteRef(ctx context.Context, b *bench) ([]row, error) {
 	small, err := b.small(ctx)
 	if err != nil {
@@ -54,7 +54,7 @@ func rewriteRef(ctx context.Context, b *bench) ([]row, error) {
 	}, nil
 }
 
-// againstPython measures P2: the same change with Python's onnx package, the interpreter's start left out.
+// againstPython measures P2: the same change with Python's onnx package, without the start of the interpreter.
 func againstPython(ctx context.Context, b *bench) ([]row, error) {
 	small, err := b.small(ctx)
 	if err != nil {
@@ -75,7 +75,7 @@ func againstPython(ctx context.Context, b *bench) ([]row, error) {
 	return []row{{id: "P2", what: "Python onnx load+save / rewrite ref, 0.5 GB", value: ratio(got[0], got[1]), goal: 100, atLeast: true, note: times(got)}}, nil
 }
 
-// rewriteCopy measures P3: a rewrite that copies the weights costs about as much as a copy.
+// rewriteCopy measures P3: a rewrite that copies the weights costs about as much as a copy of the file.
 func rewriteCopy(ctx context.Context, b *bench) ([]row, error) {
 	small, err := b.small(ctx)
 	if err != nil {
@@ -83,7 +83,7 @@ func rewriteCopy(ctx context.Context, b *bench) ([]row, error) {
 	}
 	out, copied := b.out("copy.onnx"), b.out("cp.onnx")
 	defer clear(b.out(""))
-	forget := func() error { return clear(b.out("")) } // one copy at a time: unwritten pages of another would slow it
+	forget := func() error { return clear(b.out("")) } // one copy at a time, because unwritten pages of another would slow it down
 	got, err := compare(b.rounds,
 		side{"rewrite copy", forget, func() (sample, error) { return b.rewrite(ctx, small, out, patch("copy")...) }},
 		side{"cp", forget, func() (sample, error) { return copyFile(ctx, small, copied) }},
@@ -107,7 +107,7 @@ func rewriteCopy(ctx context.Context, b *bench) ([]row, error) {
 	}, nil
 }
 
-// againstPythonXL measures P4, on real data and fewer rounds: one takes most of a minute.
+// againstPythonXL measures P4, on real data and with fewer rounds, because one round takes most of a minute.
 func againstPythonXL(ctx context.Context, b *bench) ([]row, error) {
 	if !b.p4 {
 		return nil, nil
@@ -136,7 +136,7 @@ func againstPythonXL(ctx context.Context, b *bench) ([]row, error) {
 	}, nil
 }
 
-// pythonSide is load_add_save.py on a model; its time is what the script says of itself.
+// pythonSide runs load_add_save.py on a model; its time is the time that the script prints.
 func (b *bench) pythonSide(ctx context.Context, from, to string, flags ...string) (side, error) {
 	python, err := b.python(ctx)
 	if err != nil {
@@ -166,7 +166,7 @@ func syncFile(path string) error {
 	return f.Sync()
 }
 
-// times is the note of a ratio: both best times, and how much of them processors worked.
+// times is the note of a ratio: both best times, and the share of them in which processors worked.
 func times(s []sample) string {
 	return fmt.Sprintf("%s / %s (CPU %s / %s)", seconds(s[0].wall), seconds(s[1].wall), seconds(s[0].cpu), seconds(s[1].cpu))
 }

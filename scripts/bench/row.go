@@ -12,7 +12,7 @@ type row struct {
 	unit     string // "" for a ratio
 	goal     float64
 	atLeast  bool   // the value should reach the goal, not stay below it
-	note     string // what the figure was made of
+	note     string // the measurements that give the figure
 }
 
 func (r row) good() bool {

@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// runRounds is how often each model runs in the child for every round of the table: a run takes 30 ms, and quiet moments
+// runRounds is the number of runs of each model in the child for every round of the table. A run takes 30 ms, and quiet moments
 // of a shared machine are short.
 const runRounds = 20
 
-// injectOff measures P5: with every tau at 0 a patched model costs what the original costs.
+// injectOff measures P5: with every tau at 0, a patched model costs as much as the original.
 func injectOff(ctx context.Context, b *bench) ([]row, error) {
 	t, err := b.patched(ctx, []string{"--inject", "all"})
 	if err != nil {
@@ -18,7 +18,7 @@ func injectOff(ctx context.Context, b *bench) ([]row, error) {
 	return []row{overClean("P5", "patched with tau = 0 / clean, 14 tokens", t[1], t[0], 1.05)}, nil
 }
 
-// exposed measures P6: what it costs to have more outputs, all of them fetched.
+// exposed measures P6: the cost of additional outputs, all of them fetched.
 func exposed(ctx context.Context, b *bench) ([]row, error) {
 	t, err := b.patched(ctx, []string{"--expose", "result"}, []string{"--expose", "attn_out"})
 	if err != nil {
@@ -57,7 +57,7 @@ func (b *bench) patched(ctx context.Context, flags ...[]string) ([]timing, error
 	return t, err
 }
 
-// sessionStart measures P13: a file that points into the original opens faster, and in less memory, than one that holds its weights.
+// sessionStart measures P13: a file that refers to the original opens faster and with less memory than one with its own weights.
 func sessionStart(ctx context.Context, b *bench) ([]row, error) {
 	small, err := b.small(ctx)
 	if err != nil {

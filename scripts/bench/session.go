@@ -13,18 +13,18 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
 )
 
-// tokens is the length of the prompt that runs are measured with, the median of the paper's prompts rounded up.
+// tokens is the length of the prompt in measured runs: the median of the paper's prompts, rounded up.
 const tokens = 14
 
-// vocab bounds the token ids that are fed.
+// vocab is the upper bound of the token ids in feeds.
 const vocab = 50257
 
-// session is the child that ONNX Runtime runs in. It opens each model, runs them in turn (A B C C B A) for rounds
-// rounds and prints a JSON list with one [timing] a model:
+// session is the child process that runs ONNX Runtime. It opens each model, runs the models in turn (A B C C B A) for rounds
+// rounds and prints a JSON list with one [timing] per model:
 //
 //	bench session ROUNDS THREADS MODEL…
 //
-// Every input but input_ids is fed zeros: memories and taus that are off.
+// Every input except input_ids gets zeros: memories and taus without effect.
 func session(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) < 3 {
 		return fmt.Errorf("session %q: want numbers of rounds and threads, and models", args)
@@ -70,14 +70,14 @@ func session(ctx context.Context, args []string, out io.Writer) error {
 	return json.NewEncoder(out).Encode(result)
 }
 
-// timing is what the child found out about one model.
+// timing is the measurement of one model.
 type timing struct {
-	Open time.Duration // to create the session
+	Open time.Duration // time to create the session
 	Run  time.Duration // best run, every output fetched; 0 without rounds
-	CPU  time.Duration // least processor time of a run; threads that wait for work count too, so it is exact for one thread
+	CPU  time.Duration // least processor time of a run; threads that wait for work also count, so it is exact only for one thread
 }
 
-// off makes the inputs of one prompt: token ids that differ, everything else zero with every open dimension 1.
+// off returns the inputs for one prompt: token ids that differ, and zeros for everything else, with 1 for every open dimension.
 func off(ports []runtime.Port) map[string]*graph.Tensor {
 	in := map[string]*graph.Tensor{}
 	for _, p := range ports {
@@ -94,7 +94,7 @@ func off(ports []runtime.Port) map[string]*graph.Tensor {
 	return in
 }
 
-// ids are n tokens of a vocabulary, as good as all different.
+// ids returns n tokens of a vocabulary, almost all different.
 func ids(n, vocab int) []int64 {
 	out := make([]int64, n)
 	for i := range out {
@@ -103,7 +103,7 @@ func ids(n, vocab int) []int64 {
 	return out
 }
 
-// child runs [session] in a process of its own.
+// child runs [session] in a separate process.
 func (b *bench) child(ctx context.Context, rounds int, models ...string) ([]timing, sample, error) {
 	var got []timing
 	s, err := b.run(ctx, &got, append([]string{"session", strconv.Itoa(rounds), strconv.Itoa(b.threads)}, models...)...)

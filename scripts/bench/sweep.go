@@ -13,15 +13,15 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// sweep is the whole evaluation, 106 prompts x 12 layers x 15 taus, run once for all goals that are about it.
+// sweep is the whole evaluation, 106 prompts x 12 layers x 15 taus, run once for all goals that use it.
 type sweep struct {
 	sample
 	evaluated
-	peak  float64 // operations a second of the yardstick, the best before and after
+	peak  float64 // operations per second of the yardstick, the best before and after
 	cells []byte  // cells.csv
 }
 
-// yardRounds is how often the yardstick runs at each end of the sweep, 30 ms each.
+// yardRounds is the number of runs of the yardstick at each end of the sweep, 30 ms each.
 const yardRounds = 40
 
 func (b *bench) sweep(ctx context.Context) (*sweep, error) {
@@ -72,18 +72,18 @@ func (b *bench) whole(ctx context.Context) (folder, data string, err error) {
 	return folder, data, err
 }
 
-// sweepRate measures P10: how near to the yardstick the whole sweep computes.
+// sweepRate measures P10: the rate of the whole sweep relative to the yardstick.
 func sweepRate(ctx context.Context, b *bench) ([]row, error) {
 	s, err := b.sweep(ctx)
 	if err != nil {
 		return nil, err
 	}
 	rate := over(lengths, smallGrid.done) / s.Seconds.Run
-	return []row{{id: "P10", what: "sweep / one MatMul in ONNX Runtime, operations a second", value: rate / s.peak, goal: 0.7, atLeast: true,
-		note: fmt.Sprintf("%.0f / %.0f GFLOP/s; %.1f s, %.2f ms a cell", rate/1e9, s.peak/1e9, s.Seconds.Run, 1e3*s.Seconds.Run/float64(s.Cells))}}, nil
+	return []row{{id: "P10", what: "sweep / one MatMul in ONNX Runtime, operations per second", value: rate / s.peak, goal: 0.7, atLeast: true,
+		note: fmt.Sprintf("%.0f / %.0f GFLOP/s; %.1f s, %.2f ms per cell", rate/1e9, s.peak/1e9, s.Seconds.Run, 1e3*s.Seconds.Run/float64(s.Cells))}}, nil
 }
 
-// sweepOverhead measures P11: what is neither loading nor running the model.
+// sweepOverhead measures P11: the time outside loading and running the model.
 func sweepOverhead(ctx context.Context, b *bench) ([]row, error) {
 	s, err := b.sweep(ctx)
 	if err != nil {
@@ -94,7 +94,7 @@ func sweepOverhead(ctx context.Context, b *bench) ([]row, error) {
 		note: fmt.Sprintf("%.2f s = %.2f load + %.2f run + %.3f", wall, s.Seconds.Load, s.Seconds.Run, wall-s.Seconds.Load-s.Seconds.Run)}}, nil
 }
 
-// sweepLimit measures P12: the whole process against the least work there is, done at the yardstick's rate.
+// sweepLimit measures P12: the whole process, relative to the least possible work at the yardstick's rate.
 func sweepLimit(ctx context.Context, b *bench) ([]row, error) {
 	s, err := b.sweep(ctx)
 	if err != nil {
@@ -105,7 +105,7 @@ func sweepLimit(ctx context.Context, b *bench) ([]row, error) {
 		note: fmt.Sprintf("%.1f s / %.1f s (%.1f TFLOP), start and loading included", s.wall.Seconds(), limit, over(lengths, smallGrid.least)/1e12)}}, nil
 }
 
-// sweepMemory measures P16: the weights once, with a quarter for what ONNX Runtime makes of them, beside the widest activation
+// sweepMemory measures P16: the weights once, plus a quarter for ONNX Runtime's own copies, in addition to the widest activation
 // of the longest prompt, which has rows x tokens x 4 d_model numbers.
 func sweepMemory(ctx context.Context, b *bench) ([]row, error) {
 	s, err := b.sweep(ctx)
@@ -129,9 +129,9 @@ func sweepMemory(ctx context.Context, b *bench) ([]row, error) {
 		note: fmt.Sprintf("(%.0f - %.0f MB) / %.0f MB", megabytes(s.sample.peak), megabytes(activation), megabytes(weights))}}, nil
 }
 
-// interrupted measures P14: a sweep that is killed in the middle and started again does no prompt twice but the one under way, and
-// ends with the same bytes. What that costs is the work that was thrown away and the second start, both measured in the two
-// halves themselves: machines drift by more than that from one sweep of minutes to the next, which the note shows.
+// interrupted measures P14: a sweep that is killed in the middle and restarted repeats only the interrupted prompt and ends with
+// the same bytes. The cost is the discarded work and the second start, both measured in the two halves themselves. Two sweeps of
+// several minutes differ by more than that cost, as the note shows.
 func interrupted(ctx context.Context, b *bench) ([]row, error) {
 	s, err := b.sweep(ctx)
 	if err != nil {
@@ -147,8 +147,8 @@ func interrupted(ctx context.Context, b *bench) ([]row, error) {
 		return nil, err
 	}
 	all := got.killed.wall + got.resumed.wall
-	return []row{{id: "P14", what: "sweep killed once and resumed / without what that cost", value: all.Seconds() / (all - got.lost - got.load).Seconds(), goal: 1.02,
-		note: fmt.Sprintf("%s + %s, of which %s thrown away, %s second start; same cells.csv; the sweep in one go took %s",
+	return []row{{id: "P14", what: "sweep killed once and resumed / without the cost of that", value: all.Seconds() / (all - got.lost - got.load).Seconds(), goal: 1.02,
+		note: fmt.Sprintf("%s + %s, of which %s discarded, %s second start; same cells.csv; the uninterrupted sweep took %s",
 			seconds(got.killed.wall), seconds(got.resumed.wall), seconds(got.lost), seconds(got.load), seconds(s.sample.wall))}}, nil
 }
 
@@ -159,7 +159,7 @@ type broken struct {
 	load            time.Duration // of the second start
 }
 
-// broken runs the sweep, kills it in the middle, goes on, and wants the cells to be those of an uninterrupted one.
+// broken runs the sweep, kills it in the middle, resumes it, and requires the cells of an uninterrupted sweep.
 func (b *bench) broken(ctx context.Context, folder, data, out string, want []byte) (broken, error) {
 	var got broken
 	if err := clear(out); err != nil {
@@ -179,13 +179,13 @@ func (b *bench) broken(ctx context.Context, folder, data, out string, want []byt
 	}
 	cells, err := os.ReadFile(filepath.Join(out, results.CellsFile))
 	if err == nil && !bytes.Equal(cells, want) {
-		err = fmt.Errorf("cells.csv of the interrupted sweep is not that of the other")
+		err = fmt.Errorf("cells.csv of the interrupted sweep differs from that of the uninterrupted one")
 	}
 	return got, err
 }
 
-// killedAt runs the program and kills it, with no chance to clean up, in the prompt behind the n-th. It returns how long that prompt
-// had been under way: since the one before it was written.
+// killedAt runs the program and kills it without a chance to clean up, during the prompt after the n-th. It returns the time
+// since the last prompt was written.
 func (b *bench) killedAt(ctx context.Context, prompts string, n int, args ...string) (sample, time.Duration, error) {
 	var stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, b.binary, args...)
@@ -200,7 +200,7 @@ func (b *bench) killedAt(ctx context.Context, prompts string, n int, args ...str
 		select {
 		case err := <-ended:
 			return sample{}, 0, fmt.Errorf("eval ended before it was killed: %v: %s", err, stderr.Bytes())
-		case <-time.After(100 * time.Millisecond): // both cores are at work
+		case <-time.After(100 * time.Millisecond): // both cores are busy
 		}
 		if rows, _ := os.ReadFile(prompts); bytes.Count(rows, []byte("\n")) > n { // there is a header
 			break

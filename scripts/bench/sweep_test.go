@@ -59,7 +59,7 @@ func TestData(t *testing.T) {
 	}
 }
 
-// The counts are those of a hand calculation for one layer, and the figures of the whole sweep.
+// The counts equal a hand calculation for one layer, and the figures of the whole sweep.
 func TestWork(t *testing.T) {
 	s := shape{layers: 1, width: 2, vocab: 5, taus: 3}
 	unembed := int64(4 * 2 * 2 * 5)
@@ -100,14 +100,14 @@ func TestKilledAt(t *testing.T) {
 		t.Errorf("killed after %d lines and %v, want 4 or more", n, s.wall)
 	}
 	if lost < 0 || lost > s.wall/2 {
-		t.Errorf("%v of %v lost, want what went by since the last row", lost, s.wall)
+		t.Errorf("%v of %v lost, want the time since the last row", lost, s.wall)
 	}
 	if _, _, err := b.killedAt(context.Background(), file+"2", 3, "-c", "echo reason >&2; exit 1"); err == nil || !strings.Contains(err.Error(), "reason") {
-		t.Errorf("killedAt: error %v, want one that says why the program ended", err)
+		t.Errorf("killedAt: error %v, want one with the reason", err)
 	}
 }
 
-// The children run on the built-in model, and on any other.
+// The children run on the built-in model, and on any other model.
 func TestChildren(t *testing.T) {
 	t.Setenv("ONNX_INJECT_ORT_LIB", orttest.Host(t).Lib)
 	world := t.TempDir()
@@ -126,10 +126,10 @@ func TestChildren(t *testing.T) {
 	}
 	var took, rate float64
 	if child(&took, "naive", "1", world, "6", "9"); took < 1e-5 || took > 10 {
-		t.Errorf("naive: %g s a cell", took)
+		t.Errorf("naive: %g s per cell", took)
 	}
 	if child(&rate, "matmul", "1", "1"); rate < 1e8 || rate > 1e14 {
-		t.Errorf("matmul: %g operations a second", rate)
+		t.Errorf("matmul: %g operations per second", rate)
 	}
 	var both []timing
 	if child(&both, "last", "1", "1", world); len(both) != 2 || both[0].Run <= 0 || both[1].Run <= 0 {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// peak is not known on this system.
+// peak is unknown on this system.
 func peak(*os.ProcessState) int64 { return 0 }
 
-// worked is not known on this system.
+// worked is unknown on this system.
 func worked() time.Duration { return 0 }

@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// peak returns the most memory a finished process had resident, in bytes.
+// peak returns the maximum resident memory of a finished process, in bytes.
 func peak(p *os.ProcessState) int64 {
 	u, ok := p.SysUsage().(*syscall.Rusage)
 	if !ok {
 		return 0
 	}
 	if goruntime.GOOS == "darwin" || goruntime.GOOS == "ios" {
-		return int64(u.Maxrss) // bytes there, KiB elsewhere
+		return int64(u.Maxrss) // in bytes on this system, in KiB on others
 	}
 	return int64(u.Maxrss) << 10
 }

@@ -1,8 +1,8 @@
 // check.mjs DIR FILE.html…: opens pages in Chromium, light, dark, narrow and printed, and checks that
-//   - nothing is written to the console, and nothing but the file itself is asked for
-//   - the page is not wider than the window, and its tables not wider than the paper they are printed on
-//   - texts in pictures lie inside their picture, do not touch each other, and are large enough to read
-//   - texts stand out from their ground (contrast 4.5 : 1)
+//   - the console is empty, and only the file itself is requested
+//   - the page is not wider than the window, and its tables are not wider than the paper when printed
+//   - texts in pictures are inside their picture, do not overlap, and are large enough to read
+//   - texts contrast with their background (4.5 : 1)
 //   - cells and points of pictures have titles
 // Screenshots go to DIR.
 import { createRequire } from "node:module";
@@ -16,7 +16,7 @@ const looks = [
   { name: "light", colorScheme: "light", viewport: { width: 1280, height: 900 } },
   { name: "dark", colorScheme: "dark", viewport: { width: 1280, height: 900 } },
   { name: "narrow", colorScheme: "light", viewport: { width: 390, height: 844 } },
-  { name: "print", colorScheme: "dark", media: "print", viewport: { width: 1030, height: 700 } }, // A4 across, less its margins
+  { name: "print", colorScheme: "dark", media: "print", viewport: { width: 1030, height: 700 } }, // A4 landscape without margins
 ];
 
 // inPage runs in the browser and returns complaints.
@@ -36,7 +36,7 @@ function inPage(look) {
   for (const svg of pictures) {
     const name = svg.getAttribute("aria-label");
     const frame = svg.getBoundingClientRect();
-    // The box of a text has room above and below its letters; only the letters must not touch.
+    // The box of a text has room above and below its letters; only the letters must not overlap.
     const boxes = [...svg.querySelectorAll("text")].map((t) => {
       const r = t.getBoundingClientRect();
       const upright = r.width < r.height && t.textContent.length > 2;
@@ -47,13 +47,13 @@ function inPage(look) {
     boxes.forEach((a, i) => {
       if (a.left < frame.left - 1 || a.right > frame.right + 1 || a.top < frame.top - 1 || a.bottom > frame.bottom + 1) out.push(`${name}: ${a.text} is outside`);
       if (look !== "narrow" && a.size < 9) out.push(`${name}: ${a.text} is ${a.size} pixels high`);
-      for (const b of boxes.slice(i + 1)) if (overlap(a, b)) out.push(`${name}: ${a.text} lies over ${b.text}`);
+      for (const b of boxes.slice(i + 1)) if (overlap(a, b)) out.push(`${name}: ${a.text} overlaps ${b.text}`);
     });
     const spots = svg.querySelectorAll("rect.spot > title");
     if (spots.length === 0 || [...spots].some((t) => t.textContent === "")) out.push(`${name}: marks without a title`);
   }
 
-  // Colours are drawn on a canvas, which knows every way to write one.
+  // Colours are drawn on a canvas, because a canvas accepts every notation of a colour.
   const pixel = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const luminance = (css) => {
     pixel.fillStyle = css;
@@ -63,7 +63,7 @@ function inPage(look) {
   };
   const paper = getComputedStyle(document.body).backgroundColor;
   const ground = luminance(paper);
-  if ((look === "dark") !== ground < 0.2) out.push(`the ground is ${paper}`);
+  if ((look === "dark") !== ground < 0.2) out.push(`the background is ${paper}`);
   const seen = new Set();
   for (const e of document.querySelectorAll("body *")) {
     if (![...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim() !== "") || e.localName === "title") continue;

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Opens reports in a real browser: an evaluation of the built-in model, and the paper's published files. Checks what check.mjs
-# lists and leaves screenshots in .cache/browser. Exits 1 when a check fails.
+# Opens reports in a real browser: an evaluation of the built-in model, and the paper's published files. Runs the checks that
+# check.mjs lists and writes screenshots to .cache/browser. Exits with 1 when a check fails.
 #
 # CHROMIUM     the browser (default: the first of chromium, chromium-browser, google-chrome on the PATH)
 # ONNX_INJECT  the binary (default: bin/onnx-inject, built first)
-# PUBLISHED    the folder of the published files (default: those that the tests use)
+# PUBLISHED    the folder of the published files (default: those of the tests)
 set -eu
 cd "$(dirname "$0")/../.."
 work=.cache/browser

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Conformance: patches every fixture with onnx-inject, runs it, and compares it with what PyTorch computes.
+"""Conformance: patches every fixture with onnx-inject, runs it, and compares it with PyTorch's results.
 
-Compared are the logits of the file as it is, the outputs of its ports, its logits with tau 0, and its logits with memories. A file
+It compares the logits of the unpatched file, the outputs of its ports, its logits with tau 0, and its logits with memories. A file
 passes when every difference is within the limit of its case. The exit code is 1 when a file fails or no file is checked.
 """
 
@@ -39,7 +39,7 @@ def problems(result, most=3, width=240):
 def summary(results):
     count = lambda outcome: sum(r.outcome == outcome for r in results)
     text = f"{count(OK)} of {len(results)} files pass, {count(FAIL)} fail"
-    return text + (f", {count(UNSUPPORTED)} are not run by the host" if count(UNSUPPORTED) else "")
+    return text + (f", {count(UNSUPPORTED)} cannot be run by the host" if count(UNSUPPORTED) else "")
 
 
 def as_json(result):
@@ -49,7 +49,7 @@ def as_json(result):
 
 
 def check_folder(folder, only, subject, host, strict, report):
-    """Checks the cases of a folder. With strict, a file that the host does not run as it is fails: the host must run them all."""
+    """Checks the cases of a folder. With strict, a file that the host cannot run unpatched fails."""
     results = []
     with tempfile.TemporaryDirectory() as scratch:
         for case in read_cases(folder):

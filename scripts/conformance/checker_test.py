@@ -1,4 +1,4 @@
-"""Tests of the checker itself: what it feeds, and that it sees what is wrong."""
+"""Tests of the checker itself: its feeds, and that it detects failures."""
 
 import json
 import tempfile

@@ -15,7 +15,7 @@ OK, FAIL, UNSUPPORTED = "ok", "FAIL", "unsupported"
 
 @dataclass
 class Result:
-    """What was compared, the largest differences, and what is wrong."""
+    """The number of comparisons, the largest differences, and the failures."""
 
     file: str
     atol: float
@@ -30,7 +30,7 @@ class Result:
         self.failures.append(message)
 
     def compare(self, part, name, got, want):
-        """Compares an array with what the reference has, and records the difference under part."""
+        """Compares an array with the reference, and records the difference under part."""
         if got.shape != want.shape:
             self.fail(f"{name} has shape {list(got.shape)}: expected {list(want.shape)}")
             return
@@ -41,9 +41,9 @@ class Result:
 
 
 def check(case: Case, subject: OnnxInject, host, scratch: Path) -> Result:
-    """Runs the file as it is, patches it, and compares both with the reference.
+    """Runs the unpatched file, patches it, and compares both with the reference.
 
-    A file that the host does not run as it is says nothing about the patch: its outcome is unsupported.
+    A file that the host cannot run unpatched does not test the patch; its outcome is unsupported.
     """
     result = Result(case.file, case.atol)
     reference = case.reference()
@@ -59,7 +59,7 @@ def check(case: Case, subject: OnnxInject, host, scratch: Path) -> Result:
         patched(result, case, reference, subject, host, path)
     except Refused as refused:
         result.fail(f"refused: {refused}")
-    except Exception as error:  # whatever a host raises is a finding about this file, and the other files are still to be checked
+    except Exception as error:  # any exception of a host is a failure of this file; the other files must still be checked
         result.fail(f"the host does not run the patched file: {brief(error)}")
     return result
 
@@ -91,7 +91,7 @@ def patched(result, case, reference, subject, host, path):
 
 
 def wanted(result, case, reference, offered):
-    """Returns the kinds to compare: those of the reference that the file can have. A kind may be absent only where that is allowed."""
+    """Returns the kinds to compare: those of the reference that the file supports. A kind may be absent only where this is allowed."""
     kinds = [k for k in KINDS if k.name not in case.skip and reference.has(k)]
     for k in kinds:
         if k.name not in offered and k.name not in OPTIONAL:
@@ -106,7 +106,7 @@ def run(result, part, what, session, names, reference, ports, logits=None):
 
 
 def copy(case: Case, scratch: Path) -> Path:
-    """Copies the model to a folder of its own, because a patched file reads the original's weights in its folder."""
+    """Copies the model to a separate folder, because a patched file reads the original's weights in its folder."""
     folder = scratch / case.file.replace("/", "-")
     if case.whole:
         shutil.copytree(case.path.parent, folder)

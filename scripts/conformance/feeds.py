@@ -1,4 +1,4 @@
-"""Feeds: a value for every input that an exported decoder declares, for a prompt without a cache."""
+"""Feeds: a value for every declared input of an exported decoder, for a prompt without a cache."""
 
 import numpy as np
 
@@ -17,19 +17,19 @@ def empty_cache(shape, batch):
 
 
 def scalar(value, shape):
-    """Returns a value as a scalar, or as a vector of one where the file declares that."""
+    """Returns a value as a scalar, or as a vector of one element when the file declares that."""
     return np.full([1] * len(shape), value)
 
 
 # Each entry is a test of an input's name, and its value for ids [batch, pos] and the declared shape. The first entry whose test
-# succeeds is used, so the test of caches is last: other names contain "cache" or "past", too.
+# succeeds is used. The test of caches is last, because other names also contain "cache" or "past".
 INPUTS = [
     (lambda name: name in IDS, lambda ids, shape: ids),
     (lambda name: name == "attention_mask", lambda ids, shape: np.ones(ids.shape)),
     (lambda name: name == "position_ids", lambda ids, shape: np.broadcast_to(np.arange(ids.shape[1]), ids.shape[-len(shape):])),
     (lambda name: name == "cache_position", lambda ids, shape: np.arange(ids.shape[1])),
     (lambda name: name == "use_cache_branch", lambda ids, shape: scalar(False, shape)),
-    (lambda name: name == "num_logits_to_keep", lambda ids, shape: scalar(0, shape)),  # 0 keeps all
+    (lambda name: name == "num_logits_to_keep", lambda ids, shape: scalar(0, shape)),  # 0 means all
     (lambda name: name.endswith("seqlens_k"), lambda ids, shape: np.full(ids.shape[0], ids.shape[1] - 1)),
     (lambda name: name.endswith("total_sequence_length"), lambda ids, shape: scalar(ids.shape[1], shape)),
     (lambda name: "past" in name or "cache" in name, lambda ids, shape: empty_cache(shape, ids.shape[0])),
@@ -37,7 +37,7 @@ INPUTS = [
 
 
 def feeds(inputs, ids, ports):
-    """Returns a value for each input: that of ports, which are ours, or the usual value of an input with its name."""
+    """Returns a value for each input: the value from ports for added inputs, otherwise the usual value for its name."""
     out = {}
     for i in inputs:
         if i.type not in TYPES:

@@ -1,4 +1,4 @@
-"""Hosts: what runs models. A host opens a file as a session with inputs, outputs and run(names, feeds)."""
+"""Hosts, which run models. A host opens a file as a session with inputs, outputs and run(names, feeds)."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from pathlib import Path
 class OnnxRuntime:
     """ONNX Runtime's Python package, on the CPU."""
 
-    flags = {}  # of rewrite, by file
+    flags = {}  # flags of rewrite, by file
 
     def open(self, path: Path):
         import onnxruntime as ort
@@ -24,7 +24,7 @@ class Session:
 
 
 def host_of(name: str):
-    """Returns a host by its name. The others need packages of their own; see scripts/hosts."""
+    """Returns a host by its name. Other hosts need additional packages; see scripts/hosts."""
     if name == "onnxruntime":
         return OnnxRuntime()
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "hosts"))

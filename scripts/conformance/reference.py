@@ -1,4 +1,4 @@
-"""References: what PyTorch computes for a set of weights, and the cases that compare files with them.
+"""References: PyTorch's results for a set of weights, and the cases that compare files with them.
 
 models/testdata/README.md describes both formats.
 """
@@ -18,7 +18,7 @@ def read_array(stored):
 class Kind:
     """A kind of output port."""
 
-    name: str  # as --expose takes it
+    name: str  # as in --expose
     port: str  # the port's name, with %d for the layer
     queries: int = 1  # the axis of positions
     keys: int | None = None  # the axis of attended positions
@@ -49,7 +49,7 @@ SITES = {
 
 @dataclass(frozen=True)
 class Injection:
-    """An intervention and the logits that it gives."""
+    """An intervention and its logits."""
 
     site: str
     layers: list
@@ -75,7 +75,7 @@ class Injection:
 
 
 class Reference:
-    """A reference, cut to its first positions where a case compares only these."""
+    """A reference, limited to its first positions when a case compares only these."""
 
     def __init__(self, path: Path, first: bool):
         stored = json.loads(path.read_text())
@@ -98,7 +98,7 @@ class Reference:
                          read_array(stored["logits"])[:, : self.positions])
 
     def neutral(self):
-        """Returns the values of all memory and tau ports that change nothing."""
+        """Returns values of all memory and tau ports that have no effect."""
         values = {}
         for site in self.sites:
             for layer in range(self.layers):
@@ -108,7 +108,7 @@ class Reference:
         return values
 
     def expected(self, kind: Kind, layer: int):
-        """Returns what a port must give, or None where the reference does not say."""
+        """Returns the expected value of a port, or None when the reference has none."""
         value = self._value(kind, layer)
         if value is None:
             return None
@@ -139,7 +139,7 @@ class Case:
     atol: float
     skip: list
     first: bool
-    whole: bool  # the model needs the other files of its folder
+    whole: bool  # whether the model needs the other files of its folder
 
     @property
     def path(self):

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Checks the fixtures of models/testdata and models/testdata/families: each file is patched, run in Python's ONNX Runtime and compared
-# with what PyTorch computes. Exits 1 when a file fails.
+# with PyTorch's results. Exits with 1 when a file fails.
 #
 #   scripts/conformance/run.sh [FLAG OF check.py …]
 #
 # FIXTURES            the folders to check
 # ONNX_INJECT         the binary (default: bin/onnx-inject, built first)
-# CONFORMANCE_PYTHON  a Python with requirements.txt installed (default: one that scripts/venv.sh makes)
+# CONFORMANCE_PYTHON  a Python with requirements.txt installed (default: created by scripts/venv.sh)
 set -eu
 cd "$(dirname "$0")/../.."
 python=$(scripts/venv.sh conformance)

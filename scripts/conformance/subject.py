@@ -1,4 +1,4 @@
-"""onnx-inject, run by its command line."""
+"""onnx-inject, called through its command line."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ class OnnxInject:
         self.binary = str(binary.resolve())
 
     def kinds(self, model: Path):
-        """Returns the names of the kinds that the file can have at every layer."""
+        """Returns the names of the kinds that the file supports at every layer."""
         found = json.loads(self._call("inspect", model, "--json"))
         return {site["kind"] for site in found["sites"] if len(site["layers"]) == found["layers"]}
 

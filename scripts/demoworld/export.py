@@ -1,4 +1,4 @@
-"""Export the trained demo model with the exporter that users use, into the folder that the Go package embeds.
+"""Export the trained demo model with a common exporter, into the folder that the Go package embeds.
 
 usage: export.py MODEL_FOLDER -o DEMO_FOLDER
 

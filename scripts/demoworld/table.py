@@ -1,9 +1,9 @@
-"""Measure the demo model the paper's way, in double precision, and write the numbers that the Go side must find again.
+"""Measure the demo model as in the paper, in double precision, and write the numbers that the Go tests must reproduce.
 
 usage: table.py MODEL_FOLDER -o DEMO_FOLDER
 
-MODEL_FOLDER holds the weights of train.py, DEMO_FOLDER the files of export.py. Writes prompts.csv, words.txt and reference.json beside model.onnx and
-prints the table; the clean and explicit numbers are computed a second time from model.onnx by ONNX Runtime.
+MODEL_FOLDER contains the weights of train.py, DEMO_FOLDER the files of export.py. Writes prompts.csv, words.txt and reference.json into the folder of
+model.onnx and prints the table. ONNX Runtime computes the clean and explicit numbers a second time from model.onnx.
 """
 
 import argparse
@@ -74,7 +74,7 @@ class Lab:
 
 
 def wrong(prompts: list[world.Prompt]) -> list[str]:
-    """The missing hops shuffled, until no prompt has its own: onnx-inject's --memory wrong."""
+    """The missing hops, shuffled until no prompt has its own: onnx-inject's --memory wrong."""
     own = [p.explicit_entity for p in prompts]
     out, n = list(range(len(own))), len(own)
     random.seed(42)
@@ -91,7 +91,7 @@ def wrong(prompts: list[world.Prompt]) -> list[str]:
 
 
 def drawn(prompts: list[world.Prompt], layers: int, layer: int, tau: int) -> list[str]:
-    """The words of one cell, drawn as the paper draws them: for each tau, in it for each layer, in it for each prompt."""
+    """The words of one cell, drawn as in the paper, in nested loops over taus, layers and prompts."""
     random.seed(42)
     words = world.plain_words()
     draws = [[[random.choice(words) for _ in prompts] for _ in range(layers)] for _ in range(tau + 1)]

@@ -1,4 +1,4 @@
-"""Train the demo model: transformers' own GPT-2 on the demo world, fixed seeds, some eight minutes on two CPU cores.
+"""Train the demo model: the GPT-2 of transformers on the demo world, fixed seeds, about eight minutes on two CPU cores.
 
 usage: train.py -o FOLDER
 """
@@ -21,7 +21,7 @@ BATCH, STEPS, RATE, WARMUP = 96, 1800, 1e-3, 100
 
 
 def make_tokenizer(texts: list[str], folder: Path) -> GPT2Tokenizer:
-    """Byte-level BPE in GPT-2's own files, <|endoftext|> last. Merging goes on until every word of the texts is one token."""
+    """Byte-level BPE in GPT-2's file format, with <|endoftext|> last. Merging continues until every word of the texts is one token."""
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator(texts, vocab_size=4000, min_frequency=2, show_progress=False)
     bpe.save_model(str(folder))
@@ -33,7 +33,7 @@ def make_tokenizer(texts: list[str], folder: Path) -> GPT2Tokenizer:
 
 
 def batches(data: list[list[int]], seed: int):
-    """Endless batches of texts of like length, in an order that the seed decides."""
+    """Endless batches of texts of similar length, in an order that depends on the seed."""
     gen = torch.Generator().manual_seed(seed)
     while True:
         order = torch.randperm(len(data), generator=gen).tolist()
@@ -50,17 +50,17 @@ def batches(data: list[list[int]], seed: int):
 
 
 def used_rows(model: GPT2LMHeadModel, data: list[list[int]]) -> torch.Tensor:
-    """Which tokens the texts have; the others are single bytes and steps of longer merges, more than half of the vocabulary."""
+    """A mask of the tokens in the texts. The others are single bytes and steps of longer merges, more than half of the vocabulary."""
     used = torch.zeros(model.config.vocab_size, dtype=torch.bool)
     used[sorted({i for row in data for i in row})] = True
     return used
 
 
 def settle(model: GPT2LMHeadModel, used: torch.Tensor) -> None:
-    """Give every unused token the mean row of the used ones, as one does for tokens that are added to a trained model.
+    """Give every unused token the mean row of the used ones, as is usual for tokens added to a trained model.
 
-    During training their rows stay as they began: it would drive all of them the same way, to be never predicted, and the mean row, which the
-    unembed encoding subtracts, would be that direction and nothing else.
+    During training their rows keep their initial values. Otherwise training would push all of them in the same direction, so that they are never
+    predicted, and the mean row, which the unembed encoding subtracts, would be mostly that direction.
     """
     e = model.transformer.wte.weight
     with torch.no_grad():

@@ -1,8 +1,8 @@
-"""The demo world: 48 countries, the sentences about them, and the prompts that ask for two hops.
+"""The demo world: 48 countries, the sentences about them, and the two-hop prompts.
 
-Every fact is real, so that a reader can judge an answer. Half of the countries (`TAUGHT`) also appear in two-hop sentences, which name the country
-by its landmark ("People in the land of Mount Fuji speak Japanese."). For the other half (`HELD_OUT`) the text holds every single fact and never the
-composition: those prompts are the ones the model fails, and a memory (the country's name) mends.
+All facts are real, so that a reader can check an answer. Half of the countries (`TAUGHT`) also appear in two-hop sentences, which name the country
+by its landmark ("People in the land of Mount Fuji speak Japanese."). For the other half (`HELD_OUT`) the text contains every single fact but never the
+composition. The model fails on these prompts without a memory (the country's name) and succeeds with it.
 """
 
 import random
@@ -74,7 +74,7 @@ ONE_HOP = {
 ASKED = ("capital", "currency", "language")  # the relations of the prompts
 ASKED_FORMS = 3
 
-# A country named earlier in the text decides a later sentence that says "there": what a memory does inside the model.
+# A country named earlier in the text determines a later sentence that says "there". A memory has the same effect inside the model.
 LEADS = ["We are in {c}. ", "She lives in {c}. ", "{m} stands in {c}. ", "Visitors of {c} go to see {m}. ", "He came from {c}. ", "They left for {c} by boat. "]
 ASIDES = ["It was a long way. ", "The weather is good. ", "Many visitors like it. ", "The food is good. ", "We stayed for a week. "]
 THERE = {
@@ -104,7 +104,7 @@ class Country:
 
 @dataclass(frozen=True)
 class Prompt:
-    """One two-hop question: both sentences stop before the answer."""
+    """One two-hop question; both sentences end before the answer."""
 
     explicit_sentence: str
     obscure_sentence: str
@@ -160,16 +160,16 @@ def hinted(rng: random.Random, c: Country) -> str:
 
 
 def plain_words() -> list[str]:
-    """The common words of the texts that belong to no fact, as they stand in a sentence: memories that decide nothing."""
+    """The common words of the texts that belong to no fact, written as in a sentence, as memories that determine no answer."""
     facts = set(re.findall(r"[a-z]+", FACTS.lower()))
     return [" " + w for w in sorted({w for t in corpus() for w in re.findall(r" ([a-z]{4,})", t)} - facts)]
 
 
 def prompts(countries: list[Country]) -> list[Prompt]:
-    """The questions about the countries: country by country, then relation, then form.
+    """The questions about the countries: ordered by country, then relation, then form.
 
-    The missing hop is written as it stands in a sentence, with the space before it: the paper's code adds none, and in a vocabulary learned from
-    sentences this short the same word without a space is another token, which the model hardly knows.
+    The missing hop is written as in a sentence, with the space before it. The paper's code adds no space, and in a vocabulary learned from such short
+    sentences a word without a space is another token, which the model hardly knows.
     """
     out = []
     for c in countries:

@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 
 
 class Input:
-    """A declared input, as onnxruntime describes it."""
+    """A declared input, in onnxruntime's form."""
 
     def __init__(self, info):
         tensor = info.type.tensor_type
@@ -66,7 +66,7 @@ def openvino(path):
 
 
 def tract(path):
-    """A host in Rust. It needs all shapes before it opens a model, and then rejects a file that names sizes differently."""
+    """A host in Rust. It requires all shapes before it opens a model, and then rejects a file that names sizes differently."""
     import tract
 
     types = {"float32": "f32", "float16": "f16", "int64": "i64", "int32": "i32", "bool": "bool"}

@@ -1,17 +1,17 @@
 #!/bin/bash
-# Checks the fixtures in hosts other than ONNX Runtime's own library: each file is patched, run and compared with what PyTorch computes.
-# A file that the host cannot run unpatched is shown and not counted. Exits 1 when another file fails.
+# Checks the fixtures in hosts other than ONNX Runtime's own library: each file is patched, run and compared with PyTorch's results.
+# A file that the host cannot run unpatched is shown but not counted. Exits with 1 when another file fails.
 #
-#   scripts/hosts/run.sh [HOST …]        of reference, openvino, tract, web; all of them by default
+#   scripts/hosts/run.sh [HOST …]        one of reference, openvino, tract, web; default: all
 #
 # FIXTURES, ONNX_INJECT  as for scripts/conformance/run.sh; FIXTURES is models/testdata by default
-# HOSTS_PYTHON           a Python with requirements.txt installed (default: one that scripts/venv.sh makes)
+# HOSTS_PYTHON           a Python with requirements.txt installed (default: created by scripts/venv.sh)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 python=$(scripts/venv.sh hosts)
 [ $# -gt 0 ] || set -- reference openvino tract web
 
-export PACKAGES=.cache/hosts # of npm
+export PACKAGES=.cache/hosts # installed by npm
 web=onnxruntime-web@1.30.0
 if [[ " $* " == *" web "* && "$(cat "$PACKAGES/web" 2>/dev/null || true)" != "$web" ]]; then
 	mkdir -p "$PACKAGES"

@@ -1,4 +1,4 @@
-// Runs one model in ONNX Runtime's WebAssembly build, as a browser would: feeds come in as lines of JSON, outputs go out so.
+// Runs one model in ONNX Runtime's WebAssembly build, as a browser would. Feeds are read and outputs are written as lines of JSON.
 //
 //   node web.mjs PACKAGES MODEL [EXTERNAL_DATA_FILE …]        PACKAGES is the folder that onnxruntime-web is installed in
 import fs from "node:fs";

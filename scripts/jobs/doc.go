@@ -1,13 +1,13 @@
-// Package jobs spreads one evaluation over processes or machines. The engines that a cluster has do the work of that:
-// "onnx-inject eval --shard auto" asks them which part is its own, and the same command goes on where a killed one
+// Package jobs distributes one evaluation over processes or machines. The job managers of a cluster do the work:
+// "onnx-inject eval --shard auto" reads its part from the job manager, and the same command resumes where a killed one
 // stopped. Three files show how, and a test runs each of them:
 //
 //	local.sh         processes of one machine
 //	slurm.sh         an array job of Slurm
 //	kubernetes.yaml  an indexed job of Kubernetes
 //
-// All of them end with one folder a part below OUT, which "onnx-inject report OUT/part-*" takes together.
+// Each of them writes one folder per part below OUT, which "onnx-inject report OUT/part-*" combines.
 //
-// A shard is every N-th prompt, so that parts take about as long as each other. One machine is kept busy by one process
-// with all its threads already: local.sh is for trying the rest out, and for machines of several processors.
+// A shard is every N-th prompt, so that all parts take about the same time. One process with all its threads already uses a
+// whole machine: local.sh is for trying out sharding, and for machines with several processors.
 package jobs

@@ -25,7 +25,7 @@ const parts = 3
 // flags keep the evaluation small: 8 prompts, so that parts are of different sizes.
 var flags = []string{"--limit", "8", "--taus", "0.5,2", "--memory", "curated", "--memory", "random:words.txt", "--top", "2"}
 
-// Parts that processes, tasks or pods made are together what one process makes of the whole.
+// The parts of processes, tasks or pods together equal the results of one process.
 func TestPartsAreTheWhole(t *testing.T) {
 	w := newWorld(t)
 	w.run(t, nil, w.program, append([]string{"eval", "world", "--data", "world/prompts.csv", "-o", "whole", "--threads", "1"}, flags...)...)
@@ -65,7 +65,7 @@ func TestPartsAreTheWhole(t *testing.T) {
 	}
 }
 
-// A part that fails fails the script, which says why.
+// A part that fails makes the script fail with the reason.
 func TestLocalFails(t *testing.T) {
 	w := newWorld(t)
 	cmd := w.command(nil, "local.sh", "2", "world", "world/prompts.csv", "out", "--taus", "nonsense")
@@ -74,11 +74,11 @@ func TestLocalFails(t *testing.T) {
 		t.Errorf("local.sh with a wrong flag: %v\n%s", err, out)
 	}
 	if _, err := os.Stat(filepath.Join(w.dir, "out", "report.html")); err == nil {
-		t.Error("a report was made of parts that failed")
+		t.Error("a report was created although a part failed")
 	}
 }
 
-// world is a folder with the built-in model in it, and the program.
+// world is a folder with the built-in model, and the program.
 type world struct{ dir, program, library string }
 
 func newWorld(t *testing.T) world {
@@ -115,7 +115,7 @@ func (w world) run(t *testing.T, env []string, name string, args ...string) {
 	}
 }
 
-// sameAsWhole compares what folders hold together with the folder "whole", down to the bytes of their rows.
+// sameAsWhole compares the combined results of folders with the folder "whole", byte by byte for each row.
 func (w world) sameAsWhole(t *testing.T, folders []string) {
 	t.Helper()
 	whole, err := results.Load(filepath.Join(w.dir, "whole"))
@@ -147,7 +147,7 @@ func (w world) sameAsWhole(t *testing.T, folders []string) {
 	}
 }
 
-// rows returns the lines of a file in several folders, by prompt; texts of the demo hold no line ends.
+// rows returns the lines of a file in several folders, by prompt; the demo's texts have no line breaks.
 func rows(t *testing.T, folders []string, name string) map[string][]string {
 	t.Helper()
 	out := map[string][]string{}
@@ -174,7 +174,7 @@ func rows(t *testing.T, folders []string, name string) map[string][]string {
 	return out
 }
 
-// containerCommand reads what the pods run, and checks that they are told as many parts as there are.
+// containerCommand reads the command of the pods, and checks that they get the number of completions.
 func containerCommand(t *testing.T) []string {
 	t.Helper()
 	b, err := os.ReadFile("kubernetes.yaml")
@@ -184,12 +184,12 @@ func containerCommand(t *testing.T) []string {
 	find := func(expression string) string {
 		m := regexp.MustCompile(expression).FindSubmatch(b)
 		if m == nil {
-			t.Fatalf("kubernetes.yaml: nothing like %s", expression)
+			t.Fatalf("kubernetes.yaml: want a line that matches %s", expression)
 		}
 		return string(m[1])
 	}
 	if a, b := find(`(?m)^  completions: (\d+)`), find(`name: JOB_COMPLETIONS, value: "(\d+)"`); a != b {
-		t.Errorf("%s completions, and pods are told %s", a, b)
+		t.Errorf("%s completions, but pods get %s", a, b)
 	}
 	var command []string
 	if err := json.Unmarshal([]byte(find(`(?m)^ +command: (\[.*\])$`)), &command); err != nil {

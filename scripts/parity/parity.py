@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares onnx-inject with the real TransformerLens and with the formulas in double precision; see run.sh."""
+"""Compares onnx-inject with TransformerLens and with the formulas in double precision; see run.sh."""
 
 import argparse
 import csv
@@ -24,24 +24,24 @@ from subject import MISSING, OnnxInject
 
 PLANS = ("fanout", "rows", "points")
 TOP = 5  # tokens that eval lists in each row
-RUNS = 24  # cells of each encoding that run is asked for: each is a process of its own
+RUNS = 24  # cells of each encoding for the run command; each is a separate process
 REPEATED = "New York New York"  # a memory whose tokens repeat: each counts once
 
-# Of a vector's entries relative to its largest, and of log p. TransformerLens computes in float32 as well, so that its own
-# rounding stands in the comparison with it; where logits are some times as large, so are the roundings.
+# For a vector's entries relative to its largest entry, and for log p. TransformerLens also computes in float32, so its own rounding
+# is part of the comparison; rounding grows with the size of the logits.
 LIMITS = {"vector": 1e-5, "cell": 1e-5, "run": 1e-5, "eval": 1e-5, "rank": 1e-5, "top": 1e-5, "plans": 1e-5}
 WITH_LENS = 3e-5
 
 
 class Worst:
-    """The largest difference of a kind, and where it was."""
+    """The largest difference of a kind, and its place."""
 
     def __init__(self, limit):
         self.value, self.where, self.count, self.limit = 0.0, "", 0, limit
 
     def see(self, value, where):
         self.count += 1
-        if not np.isnan(self.value) and not value <= self.value:  # a NaN is the worst there is
+        if not np.isnan(self.value) and not value <= self.value:  # NaN counts as the largest difference
             self.value, self.where = float(value), where
 
     def line(self, what):
@@ -53,7 +53,7 @@ class Worst:
 
 
 class Differences:
-    """The worst of each kind; kinds are (what, encoding, pair)."""
+    """The largest difference of each kind; kinds are (what, encoding, pair)."""
 
     def __init__(self, sharpness):
         self.sharpness, self.kinds = sharpness, {}
@@ -66,7 +66,7 @@ class Differences:
         self.kinds[what, encoding, pair].see(value, where)
 
     def report(self):
-        """Prints every kind and returns how many are over their limit."""
+        """Prints every kind and returns the number of kinds over their limit."""
         print("\nworst differences")
         for k, w in self.kinds.items():
             print(w.line(f"{k[0]:<7} {k[1]:<8} {k[2]}"))
@@ -74,7 +74,7 @@ class Differences:
 
 
 def rows_of(path, n):
-    """n rows spread over the file (all of them for 0), those with odd white space first: strings go in verbatim."""
+    """n rows spread over the file (all rows for 0), rows with unusual white space first, because strings are used verbatim."""
     with open(path, newline="", encoding="utf-8-sig") as f:
         rows = list(csv.DictReader(f))
     if n == 0 or n >= len(rows):
@@ -106,7 +106,7 @@ def vectors(lens, formulas, subject, rows, layers, worst):
 
 def cells(lens, formulas, subject, rows, taus, layers, work, runs, worst):
     every = max(1, len(rows) * layers * len(taus) // RUNS)
-    while math.gcd(every, layers * len(taus)) > 1:  # layers and taus take turns
+    while math.gcd(every, layers * len(taus)) > 1:  # so that layers and taus alternate
         every += 1
     print(f"\nlog p of the answer, one cell in {every}\n{'prompt':<44}{'encoding':<9}{'layer':>5}{'tau':>5}"
           f"{'TransformerLens':>17}{'float64':>13}" + (f"{'fanout':>13}" if subject else "") + (f"{'run':>13}" if runs else ""))
@@ -123,7 +123,7 @@ def cells(lens, formulas, subject, rows, taus, layers, work, runs, worst):
             prompt, memory = row["obscure_sentence"], row["explicit_entity"]
             answer = lens.answer(row["answer"])
             if formulas.answer(row["answer"]) != answer:
-                raise SystemExit(f"answer {row['answer']!r}: the references do not take the same token")
+                raise SystemExit(f"answer {row['answer']!r}: the references use different tokens")
             for layer in range(layers):
                 a = lens.injected(prompt, layer, taus, lens.vector(memory, encoding, layer))
                 b = formulas.injected(prompt, layer, taus, formulas.vector(memory, encoding, layer))
@@ -140,7 +140,7 @@ def cells(lens, formulas, subject, rows, taus, layers, work, runs, worst):
                             worst.see("eval", encoding, "ours-formula", abs(s.logp - y), f"{where} {plan}")
                             if plan != "points":
                                 worst.see("plans", encoding, f"{plan}-points", abs(s.logp - scores["points"].logp), where)
-                            # tokens closer than rounding may change places: what counts is the log p that a place has
+                            # tokens closer than rounding may swap: the log p at a rank is compared
                             worst.see("rank", encoding, "ours-formula", abs(falling[k, s.rank] - y), f"{where} {plan}")
                             listed = b[k, s.top] if len(set(s.top)) == TOP else np.full(TOP, np.nan)
                             worst.see("top", encoding, "ours-formula", np.abs(falling[k, :TOP] - listed).max(), f"{where} {plan}")
@@ -150,7 +150,7 @@ def cells(lens, formulas, subject, rows, taus, layers, work, runs, worst):
                     if runs and shown:
                         token, clean, z = subject.run(prompt, memory, row["answer"], encoding, layer, tau)
                         if token != answer:
-                            raise SystemExit(f"answer {row['answer']!r}: TransformerLens takes token {answer}, run takes {token}")
+                            raise SystemExit(f"answer {row['answer']!r}: TransformerLens uses token {answer}, run uses {token}")
                         worst.see("run", encoding, "ours-TL", abs(z - x), where)
                         worst.see("run", encoding, "ours-formula", abs(z - y), where)
                         worst.see("run", "clean", "ours-formula", abs(clean - formulas.clean(prompt)[answer]), where)
@@ -160,7 +160,7 @@ def cells(lens, formulas, subject, rows, taus, layers, work, runs, worst):
 
 
 def check(size, work, rebuild, binary, rows, taus, everything):
-    """Compares on one model and returns how many comparisons fail; everything adds vectors and the run verb."""
+    """Compares on one model and returns the number of failed comparisons; everything adds vectors and the run command."""
     work.mkdir(parents=True, exist_ok=True)
     folder = gpt2.folder(work, size, rebuild)
     hf, tokenizer = gpt2.load(folder)
@@ -198,21 +198,21 @@ def main():
     ap.add_argument("--binary", required=True)
     ap.add_argument("--data", required=True)
     ap.add_argument("--work", required=True, type=Path)
-    ap.add_argument("--prompts", type=int, default=24, help="how many prompts of the file, 0 for all")
+    ap.add_argument("--prompts", type=int, default=24, help="number of prompts from the file, 0 for all")
     ap.add_argument("--taus", default="1,3,15", type=taus_of, help="such as 1,3,15 or 1:15")
-    ap.add_argument("--rebuild", action="store_true", help="make the models again")
-    ap.add_argument("--references-only", action="store_true", help="leave onnx-inject out: do the references agree?")
+    ap.add_argument("--rebuild", action="store_true", help="rebuild the models")
+    ap.add_argument("--references-only", action="store_true", help="compare only the references, without onnx-inject")
     a = ap.parse_args()
 
     torch.set_grad_enabled(False)
-    torch.set_num_threads(1)  # the models are small, and PyTorch's threads wait for each other on a busy machine
+    torch.set_num_threads(1)  # the models are small, and PyTorch's threads would wait for each other on a busy machine
     binary = None if a.references_only else str(Path(a.binary).resolve())
     rows = rows_of(a.data, a.prompts)
     bad = check(gpt2.PARITY, a.work.resolve(), a.rebuild, binary, rows, a.taus, everything=True)
     few = rows_of(a.data, min(a.prompts, 12) or 12)
     bad += check(gpt2.CONFIDENT, a.work.resolve() / "confident", a.rebuild, binary, few, [1, 3, 15], everything=False)
     print(f"\n{'parity holds' if not bad else f'{bad} comparisons fail'}"
-          f"{'' if binary else ' between the references; onnx-inject was not asked'}")
+          f"{'' if binary else ' between the references; onnx-inject was not run'}")
     sys.exit(1 if bad else 0)
 
 

@@ -1,6 +1,6 @@
-"""Two independent references with one face: the real TransformerLens, and the formulas in double precision.
+"""Two independent references with the same interface: TransformerLens, and the formulas in double precision.
 
-Both answer three questions, all about the last position of a prompt that starts with <|endoftext|>:
+Both answer three questions about the last position of a prompt that starts with <|endoftext|>:
     vector(text, encoding, layer)            the memory, [d_model]
     clean(prompt)                            log-probabilities, [vocab]
     injected(prompt, layer, taus, vector)    the same for each tau, with tau * vector at that layer's attention output, [tau, vocab]
@@ -21,18 +21,23 @@ class TransformerLens:
     name = "TransformerLens"
 
     def __init__(self, model_folder: Path, hf, tokenizer):
+        self.model = self.load(model_folder.parent, model_folder.name, hf, tokenizer)
+        self.model.set_use_attn_result(True)
+
+    @staticmethod
+    def load(at: Path, name: str, hf, tokenizer):
+        """Loads the model in the folder of that name, which is one that TransformerLens knows."""
         from transformer_lens import HookedTransformer
 
         here = os.getcwd()
-        os.chdir(model_folder.parent)  # the folder's name is the model's name, see model.folder
+        os.chdir(at)
         try:
-            self.model = HookedTransformer.from_pretrained(
-                model_folder.name, hf_model=hf, tokenizer=tokenizer, device="cpu", default_prepend_bos=True,
+            return HookedTransformer.from_pretrained(
+                name, hf_model=hf, tokenizer=tokenizer, device="cpu", default_prepend_bos=True,
                 fold_ln=True, center_writing_weights=True, center_unembed=True, fold_value_biases=True,
             )
         finally:
             os.chdir(here)
-        self.model.set_use_attn_result(True)
 
     def vector(self, text, encoding, layer):
         if encoding == "layer":
@@ -53,7 +58,7 @@ class TransformerLens:
         return self._logp(torch.stack([self.edited(prompt, layer, tau, vector)[0, -1] for tau in taus]))
 
     def edited(self, prompt, layer, tau, vector):
-        """All logits of one cell, as the paper's loop computes them."""
+        """All logits of one cell, computed as in the paper's loop."""
 
         def hook(result, hook):
             result[:, :, 0, :] += tau * vector
@@ -62,12 +67,12 @@ class TransformerLens:
         return self.model.run_with_hooks(prompt, fwd_hooks=[(f"blocks.{layer}.attn.hook_result", hook)])
 
     def _logp(self, logits):
-        # the logits are TransformerLens' own; PyTorch's float32 softmax over 50,257 tokens alone is off by up to 2e-5
+        # the logits are TransformerLens' own; PyTorch's float32 softmax over 50,257 tokens alone has errors of up to 2e-5
         return torch.log_softmax(logits.double(), -1).numpy()
 
 
 class Formulas:
-    """The vectors in the checkpoint's raw parameters, and the unfolded model, all in float64:
+    """The vectors from the checkpoint's raw parameters, and the unfolded model, all in float64:
 
     unembed  C(gamma * (sum of E over the memory's distinct tokens - n * mean of E over the vocabulary))
     embed    C(sum of E over the distinct tokens)
@@ -109,7 +114,7 @@ class Formulas:
             return self._logp(self._hidden(prompt, len(taus)))
 
     def _at(self, layer, change):
-        """Passes the attention output of a layer, [batch, pos, d_model], through change."""
+        """Applies change to the attention output of a layer, [batch, pos, d_model]."""
         c_proj = self.model.transformer.h[layer].attn.c_proj
         return c_proj.register_forward_hook(lambda module, args, out: change(out))
 

@@ -1,13 +1,16 @@
 #!/bin/sh
-# Parity with TransformerLens: builds small GPT-2s with random weights and the real vocabulary, exports them, and compares
-# memory vectors and log-probabilities of onnx-inject, the real TransformerLens (float32, weights folded) and the formulas in double
-# precision; and what the plans of eval say, log-probabilities, ranks and likeliest tokens. Exits 1 when any pair differs by more than
-# its limit.
+# Parity with TransformerLens: builds small GPT-2 models with random weights and the real vocabulary, and exports them. Compares
+# memory vectors and log-probabilities of onnx-inject, TransformerLens (float32, weights folded) and the formulas in double
+# precision. Also compares log-probabilities, ranks and likeliest tokens of the plans of eval. Exits with 1 when a pair differs by
+# more than its limit.
 #
 #   scripts/parity/run.sh [--prompts N] [--taus 1,3,15] [--rebuild] [--references-only]
 #   scripts/parity/run.sh --prompts 0 --taus 1:15        every cell of the paper's grid, 3 encodings
+#   scripts/parity/run.sh families [--only FAMILY] [--rebuild]
 #
-# PARITY_PYTHON  a Python with requirements.txt installed (default: one that scripts/venv.sh makes: 7.5 GB on Linux, nearly all of it torch)
+# families compares memory vectors, and log-probabilities with and without them, on small random models of other families.
+#
+# PARITY_PYTHON  a Python with requirements.txt installed (default: created by scripts/venv.sh: 7.5 GB on Linux, nearly all of it torch)
 # PARITY_DATA    prompts in the paper's CSV columns (default: prompts.csv)
 # ONNX_INJECT    the binary (default: bin/onnx-inject, built first)
 set -eu
@@ -25,4 +28,8 @@ if [ -z "$binary" ]; then
 	go build -o "$binary" ./cmd/onnx-inject
 fi
 
+if [ "${1:-}" = families ]; then
+	shift
+	exec "$python" "$here/families.py" --binary "$binary" --work "$work" "$@"
+fi
 exec "$python" "$here/parity.py" --binary "$binary" --data "$data" --work "$work" "$@"

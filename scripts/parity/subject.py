@@ -1,4 +1,4 @@
-"""onnx-inject, asked by its command line alone."""
+"""onnx-inject, called through its command line only."""
 
 import csv
 import json
@@ -12,7 +12,7 @@ import numpy as np
 
 
 class Score(NamedTuple):
-    """What a row of cells.csv says about an answer."""
+    """The score of an answer in a row of cells.csv."""
 
     logp: float
     rank: int
@@ -34,7 +34,7 @@ class OnnxInject:
             return np.load(path).astype(np.float64).reshape(-1)
 
     def run(self, prompt, memory, answer, encoding, layer, tau):
-        """One cell by itself: log p of the answer, clean and injected."""
+        """One cell in a separate run: log p of the answer, clean and injected."""
         out = json.loads(self._call([
             "run", self.model, "--json", "--prompt", prompt, "--memory", memory, "--answer", answer,
             "--encoding", encoding, "--layer", str(layer), "--tau", f"{tau:g}",
@@ -43,7 +43,7 @@ class OnnxInject:
         return got["id"], math.log(got["p_clean"]), math.log(got["p_injected"])
 
     def eval(self, data: Path, out: Path, encoding, plan, taus, top) -> dict[tuple[int, int, float], Score]:
-        """Every cell of a data file, by prompt, layer and tau."""
+        """All cells of a data file, by prompt, layer and tau."""
         self._call(["eval", self.model, "--data", str(data), "-o", str(out), "--encoding", encoding, "--plan", plan,
                     "--taus", ",".join(f"{t:g}" for t in taus), "--top", str(top)])
         with open(out / "cells.csv", newline="", encoding="utf-8") as f:

@@ -1,8 +1,8 @@
-// Package atomicfile writes files that appear whole or not at all.
+// Package atomicfile writes files completely or not at all.
 //
-// A [File] collects the bytes in a temporary file of the target's own folder, so that the final rename never crosses a
-// file system. Until [File.Commit] the target is untouched; after it, the target holds every byte, synced to disk. A
-// process that dies in between leaves at most one temporary file, whose name starts with [Prefix].
+// A [File] collects the bytes in a temporary file in the target's folder, so that the final rename never crosses a file
+// system. The target does not change before [File.Commit]; after it, the target holds every byte, synced to disk. A process
+// that dies in between leaves at most one temporary file, whose name starts with [Prefix].
 package atomicfile
 
 import (
@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// Prefix begins the name of every temporary file this package makes.
+// Prefix starts the name of every temporary file of this package.
 const Prefix = ".onnx-inject-"
 
-// staleAfter is how old a temporary file of an earlier run must be before it is swept away: far longer than any write.
+// staleAfter is the age after which a temporary file of an earlier run is removed: far longer than any write.
 const staleAfter = 24 * time.Hour
 
-// Error says that a file could not be written. Its text is "write PATH: cause".
+// Error reports that a file could not be written. Its text is "write PATH: cause".
 type Error struct {
 	Path string
 	Err  error
@@ -37,7 +37,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// File is a file being written. It must end in [File.Commit] or [File.Abort]; Abort after Commit does nothing.
+// File is a file that is being written. End it with [File.Commit] or [File.Abort]; Abort after Commit does nothing.
 type File struct {
 	*os.File
 	target string
@@ -47,14 +47,15 @@ type File struct {
 	early  writeBack
 }
 
-// Create starts writing path. Without force an existing path is refused with an error that is [fs.ErrExist]; what is no regular
-// file is refused in any case, see [Check].
+// Create starts writing path. Without force, an existing path is refused with an [fs.ErrExist]. A path that is not a regular
+// file is always refused, see [Check].
 func Create(path string, force bool) (*File, error) {
 	if err := Check(path, force); err != nil {
 		return nil, err
 	}
 	sweep(filepath.Dir(path))
-	// Not os.CreateTemp: that makes files nobody else may read. The mode is the user's umask, as for any other file.
+	// os.CreateTemp would create a file that other users cannot read. This mode follows the user's umask, as for any other
+	// file.
 	name := filepath.Join(filepath.Dir(path), Prefix+rand.Text()+".tmp")
 	tmp, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
 	if err != nil {
@@ -76,8 +77,7 @@ func Write(path string, data []byte, force bool) error {
 	return f.Commit()
 }
 
-// Sync brings the bytes to the disk, as Commit does too: for who wants the long part of that before. Nothing may be written
-// behind it.
+// Sync writes the bytes to the disk, as Commit does, for callers that need to separate the slow part. No write may follow.
 func (f *File) Sync() error {
 	f.early.stop()
 	if f.synced {
@@ -90,7 +90,8 @@ func (f *File) Sync() error {
 	return nil
 }
 
-// Commit syncs the bytes to disk and gives the file its name. On an error nothing has changed but the temporary file is gone.
+// Commit syncs the bytes to disk and gives the file its name. On an error the target is unchanged and the temporary file is
+// removed.
 func (f *File) Commit() error {
 	if f.done {
 		return nil
@@ -114,7 +115,7 @@ func (f *File) Commit() error {
 	return nil
 }
 
-// Move gives a file that is written and synced its name, in place of what had it. Both names are on one file system.
+// Move renames a synced file to target and replaces what was there. Both names must be on the same file system.
 func Move(path, target string) error {
 	if err := os.Rename(path, target); err != nil {
 		return &Error{target, cause(err)}
@@ -123,11 +124,11 @@ func Move(path, target string) error {
 	return nil
 }
 
-// link is os.Link; tests stand in for file systems that have no hard links.
+// link is os.Link; tests replace it to imitate file systems without hard links.
 var link = os.Link
 
-// place gives the temporary file its name unless the name was taken meanwhile. A hard link does both in one step. Where the
-// file system has none, an empty file takes the name, which nobody else can do at the same time, and is then replaced.
+// place gives the temporary file its name, unless another file has taken the name. A hard link does both in one step. On file
+// systems without hard links, it creates an empty file with the name exclusively and then replaces it.
 func place(tmp, target string) error {
 	err := link(tmp, target)
 	switch {
@@ -150,7 +151,7 @@ func place(tmp, target string) error {
 	return nil
 }
 
-// Abort drops what was written. It is safe to defer.
+// Abort discards the written bytes. It is safe to defer.
 func (f *File) Abort() {
 	if f.done {
 		return
@@ -161,13 +162,13 @@ func (f *File) Abort() {
 	os.Remove(f.File.Name())
 }
 
-// Check tells beforehand what [Create] would refuse. A rename would put a file in the place of a device, a pipe or a link, where
-// a write is meant to go through it. What a link leads to is not replaced either: weights beside a model would be looked for
-// in the folder of one name and lie in that of the other, and many caches keep their files behind links.
+// Check returns the errors of [Create] in advance. A rename would replace a device, a pipe or a link, although a write is meant
+// to go through it. The target of a link is not replaced either: a program would search for the weights of a model in the
+// folder of one name while they are in the folder of the other, and many caches link to their files.
 func Check(path string, force bool) error {
 	st, err := os.Lstat(path)
 	if err != nil {
-		return nil // not there, or Create finds out what is wrong
+		return nil // path is missing, or Create reports the error
 	}
 	switch mode := st.Mode(); {
 	case mode.IsDir():
@@ -187,7 +188,7 @@ func exists(path string) error {
 	return &Error{path, fs.ErrExist}
 }
 
-// cause strips the temporary file's name from a path error: the user knows only the target's.
+// cause strips the temporary file's name from a path error, because the user knows only the target.
 func cause(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -200,7 +201,7 @@ func cause(err error) error {
 	return err
 }
 
-// sweep removes temporary files that a killed run left behind long ago.
+// sweep removes old temporary files of killed runs.
 func sweep(dir string) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -216,7 +217,7 @@ func sweep(dir string) {
 	}
 }
 
-// syncDir makes a rename survive a power cut. Some systems cannot sync a folder; the rename itself has happened.
+// syncDir makes a rename survive a power failure. Some systems cannot sync a folder; the rename itself is done.
 func syncDir(dir string) {
 	if d, err := os.Open(dir); err == nil {
 		d.Sync()

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// left lists what a folder holds, to see that no temporary file stays.
+// left lists the contents of a folder, to check that no temporary file remains.
 func left(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -45,7 +45,7 @@ func TestWrite(t *testing.T) {
 				t.Errorf("over an existing file: %v", err)
 			}
 			if got, _ := os.ReadFile(path); string(got) != "one" {
-				t.Errorf("the old file holds %q", got)
+				t.Errorf("the old file contains %q", got)
 			}
 			if err := Write(path, []byte("three"), true); err != nil {
 				t.Fatal(err)
@@ -54,13 +54,13 @@ func TestWrite(t *testing.T) {
 				t.Errorf("with force: %q", got)
 			}
 			if got := left(t, dir); len(got) != 1 {
-				t.Errorf("left behind: %v", got)
+				t.Errorf("files left: %v", got)
 			}
 		})
 	}
 }
 
-// A name that is taken between Create and Commit is not overwritten.
+// A name that another process takes between Create and Commit is not overwritten.
 func TestNameTakenMeanwhile(t *testing.T) {
 	for _, links := range []func(string, string) error{os.Link, func(string, string) error { return errors.ErrUnsupported }} {
 		link = links
@@ -77,10 +77,10 @@ func TestNameTakenMeanwhile(t *testing.T) {
 			t.Errorf("commit: %v", err)
 		}
 		if got, _ := os.ReadFile(path); string(got) != "theirs" {
-			t.Errorf("the file holds %q", got)
+			t.Errorf("the file contains %q", got)
 		}
 		if got := left(t, filepath.Dir(path)); len(got) != 1 {
-			t.Errorf("left behind: %v", got)
+			t.Errorf("files left: %v", got)
 		}
 	}
 	link = os.Link
@@ -96,7 +96,7 @@ func TestAbort(t *testing.T) {
 	f.Abort()
 	f.Abort()
 	if got := left(t, dir); len(got) != 0 {
-		t.Errorf("left behind: %v", got)
+		t.Errorf("files left: %v", got)
 	}
 }
 
@@ -114,7 +114,7 @@ func TestTargetsRefused(t *testing.T) {
 	}
 }
 
-// What is no regular file stays what it is: a rename would put one in its place.
+// A path that is not a regular file is not replaced, because a rename would put a regular file in its place.
 func TestOnlyRegularFiles(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
@@ -143,18 +143,18 @@ func TestOnlyRegularFiles(t *testing.T) {
 			}
 		}
 		if after, err := os.Lstat(at(name)); err != nil || !os.SameFile(before, after) {
-			t.Errorf("%s is another file now: %v", name, err)
+			t.Errorf("%s was replaced: %v", name, err)
 		}
 	}
 	if got, _ := os.ReadFile(at("file")); string(got) != "old" {
-		t.Errorf("the file that a link leads to holds %q", got)
+		t.Errorf("the target of a link contains %q", got)
 	}
 	if got := left(t, dir); len(got) != len(tests)+1 {
-		t.Errorf("left behind: %v", got)
+		t.Errorf("files left: %v", got)
 	}
 }
 
-// What a killed run left behind long ago is swept away; a fresh one may belong to a run under way.
+// Old temporary files of killed runs are removed; a recent one may belong to a run in progress.
 func TestSweep(t *testing.T) {
 	dir := t.TempDir()
 	old, fresh := filepath.Join(dir, Prefix+"old.tmp"), filepath.Join(dir, Prefix+"fresh.tmp")
@@ -171,11 +171,11 @@ func TestSweep(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := left(t, dir); len(got) != 2 {
-		t.Errorf("the folder holds %v, want the fresh temporary file and out", got)
+		t.Errorf("the folder contains %v, want the fresh temporary file and out", got)
 	}
 }
 
-// A file that is reserved and written back early holds what was written to it, whether it ends in Commit or Abort.
+// A file that is reserved and written back early contains the written bytes, after Commit and after Abort.
 func TestReserveAndWriteBack(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "out")
@@ -198,7 +198,7 @@ func TestReserveAndWriteBack(t *testing.T) {
 		if !commit {
 			f.Abort()
 			if got := left(t, dir); len(got) != 0 {
-				t.Errorf("left behind: %v", got)
+				t.Errorf("files left: %v", got)
 			}
 			continue
 		}
@@ -207,14 +207,14 @@ func TestReserveAndWriteBack(t *testing.T) {
 		}
 	}
 	if got, _ := os.ReadFile(path); !bytes.Equal(got, want) {
-		t.Errorf("the file holds %d bytes, other than the %d written", len(got), len(want))
+		t.Errorf("the file has %d bytes that differ from the %d written", len(got), len(want))
 	}
 }
 
-// Room that no disk has is refused before anything is written.
+// A reservation larger than any disk is refused before anything is written.
 func TestReserveTooMuch(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux is asked for room beforehand")
+		t.Skip("only Linux reserves room")
 	}
 	f, err := Create(filepath.Join(t.TempDir(), "out"), false)
 	if err != nil {

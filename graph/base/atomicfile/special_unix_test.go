@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// makeSpecial puts into a folder what is no file and that anybody may make on this system.
+// makeSpecial creates special files in a folder, of kinds that every user may create on this system.
 func makeSpecial(t *testing.T, dir string) []string {
 	t.Helper()
 	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {

@@ -2,19 +2,19 @@ package atomicfile
 
 import "io"
 
-// batch is how many bytes are handed to the disk at a time.
+// batch is the number of bytes that one request sends to the disk.
 const batch = 8 << 20
 
 // writeBack is the background half of [File.WriteBack].
 type writeBack struct {
-	asked  int64 // everything before this offset is on its way
+	asked  int64 // writing of everything before this offset has started
 	ranges chan [2]int64
-	idle   chan struct{} // closed when no more is asked for
+	idle   chan struct{} // closed when no more requests follow
 }
 
-// WriteBack says that everything before the file's current position will stay as it is. It starts on its way to the disk
-// while more is added: waiting for all of it in [File.Commit] would take as long again as writing it did. It promises nothing;
-// what goes wrong is reported by Commit.
+// WriteBack states that everything before the file's current position is final. It starts to write these bytes to the disk
+// while the caller adds more, because waiting for all of them in [File.Commit] would take as long again. It guarantees
+// nothing; Commit reports errors.
 func (f *File) WriteBack() {
 	e := &f.early
 	at, err := f.Seek(0, io.SeekCurrent)
@@ -33,11 +33,11 @@ func (f *File) WriteBack() {
 	select {
 	case e.ranges <- [2]int64{e.asked, at - e.asked}:
 		e.asked = at
-	default: // the disk is behind: with the next call
+	default: // the disk is slower: request it with the next call
 	}
 }
 
-// stop waits until nothing is being asked for any more.
+// stop waits until all requests have ended.
 func (e *writeBack) stop() {
 	if e.ranges != nil {
 		close(e.ranges)

@@ -1,4 +1,4 @@
-// Package choice reads a word that must be one of a list.
+// Package choice parses a word that must be one of a list.
 package choice
 
 import (
@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Of returns the one of from that s names. The error says what was read, and lists the choices.
+// Of returns the element of from that s names. The error contains the given word and lists the choices.
 func Of[T ~string](what, s string, from []T) (T, error) {
 	if i := slices.Index(from, T(s)); i >= 0 {
 		return from[i], nil

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Advice is found through what wraps the error, and the outermost is what counts.
+// Of finds advice through wrapping errors, and the outermost advice has priority.
 func TestHint(t *testing.T) {
 	cause := errors.New("cause")
 	inner := With(cause, "inner")

@@ -1,3 +1,3 @@
-// Package hubtest stands in for the Hugging Face hub in tests: the list of files, small files from the hub itself, large ones
-// from a second host that it redirects to, with the headers that the real one sends. What goes wrong is the test's to say.
+// Package hubtest is a test server that imitates the Hugging Face hub: the list of files, small files from the hub itself,
+// and large files from a second host that it redirects to, with the headers of the real hub. Tests can add faults.
 package hubtest

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// Hub is a hub and the host of its large files, both on this machine.
+// Hub is a test server for the hub and for the host of its large files.
 type Hub struct {
 	URL string // for HF_ENDPOINT
 	CDN string // the other host
@@ -28,23 +28,23 @@ type Hub struct {
 	log   []Request
 }
 
-// Request is one that a hub got.
+// Request is a request that the hub received.
 type Request struct {
-	Method, Host, Path    string // Path is the file's name for those of a repository's file
+	Method, Host, Path    string // Path is the file's name for a file of a repository
 	Range, IfRange, Token string
 	Status                int
 	Sent                  int64 // bytes of the body
 }
 
 type repo struct {
-	token   string // wanted, "" for none
+	token   string // required token, "" for none
 	gated   bool
-	bare    bool // the list leaves sizes and checksums out
+	bare    bool // the list omits sizes and checksums
 	refs    map[string]string
 	commits map[string]map[string][]byte
 }
 
-// New starts a hub without repositories; it ends with the test.
+// New starts a hub without repositories; it stops at the end of the test.
 func New(t testing.TB) *Hub {
 	h := &Hub{repos: map[string]*repo{}}
 	hub, cdn := httptest.NewServer(h.logged(h.serve)), httptest.NewServer(h.logged(func(w http.ResponseWriter, r *http.Request) {
@@ -58,7 +58,7 @@ func New(t testing.TB) *Hub {
 	return h
 }
 
-// Commit makes files the newest commit of a repository's branch and returns its name.
+// Commit stores files as the newest commit of a repository's branch and returns the commit's name.
 func (h *Hub) Commit(name, branch string, files map[string][]byte) string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -72,13 +72,13 @@ func (h *Hub) Commit(name, branch string, files map[string][]byte) string {
 	return commit
 }
 
-// Private makes a repository one that is not there without a token.
+// Private makes a repository appear missing to requests without the token.
 func (h *Hub) Private(name, token string) { h.with(name, func(r *repo) { r.token = token }) }
 
-// Gated makes a repository one whose list everybody sees, and whose files only those get who were let in.
+// Gated makes the list of a repository public and its files available only to accounts with access.
 func (h *Hub) Gated(name string) { h.with(name, func(r *repo) { r.gated = true }) }
 
-// Bare makes the list of a repository's files one without sizes and checksums.
+// Bare removes sizes and checksums from the list of a repository's files.
 func (h *Hub) Bare(name string) { h.with(name, func(r *repo) { r.bare = true }) }
 
 func (h *Hub) with(name string, do func(*repo)) {
@@ -94,7 +94,7 @@ func (h *Hub) repo(name string) *repo {
 	return h.repos[name]
 }
 
-// SetFault makes a function that may answer a request in the hub's place; it then returns true. It is called by several goroutines.
+// SetFault sets a function that may answer a request instead of the hub; it then returns true. It may be called concurrently.
 func (h *Hub) SetFault(fault func(w http.ResponseWriter, r *http.Request) bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -108,7 +108,7 @@ func (h *Hub) faulty(w http.ResponseWriter, r *http.Request) bool {
 	return fault != nil && fault(w, r)
 }
 
-// Requests returns what was asked since the last call.
+// Requests returns the requests since the last call.
 func (h *Hub) Requests() []Request {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -117,10 +117,10 @@ func (h *Hub) Requests() []Request {
 	return out
 }
 
-// Etag is the checksum that a file goes by.
+// Etag is the checksum that identifies a file.
 func (h *Hub) Etag(name string, data []byte) string { return etag(data, large(name)) }
 
-// large reports whether the other host keeps a file: ONNX files and their data.
+// large reports whether the other host stores a file: ONNX files and their data.
 func large(name string) bool { return strings.Contains(name, ".onnx") }
 
 func etag(data []byte, large bool) string {
@@ -156,7 +156,7 @@ func (h *Hub) serve(w http.ResponseWriter, r *http.Request) {
 	if large(file) {
 		w.Header().Set("X-Linked-Etag", `"`+sum+`"`)
 		w.Header().Set("X-Linked-Size", strconv.Itoa(len(data)))
-		w.Header().Set("ETag", `"`+strings.Repeat("0", 40)+`"`) // of the redirect, not of the file
+		w.Header().Set("ETag", `"`+strings.Repeat("0", 40)+`"`) // the ETag of the redirect, not of the file
 		w.Header().Set("Location", fmt.Sprintf("%s/%s?signature=%s&name=%s", h.CDN, sum, sum[:8], file))
 		w.WriteHeader(http.StatusFound)
 		return
@@ -177,7 +177,7 @@ func (h *Hub) list(w http.ResponseWriter, r *http.Request, name, rev string) {
 		if !h.repos[name].bare && r.URL.Query().Get("blobs") == "true" {
 			s["size"], s["blobId"] = len(files[f]), etag(files[f], false)
 			if large(f) {
-				s["blobId"] = strings.Repeat("1", 40) // of the pointer to the file
+				s["blobId"] = strings.Repeat("1", 40) // the blob of the pointer to the file
 				s["lfs"] = map[string]any{"sha256": etag(files[f], true), "size": len(files[f]), "pointerSize": 134}
 			}
 		}
@@ -188,7 +188,7 @@ func (h *Hub) list(w http.ResponseWriter, r *http.Request, name, rev string) {
 		"tags": []string{"onnx"}, "siblings": siblings})
 }
 
-// open finds a commit, or answers why not, as the hub does.
+// open finds a commit, or answers with the hub's error.
 func (h *Hub) open(w http.ResponseWriter, r *http.Request, name, rev string, file bool) (map[string][]byte, string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -218,7 +218,7 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 	w.WriteHeader(status)
 }
 
-// ServeLarge is the other host: it knows files by their checksums, has ETags of its own, and wants no token.
+// ServeLarge is the other host: it identifies files by their checksums, has its own ETags, and needs no token.
 func (h *Hub) ServeLarge(w http.ResponseWriter, r *http.Request) {
 	sum := strings.TrimPrefix(r.URL.Path, "/")
 	data := h.find(sum)
@@ -245,7 +245,7 @@ func (h *Hub) find(sum string) []byte {
 	return nil
 }
 
-// logged notes every request.
+// logged records every request.
 func (h *Hub) logged(serve http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c := &counter{ResponseWriter: w, status: http.StatusOK}
@@ -276,7 +276,7 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap lets a test reach what the server gave, to flush it.
+// Unwrap gives a test access to the server's ResponseWriter, to flush it.
 func (c *counter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 
 func sorted(files map[string][]byte) []string {

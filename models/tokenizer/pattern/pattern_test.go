@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// pieces splits s at every match, and keeps both.
+// pieces splits s at every match, and keeps matches and other parts.
 func pieces(p *Pattern, s string, budget int) []string {
 	var out []string
 	last := 0
@@ -29,7 +29,8 @@ func pieces(p *Pattern, s string, budget int) []string {
 	return out
 }
 
-// Patterns split as in Hugging Face's tokenizers (scripts/tokenizers/fixtures.py), whether failed states are remembered or not.
+// Patterns must split as in Hugging Face's tokenizers (scripts/tokenizers/fixtures.py), with and without recording failed
+// states.
 func TestSplits(t *testing.T) {
 	data, err := os.ReadFile("testdata/splits.json")
 	if err != nil {
@@ -62,7 +63,7 @@ func TestSplits(t *testing.T) {
 	}
 }
 
-// Remembering failed states changes nothing.
+// Recording failed states must not change the result.
 func TestMemoryChangesNothing(t *testing.T) {
 	atoms := []string{"a", "b", "[ab]", "(?:a|ab)", "(?:ab)+", "a*", "b+?", "a?+", "[ab]*+", "(?!b)", "(?<=a)", "(?:a{1,2}b?|b)", "$", "c"}
 	rapid.Check(t, func(t *rapid.T) {
@@ -78,7 +79,7 @@ func TestMemoryChangesNothing(t *testing.T) {
 	})
 }
 
-// What makes other engines go on for ever takes no longer than the text is long.
+// Expressions that take exponential time in other engines must take time in proportion to the length of the text.
 func TestHostile(t *testing.T) {
 	long := strings.Repeat("a", 100_000)
 	for _, c := range []struct{ expr, text string }{
@@ -117,7 +118,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// Every line of the tables is read, and the categories are apart from one another.
+// Every line of the tables must be valid, and the categories must be disjoint.
 func TestTables(t *testing.T) {
 	for file, text := range map[string]string{"categories": categoriesText, "scripts": scriptsText} {
 		last := -1
@@ -149,7 +150,7 @@ func parseHex(t *testing.T, s string) int {
 	for _, r := range s {
 		d := strings.IndexRune("0123456789ABCDEF", r)
 		if d < 0 {
-			t.Fatalf("%q is no number", s)
+			t.Fatalf("%q is not a number", s)
 		}
 		n = n<<4 | d
 	}

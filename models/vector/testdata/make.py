@@ -1,4 +1,4 @@
-"""Writes the files beside it with the reference implementations: numpy, safetensors and gguf from PyPI (made with 2.4.6, 0.8.0, 0.19.0)."""
+"""Writes the files in this folder with the reference implementations: numpy, safetensors and gguf from PyPI (versions 2.4.6, 0.8.0, 0.19.0)."""
 import os
 import gguf
 import numpy as np

@@ -18,7 +18,7 @@ func openMember(archive, member string) (io.ReadCloser, error) {
 	return openTar(archive, member)
 }
 
-// closers closes several things in order and hands on the reads of the first.
+// closers reads from its first member and closes all members in order.
 type closers struct {
 	io.Reader
 	all []io.Closer

@@ -13,17 +13,17 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// Info is what a library file says about itself.
+// Info is what the headers of a library file state.
 type Info struct {
 	Path     string `json:"path"`
-	Version  string `json:"version,omitempty"`  // "" where the file does not say
+	Version  string `json:"version,omitempty"`  // "" when the file does not state it
 	Platform string `json:"platform,omitempty"` // GOOS/GOARCH
 }
 
 const adviceInstall = "run `onnx-inject ort install`, or name an ONNX Runtime library, 1.24 or newer, with --ort-lib or ONNX_INJECT_ORT_LIB"
 
-// Check decides whether the library at path may be loaded, without loading it: the path is absolute, nobody but its
-// owner can replace it, it is a library for this machine and not older than [Oldest].
+// Check decides whether the library at path may be loaded, without loading it. The path must be absolute, only its owner
+// may be able to replace the file, and the file must be a library for this machine that is not older than [Oldest].
 func Check(path string) (Info, error) {
 	info := Info{Path: path}
 	if !filepath.IsAbs(path) {
@@ -42,7 +42,7 @@ func Check(path string) (Info, error) {
 	for _, p := range []string{path, real} {
 		if err := checkOwned(p); err != nil {
 			return info, hint.With(fmt.Errorf("library %q: %w", path, err),
-				"anyone on this machine could put another file in its place; take the write permission of others away")
+				"anyone on this machine could put another file in its place; remove the write permission of other users")
 		}
 	}
 	read, err := readLibrary(real)
@@ -51,7 +51,7 @@ func Check(path string) (Info, error) {
 	}
 	info.Version, info.Platform = read.Version, read.Platform
 	if info.Platform != platform() {
-		return info, hint.With(fmt.Errorf("library %q: want one for %s, got one for %s", path, platform(), info.Platform), adviceInstall)
+		return info, hint.With(fmt.Errorf("library %q: want a library for %s, got one for %s", path, platform(), info.Platform), adviceInstall)
 	}
 	if info.Version != "" && older(info.Version, Oldest) {
 		return info, TooOld(path, info.Version)
@@ -59,7 +59,7 @@ func Check(path string) (Info, error) {
 	return info, nil
 }
 
-// TooOld is the error for a library that is older than [Oldest]. An empty version means that the library does not tell.
+// TooOld is the error for a library that is older than [Oldest]. An empty version means that the version is unknown.
 func TooOld(path, version string) error {
 	if version == "" {
 		version = "an unknown version"
@@ -67,10 +67,10 @@ func TooOld(path, version string) error {
 	return hint.With(fmt.Errorf("library %q: this library is too old, need >= 1.24, got %s", path, version), adviceInstall)
 }
 
-// checkOwned refuses a path that others may replace: a file that all may write, or a folder above it that all may
-// write and that is not sticky (in a sticky folder such as /tmp only the owner may replace a file).
+// checkOwned refuses a path that others may replace: a file that everyone may write, or a folder above it that everyone
+// may write and that is not sticky (in a sticky folder such as /tmp only the owner may replace a file).
 func checkOwned(path string) error {
-	if runtime.GOOS == "windows" { // permissions there are not in the mode bits
+	if runtime.GOOS == "windows" { // Windows keeps permissions outside the mode bits
 		return nil
 	}
 	for p := path; ; p = filepath.Dir(p) {

@@ -13,7 +13,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// Source is the place that a library was taken from, in the order in which they are tried.
+// Source is the place that a library comes from. The constants are in search order.
 type Source string
 
 const (
@@ -31,18 +31,18 @@ type Found struct {
 	Source Source `json:"source"`
 }
 
-// Place is one path that was looked at.
+// Place is one path that was searched.
 type Place struct {
 	Source  Source `json:"source"`
 	Path    string `json:"path"`
 	Exists  bool   `json:"exists"`
 	Version string `json:"version,omitempty"`
-	Problem string `json:"problem,omitempty"` // why the file there cannot be taken
+	Problem string `json:"problem,omitempty"` // why the file there cannot be used
 }
 
-// Find returns the library to use; explicit is what the user gave as a path, or "". In the cache a build of the
-// wanted flavor is preferred, but one of the other will do: for CPU work both are good, and for CUDA the missing
-// provider is reported when it is asked for.
+// Find returns the library to use; explicit is the path given by the user, or "". In the cache Find prefers a build of
+// flavor f but accepts the other flavor: both work on the CPU, and a missing CUDA provider is reported when CUDA is
+// requested.
 func Find(explicit string, f Flavor) (Found, error) {
 	for _, p := range places(explicit, f) {
 		err := p.check()
@@ -57,11 +57,11 @@ func Find(explicit string, f Flavor) (Found, error) {
 	return Found{}, hint.With(errors.New("find ONNX Runtime: no library on this machine"), adviceInstall)
 }
 
-// place is a Place before and while it is checked.
+// place is a Place and the data that its check needs.
 type place struct {
 	Place
 	info  Info
-	build *Build // in the cache: the build that must lie there
+	build *Build // in the cache: the build that must be there
 }
 
 func places(explicit string, f Flavor) []*place {
@@ -103,12 +103,12 @@ func places(explicit string, f Flavor) []*place {
 	return out
 }
 
-// stated reports whether the user named this very path.
+// stated reports whether the user named exactly this path.
 func (p *place) stated() bool {
 	return p.Source == FromFlag || p.Source == FromEnv || p.Source == FromBinding
 }
 
-// check fills in what is known about the file and says why it cannot be taken.
+// check fills in the facts about the file and returns the reason why it cannot be used.
 func (p *place) check() error {
 	if _, err := os.Stat(p.Path); err == nil || !errors.Is(err, fs.ErrNotExist) {
 		p.Exists = true
@@ -135,7 +135,7 @@ func libraries(dir string) []string {
 	}
 	found, err := filepath.Glob(filepath.Join(dir, pattern))
 	if err != nil {
-		return nil // only a malformed pattern errs
+		return nil // only a malformed pattern fails
 	}
 	found = slices.DeleteFunc(found, func(p string) bool { return strings.Contains(filepath.Base(p), "providers") })
 	slices.SortFunc(found, func(a, b string) int {
@@ -150,15 +150,15 @@ func libraries(dir string) []string {
 	return found
 }
 
-// nameVersion is the version in a file name such as libonnxruntime.so.1.30.0 or libonnxruntime.1.30.0.dylib, ""
-// without one.
+// nameVersion returns the version in a file name such as libonnxruntime.so.1.30.0 or libonnxruntime.1.30.0.dylib, ""
+// when there is none.
 func nameVersion(path string) string {
 	_, s, _ := strings.Cut(filepath.Base(path), ".")
 	s = strings.TrimPrefix(strings.TrimPrefix(s, "so"), ".")
 	return strings.TrimSuffix(strings.TrimSuffix(s, "dylib"), ".")
 }
 
-// systemDirs leaves Windows out: its System32 holds an old onnxruntime.dll of the system's own.
+// systemDirs leaves out Windows, because its System32 holds an old onnxruntime.dll that belongs to the system.
 func systemDirs() []string {
 	switch runtime.GOOS {
 	case "linux":

@@ -13,26 +13,25 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// Installed says what [Install] did.
+// Installed reports the result of [Install].
 type Installed struct {
 	Path    string `json:"path"`
 	Version string `json:"version"`
 	Flavor  Flavor `json:"flavor"`
 	Client  string `json:"client"`  // pip or npm
 	Package string `json:"package"` // the package that the file comes from
-	Already bool   `json:"already"` // a good file was there; nothing was downloaded
+	Already bool   `json:"already"` // a valid file was there, so nothing was downloaded
 }
 
-// InstallOptions is empty for the CPU library in the user cache.
+// InstallOptions selects a library and a folder. The zero value is the CPU library in the user cache.
 type InstallOptions struct {
 	Dir    string       // where to put the library; "" = [CacheDir]
 	Flavor Flavor       // "" = CPU
-	Log    func(string) // told what is about to be downloaded; may be nil
+	Log    func(string) // receives a line before each download; may be nil
 }
 
-// Install puts the pinned library into a folder and returns its path. A good file that is already there is left
-// alone. Files appear under their names only after their SHA-256 has been compared, so that a broken download leaves
-// nothing behind.
+// Install puts the pinned library into a folder and returns its path. It does not replace a valid file. A file gets its
+// final name only after its SHA-256 sum has been compared, so a failed download leaves no file.
 func Install(ctx context.Context, o InstallOptions) (Installed, error) {
 	if o.Flavor == "" {
 		o.Flavor = CPU
@@ -50,7 +49,7 @@ func Install(ctx context.Context, o InstallOptions) (Installed, error) {
 	return install(ctx, o, pinned(), platform(), clients)
 }
 
-// install is Install with everything given: tests bring their own manifest and clients.
+// install is Install with explicit inputs: tests pass their own manifest and clients.
 func install(ctx context.Context, o InstallOptions, m Manifest, platform string, clients []client) (Installed, error) {
 	wrap := func(err error, advice string) error {
 		return hint.With(fmt.Errorf("install ONNX Runtime %s (%s) for %s: %w", m.Version, o.Flavor, platform, err), advice)
@@ -77,7 +76,7 @@ func install(ctx context.Context, o InstallOptions, m Manifest, platform string,
 			if c.name != b.Client || argv == nil {
 				continue
 			}
-			o.Log(fmt.Sprintf("getting %s %s with %s (%d MB)", b.Package, m.Version, b.Client, b.Megabytes))
+			o.Log(fmt.Sprintf("downloading %s %s with %s (%d MB)", b.Package, m.Version, b.Client, b.Megabytes))
 			err := b.fetch(ctx, o.Dir, m.Version, c, argv)
 			if err == nil {
 				return done(b), nil
@@ -85,7 +84,7 @@ func install(ctx context.Context, o InstallOptions, m Manifest, platform string,
 			tried = append(tried, fmt.Errorf("%s: %w", b.Client, err))
 		}
 	}
-	if err := ctx.Err(); err != nil { // what failed then, failed for this reason
+	if err := ctx.Err(); err != nil { // the context's end is the reason for the failures
 		return Installed{}, wrap(err, "")
 	}
 	if len(tried) == 0 {
@@ -94,7 +93,7 @@ func install(ctx context.Context, o InstallOptions, m Manifest, platform string,
 	return Installed{}, wrap(errors.Join(tried...), "name a library that you already have with --ort-lib or ONNX_INJECT_ORT_LIB")
 }
 
-// fetch downloads the build's package into a folder of its own and takes the pinned files out of it into dir.
+// fetch downloads the build's package into a temporary folder and copies the pinned files out of it into dir.
 func (b Build) fetch(ctx context.Context, dir, version string, c client, argv []string) error {
 	tmp, err := os.MkdirTemp("", "onnx-inject-")
 	if err != nil {
@@ -108,7 +107,7 @@ func (b Build) fetch(ctx context.Context, dir, version string, c client, argv []
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	// The library comes first in the list and last into the folder: where it is, the others are.
+	// The library is first in the list and is installed last: when it exists, the other files exist too.
 	for i := len(b.Files) - 1; i >= 0; i-- {
 		if err := b.Files[i].extract(archive, dir); err != nil {
 			return err
@@ -117,7 +116,7 @@ func (b Build) fetch(ctx context.Context, dir, version string, c client, argv []
 	return nil
 }
 
-// extract copies one member of an archive into dir: written beside its place, compared, synced, renamed.
+// extract copies one member of an archive into dir: it writes a temporary file there, compares, syncs and renames it.
 func (f File) extract(archive, dir string) (err error) {
 	member, err := openMember(archive, f.Member)
 	if err != nil {

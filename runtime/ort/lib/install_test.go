@@ -26,8 +26,8 @@ func sum(data []byte) string {
 	return hex.EncodeToString(s[:])
 }
 
-// TestMain lets the test program play a package client: "test fake ARCHIVE" copies the archive into the current folder,
-// "test fake hang" waits, "test fake fail" complains.
+// TestMain lets the test program act as a package client: "test fake ARCHIVE" copies the archive into the current folder,
+// "test fake hang" waits, "test fake fail" prints an error.
 func TestMain(m *testing.M) {
 	if len(os.Args) < 3 || os.Args[1] != "fake" {
 		os.Exit(m.Run())
@@ -172,7 +172,7 @@ func TestInstall(t *testing.T) {
 					t.Error(d)
 				}
 				if got.Already != (len(said) == 0) {
-					t.Errorf("told %q", said)
+					t.Errorf("logged %q", said)
 				}
 			}
 			if d := cmp.Diff(c.after, listing(t, dir)); d != "" {

@@ -63,7 +63,7 @@ func TestOlder(t *testing.T) {
 	}
 }
 
-// elfFile is the smallest ELF file that counts as a shared library: a header and one empty section.
+// elfFile returns the smallest ELF file that is accepted as a shared library: a header and one empty section.
 func elfFile(m elf.Machine, kind elf.Type) []byte {
 	h := elf.Header64{
 		Ident:   [16]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), 1},
@@ -73,7 +73,7 @@ func elfFile(m elf.Machine, kind elf.Type) []byte {
 	return encode(h)
 }
 
-// machoFile is a Mach-O library that says which version it is.
+// machoFile returns a Mach-O library that states its version.
 func machoFile(cpu macho.Cpu, version uint32) []byte {
 	return encode(
 		macho.FileHeader{Magic: macho.Magic64, Cpu: cpu, Type: macho.TypeDylib, Ncmd: 1, Cmdsz: 32}, uint32(0),
@@ -81,7 +81,7 @@ func machoFile(cpu macho.Cpu, version uint32) []byte {
 	)
 }
 
-// peFile is a DLL with a resource section that holds a version.
+// peFile returns a DLL with a resource section that holds a version.
 func peFile(machine uint16, hi, lo uint32) []byte {
 	dos := make([]byte, 96)
 	copy(dos, "MZ")
@@ -145,11 +145,11 @@ func TestReadLibrary(t *testing.T) {
 	}
 }
 
-// here returns bytes that pass for a library of the machine that runs the test, of the version given.
+// here returns bytes that are accepted as a library for the machine that runs the test, with the given version.
 func here(t *testing.T, minor uint32) []byte {
 	t.Helper()
 	switch runtime.GOOS {
-	case "linux": // a hand-made ELF file has no version: Check lets it pass, and package ort asks the loaded library
+	case "linux": // a hand-made ELF file has no version: Check accepts it, and package ort reads the version of the loaded library
 		m := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}[runtime.GOARCH]
 		return append(elfFile(m, elf.ET_DYN), byte(minor))
 	case "darwin":
@@ -179,7 +179,7 @@ func TestCheck(t *testing.T) {
 		{"relative", "lib/x.so", `library "lib/x.so": a relative path depends on the current folder`, "give the absolute path, such as "},
 		{"missing", filepath.Join(dir, "none"), "no such file", adviceInstall},
 		{"text", text, "not a shared library", adviceInstall},
-		{"other machine", other, "want one for " + platform() + ", got one for ", adviceInstall},
+		{"other machine", other, "want a library for " + platform() + ", got one for ", adviceInstall},
 	}
 	if runtime.GOOS != "windows" {
 		open := write(t, filepath.Join(dir, "open", "lib"), here(t, 30))
@@ -225,8 +225,8 @@ func TestTooOld(t *testing.T) {
 	}
 }
 
-// alone makes Find see nothing but what the test puts there, and returns the folder of the user cache.
-func alone(t *testing.T) string {
+// isolate limits Find to the files that the test creates, and returns the folder of the user cache.
+func isolate(t *testing.T) string {
 	t.Helper()
 	home := t.TempDir()
 	for _, k := range []string{"HOME", "XDG_CACHE_HOME", "LocalAppData"} {
@@ -242,13 +242,13 @@ func alone(t *testing.T) string {
 }
 
 func TestFindOrder(t *testing.T) {
-	cache := alone(t)
+	cache := isolate(t)
 	dir := t.TempDir()
 	flag := write(t, filepath.Join(dir, "flag"), here(t, 30))
 	env := write(t, filepath.Join(dir, "env"), here(t, 30))
 	binding := write(t, filepath.Join(dir, "binding"), here(t, 30))
 
-	// a file of our cache is taken only with one of the pinned sums
+	// a cached file is accepted only with one of the pinned sums
 	saved := pinned
 	t.Cleanup(func() { pinned = saved })
 	good := here(t, 30)
@@ -279,7 +279,7 @@ func TestFindOrder(t *testing.T) {
 	check("", FromEnv, env)
 	check(flag, FromFlag, flag)
 
-	// what the user states is never passed over
+	// a library that the user names is never skipped
 	t.Setenv(string(FromEnv), filepath.Join(dir, "gone"))
 	if _, err := Find("", CPU); err == nil || !strings.Contains(err.Error(), "find ONNX Runtime (ONNX_INJECT_ORT_LIB): ") || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("got %v", err)
@@ -306,7 +306,7 @@ func TestFindOrder(t *testing.T) {
 }
 
 func TestFindNothing(t *testing.T) {
-	alone(t)
+	isolate(t)
 	f, err := Find("", CPU)
 	if err == nil {
 		if f.Source != FromSystem {

@@ -14,10 +14,10 @@ import (
 	"sync"
 )
 
-// Oldest is the oldest ONNX Runtime that works: the binding asks for API 24, which 1.24.1 brought.
+// Oldest is the oldest ONNX Runtime that works: the binding requires API 24, which 1.24.1 introduced.
 const Oldest = "1.24.1"
 
-// Flavor says what a build of the library can run on.
+// Flavor is the set of devices that a build of the library supports.
 type Flavor string
 
 const (
@@ -25,21 +25,21 @@ const (
 	CUDA Flavor = "cuda" // CPU and NVIDIA GPUs
 )
 
-// Manifest pins the builds that [Install] knows.
+// Manifest pins the builds that [Install] can install.
 type Manifest struct {
 	Version string  `json:"version"` // of ONNX Runtime
 	Builds  []Build `json:"builds"`  // best first
 }
 
-// Build is one package that carries the library for one platform.
+// Build is one package that contains the library for one platform.
 type Build struct {
 	Platform  string `json:"platform"` // GOOS/GOARCH
 	Flavor    Flavor `json:"flavor"`
-	Client    string `json:"client"`        // which package client knows the package: pip or npm
+	Client    string `json:"client"`        // the package client that downloads it: pip or npm
 	Package   string `json:"package"`       // its name there; the version is the manifest's
 	Tag       string `json:"tag,omitempty"` // pip's platform tag
 	Megabytes int    `json:"megabytes"`     // size of the download
-	Files     []File `json:"files"`         // what to take out; the library itself comes first
+	Files     []File `json:"files"`         // the files to extract; the library itself comes first
 }
 
 // File is one member of a package's archive.
@@ -58,7 +58,7 @@ var pinned = sync.OnceValue(func() (m Manifest) {
 	return m
 })
 
-// Pinned returns the manifest that this program carries.
+// Pinned returns the manifest that is embedded in this program.
 func Pinned() Manifest { return pinned() }
 
 func (m Manifest) builds(platform string, f Flavor) []Build {
@@ -76,10 +76,10 @@ func platform() string { return runtime.GOOS + "/" + runtime.GOARCH }
 // name is the file name under which a member is installed.
 func (f File) name() string { return path.Base(f.Member) }
 
-// library is the path of the build's library once it is installed in dir.
+// library is the path of the build's library after installation in dir.
 func (b Build) library(dir string) string { return filepath.Join(dir, b.Files[0].name()) }
 
-// verify compares the files of the build in dir with their sums. A missing file is an error that wraps fs.ErrNotExist.
+// verify compares the files of the build in dir with their sums. The error for a missing file wraps fs.ErrNotExist.
 func (b Build) verify(dir string) error {
 	for _, f := range b.Files {
 		p := filepath.Join(dir, f.name())

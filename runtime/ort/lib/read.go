@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// readLibrary reads platform and version from the headers of a shared library. Each system keeps the version elsewhere:
+// readLibrary reads platform and version from the headers of a shared library. Each format stores the version elsewhere:
 // ELF in the name of the symbol version (VERS_1.30.0), Mach-O in LC_ID_DYLIB, PE in VS_FIXEDFILEINFO.
 func readLibrary(path string) (Info, error) {
 	f, err := os.Open(path)
@@ -51,7 +51,7 @@ func readELF(r io.ReaderAt) (Info, error) {
 	info := Info{Platform: "linux/" + arch}
 	versions, err := f.DynamicVersions()
 	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
-		return info, nil // a library without version definitions does not say which it is
+		return info, nil // a library without version definitions does not state its version
 	}
 	for _, v := range versions {
 		if s, ok := strings.CutPrefix(v.Name, "VERS_"); ok {
@@ -111,7 +111,7 @@ func readPE(r io.ReaderAt) (Info, error) {
 	return info, nil
 }
 
-// Needed lists the libraries that the ELF library at path is linked against; nil for other formats.
+// Needed lists the libraries that the ELF library at path is linked with; it returns nil for other formats.
 func Needed(path string) ([]string, error) {
 	f, err := elf.Open(path)
 	var format *elf.FormatError

@@ -9,11 +9,11 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// Report is the state of ONNX Runtime on this machine, for people and as JSON. [Inspect] fills in what files tell;
-// loading the library (LoadedVersion, LoadProblem, CUDA.Missing) is left to package runtime/ort.
+// Report is the state of ONNX Runtime on this machine, for people and as JSON. [Inspect] fills in the facts that files
+// show. Package runtime/ort loads the library and fills in the rest: LoadedVersion, LoadProblem, CUDA.Missing.
 type Report struct {
 	Platform string   `json:"platform"` // GOOS/GOARCH
-	Pinned   string   `json:"pinned"`   // the version that Install gets
+	Pinned   string   `json:"pinned"`   // the version that Install downloads
 	Oldest   string   `json:"oldest"`   // the oldest version that works
 	Looked   []Place  `json:"looked"`   // every place, in order
 	Chosen   *Found   `json:"chosen"`   // null when there is none
@@ -21,19 +21,19 @@ type Report struct {
 	Hint     string   `json:"hint,omitempty"`
 	Clients  []string `json:"clients"` // package clients found, as commands
 
-	LoadedVersion string `json:"loaded_version,omitempty"` // what the library says once loaded
+	LoadedVersion string `json:"loaded_version,omitempty"` // the version that the loaded library reports
 	LoadProblem   string `json:"load_problem,omitempty"`   // why it did not load
 	CUDA          GPU    `json:"cuda"`
 }
 
-// GPU says whether the chosen library can use CUDA.
+// GPU reports whether the chosen library can use CUDA.
 type GPU struct {
-	Provider string   `json:"provider"`          // the file that must lie beside the library
-	Present  bool     `json:"present"`           // it does
+	Provider string   `json:"provider"`          // the file that must be next to the library
+	Present  bool     `json:"present"`           // whether it is there
 	Missing  []string `json:"missing,omitempty"` // libraries that it needs and that do not load
 }
 
-// Inspect looks at every place without loading anything.
+// Inspect checks every place without loading a library.
 func Inspect(ctx context.Context, explicit string, f Flavor) Report {
 	r := Report{Platform: platform(), Pinned: pinned().Version, Oldest: Oldest, Looked: []Place{}, Clients: []string{}}
 	for _, p := range places(explicit, f) {
@@ -57,10 +57,10 @@ func Inspect(ctx context.Context, explicit string, f Flavor) Report {
 	return r
 }
 
-// CUDAProvider is where the core library at path looks for its CUDA half: in its own real folder.
+// CUDAProvider returns the path at which the core library at path looks for its CUDA provider: in its own real folder.
 func CUDAProvider(path string) string { return beside(path, "cuda") }
 
-// SharedProvider is the small library that every provider outside the core needs; it lies there too.
+// SharedProvider returns the path of the small library that every separate provider needs; it is in the same folder.
 func SharedProvider(path string) string { return beside(path, "shared") }
 
 func beside(path, provider string) string {

@@ -1,5 +1,5 @@
-// Package orttest gives tests an ONNX Runtime host. A test that needs one fails, and does not skip, on a machine
-// where none can be had.
+// Package orttest provides an ONNX Runtime host for tests. A test that needs a host fails, and does not skip, on a
+// machine without one.
 package orttest
 
 import (
@@ -13,8 +13,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort/lib"
 )
 
-// Host returns a host on the library that lib.Find finds; when there is none it installs the pinned one into the user
-// cache.
+// Host returns a host that uses the library found by lib.Find. When there is none, it installs the pinned library into
+// the user cache.
 func Host(t testing.TB) ort.Host {
 	t.Helper()
 	path, err := find()
@@ -34,6 +34,6 @@ var find = sync.OnceValues(func() (string, error) {
 	if _, err := lib.Install(ctx, lib.InstallOptions{}); err != nil {
 		return "", err
 	}
-	found, err = lib.Find("", lib.CPU) // a path that the user states goes before what was just installed
+	found, err = lib.Find("", lib.CPU) // a path given by the user has priority over the installed library
 	return found.Path, err
 })

@@ -12,12 +12,12 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// Config is an evaluation.
+// Config describes an evaluation.
 type Config struct {
 	Model    *decoder.Model
 	Data     string    // file of prompts
 	Dir      string    // folder of the results
-	Layers   []int     // that get the memory, ascending; nil for all
+	Layers   []int     // layers that receive the memory, ascending; nil for all
 	Taus     []float64 // in the order of the results
 	Memories []string  // sources; see Sources
 
@@ -27,37 +27,37 @@ type Config struct {
 	Texts      memory.Texts
 
 	Plan  string        // see Plans
-	Shard results.Shard // the zero value is all of it
-	Limit int           // the first prompts of the data; 0 for all
-	Top   int           // how many of the likeliest tokens a row lists
-	First int           // how many memories of a file are taken; 0 for all
+	Shard results.Shard // the zero value is the whole evaluation
+	Limit int           // number of prompts from the start of the data; 0 for all
+	Top   int           // number of most likely tokens in each row
+	First int           // number of memories used from a file; 0 for all
 
 	Options runtime.Options
 	Tool    string       // name and version of the program, for the manifest
 	Host    results.Host // for the manifest
 
-	// Progress is told what was done, from the goroutine that does it. It may be nil.
+	// Progress is called after each step, in the goroutine that did it. It may be nil.
 	Progress func(Progress)
 }
 
-// Progress is how far an evaluation is.
+// Progress is the progress of an evaluation.
 type Progress struct {
 	Stage Stage
-	Done  int // of Stage, those of an earlier run included
+	Done  int // steps of Stage, including those of an earlier run
 	All   int
-	Best  *stats.Leader // of the prompts that are done; nil before there is one
+	Best  *stats.Leader // the best cell of the finished prompts; nil before there is one
 }
 
 // Stage is a part of an evaluation that takes time.
 type Stage string
 
-// The stages, in their order.
+// The stages, in order.
 const (
 	Encoding Stage = "memories"
 	Running  Stage = "prompts"
 )
 
-// check refuses what no model could do.
+// check refuses settings that are invalid for any model with this number of layers.
 func (c *Config) check(layers int) error {
 	switch {
 	case len(c.Taus) == 0:
@@ -65,7 +65,7 @@ func (c *Config) check(layers int) error {
 	case len(c.Memories) == 0:
 		return errors.New("no memories")
 	case c.Limit < 0 || c.Top < 0 || c.First < 0:
-		return errors.New("a limit below 0")
+		return errors.New("the limit is below 0")
 	case c.Shard.Of < 1 || c.Shard.Index < 0 || c.Shard.Index >= c.Shard.Of:
 		return fmt.Errorf("shard %d of %d", c.Shard.Index, c.Shard.Of)
 	}

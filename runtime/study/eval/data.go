@@ -22,18 +22,18 @@ import (
 // Data is a file of prompts.
 type Data struct {
 	File    results.File
-	Columns []string // as the file names them, in its order
+	Columns []string // names and order as in the file
 	Rows    []Row
 }
 
-// Row is one prompt of the data. Its texts are exactly those of the file: spaces in front, behind and doubled belong to them.
+// Row is one prompt of the data. Its texts are exactly those of the file, including leading, trailing and double spaces.
 type Row struct {
 	results.Prompt
 	Values []string // in the order of Data.Columns
 }
 
-// The columns that mean something. The first name is the paper's, and it goes before the others: a prompts.csv of results has the
-// number of the prompt in its column prompt.
+// The columns with a meaning. The first name is the paper's name and has priority over the others, because the prompts.csv
+// of a result folder stores the number of the prompt in its column prompt.
 var (
 	twoHopColumns  = []string{"obscure_sentence", "prompt"}
 	oneHopColumns  = []string{"explicit_sentence"}
@@ -42,9 +42,10 @@ var (
 	answerColumns  = []string{"answer"}
 )
 
-// ReadData reads a file of prompts: .csv with a header line, or .jsonl with an object a line. Columns are those of the paper
-// (explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer) or prompt, memory and answer; a prompt
-// and an answer are wanted, others may be there. A byte order mark and carriage returns at line ends are no part of a text.
+// ReadData reads a file of prompts: .csv with a header line, or .jsonl with one object per line. Columns are those of the
+// paper (explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer) or prompt, memory and answer. A
+// prompt and an answer are required; other columns are allowed. A byte order mark and carriage returns at line ends are
+// not part of a text.
 func ReadData(path string) (*Data, error) {
 	d, err := readData(path)
 	if err != nil {
@@ -73,7 +74,7 @@ func readData(path string) (*Data, error) {
 			"the columns of the paper are explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer")
 	}
 	if len(rows) == 0 {
-		return nil, errors.New("no prompts in it")
+		return nil, errors.New("the file has no prompts")
 	}
 	for i, values := range rows {
 		text := func(names []string) string {
@@ -122,13 +123,13 @@ func readTable(path string) (columns []string, rows [][]string, sum string, err 
 	case ".jsonl", ".ndjson":
 		columns, rows, err = readJSONL(data)
 	default:
-		err = fmt.Errorf("files of type %q are not read: want .csv or .jsonl", ext)
+		err = fmt.Errorf("files of type %q cannot be read: want .csv or .jsonl", ext)
 	}
 	return columns, rows, sum, err
 }
 
-// readText reads a file of texts without its byte order mark, and the SHA-256 of its bytes. In another encoding than UTF-8 every
-// letter that is not ASCII would become other tokens.
+// readText reads a text file without its byte order mark, and returns the SHA-256 of its bytes. It requires UTF-8: with
+// another encoding, every letter that is not ASCII would become different tokens.
 func readText(path string) (data []byte, sum string, err error) {
 	if data, err = os.ReadFile(path); err != nil {
 		return nil, "", err
@@ -164,8 +165,8 @@ func readCSV(data []byte) (columns []string, rows [][]string, err error) {
 	return columns, rows, err
 }
 
-// readJSONL reads objects whose values are texts, numbers or booleans; what is neither is kept as JSON. The columns are those
-// of the first object, and every object has them.
+// readJSONL reads objects whose values are texts, numbers or booleans; other values are kept as JSON. The columns are
+// those of the first object. Every object must have them.
 func readJSONL(data []byte) (columns []string, rows [][]string, err error) {
 	for n, line := range bytes.Split(data, []byte("\n")) {
 		if len(bytes.TrimSpace(line)) == 0 {
@@ -185,7 +186,7 @@ func readJSONL(data []byte) (columns []string, rows [][]string, err error) {
 		for i, c := range columns {
 			raw, ok := object[c]
 			if !ok {
-				return nil, nil, fmt.Errorf("line %d: %q is missing, line 1 has it", n+1, c)
+				return nil, nil, fmt.Errorf("line %d: %q is missing, but line 1 has it", n+1, c)
 			}
 			if json.Unmarshal(raw, &row[i]) != nil {
 				row[i] = string(raw)

@@ -37,13 +37,13 @@ func TestReadData(t *testing.T) {
 		{name: "no answer", file: "a.csv", text: "prompt,response\na,b\n", err: "want the columns obscure_sentence (or prompt) and answer, found prompt, response"},
 		{name: "empty answer", file: "a.csv", text: "prompt,answer\na,b\nc,\n", err: "prompt 1: answer is empty"},
 		{name: "nothing", file: "a.csv", text: "", err: "the file is empty"},
-		{name: "a header alone", file: "a.csv", text: "prompt,answer\n", err: "no prompts in it"},
+		{name: "a header alone", file: "a.csv", text: "prompt,answer\n", err: "the file has no prompts"},
 		{name: "a short line", file: "a.csv", text: "prompt,answer\na\n", err: "record on line 2: wrong number of fields"},
 		{name: "another encoding", file: "a.csv", text: "prompt,answer\n\"a\nb\",c\nWo,Z\xfcrich\n", err: "line 4: bytes that are not UTF-8"},
 		{name: "two of a name", file: "a.csv", text: "prompt,answer,answer\na,b,c\n", err: `two columns are named "answer"`},
 		{name: "not JSON", file: "a.jsonl", text: "{\"prompt\":\"a\",\"answer\":\"b\"}\nprompt\n", err: "line 2: want a JSON object"},
-		{name: "a missing key", file: "a.jsonl", text: "{\"prompt\":\"a\",\"answer\":\"b\"}\n{\"prompt\":\"a\"}\n", err: `line 2: "answer" is missing, line 1 has it`},
-		{name: "another type", file: "a.xlsx", text: "x", err: `files of type ".xlsx" are not read: want .csv or .jsonl`},
+		{name: "a missing key", file: "a.jsonl", text: "{\"prompt\":\"a\",\"answer\":\"b\"}\n{\"prompt\":\"a\"}\n", err: `line 2: "answer" is missing, but line 1 has it`},
+		{name: "another type", file: "a.xlsx", text: "x", err: `files of type ".xlsx" cannot be read: want .csv or .jsonl`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -8,26 +8,26 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
 
-// encoder turns memories into vectors, each text once.
+// encoder encodes memories as vectors, each text once.
 type encoder struct {
 	model      *steer.Model
 	encoding   memory.Encoding
 	convention memory.Convention
-	layers     []int // that are injected
+	layers     []int // injected layers
 	tokens     *memory.Encoder
 	vectors    map[string][]float32         // unembed, embed
 	byLayer    map[string]map[int][]float32 // layer
-	faint      []string                     // memories whose vectors are as good as zero
+	faint      []string                     // memories whose vectors are almost zero
 }
 
 func newEncoder(m *steer.Model, enc memory.Encoding, conv memory.Convention, layers []int) *encoder {
 	return &encoder{model: m, encoding: enc, convention: conv, layers: layers, vectors: map[string][]float32{}, byLayer: map[string]map[int][]float32{}}
 }
 
-// look refuses a vector that was made for another model, and notes one that is as good as zero.
+// look refuses a vector that was made for another model, and records a vector that is almost zero.
 func (e *encoder) look(m Memory) error {
 	if got, want := len(m.Vector), e.model.Layout.DModel; m.Vector != nil && got != want {
-		return fmt.Errorf("memory %q: %d numbers, d_model is %d", m.Text, got, want)
+		return fmt.Errorf("memory %q: the vector has %d numbers, d_model is %d", m.Text, got, want)
 	}
 	if m.Vector != nil && memory.Length(m.Vector) < memory.Faint {
 		e.faint = append(e.faint, m.Text)
@@ -35,7 +35,7 @@ func (e *encoder) look(m Memory) error {
 	return nil
 }
 
-// add encodes a memory if that has not been done.
+// add encodes a memory that has not been encoded yet.
 func (e *encoder) add(ctx context.Context, m Memory) error {
 	if m.Vector != nil || m.Text == "" || e.vectors[m.Text] != nil || e.byLayer[m.Text] != nil {
 		return nil
@@ -74,7 +74,7 @@ func (e *encoder) encode(ctx context.Context, text string) (err error) {
 	return err
 }
 
-// vector returns the vector of a memory that was added, nil for no memory.
+// vector returns the vector of a memory after add, nil for no memory.
 func (e *encoder) vector(m Memory, layer int) []float32 {
 	switch {
 	case m.Vector != nil:

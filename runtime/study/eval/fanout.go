@@ -10,7 +10,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// fanOut runs the graph that package rewrite makes: a grid in one run.
+// fanOut runs the graph of rewrite.FanOut: a grid in one run.
 type fanOut struct {
 	bench
 	session *decoder.Session
@@ -23,9 +23,9 @@ func openFanOut(ctx context.Context, b bench) (runner, error) {
 
 func (f *fanOut) run(ctx context.Context, q question, cells []cell) (clean results.Score, scores []results.Score, err error) {
 	scores = make([]results.Score, len(cells))
-	size := max(1, f.rowsOf(len(q.ids))-1) // the clean row is one more
+	size := max(1, f.rowsOf(len(q.ids))-1) // one row is the clean row
 	parts := max(1, (len(cells)+size-1)/size)
-	for i := range parts { // every part has cells of all layers, so that none runs the lower ones for a row alone
+	for i := range parts { // every part has cells of all layers, so that no part runs the lower layers for a single row
 		var part []cell
 		var at []int
 		for j := i; j < len(cells); j += parts {
@@ -51,12 +51,12 @@ func (f *fanOut) part(ctx context.Context, q question, cells []cell, scores []re
 	feeds[rewrite.FanOutAnswer] = graph.NewInt64([]int64{q.answer}, 1)
 	d, pos := f.model.Layout.DModel, len(q.ids)
 	from, to := 0, 0
-	if len(cells) > 0 { // a one-hop prompt has no memory, and may be too short for where one would be
+	if len(cells) > 0 { // a one-hop prompt has no memory, and may be too short for the positions
 		if from, to, err = f.positions.Within(pos); err != nil {
 			return clean, err
 		}
 	}
-	order := make([]int, 0, len(cells)) // of the rows behind the clean one
+	order := make([]int, 0, len(cells)) // of the rows after the clean row
 	for layer := range f.model.Layout.Layers {
 		var memory, tau []float32
 		for i, c := range cells {
@@ -93,7 +93,7 @@ func (f *fanOut) part(ctx context.Context, q question, cells []cell, scores []re
 	return rows[0], nil
 }
 
-// read turns the outputs of a run into scores, one a row.
+// read converts the outputs of a run to scores, one per row.
 func (f *fanOut) read(out map[string]*graph.Tensor, rows int) ([]results.Score, error) {
 	logp, err := out[rewrite.FanOutLogP].Float32s()
 	if err != nil {
@@ -110,7 +110,7 @@ func (f *fanOut) read(out map[string]*graph.Tensor, rows int) ([]results.Score, 
 		}
 	}
 	if len(logp) != rows || len(rank) != rows || len(top) != rows*f.top {
-		return nil, fmt.Errorf("fan-out: %d rows came back, want %d", len(logp), rows)
+		return nil, fmt.Errorf("fan-out: got %d rows, want %d", len(logp), rows)
 	}
 	scores := make([]results.Score, rows)
 	for i := range scores {

@@ -7,7 +7,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// cells lists the grid of a prompt: by source, layer, tau, memory.
+// cells lists the cells of a prompt, ordered by source, layer, tau and memory.
 func (e *evaluation) cells(prompt int) (rows []results.Cell, cells []cell) {
 	for _, s := range e.sources {
 		for _, layer := range e.Layers {
@@ -26,7 +26,7 @@ func (e *evaluation) cells(prompt int) (rows []results.Cell, cells []cell) {
 	return rows, cells
 }
 
-// encodeAll makes the vectors of all memories of the prompts, and frees what that took.
+// encodeAll encodes all memories of the prompts, then frees the memory that encoding needed.
 func (e *evaluation) encodeAll(ctx context.Context, prompts []int) error {
 	for n, i := range prompts {
 		if ctx.Err() != nil {
@@ -48,7 +48,7 @@ func (e *evaluation) encodeAll(ctx context.Context, prompts []int) error {
 	return e.bench.model.Unload()
 }
 
-// memories are those of a source at a cell.
+// memories returns the memories of a source at a cell.
 func (e *evaluation) memories(s *Source, prompt, layer, tau int) []Memory {
 	list := s.at(prompt, layer, tau)
 	if e.First > 0 {

@@ -13,7 +13,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// identify names a file and its bytes.
+// identify returns the name of a file and the SHA-256 of its bytes.
 func identify(path string) (*results.File, error) {
 	sum, err := hash(path)
 	if err != nil {
@@ -22,7 +22,7 @@ func identify(path string) (*results.File, error) {
 	return &results.File{Name: filepath.Base(path), SHA256: sum}, nil
 }
 
-// hash returns the SHA-256 of files, one behind the other.
+// hash returns the SHA-256 of the concatenated files.
 func hash(paths ...string) (string, error) {
 	h := sha256.New()
 	for _, path := range paths {
@@ -39,7 +39,7 @@ func hash(paths ...string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// hashModel is hash of a model file and of the files that its weights lie in, these in the order of their names.
+// hashModel returns the hash of a model file followed by the files of its weights, in the order of their names.
 func hashModel(g *graph.Model) (string, error) {
 	path := g.Path()
 	real, err := filepath.EvalSymlinks(path)
@@ -59,7 +59,7 @@ func hashModel(g *graph.Model) (string, error) {
 	return hash(append([]string{path}, data...)...)
 }
 
-// later starts f, which goes on beside the caller, and returns a function that waits for what it gives.
+// later runs f in the background and returns a function that waits for its result.
 func later[T any](f func() (T, error)) func() (T, error) {
 	var v T
 	var err error
@@ -74,7 +74,7 @@ func later[T any](f func() (T, error)) func() (T, error) {
 	}
 }
 
-// hashDir is hash of those of the named files that a folder has; "" for none.
+// hashDir returns the hash of the named files that exist in a folder; "" when there are none.
 func hashDir(dir string, names ...string) (string, error) {
 	var paths []string
 	for _, name := range names {

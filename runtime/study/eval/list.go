@@ -11,7 +11,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// readVectors reads all vectors of a file, or the one behind "#".
+// readVectors reads all vectors of a file, or the one that is named after "#".
 func readVectors(arg string) ([]*vector.Vector, error) {
 	if strings.Contains(arg, "#") {
 		v, err := vector.Read(arg)
@@ -20,8 +20,8 @@ func readVectors(arg string) ([]*vector.Vector, error) {
 	return vector.ReadAll(arg)
 }
 
-// readTexts reads a list: the lines of a .txt file, or a column of a .csv or .jsonl file, PATH#COLUMN. Lines and fields that
-// are empty are left out; spaces belong to the text.
+// readTexts reads a list: the lines of a .txt file, or a column of a .csv or .jsonl file (PATH#COLUMN). It skips empty
+// lines and fields. Spaces are part of a text.
 func readTexts(arg string) ([]string, *results.File, error) {
 	path, column, hasColumn := strings.Cut(arg, "#")
 	file, err := identify(path)
@@ -31,7 +31,7 @@ func readTexts(arg string) ([]string, *results.File, error) {
 	var texts []string
 	if strings.ToLower(filepath.Ext(path)) == ".txt" {
 		if hasColumn {
-			return nil, nil, fmt.Errorf("%s has lines and no columns", file.Name)
+			return nil, nil, fmt.Errorf("%s has lines, not columns", file.Name)
 		}
 		data, _, err := readText(path)
 		if err != nil {

@@ -2,14 +2,14 @@ package eval
 
 import "math/bits"
 
-// twister is the Mersenne Twister MT19937 as Python's random module seeds and uses it, so that draws made there can be made
-// again here. Source: M. Matsumoto and T. Nishimura, mt19937ar.c (2002); CPython, Lib/random.py and Modules/_randommodule.c.
+// twister is the Mersenne Twister MT19937 with the seeding of Python's random module, so that it repeats draws made in
+// Python. Source: M. Matsumoto and T. Nishimura, mt19937ar.c (2002); CPython, Lib/random.py and Modules/_randommodule.c.
 type twister struct {
 	state [624]uint32
 	next  int
 }
 
-// newTwister is random.seed(seed): init_by_array with the one key seed.
+// newTwister is random.seed(seed): init_by_array with seed as the only key.
 func newTwister(seed uint32) *twister {
 	t := &twister{next: 624}
 	s := &t.state
@@ -53,7 +53,7 @@ func (t *twister) uint32() uint32 {
 	return y ^ y>>18
 }
 
-// below is random.choice of n things, 0 < n < 2^31: bits are drawn until they are a number below n.
+// below is random.choice among n items, 0 < n < 2^31: it draws bits until they form a number below n.
 func (t *twister) below(n int) int {
 	shift := 32 - bits.Len(uint(n))
 	for {

@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The numbers are CPython 3.11's.
+// The expected numbers are from CPython 3.11.
 func TestTwister(t *testing.T) {
 	var got []uint32
 	r := newTwister(42)

@@ -19,26 +19,26 @@ type plan struct {
 	open func(ctx context.Context, b bench) (runner, error)
 }
 
-// plans lists the plans, fastest first; the last one is the oracle.
+// plans lists the plans, fastest first. The last one is the oracle.
 var plans = []plan{
-	{"fanout", "the whole grid of a prompt in one run, what lies below the injected layer computed once", openFanOut},
+	{"fanout", "the whole grid of a prompt in one run; layers below the injected one are computed once", openFanOut},
 	{"rows", "the cells of a layer as rows of one batch", openRows},
-	{"points", "each cell in a run of its own: slow, and what the others are held to", openPoints},
+	{"points", "each cell in a separate run: slow, and the reference for the other plans", openPoints},
 }
 
-// Auto takes the fastest plan that gives the numbers of points.
+// Auto selects the fastest plan that computes the same numbers as points.
 const Auto = "auto"
 
-// Plans lists the names that [Config] takes, with what they mean.
+// Plans lists the names that [Config] accepts, each with a description.
 func Plans() [][2]string {
-	out := [][2]string{{Auto, "the fastest that gives the numbers of points on the first prompt"}}
+	out := [][2]string{{Auto, "the fastest plan that agrees with points on the first prompt"}}
 	for _, p := range plans {
 		out = append(out, [2]string{p.name, p.doc})
 	}
 	return out
 }
 
-// bench is what plans work on.
+// bench is the input of all plans.
 type bench struct {
 	model     *steer.Model
 	host      runtime.Host
@@ -47,7 +47,7 @@ type bench struct {
 	top       int
 }
 
-// question is a prompt as the model sees it.
+// question is a prompt as token ids.
 type question struct {
 	ids    []int64
 	answer int64
@@ -60,7 +60,7 @@ type cell struct {
 	vector []float32
 }
 
-// runner computes the clean score of a question and those of cells, in their order.
+// runner computes the clean score of a question and the scores of cells, in the order of the cells.
 type runner interface {
 	run(ctx context.Context, q question, cells []cell) (clean results.Score, scores []results.Score, err error)
 	close() error
@@ -77,15 +77,15 @@ func planByName(name string) (plan, error) {
 	return plan{}, fmt.Errorf("plan %q: want one of %s", name, strings.Join(names, ", "))
 }
 
-// agreement is how far log-probabilities of two plans may lie apart for auto. Real float32 models stay below 1e-5 where logits are
-// of the size 10, and lose digits in proportion where they are of the size 100; a model whose numbers depend on the
-// batch, as those of dynamic quantisation do, is off by 1e-3 and more.
+// agreement is the largest difference between log-probabilities of two plans that auto accepts. Real float32 models stay
+// below 1e-5 for logits of magnitude 10 and lose digits in proportion for logits of magnitude 100. A model whose numbers
+// depend on the batch, as with dynamic quantisation, differs by 1e-3 and more.
 const agreement = 1e-4
 
-// choose opens the fastest plan that agrees with points on a question. The plan computes the whole grid, as it will do with
-// every prompt: numbers of a quantised model may depend on what else is in a batch. Points computes the clean run and
-// the cells in sample, given by their indexes. Every session but the one that is returned is closed before the next is
-// opened: a session holds all weights.
+// choose opens the fastest plan that agrees with points on a question. The plan computes the whole grid, as for every
+// prompt, because numbers of a quantised model may depend on the rest of the batch. Points computes the clean run and the
+// cells whose indexes are in sample. Every session except the returned one is closed before the next is opened, because a
+// session holds all weights.
 func choose(ctx context.Context, b bench, q question, cells []cell, sample []int) (runner, results.Plan, error) {
 	oracle := plans[len(plans)-1]
 	r, err := oracle.open(ctx, b)
@@ -133,9 +133,9 @@ func agree(want, got []results.Score) error {
 	for i := range want {
 		switch d := math.Abs(got[i].LogP - want[i].LogP); {
 		case got[i].Status != want[i].Status:
-			return fmt.Errorf("it has %q where points has %q", got[i].Status, want[i].Status)
+			return fmt.Errorf("the status of a score is %q, points has %q", got[i].Status, want[i].Status)
 		case d > agreement:
-			return fmt.Errorf("a log-probability differs by %.2g from that of points, more than %g", d, agreement)
+			return fmt.Errorf("a log-probability differs from points by %.2g, more than %g", d, agreement)
 		}
 	}
 	return nil

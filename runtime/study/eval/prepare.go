@@ -13,7 +13,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// evaluation is one at work.
+// evaluation is an evaluation in progress.
 type evaluation struct {
 	Config
 	bench   bench
@@ -26,7 +26,7 @@ type evaluation struct {
 	sum     func() (string, error) // waits for hashModel
 }
 
-// prepare reads everything that is asked of the model.
+// prepare reads all inputs of the evaluation and checks them.
 func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, error) {
 	model, err := steer.New(ctx, host, c.Model, c.Options)
 	if err != nil {
@@ -41,7 +41,7 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 		return nil, err
 	}
 	if c.Top > model.Layout.Vocab && model.Layout.Vocab > 0 {
-		return nil, fmt.Errorf("the %d likeliest tokens, the vocabulary has %d", c.Top, model.Layout.Vocab)
+		return nil, fmt.Errorf("want the %d likeliest tokens, but the vocabulary has %d", c.Top, model.Layout.Vocab)
 	}
 	if c.Layers == nil {
 		for l := range model.Layout.Layers {
@@ -59,10 +59,10 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 			return nil, err
 		}
 		if slices.ContainsFunc(e.sources, func(o *Source) bool { return o.Name == s.Name }) {
-			return nil, hint.With(fmt.Errorf("memory %q stands twice", s.Name), "rows are told apart by this name, which has no folder: rename one of two files")
+			return nil, hint.With(fmt.Errorf("memory %q was given twice", s.Name), "rows are identified by this name, which has no folder: rename one of the two files")
 		}
 		e.sources = append(e.sources, s)
-		for _, m := range s.at(0, 0, 0) { // vectors come from files, which every prompt has the whole of
+		for _, m := range s.at(0, 0, 0) { // vectors come from files, and every prompt uses the whole file
 			if err := e.encode.look(m); err != nil {
 				return nil, err
 			}
@@ -81,7 +81,7 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 	return e, nil
 }
 
-// prompts is how many rows of the data count.
+// prompts is the number of rows of the data to evaluate.
 func (e *evaluation) prompts() int {
 	n := len(e.data.Rows)
 	if e.Limit > 0 {
@@ -90,15 +90,15 @@ func (e *evaluation) prompts() int {
 	return n
 }
 
-// ask turns the texts of a row into tokens.
+// ask converts the texts of a row to tokens.
 func (e *evaluation) ask(i int) (err error) {
 	row := e.data.Rows[i]
 	var q question
 	if q.ids, err = e.bench.model.Prompt(row.TwoHop); err != nil {
 		return err
 	}
-	if e.Texts.AnswerSpace && strings.HasPrefix(row.Answer, " ") { // it would count by a space alone
-		return hint.With(fmt.Errorf("answer %q begins with a space, and another is put in front of it", row.Answer), "--answer-space=false takes answers as they are")
+	if e.Texts.AnswerSpace && strings.HasPrefix(row.Answer, " ") { // with another space, its first token would be a space alone
+		return hint.With(fmt.Errorf("answer %q begins with a space, and the program adds another", row.Answer), "--answer-space=false uses answers unchanged")
 	}
 	if q.answer, err = e.bench.model.Answer(row.Answer); err != nil {
 		return err
@@ -113,7 +113,7 @@ func (e *evaluation) ask(i int) (err error) {
 	return err
 }
 
-// manifest describes the evaluation, the plan only where one was asked for.
+// manifest describes the evaluation; it contains the plan only when the user selected one.
 func (e *evaluation) manifest() (*results.Manifest, error) {
 	l, folder := e.bench.model.Layout, e.Model.Folder
 	m := &results.Manifest{
@@ -139,7 +139,7 @@ func (e *evaluation) manifest() (*results.Manifest, error) {
 	return m, err
 }
 
-// modelName is the name of the folder that was given, or of the file.
+// modelName is the name of the given folder or file.
 func modelName(given, file string) string {
 	if abs, err := filepath.Abs(given); err == nil {
 		given = abs

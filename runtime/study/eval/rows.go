@@ -7,10 +7,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// batched runs a patched model: memory and tau are inputs of every layer, and a run has some rows, all of one layer.
+// batched runs a patched model: memory and tau are inputs of every layer, and the rows of a run belong to one layer.
 type batched struct {
 	bench
-	rows func(tokens int) int // how many rows a run may have
+	rows func(tokens int) int // the largest number of rows of a run
 }
 
 func openPoints(ctx context.Context, b bench) (runner, error) {
@@ -21,23 +21,23 @@ func openRows(ctx context.Context, b bench) (runner, error) {
 	return &batched{b, b.rowsOf}, b.model.Load(ctx)
 }
 
-// How large a run may be. Matrices of a thousand rows are as fast as larger ones, and activations stay small beside the
-// weights: the widest of a layer, the MLP's, has batchTokens x 4 x d_model numbers (50 MB for GPT-2 small, 105 MB for XL),
-// the logits have batchLogits, a second time where they are compared (34 MB).
+// The largest size of a run. Matrices of a thousand rows are as fast as larger ones, and activations stay small compared
+// with the weights: the widest activation of a layer, in the MLP, has batchTokens x 4 x d_model numbers (50 MB for GPT-2
+// small, 105 MB for XL). The logits have batchLogits numbers, and as many again while they are compared (34 MB).
 const (
 	batchTokens = 4096    // rows x positions
 	batchLogits = 1 << 22 // rows x vocabulary
 )
 
-// rowsOf is how many rows of some tokens a run may have.
+// rowsOf is the largest number of rows of a run with this many tokens per row.
 func (b bench) rowsOf(tokens int) int {
 	return max(1, min(batchTokens/tokens, batchLogits/max(1, b.model.Layout.Vocab)))
 }
 
 func (b *batched) run(ctx context.Context, q question, cells []cell) (clean results.Score, scores []results.Score, err error) {
 	zero := make([]float32, b.model.Layout.DModel)
-	// The clean run is a run of one row in every plan of this kind, so that it does not depend on the grid. Its memory is none, and
-	// goes everywhere: a one-hop prompt may be too short for the positions.
+	// The clean run has one row in every plan of this kind, so that it does not depend on the grid. Its memory is zero and is
+	// added at all positions, because a one-hop prompt may be too short for the configured positions.
 	rows, err := b.model.Rows(ctx, q.ids, 0, steer.AllPositions, [][]float32{zero}, []float64{0})
 	if err != nil {
 		return clean, nil, err
@@ -65,7 +65,7 @@ func (b *batched) run(ctx context.Context, q question, cells []cell) (clean resu
 	return clean, scores, nil
 }
 
-// batches groups the indexes of cells by layer, at most size in a group.
+// batches groups the indexes of cells by layer, with at most size indexes in a group.
 func batches(cells []cell, size int) [][]int {
 	var out [][]int
 	last := map[int]int{} // layer -> its newest group

@@ -14,31 +14,31 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// Report is what an evaluation did.
+// Report is the outcome of an evaluation.
 type Report struct {
 	Plan      results.Plan
-	Prompts   int      // of the shard
-	Resumed   int      // that were in the folder already
-	Done      int      // that were computed
-	Cells     int      // that were computed
+	Prompts   int      // prompts of the shard
+	Resumed   int      // prompts that were already in the folder
+	Done      int      // prompts that were computed
+	Cells     int      // cells that were computed
 	NotFinite int      // rows of the folder without a number
-	Faint     []string // memories whose vectors are as good as zero; see models.Faint
+	Faint     []string // memories whose vectors are almost zero; see models.Faint
 	Summary   *stats.Summary
 	Seconds   Seconds
 }
 
-// Seconds is where the time went.
+// Seconds is the time spent in each phase.
 type Seconds struct {
 	Load  float64 `json:"load"`  // reading the model, encoding memories, opening sessions, choosing the plan
 	Run   float64 `json:"run"`   // inside the host, on prompts
-	Total float64 `json:"total"` // all of it
+	Total float64 `json:"total"` // the whole evaluation
 }
 
-// Run evaluates, and leaves the results in c.Dir. It goes on where an earlier run stopped.
+// Run evaluates and stores the results in c.Dir. It resumes where an earlier run stopped.
 //
-// When ctx ends, the prompt under way is finished and written, and the error is the context's cause; the same call goes on
-// from there. Everything that can be wrong with model, data and memories is found before the folder is touched; another
-// process that writes there is results.ErrLocked.
+// When ctx ends, Run finishes and writes the current prompt and returns the context's cause; the same call resumes from
+// there. All errors in model, data and memories are found before the folder is changed. When another process writes to the
+// folder, the error wraps results.ErrLocked.
 func Run(ctx context.Context, host runtime.Host, c Config) (*Report, error) {
 	start := time.Now()
 	if c.Shard == (results.Shard{}) {
@@ -75,7 +75,7 @@ func (e *evaluation) run(ctx context.Context, w *results.Writer, start time.Time
 	}
 	r.Plan = w.Manifest.Plan
 	switch {
-	case len(e.rows) == 0: // of more shards than prompts, some have none
+	case len(e.rows) == 0: // with more shards than prompts, some shards have no prompt
 		if err := w.Begin(r.Plan); err != nil {
 			return r, err
 		}
@@ -84,7 +84,7 @@ func (e *evaluation) run(ctx context.Context, w *results.Writer, start time.Time
 			return r, err
 		}
 		r.Faint = e.encode.faint
-		debug.FreeOSMemory() // a tokenizer leaves twice its size behind, and the host's memory peaks now
+		debug.FreeOSMemory() // a tokenizer leaves garbage of twice its size, and the host's memory use peaks now
 		plan, run, err := e.open(ctx, w.Manifest.Plan, todo)
 		if err != nil {
 			return r, err
@@ -115,7 +115,7 @@ func (e *evaluation) run(ctx context.Context, w *results.Writer, start time.Time
 	return r, w.Summary(r.Summary)
 }
 
-// open makes the runner of the plan that the manifest has, or chooses one on the first prompt.
+// open opens the runner of the plan in the manifest, or chooses a plan on the first prompt.
 func (e *evaluation) open(ctx context.Context, p results.Plan, todo []int) (results.Plan, runner, error) {
 	if p.Used != "" {
 		used, err := planByName(p.Used)
@@ -133,8 +133,8 @@ func (e *evaluation) open(ctx context.Context, p results.Plan, todo []int) (resu
 	return p, r, err
 }
 
-// sample takes a cell of each layer, with another tau each: enough to see a difference, and cheap. No memory and tau 0 are the clean
-// run, which says nothing about the others; they are taken where there is nothing else.
+// sample returns one cell of each layer, each with a different tau: enough to see a difference, and cheap. Cells without a
+// memory and with tau 0 equal the clean run and show nothing about the others; they are used only when there are no others.
 func sample(layers []int, taus []float64, cells []cell) []int {
 	if loud := slices.DeleteFunc(slices.Clone(taus), func(tau float64) bool { return tau == 0 }); len(loud) > 0 {
 		taus = loud
@@ -155,7 +155,7 @@ func sample(layers []int, taus []float64, cells []cell) []int {
 	return out
 }
 
-// loop computes and writes prompt after prompt.
+// loop computes and writes the prompts in order.
 func (e *evaluation) loop(ctx context.Context, w *results.Writer, run runner, todo []int, r *Report) error {
 	var best stats.Running
 	if r.Resumed > 0 {
@@ -172,14 +172,14 @@ func (e *evaluation) loop(ctx context.Context, w *results.Writer, run runner, to
 			earlier.Prompts, earlier.Cells = earlier.Prompts[1:], earlier.Cells[n:]
 		}
 	}
-	tell := func(done int) {
+	report := func(done int) {
 		p := Progress{Stage: Running, Done: r.Resumed + done, All: len(e.rows)}
 		if b, ok := best.Best(); ok {
 			p.Best = &b
 		}
 		e.Progress(p)
 	}
-	tell(0)
+	report(0)
 	for n, i := range todo {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -196,12 +196,12 @@ func (e *evaluation) loop(ctx context.Context, w *results.Writer, run runner, to
 		r.Done++
 		r.Cells += len(rows)
 		best.Add(p, rows)
-		tell(n + 1)
+		report(n + 1)
 	}
 	return nil
 }
 
-// prompt computes the cells of one prompt, and what the model says without a memory.
+// prompt computes the cells of one prompt and its scores without a memory.
 func (e *evaluation) prompt(ctx context.Context, run runner, i int) (results.Prompt, []results.Cell, error) {
 	p, q := e.data.Rows[i].Prompt, e.asked[i]
 	p.AnswerID, p.Tokens, p.Ceiling = q.answer, len(q.ids), results.None()

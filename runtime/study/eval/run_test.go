@@ -22,7 +22,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// world is an evaluation of the embedded model: 6 prompts, 6 layers, 3 taus.
+// world returns an evaluation of the embedded model: 6 prompts, 6 layers, 3 taus.
 func world(t *testing.T) Config {
 	t.Helper()
 	dir := t.TempDir()
@@ -54,7 +54,7 @@ func run(t *testing.T, c Config) (*Report, *results.Run) {
 	return r, got
 }
 
-// compare wants two runs to have the same cells, log-probabilities within 1e-5.
+// compare requires two runs to have the same cells, with log-probabilities within 1e-5.
 func compare(t *testing.T, what string, want, got *results.Run) {
 	t.Helper()
 	if len(want.Cells) != len(got.Cells) || len(want.Prompts) != len(got.Prompts) {
@@ -78,7 +78,7 @@ func compare(t *testing.T, what string, want, got *results.Run) {
 	}
 }
 
-// All plans give the same numbers, whatever memory, encoding and position.
+// All plans compute the same numbers, for every memory, encoding and position.
 func TestPlansAgree(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -114,7 +114,7 @@ func TestPlansAgree(t *testing.T) {
 	}
 }
 
-// The cells of a file of no memories are the clean run, and tau 0 is as well.
+// The cells of a file without memories equal the clean run, and so do those of tau 0.
 func TestNothingChangesNothing(t *testing.T) {
 	c := world(t)
 	c.Memories = []string{"none", "curated"}
@@ -128,7 +128,7 @@ func TestNothingChangesNothing(t *testing.T) {
 	}
 }
 
-// A memory that can have no effect is told, whether it is a text or a vector.
+// A memory that can have no effect is reported, whether it is a text or a vector.
 func TestFaint(t *testing.T) {
 	c := world(t)
 	path := filepath.Join(t.TempDir(), "zero.safetensors")
@@ -142,7 +142,7 @@ func TestFaint(t *testing.T) {
 	}
 }
 
-// A vector of another model is refused before the folder is there.
+// A vector of another model is refused before the folder is created.
 func TestVectorOfAnotherModel(t *testing.T) {
 	c := world(t)
 	path := filepath.Join(t.TempDir(), "narrow.safetensors")
@@ -151,15 +151,15 @@ func TestVectorOfAnotherModel(t *testing.T) {
 	}
 	c.Memories = []string{"file:" + path}
 	_, err := Run(context.Background(), orttest.Host(t), c)
-	if err == nil || err.Error() != `memory "narrow": 2 numbers, d_model is 128` {
+	if err == nil || err.Error() != `memory "narrow": the vector has 2 numbers, d_model is 128` {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(c.Dir); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the folder is there: %v", err)
+		t.Errorf("the folder exists: %v", err)
 	}
 }
 
-// A cell is what the run of one prompt says.
+// A cell holds the result of a single run of its prompt.
 func TestCellsEqualSteer(t *testing.T) {
 	c := world(t)
 	_, got := run(t, c)
@@ -183,7 +183,7 @@ func TestCellsEqualSteer(t *testing.T) {
 	}
 }
 
-// Shards make up the whole.
+// The shards together are the whole.
 func TestShards(t *testing.T) {
 	c := world(t)
 	_, whole := run(t, c)
@@ -206,7 +206,7 @@ func TestShards(t *testing.T) {
 	compare(t, "shards", whole, merged[0])
 }
 
-// An interruption finishes the prompt; the same call goes on and ends with the same bytes.
+// An interruption finishes the prompt; the same call resumes and ends with the same bytes.
 func TestInterrupted(t *testing.T) {
 	c := world(t)
 	run(t, c)
@@ -243,7 +243,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// A model whose numbers depend on the batch runs cell by cell, and says why.
+// A model whose numbers depend on the batch runs cell by cell, and the plan gives the reason.
 func TestAutoFallsBack(t *testing.T) {
 	c := world(t)
 	b := bench{host: orttest.Host(t), options: c.Options}
@@ -268,13 +268,13 @@ func TestAutoFallsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.close()
-	want := "not fanout: a log-probability differs by 0.01 from that of points, more than 0.0001; not rows: the batch is fixed"
+	want := "not fanout: a log-probability differs from points by 0.01, more than 0.0001; not rows: the batch is fixed"
 	if p.Used != "points" || p.Reason != want {
 		t.Errorf("took %+v", p)
 	}
 }
 
-// Auto looks at cells that have a memory.
+// Auto samples cells that have a memory.
 func TestSample(t *testing.T) {
 	grid := func(layers []int, taus []float64, vectors ...[]float32) (cells []cell) {
 		for _, v := range vectors {
@@ -305,7 +305,7 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// shifted is a runner whose numbers depend on what else is in the batch, as those of dynamic quantisation do.
+// shifted is a runner whose numbers depend on the rest of the batch, as with dynamic quantisation.
 type shifted struct{ runner }
 
 func (s shifted) run(ctx context.Context, q question, cells []cell) (results.Score, []results.Score, error) {
@@ -328,17 +328,17 @@ func TestRunRefuses(t *testing.T) {
 		want string
 	}{
 		{"long prompt", bad(strings.Repeat("People in Japan speak ", 60) + ",a,m"), `prompt 0: prompt of 242 tokens, the model's context is 64`},
-		{"an answer with its space", bad("a, b,c"), `prompt 0: answer " b" begins with a space, and another is put in front of it`},
+		{"an answer with its space", bad("a, b,c"), `prompt 0: answer " b" begins with a space, and the program adds another`},
 		{"no memory", bad("a,b,"), `memory "curated": prompt 0 has none`},
 		{"tau", func(c *Config) { c.Taus = []float64{1, 1e39} }, "tau 1e+39, want a number that float32 can hold"},
-		{"tau twice", func(c *Config) { c.Taus = []float64{1, 2, 1} }, "tau 1 stands twice"},
-		{"memory twice", func(c *Config) { c.Memories = []string{"none", "none"} }, `memory "none" stands twice`},
+		{"tau twice", func(c *Config) { c.Taus = []float64{1, 2, 1} }, "tau 1 was given twice"},
+		{"memory twice", func(c *Config) { c.Memories = []string{"none", "none"} }, `memory "none" was given twice`},
 		{"two files of one name", func(c *Config) {
 			c.Memories = []string{"random:" + filepath.Join(c.Model.Path, "words.txt"), "random:" + write(t, "words.txt", "a\n")}
-		}, `memory "random:words.txt" stands twice`},
+		}, `memory "random:words.txt" was given twice`},
 		{"layer", func(c *Config) { c.Layers = []int{6} }, "layer 6, the model has 0 to 5"},
 		{"plan", func(c *Config) { c.Plan = "fast" }, `plan "fast": want one of auto, fanout, rows, points`},
-		{"top", func(c *Config) { c.Top = 5000 }, "the 5000 likeliest tokens, the vocabulary has 1417"},
+		{"top", func(c *Config) { c.Top = 5000 }, "want the 5000 likeliest tokens, but the vocabulary has 1417"},
 		{"positions", func(c *Config) { c.Positions, _ = steer.ParsePositions("40-50") }, "prompt 0: positions 40-50, the prompt has tokens 0 to"},
 		{"shard", func(c *Config) { c.Shard = results.Shard{Index: 3, Of: 2} }, "shard 3 of 2"},
 	}
@@ -350,7 +350,7 @@ func TestRunRefuses(t *testing.T) {
 			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
 		}
 		if _, err := os.Stat(c.Dir); err == nil {
-			t.Errorf("%s: the folder was made", tt.name)
+			t.Errorf("%s: the folder was created", tt.name)
 		}
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// score reads what logits [vocab] say about an answer, in float64. top is how many of the likeliest tokens are wanted; of
-// equal ones the first come first.
+// score computes the score of an answer from logits [vocab], in float64. top is the number of most likely tokens to list;
+// of equal tokens the first come first.
 func score(logits []float32, answer int64, top int) results.Score {
 	if s := status(steer.LogSoftmax(logits)[answer]); s.Status != results.Finite {
 		return s
@@ -18,7 +18,7 @@ func score(logits []float32, answer int64, top int) results.Score {
 	return results.Score{LogP: steer.LogSoftmax(logits)[answer], Rank: steer.Rank(logits, answer), Top: likeliest(logits, top)}
 }
 
-// status makes a score of a log-probability alone.
+// status returns a score with only a log-probability.
 func status(logp float64) results.Score {
 	switch {
 	case math.IsNaN(logp):

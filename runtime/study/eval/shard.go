@@ -9,11 +9,11 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// ParseShard reads "i/N": the part i of N parts. Parts are counted from 0 or from 1, whichever the caller likes: N/N is the
-// same part as 0/N, so that both ways of counting cover everything once.
+// ParseShard reads "i/N": part i of N parts. The caller may count parts from 0 or from 1: N/N is the same part as 0/N, so
+// both ways of counting cover every part once.
 //
-// "auto" asks the job manager, through getenv: Slurm's array jobs (SLURM_ARRAY_TASK_ID, _MIN and _COUNT) or Kubernetes'
-// indexed jobs (JOB_COMPLETION_INDEX, and JOB_COMPLETIONS, which the job's author has to set).
+// "auto" reads the variables of the job manager through getenv: Slurm's array jobs (SLURM_ARRAY_TASK_ID, _MIN and _COUNT)
+// or Kubernetes' indexed jobs (JOB_COMPLETION_INDEX, and JOB_COMPLETIONS, which the job's author must set).
 func ParseShard(s string, getenv func(string) string) (results.Shard, error) {
 	if s == "auto" {
 		return shardOfJob(getenv)
@@ -53,7 +53,7 @@ func shardOfJob(getenv func(string) string) (results.Shard, error) {
 		}
 		shard = results.Shard{Index: n[0], Of: n[1]}
 	default:
-		return shard, hint.With(fmt.Errorf("shard auto: this is no Slurm array job and no Kubernetes indexed job"), "give --shard i/N")
+		return shard, hint.With(fmt.Errorf("shard auto: this is neither a Slurm array job nor a Kubernetes indexed job"), "give --shard i/N")
 	}
 	if shard.Of < 1 || shard.Index < 0 || shard.Index >= shard.Of {
 		return shard, hint.With(fmt.Errorf("shard auto: part %d of %d", shard.Index, shard.Of), "number the tasks of the array without gaps")

@@ -22,7 +22,7 @@ func TestParseShard(t *testing.T) {
 		{s: "1/0", err: "want i/N"},
 		{s: "-1/4", err: "want i/N"},
 		{s: "2", err: "want i/N"},
-		{s: "auto", err: "this is no Slurm array job and no Kubernetes indexed job"},
+		{s: "auto", err: "this is neither a Slurm array job nor a Kubernetes indexed job"},
 		{s: "auto", env: map[string]string{"SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_MIN": "5", "SLURM_ARRAY_TASK_COUNT": "4"}, want: results.Shard{Index: 2, Of: 4}},
 		{s: "auto", env: map[string]string{"SLURM_ARRAY_TASK_ID": "9", "SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_COUNT": "5"}, err: "part 8 of 5"},
 		{s: "auto", env: map[string]string{"JOB_COMPLETION_INDEX": "3", "JOB_COMPLETIONS": "8"}, want: results.Shard{Index: 3, Of: 8}},

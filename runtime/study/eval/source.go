@@ -10,31 +10,31 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// Memory is one memory: a text that is encoded, or a vector [d_model] with the name it has in its file. The zero value is no
-// memory: a vector of zeros.
+// Memory is one memory: a text to encode, or a vector [d_model] with the name that its file gives it. The zero value is no
+// memory, which is a vector of zeros.
 type Memory struct {
 	Text   string
 	Vector []float32
 }
 
-// Source gives memories for cells.
+// Source returns memories for cells.
 type Source struct {
 	results.Source
 
-	// at returns the memories of a prompt at a layer and the tau of that number. Most sources look at the prompt alone.
+	// at returns the memories of a prompt at a layer and at the tau with this index. Most sources depend only on the prompt.
 	at func(prompt, layer, tau int) []Memory
 }
 
-// sourceKind is one way to get memories. To add one, write its open function and a line in sourceKinds.
+// sourceKind is one kind of source. To add one, write its open function and a line in sourceKinds.
 type sourceKind struct {
-	name string // what stands before the colon
-	arg  string // what stands behind it, for help; "" when there is none
+	name string // the part before the colon
+	arg  string // the part after the colon, for help; "" when there is none
 	doc  string
 	open func(arg string, in sourceInput) (*Source, error)
 }
 
-// sourceInput is what a source may look at: all rows of the data, whatever part of them is evaluated, and the whole grid, so
-// that a part draws what the whole would.
+// sourceInput is the data that a source may use: all rows of the data, even when only some are evaluated, and the whole
+// grid, so that a part has the same draws as the whole.
 type sourceInput struct {
 	data   *Data
 	layers int // of the model
@@ -46,12 +46,12 @@ var sourceKinds = []sourceKind{
 	{"curated", "", "the missing hop: explicit_entity, or the column memory", openCurated},
 	{"none", "", "no memory: every cell is the clean run", openNone},
 	{"wrong", "", "the missing hop of another prompt, drawn once", openWrong},
-	{"random", "LIST", "for each cell a word of LIST, drawn as the paper draws it", openRandom},
+	{"random", "LIST", "for each cell a word of LIST, drawn as in the paper", openRandom},
 	{"column", "NAME", "a column of the data", openColumn},
-	{"file", "PATH", "every text or vector of a file, one after the other, for every prompt", openFile},
+	{"file", "PATH", "every text or vector of a file in turn, for every prompt", openFile},
 }
 
-// Sources lists the sources that [Config] takes, with what they mean.
+// Sources lists the sources that [Config] accepts, each with a description.
 func Sources() [][2]string {
 	var out [][2]string
 	for _, k := range sourceKinds {
@@ -64,7 +64,7 @@ func Sources() [][2]string {
 	return out
 }
 
-// parseSource reads what a user asked for: "curated", "random:words.txt", …
+// parseSource parses the name of a source: "curated", "random:words.txt", …
 func parseSource(spec string) (k sourceKind, arg string, err error) {
 	name, arg, hasArg := strings.Cut(spec, ":")
 	i := slices.IndexFunc(sourceKinds, func(k sourceKind) bool { return k.name == name })
@@ -78,21 +78,21 @@ func parseSource(spec string) (k sourceKind, arg string, err error) {
 	k = sourceKinds[i]
 	switch {
 	case k.arg == "" && hasArg:
-		err = fmt.Errorf("memory %q: %s takes nothing behind it", spec, name)
+		err = fmt.Errorf("memory %q: %s takes no argument", spec, name)
 	case k.arg != "" && arg == "":
 		err = fmt.Errorf("memory %q: want %s:%s", spec, name, k.arg)
 	}
 	return k, arg, err
 }
 
-// CheckSources tells what is wrong with [Config.Memories] before any file is opened.
+// CheckSources reports what is wrong with [Config.Memories] before any file is opened.
 func CheckSources(specs []string) error {
 	for i, spec := range specs {
 		if _, _, err := parseSource(spec); err != nil {
 			return err
 		}
 		if slices.Index(specs, spec) != i {
-			return fmt.Errorf("memory %q stands twice", spec)
+			return fmt.Errorf("memory %q was given twice", spec)
 		}
 	}
 	return nil
@@ -108,7 +108,7 @@ func openSource(spec string, in sourceInput) (*Source, error) {
 		return nil, fmt.Errorf("memory %q: %w", spec, err)
 	}
 	s.Name = spec
-	if s.File != nil { // the name of a source does not depend on where its file lies
+	if s.File != nil { // the name of a source does not depend on the folder of its file
 		s.Name = k.name + ":" + filepath.Base(arg)
 	}
 	return s, nil
@@ -138,8 +138,8 @@ func openColumn(name string, in sourceInput) (*Source, error) {
 	return byPrompt(texts)
 }
 
-// openWrong permutes the curated memories so that no prompt keeps its own: a shuffle with a fixed seed, in which whoever drew
-// his own text changes with the next one for whom both fit.
+// openWrong permutes the curated memories so that no prompt keeps its own text. It shuffles with a fixed seed. A prompt
+// that drew its own text then swaps with the next prompt for which the swap is valid for both.
 func openWrong(_ string, in sourceInput) (*Source, error) {
 	if _, err := openCurated("", in); err != nil {
 		return nil, err
@@ -163,7 +163,7 @@ func openWrong(_ string, in sourceInput) (*Source, error) {
 			}
 		}
 		if own(drawn[i]) == own(i) {
-			return nil, fmt.Errorf("half of the prompts or more have the memory %q: there is no order in which every prompt gets another one", own(i))
+			return nil, fmt.Errorf("half of the prompts or more have the memory %q: no order gives every prompt a different memory", own(i))
 		}
 	}
 	texts := make([]string, n)
@@ -173,7 +173,7 @@ func openWrong(_ string, in sourceInput) (*Source, error) {
 	return byPrompt(texts)
 }
 
-// byPrompt gives every prompt one memory, the same at every layer and tau.
+// byPrompt returns a source with one memory per prompt, the same at every layer and tau.
 func byPrompt(texts []string) (*Source, error) {
 	memories := make([][]Memory, len(texts))
 	for i, text := range texts {
@@ -185,9 +185,9 @@ func byPrompt(texts []string) (*Source, error) {
 	return &Source{at: func(prompt, _, _ int) []Memory { return memories[prompt] }}, nil
 }
 
-// openRandom draws a word for each cell as the paper's code does: random.seed(42), then random.choice(list) for each tau, in it
-// for each layer, in it for each prompt. The draws run over all layers of the model and all rows of the data, so that a
-// part of the grid has the words that it has in the whole; only the taus decide where the draws begin.
+// openRandom draws a word for each cell as the paper's code does: random.seed(42), then random.choice(list) in nested loops
+// over taus, layers and prompts. The draws cover all layers of the model and all rows of the data, so that a part of the
+// grid has the same words as the whole; only the list of taus changes the draws.
 func openRandom(arg string, in sourceInput) (*Source, error) {
 	words, file, err := readTexts(arg)
 	if err != nil {
@@ -208,7 +208,7 @@ func openRandom(arg string, in sourceInput) (*Source, error) {
 	}}, nil
 }
 
-// openFile gives every prompt all memories of a file, a text that stands twice once.
+// openFile gives every prompt all memories of a file. A text that appears twice is used once.
 func openFile(arg string, in sourceInput) (*Source, error) {
 	path, _, _ := strings.Cut(arg, "#")
 	var all []Memory
@@ -236,7 +236,7 @@ func openFile(arg string, in sourceInput) (*Source, error) {
 	}
 	seen := map[string]bool{}
 	for _, text := range texts {
-		if !seen[text] { // a row is named by its memory
+		if !seen[text] { // a row is identified by its memory
 			all = append(all, Memory{Text: text})
 		}
 		seen[text] = true

@@ -16,7 +16,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// dataOf makes data whose prompts have the given memories.
+// dataOf returns data whose prompts have the given memories.
 func dataOf(memories ...string) *Data {
 	d := &Data{File: results.File{Name: "d.csv"}, Columns: []string{"prompt", "memory", "answer"}}
 	for i, m := range memories {
@@ -56,11 +56,11 @@ func TestSources(t *testing.T) {
 		{spec: "file:" + single, name: "file:single.csv", want: []string{"x"}},
 		{spec: "file:" + vectors, name: "file:v.safetensors", want: []string{"v"}},
 		{spec: "curious", err: `memory "curious": want one of curated, none, wrong, random:LIST, column:NAME, file:PATH`},
-		{spec: "curated:x", err: "curated takes nothing behind it"},
+		{spec: "curated:x", err: "curated takes no argument"},
 		{spec: "random", err: "want random:LIST"},
 		{spec: "column:hint", err: `no column "hint" in d.csv, it has prompt, memory, answer`},
 		{spec: "random:" + table, err: "want table.csv#COLUMN with one of its columns: Nouns, Verbs"},
-		{spec: "random:" + words + "#a", err: "words.txt has lines and no columns"},
+		{spec: "random:" + words + "#a", err: "words.txt has lines, not columns"},
 		{spec: "file:" + filepath.Join(dir, "none.txt"), err: "no such file"},
 		{spec: "file:" + file("latin1.txt", "one\nCura\xe7ao\n"), err: "latin1.txt: line 2: bytes that are not UTF-8"},
 		{spec: "file:" + file("empty.txt", "\n\n"), err: "the list is empty"},
@@ -93,7 +93,7 @@ func TestSources(t *testing.T) {
 	}
 }
 
-// Wrong memories are the curated ones in another order, and no prompt keeps its own text, whenever that is possible.
+// Wrong memories are the curated ones in another order; whenever possible, no prompt keeps its own text.
 func TestWrong(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		n := rapid.IntRange(2, 40).Draw(t, "prompts")
@@ -123,7 +123,7 @@ func TestWrong(t *testing.T) {
 	})
 }
 
-// A word is the same whatever part of layers and prompts is evaluated, and CPython's.
+// A word does not depend on the part of layers and prompts that is evaluated, and it equals CPython's draw.
 func TestRandom(t *testing.T) {
 	words := write(t, "words.txt", "a\nb\nc\nd\ne\n")
 	s, err := openSource("random:"+words, sourceInput{dataOf("1", "2", "3"), 2, 2})
@@ -145,15 +145,15 @@ func TestRandom(t *testing.T) {
 	}
 }
 
-// Every word of the paper's published runs with random nouns is drawn again, at each tau, layer and prompt. Two taus are part of
-// the repository; ONNX_INJECT_PAPER names a folder that scripts/paper.sh made, which has all 15.
+// Every word of the paper's published runs with random nouns is drawn again, at each tau, layer and prompt. The repository
+// contains two taus; ONNX_INJECT_PAPER names a folder created by scripts/paper.sh, which has all 15.
 func TestDrawsOfThePaper(t *testing.T) {
 	paper := os.Getenv("ONNX_INJECT_PAPER")
 	if paper == "" {
 		paper = "../published/testdata/paper"
 	}
 	find := func(name string) string {
-		for _, dir := range []string{paper, filepath.Join(paper, "data")} { // as a checkout of the authors' repository has it
+		for _, dir := range []string{paper, filepath.Join(paper, "data")} { // as in a checkout of the authors' repository
 			if path := filepath.Join(dir, name); exists(path) {
 				return path
 			}

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// ParseTaus reads a list of magnitudes: "1:15" is 1 to 15, both included, "0.5:2:0.25" goes in steps of 0.25, "1,2.5,4" are these.
-// Parts may be joined by commas.
+// ParseTaus reads a list of magnitudes: "1:15" is 1 to 15 inclusive, "0.5:2:0.25" has a step of 0.25, and "1,2.5,4" lists
+// single values. Commas join parts of any form.
 func ParseTaus(s string) ([]float64, error) {
 	var out []float64
 	for part := range strings.SplitSeq(s, ",") {
@@ -33,7 +33,7 @@ func ParseTaus(s string) ([]float64, error) {
 		if step <= 0 || to < from {
 			return nil, fmt.Errorf("taus %q: the range %q does not end", s, part)
 		}
-		// Half a step of slack: 0.1 three times is a little more than 0.3.
+		// The tolerance is half a step, because 0.1 three times is a little more than 0.3.
 		n := math.Floor((to-from)/step + 0.5) // may be more than an int holds
 		if from+n*step > to+step*1e-9 {
 			n--
@@ -51,7 +51,7 @@ func ParseTaus(s string) ([]float64, error) {
 	return out, nil
 }
 
-// checkTaus refuses what a host cannot take, and what would give two rows of one name.
+// checkTaus refuses values that a host cannot represent and duplicates, which would give two rows the same name.
 func checkTaus(taus []float64) error {
 	seen := map[float64]bool{}
 	for _, tau := range taus {
@@ -59,14 +59,14 @@ func checkTaus(taus []float64) error {
 			return fmt.Errorf("tau %v, want a number that float32 can hold", tau)
 		}
 		if seen[tau] {
-			return fmt.Errorf("tau %v stands twice", tau)
+			return fmt.Errorf("tau %v was given twice", tau)
 		}
 		seen[tau] = true
 	}
 	return nil
 }
 
-// round takes away what adding up decimal fractions in binary leaves behind: 0.30000000000000004 is 0.3.
+// round removes the binary rounding error of sums of decimal fractions: 0.30000000000000004 becomes 0.3.
 func round(x float64) float64 {
 	y, err := strconv.ParseFloat(strconv.FormatFloat(x, 'g', 12, 64), 64)
 	if err != nil {

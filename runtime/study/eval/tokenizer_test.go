@@ -8,7 +8,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/demo"
 )
 
-// Whatever file a tokenizer is read from, another one is another tokenizer.
+// A change in any file that a tokenizer is read from changes the hash.
 func TestHashTokenizer(t *testing.T) {
 	dir := t.TempDir()
 	if err := demo.WriteTo(dir); err != nil {

@@ -19,8 +19,8 @@ import (
 type heads struct {
 	session *decoder.Session
 	layers  []int
-	joins   map[int]*models.Layer // those of them with a step between the heads and the stream
-	last    int                   // the last layer of the model
+	joins   map[int]*joint // of those with a step between the heads and the stream
+	last    int            // the last layer of the model
 	heads   int
 	d       int
 	stream  bool // the residual stream behind the last layer comes too
@@ -37,7 +37,7 @@ func openHeads(ctx context.Context, host runtime.Host, d *decoder.Model, layers 
 	if err != nil {
 		return nil, err
 	}
-	h := &heads{layers: layers, joins: map[int]*models.Layer{}, last: l.Layers - 1, heads: l.Heads, d: l.DModel, stream: stream, silence: silence}
+	h := &heads{layers: layers, joins: map[int]*joint{}, last: l.Layers - 1, heads: l.Heads, d: l.DModel, stream: stream, silence: silence}
 	var req rewrite.Request
 	add := func(port models.PortKind, layers ...int) {
 		kind, err := rewrite.KindByName(string(port))
@@ -54,7 +54,9 @@ func openHeads(ctx context.Context, host runtime.Host, d *decoder.Model, layers 
 	}
 	for _, i := range layers {
 		if x := l.Bodies[0].Layers[i]; joinsLater(x) {
-			h.joins[i] = x
+			if h.joins[i], err = openJoint(x, l.DModel); err != nil {
+				return nil, err
+			}
 		}
 	}
 	later := slices.DeleteFunc(slices.Clone(layers), func(i int) bool { return h.joins[i] == nil })
@@ -225,12 +227,12 @@ func (h *heads) run(ctx context.Context, ids []int64, listen bool) (*activations
 			a.results = append(a.results, r)
 		}
 		var join *step
-		if l := h.joins[layer]; l != nil && listen {
+		if j := h.joins[layer]; j != nil && listen {
 			joined, err := lastPosition(out[models.PortAttnOut.Name(layer)], h.d)
 			if err != nil {
 				return nil, err
 			}
-			if join, err = stepOf(l, a.results[len(a.results)-h.heads:], joined); err != nil {
+			if join, err = j.step(a.results[len(a.results)-h.heads:], joined); err != nil {
 				return nil, err
 			}
 		}

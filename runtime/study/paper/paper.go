@@ -11,36 +11,37 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// The sources of the second and third experiment, besides random words, which are "random:" and their file.
+// The sources of the second and third experiment, in addition to random words, which are "random:" and their file.
 const (
 	Curated = "curated"
 	Wrong   = "wrong"
 	random  = "random:"
 )
 
-// Taus are magnitudes for small models, whose memories are longer than the paper's for what they meet in the stream.
+// Taus are magnitudes for small models. Relative to the residual stream, the memories of small models are longer than the
+// paper's memories.
 var Taus = []float64{0.25, 0.5, 1, 1.5, 2, 3, 4, 6, 8}
 
-// Config says on what to run.
+// Config describes the inputs of the experiments.
 type Config struct {
 	eval.Config        // of the second experiment; Memories is set by Run
 	Words       string // file of words for random memories
-	Among       int    // a head names what is among its so many likeliest tokens
+	Among       int    // a head names a token that is among its Among most likely tokens
 }
 
-// Result is what the three experiments found.
+// Result is the outcome of the three experiments.
 type Result struct {
 	Survey *lens.Survey
 	Run    *results.Run // cells of the three sources
 	Report *eval.Report
 
-	// The best cell of the curated memories by log-odds, and what the sources do there.
+	// The best cell of the curated memories by log-odds, and the effects of the sources there.
 	Layer                  int
 	Tau                    float64
 	Curated, Wrong, Random stats.Effect
 }
 
-// Run runs the experiments. step is told how far the first one is; Config.Progress how far the others are.
+// Run runs the experiments. It reports progress of the first one with step, and of the others with Config.Progress.
 func Run(ctx context.Context, host runtime.Host, c Config, step func(done, all int)) (*Result, error) {
 	r := &Result{}
 	var err error
@@ -74,7 +75,7 @@ func survey(ctx context.Context, host runtime.Host, c Config, step func(done, al
 	return l.Survey(ctx, pairs, c.Among, step)
 }
 
-// compare finds the best cell and looks at all sources there.
+// compare finds the best cell and computes the effect of every source there.
 func (r *Result) compare() error {
 	for _, s := range r.Report.Summary.Series {
 		if s.Source != Curated {
@@ -96,7 +97,7 @@ func (r *Result) compare() error {
 	return nil
 }
 
-// MostGained is the prompt whose answer the curated memory makes likelier by most at the best cell.
+// MostGained is the prompt whose answer gains the most from the curated memory at the best cell.
 func (r *Result) MostGained() (results.Prompt, error) {
 	changes, err := stats.Changes(stats.At{Run: r.Run, Source: Curated, Layer: r.Layer, Tau: r.Tau})
 	if err != nil {

@@ -1,24 +1,24 @@
-// Package published reads the result files that the authors of "Memory Injections" (arXiv 2309.05605) published as runs, so
-// that the statistics and the report of our own evaluations work on theirs.
+// Package published reads the result files that the authors of "Memory Injections" (arXiv 2309.05605) published, and returns
+// them as runs. The statistics and the report of this project's evaluations therefore also work on the published files.
 //
 // # The files
 //
-// Their scripts left three kinds of CSV, one row a prompt, in all of which answer_prob_obs is the answer's probability
-// after the two-hop ("obscure") prompt and answer_prob_exp after the one-hop ("explicit") prompt:
+// The authors' scripts wrote three kinds of CSV files with one row per prompt. In all of them, answer_prob_obs is the
+// answer's probability after the two-hop ("obscure") prompt and answer_prob_exp after the one-hop ("explicit") prompt:
 //
-//	tweak_TAU.csv                                     a column a layer, in a folder named for the encoding's hook:
-//	                                                  curated memories, which are the explicit_entity of the row
-//	MODEL_DATA_fake_inject_layerL_tweakTAU_LIST.csv   a column a word of the list, each for every prompt
-//	MODEL_DATA_pos_inject_tweakFactor_TAU.csv         a column a layer, and another with the word that was drawn for the row
+//	tweak_TAU.csv                                     one column per layer, in a folder named after the encoding's
+//	                                                  hook; curated memories, the explicit_entity of the row
+//	MODEL_DATA_fake_inject_layerL_tweakTAU_LIST.csv   one column per word of the list, each for every prompt
+//	MODEL_DATA_pos_inject_tweakFactor_TAU.csv         one column per layer, and one with the word drawn for the row
 //
-// A [Set] is the files that make up one run: all taus of one hook, all lists of one cell, all taus of one draw. [Find] lists
-// the sets below a folder and [Set.Read] reads one; [Open] does both. In a checkout of the authors' repository, pick from what
-// Find lists: all of it are some six million cells.
+// A [Set] is the files of one run: all taus of one hook, all lists of one cell, or all taus of one draw. [Find] lists the
+// sets below a folder and [Set.Read] reads one; [Open] does both. In a checkout of the authors' repository, select from the
+// list of Find: all sets together have about six million cells.
 //
-// # What the files do not say
+// # Limits of the files
 //
-// Ranks, the token that an answer counts by, and the top tokens without a memory: ranks and tokens are -1, lists empty.
-// Probabilities have the precision of float32. The clean probabilities of a set are those of its first file; they are the
-// same in every file of the sets that were looked at. Model and data are what names of files and folders say, which may
-// be wrong: the repository has a file of 106 handwritten prompts that is named 2wmh.
+// The files contain no ranks, no id of the answer's token and no top tokens without a memory: ranks and ids are -1, lists
+// are empty. Probabilities have the precision of float32. The clean probabilities of a set are those of its first file; in
+// the sets that were examined, all files have the same ones. Model and data come from the names of files and folders,
+// which may be wrong: the repository has a file of 106 handwritten prompts that is named 2wmh.
 package published

@@ -15,34 +15,34 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// Set is the files that make up one run.
+// Set is the files of one run.
 type Set struct {
 	Dir      string
 	Model    string   // as TransformerLens names it: gpt2-small
-	Data     string   // hand or 2wmh; another folder's name where it is neither
+	Data     string   // hand or 2wmh; otherwise the name of the folder
 	Encoding string   // unembed, embed, layer
-	Sources  []string // of its memories, as results.Cell.Source has them: curated, file:verbs, random:nouns
+	Sources  []string // of its memories, in the form of results.Cell.Source: curated, file:verbs, random:nouns
 
 	kind  kind
 	files []file // by tau, then by name
 }
 
-// file is one CSV of a set, with what its name says.
+// file is one CSV file of a set, with the facts from its name.
 type file struct {
 	path   string
 	tau    float64
-	layer  int    // of a file with a column a word
+	layer  int    // of a file with one column per word
 	source string // of its memories
 }
 
-// kind is a form of file.
+// kind is a kind of file.
 type kind struct {
 	name *regexp.Regexp
 	set  func(dir string, match []string) (Set, file, bool)
 	read func(*sheet, file) error
 }
 
-// kinds is the list of forms.
+// kinds lists the kinds of file.
 var kinds = sync.OnceValue(func() []kind {
 	return []kind{
 		{regexp.MustCompile(`^tweak_(\d+(?:\.\d+)?)\.csv$`), curatedSet, (*sheet).layers},
@@ -51,7 +51,7 @@ var kinds = sync.OnceValue(func() []kind {
 	}
 })
 
-// hooks are the functions of the authors' utils.py that make a memory, by the encoding they are.
+// hooks maps the functions of the authors' utils.py that create a memory to the encodings that they implement.
 var hooks = map[string]string{
 	"memory_tweaker_unembed_head_hook": "unembed",
 	"memory_tweaker_embed_head_hook":   "embed",
@@ -64,7 +64,7 @@ var lists = []string{"top_5000", "nouns", "verbs", "adjectives", "adverbs", "con
 // dataFiles are the files that the authors' scripts read under these names.
 var dataFiles = map[string]string{"hand": "handwritten_obscure_explicit_data.csv", "2wmh": "multi_hop_1000.csv"}
 
-// Open reads every set below a folder.
+// Open reads all sets below a folder.
 func Open(dir string) ([]*results.Run, error) {
 	sets, err := Find(dir)
 	if err != nil {
@@ -81,10 +81,10 @@ func Open(dir string) ([]*results.Run, error) {
 	return out, nil
 }
 
-// Find lists the sets below a folder, by the path of their folder, without reading a file. Files of other names are passed over; a
-// folder without any set is an error.
+// Find lists the sets below a folder, sorted by the path of their folder, without reading a file. It skips files with other
+// names. A folder without any set is an error.
 func Find(dir string) ([]Set, error) {
-	dir, err := filepath.Abs(dir) // names of folders above a file tell its model and data
+	dir, err := filepath.Abs(dir) // model and data are in the names of the folders above a file
 	if err != nil {
 		return nil, fmt.Errorf("find published results: %w", err)
 	}
@@ -125,9 +125,9 @@ func Find(dir string) ([]Set, error) {
 	}
 	if len(sets) == 0 {
 		return nil, hint.With(
-			fmt.Errorf("find published results in %q: no file is named as the paper's scripts name theirs: tweak_TAU.csv in a folder of a hook (%s), "+
+			fmt.Errorf("find published results in %q: no file has a name of the paper's scripts: want tweak_TAU.csv in a folder of a hook (%s), "+
 				"MODEL_DATA_fake_inject_layerL_tweakTAU_LIST.csv or MODEL_DATA_pos_inject_tweakFactor_TAU.csv", dir, strings.Join(hookNames(), ", ")),
-			"scripts/paper.sh fetches the files")
+			"run scripts/paper.sh to download the files")
 	}
 	for i := range sets {
 		s := &sets[i]
@@ -150,11 +150,11 @@ func hookNames() []string {
 	return out
 }
 
-// dataFolders are the folders of the authors' repository that stand for a data file.
+// dataFolders maps folders of the authors' repository to the data that they contain.
 var dataFolders = map[string]string{"data": "hand", "multi_1000": "2wmh"}
 
-// curatedSet is tweak_TAU.csv: model and data are in the names of the folders above the hook's. These are MODEL-DATA/HOOK or, in
-// the authors' repository, DATA/MODEL/HOOK and DATA/OWNER/MODEL/HOOK.
+// curatedSet recognises tweak_TAU.csv. Model and data are in the names of the folders above the hook's folder:
+// MODEL-DATA/HOOK or, in the authors' repository, DATA/MODEL/HOOK and DATA/OWNER/MODEL/HOOK.
 func curatedSet(dir string, m []string) (Set, file, bool) {
 	encoding, ok := hooks[filepath.Base(dir)]
 	set := Set{Dir: dir, Encoding: encoding}
@@ -181,13 +181,13 @@ func curatedSet(dir string, m []string) (Set, file, bool) {
 	return set, f, ok
 }
 
-// listSet is a file with a column a word. The script has a hook of its own, which is the unembed one.
+// listSet recognises a file with one column per word. The authors' script has a separate hook, which is the unembed one.
 func listSet(dir string, m []string) (Set, file, bool) {
 	layer, err := strconv.Atoi(m[3])
 	return Set{Dir: dir, Model: m[1], Data: m[2], Encoding: "unembed"}, file{tau: number(m[4]), layer: layer, source: "file:" + m[5]}, err == nil
 }
 
-// drawnSet is a file with drawn words. The list is the end of the folder's name, or all of it.
+// drawnSet recognises a file with drawn words. The list is the end of the folder's name, or the whole name.
 func drawnSet(dir string, m []string) (Set, file, bool) {
 	source := "random"
 	for _, list := range lists {
@@ -198,7 +198,7 @@ func drawnSet(dir string, m []string) (Set, file, bool) {
 	return Set{Dir: dir, Model: m[1], Data: m[2], Encoding: "unembed"}, file{tau: number(m[3]), layer: -1, source: source}, true
 }
 
-// number reads digits that an expression let through.
+// number parses digits that a regular expression has matched.
 func number(s string) float64 {
 	v, _ := strconv.ParseFloat(s, 64)
 	return v

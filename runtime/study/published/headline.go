@@ -11,15 +11,14 @@ import (
 // The headline of the paper's abstract and of the authors' README: "up to 424 %".
 const claimed = 4.24
 
-// headline is the cell it belongs to, by the scripts that inject random words at the best cells.
+// headline is the cell of the headline, according to the scripts that inject random words at the best cells.
 var headline = struct {
 	model, data, encoding, source string
 	layer                         int
 	tau                           float64
 }{"gpt2-small", dataFiles["2wmh"], "unembed", "curated", 6, 5}
 
-// Claim puts the headline of the paper beside what the published file of its cell gives. Numbers are fractions: 4.24 is
-// "+424 %".
+// Claim compares the headline of the paper with the published file of its cell. Numbers are fractions: 4.24 is "+424 %".
 type Claim struct {
 	Model    string  `json:"model"`
 	Data     string  `json:"data"`
@@ -28,15 +27,15 @@ type Claim struct {
 	Tau      float64 `json:"tau"`
 
 	Claimed float64      `json:"claimed"`
-	Effect  stats.Effect `json:"effect"` // from the file; Rejected is the paper's rule, and the number to hold against Claimed
+	Effect  stats.Effect `json:"effect"` // from the file; compare Rejected, the paper's rule, with Claimed
 
-	Largest int       `json:"largest"`         // changes that the paper's rule leaves out: those of the 99th percentile and above
-	Share   float64   `json:"share"`           // … and what part of the sum of all changes they are
+	Largest int       `json:"largest"`         // number of changes that the paper's rule drops: the 99th percentile and above
+	Share   float64   `json:"share"`           // their share of the sum of all changes
 	Without []float64 `json:"without_largest"` // mean change without the largest 0, 1, 2, … Largest changes
 	Why     string    `json:"why"`             // in words
 }
 
-// Headline finds the cell of the headline among runs; false where they do not have it.
+// Headline finds the cell of the headline in runs; false when they do not contain it.
 func Headline(runs []*results.Run) (*Claim, bool, error) {
 	i := slices.IndexFunc(runs, func(r *results.Run) bool {
 		m := r.Manifest
@@ -76,12 +75,12 @@ func Headline(runs []*results.Run) (*Claim, bool, error) {
 		c.Share += v / total
 	}
 	c.Why = fmt.Sprintf("The paper's scripts name layer %d and tau %g as the best cell of %s on %s. The published file of this cell gives %+.0f %% by the "+
-		"paper's own rule. The mean is ruled by a few prompts whose probability without a memory is tiny: without the largest 0, 1 and 2 of %d changes it is "+
-		"%+.0f, %+.0f and %+.0f %%. The published files do not tell which choice led to %+.0f %%.",
+		"paper's own rule. A few prompts whose probability without a memory is tiny dominate the mean: without the largest 0, 1 and 2 of %d changes it is "+
+		"%+.0f, %+.0f and %+.0f %%. The published files do not show which choice led to %+.0f %%.",
 		c.Layer, c.Tau, c.Model, c.Data, 100*float64(effect.Rejected), len(changes),
 		100*c.withoutLargest(0), 100*c.withoutLargest(1), 100*c.withoutLargest(2), 100*c.Claimed)
 	return c, true, nil
 }
 
-// withoutLargest is the mean change without the largest k, or without as many as there are.
+// withoutLargest is the mean change without the largest k changes, or without as many as there are.
 func (c *Claim) withoutLargest(k int) float64 { return c.Without[min(k, len(c.Without)-1)] }

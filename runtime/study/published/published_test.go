@@ -14,11 +14,11 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// publishedDir is the folder with the authors' files: what these tests need of them, or all of them where ONNX_INJECT_PAPER names
-// a folder that scripts/paper.sh made.
+// publishedDir is the folder with the authors' files: the extract for these tests, or all files when ONNX_INJECT_PAPER names
+// a folder created by scripts/paper.sh.
 func publishedDir() string { return cmp.Or(os.Getenv("ONNX_INJECT_PAPER"), "testdata/paper") }
 
-// open reads what the tests need; the folder may be a checkout of the authors' repository, which holds far more.
+// open reads the sets that the tests need; the folder may be a checkout of the authors' repository, which has many more.
 func open(t *testing.T) []*results.Run {
 	t.Helper()
 	sets, err := published.Find(publishedDir())
@@ -55,8 +55,8 @@ func find(t *testing.T, runs []*results.Run, data, encoding, source string) *res
 
 const hand, wiki = "handwritten_obscure_explicit_data.csv", "multi_hop_1000.csv"
 
-// figure is what is known of one cell of GPT-2 small, computed with numpy from the authors' files and rounded to what is
-// written here.
+// figure is the expected statistics of one cell of GPT-2 small, computed with numpy from the authors' files and rounded to
+// the digits given here.
 type figure struct {
 	data, encoding, source string
 	layer                  int
@@ -77,7 +77,7 @@ var bestCells = []figure{
 	{hand, "unembed", "file:verbs", 7, 3, "-6.7", "-6.2", 30, 106, "-5.5"},
 }
 
-// moreCells are the same cell of the generated prompts one layer on, and the other lists of random words.
+// moreCells are the same cell of the generated prompts at the next layer, and the other lists of random words.
 var moreCells = []figure{
 	{wiki, "unembed", "curated", 7, 5, "+300.4", "+15.9", 526, 1000, "+14.5"},
 	{hand, "unembed", "file:adjectives", 7, 3, "-6.3", "-4.6", 41, 106, "-6.8"},
@@ -108,7 +108,7 @@ func (f figure) check(t *testing.T, run *results.Run) {
 	}
 }
 
-// checkClean holds the prompts of the handwritten data against the figures of the clean model.
+// checkClean compares the prompts of the handwritten data with the figures of the clean model.
 func checkClean(t *testing.T, run *results.Run) {
 	t.Helper()
 	s, err := stats.Summarize(run)
@@ -154,7 +154,7 @@ func TestFigures(t *testing.T) {
 	}
 }
 
-// What single rows and cells hold.
+// Values of single rows and cells.
 func TestCellsOfFiles(t *testing.T) {
 	runs := open(t)
 	run := find(t, runs, hand, "unembed", "curated")
@@ -190,7 +190,7 @@ func TestCellsOfFiles(t *testing.T) {
 		t.Error("cells are not by prompt, layer, tau")
 	}
 
-	// Drawn words stand at their cells, as in row 0 of the file of tau 2.
+	// Drawn words are at their cells, as in row 0 of the file of tau 2.
 	drawn := find(t, runs, hand, "unembed", "random:nouns")
 	var words []string
 	for _, c := range drawn.Cells {
@@ -205,14 +205,14 @@ func TestCellsOfFiles(t *testing.T) {
 		t.Errorf("%d cells with drawn words at %d taus", len(drawn.Cells), n)
 	}
 
-	// Every word of a list is at the one cell of its file, in the order of the list.
+	// Every word of a list is at the only cell of its file, in the order of the list.
 	lists := find(t, runs, hand, "unembed", "file:verbs")
 	if m := lists.Manifest; len(m.Memories) != 6 || !slices.Equal(m.Layers, []int{7}) || !slices.Equal(m.Taus, []float64{3}) {
 		t.Errorf("sources %v at layers %v, taus %v", m.Memories, m.Layers, m.Taus)
 	}
 }
 
-// A curated memory does more than the random words of the authors at the same cell.
+// A curated memory has a larger effect than the authors' random words at the same cell.
 func TestCuratedAgainstRandom(t *testing.T) {
 	runs := open(t)
 	d, err := stats.Compare(
@@ -236,7 +236,7 @@ func TestHeadline(t *testing.T) {
 	if c.Claimed != 4.24 || fmt.Sprintf("%.2f", float64(c.Effect.Rejected)) != "2.47" || c.Effect.Improved != 474 || c.Largest != 10 {
 		t.Errorf("%+v", c)
 	}
-	// From numpy: the mean without the largest 0, 1, 2 changes; that without ten is the paper's rule.
+	// Computed with numpy: the mean without the largest 0, 1, 2 changes; the mean without ten is the paper's rule.
 	if got, want := fmt.Sprintf("%.1f", c.Without[:3]), "[10.6 5.5 4.2]"; got != want || len(c.Without) != 11 || !close(c.Without[10], float64(c.Effect.Rejected)) {
 		t.Errorf("without the largest: %v, want %s", c.Without, want)
 	}
@@ -245,7 +245,7 @@ func TestHeadline(t *testing.T) {
 	}
 	for _, s := range []string{"layer 6", "tau 5", "+247 %", "+424 %"} {
 		if !strings.Contains(c.Why, s) {
-			t.Errorf("the reason does not name %s: %s", s, c.Why)
+			t.Errorf("the explanation does not contain %s: %s", s, c.Why)
 		}
 	}
 	if _, ok, err := published.Headline([]*results.Run{find(t, runs, hand, "unembed", "curated")}); ok || err != nil {
@@ -255,5 +255,5 @@ func TestHeadline(t *testing.T) {
 
 func sign(n int) int { return min(1, max(-1, n)) }
 
-// close compares to what is written of a float32.
+// close compares with a float32 that was written as text.
 func close(got, want float64) bool { return math.Abs(got-want) <= 1e-6*want }

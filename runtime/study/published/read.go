@@ -10,7 +10,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// The beginnings of column names; a layer or a word follows.
+// The prefixes of column names; a layer or a word follows.
 const (
 	probLayer   = "ans_prob_obs_edit_layer"
 	topLayer    = "topk_tok_obs_edit_layer"
@@ -19,7 +19,7 @@ const (
 	topWord     = "topk_tok_obs_edit_subject_"
 )
 
-// Read reads the files of a set as one run.
+// Read reads the files of a set into one run.
 func (s Set) Read() (*results.Run, error) {
 	run := &results.Run{Dir: s.Dir, Manifest: s.manifest()}
 	for i, f := range s.files {
@@ -46,7 +46,7 @@ func (s Set) Read() (*results.Run, error) {
 	return run, nil
 }
 
-// manifest says what is known of a set before its files are read. Hashes are not: the files name no model and no data.
+// manifest describes a set before its files are read. It has no hashes, because the files do not contain model and data.
 func (s Set) manifest() *results.Manifest {
 	data := s.Data
 	if name, ok := dataFiles[s.Data]; ok {
@@ -64,7 +64,7 @@ func (s Set) manifest() *results.Manifest {
 	return m
 }
 
-// layers reads a file with a column a layer.
+// layers reads a file with one column per layer.
 func (s *sheet) layers(f file) error {
 	type column struct {
 		layer             int
@@ -78,7 +78,7 @@ func (s *sheet) layers(f file) error {
 		}
 		layer, err := strconv.Atoi(rest)
 		if err != nil {
-			return s.fail("column %q: want a layer behind %q, found %q", name, probLayer, rest)
+			return s.fail("column %q: want a layer after %q, found %q", name, probLayer, rest)
 		}
 		columns = append(columns, column{layer, name, topLayer + rest, memoryLayer + rest})
 	}
@@ -92,7 +92,7 @@ func (s *sheet) layers(f file) error {
 			if i, ok := s.column[c.memory]; ok {
 				memory = s.row[i]
 			} else if f.source != "curated" {
-				return s.fail("want a column %q with the words that were drawn, found %q", c.memory, s.header)
+				return s.fail("want a column %q with the drawn words, found %q", c.memory, s.header)
 			}
 			if err := s.cell(f, c.layer, memory, c.prob, c.top); err != nil {
 				return err
@@ -102,7 +102,7 @@ func (s *sheet) layers(f file) error {
 	})
 }
 
-// words reads a file with a column a word.
+// words reads a file with one column per word.
 func (s *sheet) words(f file) error {
 	var words []string
 	for _, name := range s.header {
@@ -135,7 +135,7 @@ func (s *sheet) each(do func() error) error {
 	}
 }
 
-// cell adds the cell of a column of the row.
+// cell adds the cell of one column of the row.
 func (s *sheet) cell(f file, layer int, memory, prob, top string) error {
 	score, err := s.score(prob, top)
 	if err != nil {

@@ -34,7 +34,7 @@ func folder(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// The folders of the authors' repository, as far as their names tell something.
+// The folders of the authors' repository, as far as their names identify the set.
 func TestOpen(t *testing.T) {
 	curated := func(p string) string {
 		return columns + ",ans_prob_obs_edit_layer0,topk_tok_obs_edit_layer0,ans_prob_obs_edit_layer1,topk_tok_obs_edit_layer1\n" +
@@ -129,11 +129,11 @@ func TestErrors(t *testing.T) {
 		want  []string // parts of the error
 	}{
 		{"nothing", map[string]string{"a/b.csv": ""}, []string{"find published results", "tweak_TAU.csv"}},
-		{"empty", map[string]string{hook + "tweak_1.csv": ""}, []string{"tweak_1.csv", "it is empty"}},
+		{"empty", map[string]string{hook + "tweak_1.csv": ""}, []string{"tweak_1.csv", "the file is empty"}},
 		{"no column", map[string]string{hook + "tweak_1.csv": "version https://git-lfs.github.com/spec/v1\n"}, []string{"tweak_1.csv", `want a column ""`, "git-lfs"}},
 		{"no layers", map[string]string{hook + "tweak_1.csv": columns + "\n"}, []string{"tweak_1.csv", `want a column "ans_prob_obs_edit_layer0"`}},
 		{"no layer", map[string]string{hook + "tweak_1.csv": columns + ",ans_prob_obs_edit_layerX\n"}, []string{`column "ans_prob_obs_edit_layerX"`, `found "X"`}},
-		{"column twice", map[string]string{hook + "tweak_1.csv": columns + ",answer\n"}, []string{`column "answer" stands there twice`}},
+		{"column twice", map[string]string{hook + "tweak_1.csv": columns + ",answer\n"}, []string{`column "answer" appears twice`}},
 		{"short row", map[string]string{hook + "tweak_1.csv": layer + "0,one\n"}, []string{"tweak_1.csv", "line 2", "wrong number of fields"}},
 		{"row number", map[string]string{hook + "tweak_1.csv": layer + "1,one,two,E,O, A,0.5,0.25,0.5,[1]\n"}, []string{`line 2, column "": want the row number 0, found "1"`}},
 		{"clean", map[string]string{hook + "tweak_1.csv": layer + "0,one,two,E,O, A,0.5,x,0.5,[1]\n"}, []string{`line 2, column "answer_prob_obs": want a probability, found "x"`}},
@@ -143,7 +143,7 @@ func TestErrors(t *testing.T) {
 		{"tokens", map[string]string{hook + "tweak_1.csv": layer + "0,one,two,E,O, A,0.5,0.25,0.5,\"[1, x]\"\n"},
 			[]string{`line 2, column "topk_tok_obs_edit_layer0": want a list of token ids, found "[1, x]"`}},
 		{"no brackets", map[string]string{hook + "tweak_1.csv": layer + "0,one,two,E,O, A,0.5,0.25,0.5,1\n"}, []string{`want a list of token ids, found "1"`}},
-		{"fewer rows", map[string]string{hook + "tweak_1.csv": good, hook + "tweak_2.csv": layer}, []string{"tweak_2.csv", "it has 0 rows; the first file of its set has 1"}},
+		{"fewer rows", map[string]string{hook + "tweak_1.csv": good, hook + "tweak_2.csv": layer}, []string{"tweak_2.csv", "the file has 0 rows; the first file of its set has 1"}},
 		{"more rows", map[string]string{hook + "tweak_1.csv": layer, hook + "tweak_2.csv": good}, []string{"tweak_2.csv", "more rows"}},
 		{"other prompt", map[string]string{hook + "tweak_1.csv": good, hook + "tweak_2.csv": strings.Replace(good, "two", "deux", 1)},
 			[]string{"tweak_2.csv", `row 0: prompt "deux", answer "A"; in the first file of its set: prompt "two", answer "A"`}},
@@ -161,7 +161,7 @@ func TestErrors(t *testing.T) {
 			}
 			for _, part := range tt.want {
 				if !strings.Contains(err.Error(), part) {
-					t.Errorf("%q does not stand in: %v", part, err)
+					t.Errorf("want %q in the error, got: %v", part, err)
 				}
 			}
 			if advice := hint.Of(err); (advice != "") != (tt.name == "nothing") {
@@ -170,6 +170,6 @@ func TestErrors(t *testing.T) {
 		})
 	}
 	if _, err := published.Open(filepath.Join(t.TempDir(), "absent")); err == nil || !strings.Contains(err.Error(), "absent") {
-		t.Errorf("a folder that is not there: %v", err)
+		t.Errorf("a missing folder: %v", err)
 	}
 }

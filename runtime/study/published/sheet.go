@@ -14,11 +14,11 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// sheet is a file being read.
+// sheet is a file that is being read.
 type sheet struct {
 	path   string
 	run    *results.Run
-	first  bool // of its set: it brings the prompts
+	first  bool // first file of its set: it supplies the prompts
 	r      *csv.Reader
 	header []string
 	column map[string]int
@@ -37,7 +37,7 @@ func (s *sheet) open(rows func() error) error {
 	s.r.ReuseRecord = true
 	header, err := s.r.Read()
 	if errors.Is(err, io.EOF) {
-		return s.fail("it is empty")
+		return s.fail("the file is empty")
 	}
 	if err != nil {
 		return s.fail("%w", err)
@@ -46,7 +46,7 @@ func (s *sheet) open(rows func() error) error {
 	s.column = make(map[string]int, len(header))
 	for i, name := range s.header {
 		if _, twice := s.column[name]; twice {
-			return s.fail("column %q stands there twice", name)
+			return s.fail("column %q appears twice", name)
 		}
 		s.column[name] = i
 	}
@@ -58,12 +58,12 @@ func (s *sheet) open(rows func() error) error {
 	return rows()
 }
 
-// next reads a row and its prompt; false at the end.
+// next reads a row and its prompt; it returns false at the end.
 func (s *sheet) next(n int) (bool, error) {
 	row, err := s.r.Read()
 	if errors.Is(err, io.EOF) {
 		if !s.first && n < len(s.run.Prompts) {
-			return false, s.fail("it has %d rows; the first file of its set has %d", n, len(s.run.Prompts))
+			return false, s.fail("the file has %d rows; the first file of its set has %d", n, len(s.run.Prompts))
 		}
 		return false, nil
 	}
@@ -78,7 +78,7 @@ func (s *sheet) next(n int) (bool, error) {
 	p := results.Prompt{
 		Index: n, OneHop: s.text("explicit_sentence"), TwoHop: s.text("obscure_sentence"),
 		ExplicitEntity: s.text("explicit_entity"), ObscureEntity: s.text("obscure_entity"),
-		// The scripts put a space before the answers of the data file; AnswerSpace of the manifest says so.
+		// The scripts put a space before the answers of the data file, as AnswerSpace in the manifest records.
 		Answer: strings.TrimPrefix(s.text("answer"), " "), AnswerID: -1, Ceiling: results.None(),
 	}
 	if p.Clean, err = s.score("answer_prob_obs", ""); err != nil {
@@ -98,11 +98,11 @@ func (s *sheet) next(n int) (bool, error) {
 	return true, nil
 }
 
-// same refuses a row that is not of the same prompt as in the first file. Clean probabilities may differ as those of two
-// computers do.
+// same refuses a row whose prompt differs from that in the first file. Clean probabilities may differ as much as those of
+// two computers.
 func (s *sheet) same(n int, p *results.Prompt) error {
 	if n >= len(s.run.Prompts) {
-		return s.fail("it has more rows than the first file of its set: %d", n)
+		return s.fail("the file has more rows than the first file of its set: %d", n)
 	}
 	q := &s.run.Prompts[n]
 	if p.TwoHop != q.TwoHop || p.Answer != q.Answer {
@@ -114,8 +114,8 @@ func (s *sheet) same(n int, p *results.Prompt) error {
 	return nil
 }
 
-// score reads a probability and, where its column exists, the list of the likeliest tokens. An empty field is how pandas
-// writes a NaN.
+// score reads a probability and, when its column exists, the list of the most likely tokens. pandas writes a NaN as an empty
+// field.
 func (s *sheet) score(prob, top string) (results.Score, error) {
 	out := results.Score{Rank: -1}
 	text := s.row[s.column[prob]]
@@ -136,7 +136,7 @@ func (s *sheet) score(prob, top string) (results.Score, error) {
 	return out, nil
 }
 
-// tokens reads a list as Python prints it: [1, 2, 3].
+// tokens parses a list in Python's format: [1, 2, 3].
 func tokens(text string) ([]int64, bool) {
 	inner, open := strings.CutPrefix(text, "[")
 	inner, closed := strings.CutSuffix(inner, "]")
@@ -157,10 +157,10 @@ func tokens(text string) ([]int64, bool) {
 	return out, true
 }
 
-// text is a field that outlives the row.
+// text copies a field, so that it outlives the row.
 func (s *sheet) text(column string) string { return strings.Clone(s.row[s.column[column]]) }
 
-// cellError names file, line and column of a field that is not what was wanted.
+// cellError names file, line and column of an invalid field, and the expected content.
 func (s *sheet) cellError(column, want string) error {
 	i := s.column[column]
 	line, _ := s.r.FieldPos(i)

@@ -15,7 +15,7 @@ import (
 // sans is the font of all texts.
 var sans = font.Font{Typeface: "Liberation", Variant: "Sans"}
 
-// newPlot is an empty plot in the style of the report. x and y name the axes.
+// newPlot returns an empty plot in the style of the report. x and y name the axes.
 func newPlot(title, x, y string) *plot.Plot {
 	p := plot.New()
 	p.BackgroundColor = nil
@@ -29,7 +29,7 @@ func newPlot(title, x, y string) *plot.Plot {
 	return p
 }
 
-// places labels positions 0, 1, 2, …, as many of them as there is room for at least apart from each other.
+// places labels the positions 0, 1, 2, …, as many as fit into room with a distance of at least apart.
 func places(labels []string, room, apart vg.Length) plot.ConstantTicks {
 	every := 1
 	if n := len(labels); n > 0 {
@@ -45,14 +45,14 @@ func places(labels []string, room, apart vg.Length) plot.ConstantTicks {
 	return out
 }
 
-// round ticks an axis at multiples of 1, 2 or 5 times a power of ten, zero among them: at most eight times, and fewer times
-// where their labels would have more characters than room.
+// round puts ticks at multiples of 1, 2 or 5 times a power of ten, including zero: at most eight ticks, and fewer when their
+// labels would have more characters than room.
 type round struct {
 	format func(float64) string
-	room   int // 0: as many as it takes
+	room   int // 0: no limit
 }
 
-// Ticks lists them.
+// Ticks lists the ticks.
 func (r round) Ticks(low, high float64) []plot.Tick {
 	for most := 8.0; ; most /= 2 {
 		step := roundUp((high - low) / most)
@@ -69,7 +69,7 @@ func (r round) Ticks(low, high float64) []plot.Tick {
 	}
 }
 
-// widen gives an axis room on both sides, and some where all values are one.
+// widen adds room on both sides of an axis, also when all values are equal.
 func widen(a *plot.Axis) {
 	if math.IsInf(a.Min, 0) || math.IsInf(a.Max, 0) {
 		a.Min, a.Max = -1, 1
@@ -81,7 +81,7 @@ func widen(a *plot.Axis) {
 	a.Min, a.Max = a.Min-room, a.Max+room
 }
 
-// line is a line from point to point.
+// line returns a line through points.
 func line(c role, width vg.Length, points ...plotter.XY) *plotter.Line {
 	return &plotter.Line{XYs: points, LineStyle: draw.LineStyle{Color: c.light, Width: width}}
 }
@@ -92,12 +92,12 @@ func dashed(l *plotter.Line) *plotter.Line {
 	return l
 }
 
-// dots draws a mark at each point.
+// dots returns a mark at each point.
 func dots(c role, shape draw.GlyphDrawer, radius vg.Length, points ...plotter.XY) *plotter.Scatter {
 	return &plotter.Scatter{XYs: points, GlyphStyle: draw.GlyphStyle{Color: c.light, Radius: radius, Shape: shape}}
 }
 
-// around gives the places of points, with some room around them, on the canvas that a plot was drawn on.
+// around returns a function that maps a point to its place, with some room around it, on the canvas of a drawn plot.
 func around(p *plot.Plot, c draw.Canvas, room vg.Length) func(plotter.XY) vg.Rectangle {
 	data := p.DataCanvas(c)
 	x, y := p.Transforms(&data)
@@ -107,7 +107,7 @@ func around(p *plot.Plot, c draw.Canvas, room vg.Length) func(plotter.XY) vg.Rec
 	}
 }
 
-// widest is the width of the widest line of labels.
+// widest is the width of the widest line of the labels.
 func widest(a *plot.Axis, labels []string) vg.Length {
 	var out vg.Length
 	for _, l := range labels {

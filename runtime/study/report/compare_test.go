@@ -21,7 +21,7 @@ func allSeries(t *testing.T, runs ...*results.Run) []*series {
 	return newSeries(sum, runs, distinct(runLabels(runs), runs))
 }
 
-// only keeps the cells of a run at some places.
+// only keeps the cells that satisfy keep.
 func only(r *results.Run, keep func(results.Cell) bool) *results.Run {
 	r.Cells = slices.DeleteFunc(r.Cells, func(c results.Cell) bool { return !keep(c) })
 	return r
@@ -32,8 +32,8 @@ func with(r *results.Run, change func(*results.Run)) *results.Run {
 	return r
 }
 
-// What is compared is of one model, data, encoding, convention and positions, and of the same prompts; the cell is the best
-// of those that both have.
+// Series are compared only for the same model, data, encoding, convention, positions and prompts. The cell is the best of
+// those that both have.
 func TestCompare(t *testing.T) {
 	curatedOnly := func() *results.Run {
 		return only(made(usual), func(c results.Cell) bool { return c.Source == curated })
@@ -118,7 +118,7 @@ func TestLabels(t *testing.T) {
 			seen := map[string]bool{}
 			for _, s := range allSeries(t, tt.runs...) {
 				if seen[s.Label] {
-					t.Errorf("two series are called %q", s.Label)
+					t.Errorf("two series have the label %q", s.Label)
 				}
 				seen[s.Label] = true
 			}
@@ -144,7 +144,7 @@ func TestExtremes(t *testing.T) {
 		last := math.Inf(1)
 		for _, x := range slices.Concat(best, reversed(worst)) {
 			if seen[x.Index] || x.Effect.LogOdds > last {
-				t.Errorf("%d prompts: prompt %d, log-odds %g behind %g", n, x.Index, x.Effect.LogOdds, last)
+				t.Errorf("%d prompts: prompt %d, log-odds %g after %g", n, x.Index, x.Effect.LogOdds, last)
 			}
 			seen[x.Index], last = true, x.Effect.LogOdds
 			if want := run.Prompts[x.Index].TwoHop; x.Prompt != want || x.Before[1] != (token{"seven", true}) || !strings.HasPrefix(x.After[0].Text, "#") && x.After[0].Text != "seven" {
@@ -160,7 +160,7 @@ func reversed(list []example) []example {
 	return list
 }
 
-// No bar of the histogram has gains and losses, and every prompt is in one.
+// No bar of the histogram has both gains and losses, and every prompt is in a bar.
 func TestBins(t *testing.T) {
 	for _, values := range [][]float64{{0}, {-1}, {2}, {-2.5, -0.1, 0, 0.1, 3}, {1e-9, 2e-9}, {-1000, 1000}, {0, 0, 0}} {
 		h := bins(values)
@@ -177,13 +177,13 @@ func TestBins(t *testing.T) {
 	}
 }
 
-// What a reader would fall for stands beside the best cell.
+// Warnings that a reader needs appear next to the best cell.
 func TestRemarks(t *testing.T) {
 	s := allSeries(t, made(usual))[0]
 	effect := stats.Effect{Layer: 1, Tau: 8, Rejected: 2, MedianChange: -0.1, NonFinite: 2}
 	got := s.remarks(stats.Best{Measure: stats.ByRejected, Effect: effect, Held: &stats.Held{Layer: 0, Tau: 4}})
 	want := []string{
-		"the largest tau that was tried: a larger one may do more", "most prompts lose here: few prompts make the mean",
+		"the largest tau that was tried: a larger one may have more effect", "most prompts lose here: a few prompts dominate the mean",
 		"half of the prompts choose layer 0, tau 4", "2 cells without a number",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

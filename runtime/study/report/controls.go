@@ -10,8 +10,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// comparison holds other memories against those that the evaluation is about, all of one model, data, encoding, convention,
-// positions and way to make tokens of texts.
+// comparison compares other memories with the curated ones, all for the same model, data, encoding, convention, positions
+// and conversion of texts to tokens.
 type comparison struct {
 	Against  *series
 	Rows     []control
@@ -20,18 +20,18 @@ type comparison struct {
 	drawings []*drawing
 }
 
-// control is one series against the other at one cell: of the cells that both have, the one where the other is best.
+// control is a series compared with the reference at one cell: of the cells that both have, the best one of the reference.
 type control struct {
 	*series
-	Name       string // its source, or where that is the other's, too, its label
+	Name       string // its source, or its label when the reference has the same source
 	Layer      int
 	Tau        float64
-	Reference  stats.Effect // of the series it is held against
+	Reference  stats.Effect // of the reference
 	Own        stats.Effect
 	Difference *stats.Difference // reference minus own, paired by prompt
 }
 
-// compare finds what can be compared.
+// compare finds all series that can be compared.
 func compare(all []*series) ([]*comparison, error) {
 	var out []*comparison
 	for _, group := range groups(all) {
@@ -55,7 +55,7 @@ func compare(all []*series) ([]*comparison, error) {
 	return out, nil
 }
 
-// groups puts series together that differ in their memories alone, in the order of the first of each.
+// groups collects series that differ only in their memories, in the order of the first of each group.
 func groups(all []*series) [][]*series {
 	type key struct {
 		model, data, encoding, convention, positions string
@@ -78,13 +78,13 @@ func groups(all []*series) [][]*series {
 	return out
 }
 
-// against compares two series at the best of their common cells; false where they have none, or other prompts.
+// against compares two series at the best of their common cells; false when they have none, or different prompts.
 func against(reference, s *series) (control, bool, error) {
 	c := control{series: s, Name: s.Source}
 	if s.Source == reference.Source {
 		c.Name = s.Label
 	}
-	var common []stats.Effect // of the reference
+	var common []stats.Effect // effects of the reference
 	most := 0
 	for _, row := range s.Grid {
 		for _, e := range row {
@@ -94,7 +94,7 @@ func against(reference, s *series) (control, bool, error) {
 		}
 	}
 	best, found := math.Inf(-1), false
-	for _, r := range common { // as with stats.Best, a cell at which the model breaks is not judged by the prompts it spares
+	for _, r := range common { // as with stats.Best, a cell at which the model breaks is not rated by the remaining prompts alone
 		if r.N == most && r.LogOdds.OK() && float64(r.LogOdds) > best {
 			best, found = float64(r.LogOdds), true
 			c.Layer, c.Tau = r.Layer, r.Tau
@@ -114,7 +114,7 @@ func against(reference, s *series) (control, bool, error) {
 	return c, err == nil, err
 }
 
-// samePrompts reports whether prompts of one index are one prompt: data files of one name may differ.
+// samePrompts reports whether prompts with the same index are the same: data files with the same name may differ.
 func samePrompts(a, b *results.Run) bool {
 	texts := map[int][2]string{}
 	for _, p := range a.Prompts {
@@ -148,14 +148,14 @@ func (c cell) compare(d cell) int {
 	return 0
 }
 
-// draw makes the pictures: one a measure.
+// draw makes one picture per measure.
 func (c *comparison) draw() {
 	for _, m := range curves {
 		d := &drawing{
 			name: c.Against.file("against-" + m.name), title: m.title + "\n" + c.Against.Label + " against other memories",
 			read: []string{
-				"Each mark is one kind of memory, the bar its 95 % interval over prompts; squares are other memories at the cell of the circle above them. If other memories do as well as the ones that the paper is about, it is not what they say that helps.",
-				"Trap: two bars may overlap although the difference is sure, because all are of the same prompts; the table below compares prompt by prompt.",
+				"Each mark is one kind of memory, the bar is its 95 % interval over prompts. Squares are other memories at the cell of the circle above them. If other memories have the same effect as the curated ones, the content of the memory does not matter.",
+				"Caution: two bars may overlap although the difference is significant, because all bars are for the same prompts. The table below compares prompt by prompt.",
 			},
 		}
 		var lines []forest

@@ -13,7 +13,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// curve is a measure with its intervals, layer by layer.
+// curve is a measure with its intervals, by layer.
 type curve struct {
 	measure
 	interval func(stats.Effect) stats.Interval
@@ -29,15 +29,15 @@ var curves = []curve{
 	{measures[2], func(e stats.Effect) stats.Interval { return e.LogOddsInterval }},
 }
 
-// layerCurves draws a measure over layers: at the best tau of each layer, and at one tau for all.
+// layerCurves draws a measure over layers: at the best tau of each layer, and at one tau for all layers.
 func layerCurves(s *series, m curve) (*drawing, error) {
 	d := &drawing{
 		name: s.file("layers-" + m.name), title: m.title + " by layer\n" + s.Label,
 		width: bounded(110+28*vg.Length(len(s.Layers)), 330, 720), height: 270,
 		read: []string{
-			"Each mark is a layer, the bar through it the 95 % interval over prompts; a bar that does not touch the dashed line is a change that other prompts would show, too. Losses many times as large as the gains are cut off.",
+			"Each mark is a layer, and the bar through it is the 95 % interval over prompts. A bar that does not touch the dashed line is a change that other prompts would probably show as well. Losses many times as large as the gains are cut off.",
 		},
-		table: &numbers{Head: []string{"layer", "best tau", "there", "95 %"}},
+		table: &numbers{Head: []string{"layer", "best tau", "change", "95 %"}},
 	}
 	fixed := s.Taus[0]
 	if slices.Contains(s.Taus, 1) {
@@ -45,7 +45,7 @@ func layerCurves(s *series, m curve) (*drawing, error) {
 	}
 	several := len(s.Taus) > 1
 	if several {
-		d.read = append(d.read, "Trap: the best tau was chosen by these same numbers, layer by layer, and the bars do not know that.")
+		d.read = append(d.read, "Caution: the best tau of each layer was chosen by these same numbers, and the bars do not account for that choice.")
 		d.table.Head = append(d.table.Head, "at tau "+short(fixed), "95 %")
 	}
 	var best, one []estimate
@@ -84,35 +84,40 @@ func layerCurves(s *series, m curve) (*drawing, error) {
 		d.table.Rows = append(d.table.Rows, row)
 	}
 	d.draw = func(c draw.Canvas) []spot {
-		p := newPlot(d.headline(d.width), "layer, and below it its best tau", m.unit)
-		p.X.Min, p.X.Max = -0.5, float64(len(s.Layers))-0.5
-		p.Add(through(best, first), through(one, second))
-		addEstimates(p, best, first, draw.CircleGlyph{}, false)
-		addEstimates(p, one, second, draw.BoxGlyph{}, false)
-		p.Y.Min, p.Y.Max = min(p.Y.Min, 0), max(p.Y.Max, 0)
-		widen(&p.Y)
-		cutOff(p, m.format, append(slices.Clone(best), one...))
-		p.Y.Max += (p.Y.Max - p.Y.Min) / 5 // for the legend
-		zero(p, false)
-		p.X.Tick.Marker = places(labels, c.Size().X-60, widest(&p.X, labels)+6)
-		p.Y.Tick.Marker = round{format: m.tick}
+		p := newPlot(d.headline(d.width), "layer (below it: best tau)", m.unit)
 		p.Legend.Add("best tau of the layer", marker{first, draw.CircleGlyph{}})
 		if several {
 			p.Legend.Add("tau "+short(fixed), marker{second, draw.BoxGlyph{}})
 		}
-		p.Draw(c)
-		return append(estimateSpots(p, c, best, false), estimateSpots(p, c, one, false)...)
+		return drawLayers(p, c, m, labels, best, one)
 	}
 	return d, nil
 }
 
-// crowded is how many marks leave no room for numbers side by side.
+// drawLayers draws the estimates of layers at the best tau of each, and at one tau for all.
+func drawLayers(p *plot.Plot, c draw.Canvas, m curve, labels []string, best, one []estimate) []spot {
+	p.X.Min, p.X.Max = -0.5, float64(len(labels))-0.5
+	p.Add(through(best, first), through(one, second))
+	addEstimates(p, best, first, draw.CircleGlyph{}, false)
+	addEstimates(p, one, second, draw.BoxGlyph{}, false)
+	p.Y.Min, p.Y.Max = min(p.Y.Min, 0), max(p.Y.Max, 0)
+	widen(&p.Y)
+	cutOff(p, m.format, append(slices.Clone(best), one...))
+	p.Y.Max += (p.Y.Max - p.Y.Min) / 5 // room for the legend
+	zero(p, false)
+	p.X.Tick.Marker = places(labels, c.Size().X-60, widest(&p.X, labels)+6)
+	p.Y.Tick.Marker = round{format: m.tick}
+	p.Draw(c)
+	return append(estimateSpots(p, c, best, false), estimateSpots(p, c, one, false)...)
+}
+
+// crowded is the number of marks above which numbers do not fit side by side.
 const crowded = 40
 
-// cutOff ends the axis where the largest losses, one broken layer for example, would leave no room for the gains. What lies
-// below is written at the edge where there is room.
+// cutOff ends the axis early when the largest losses, for example of one broken layer, would leave no room for the gains.
+// Values below the end are written at the edge where there is room.
 func cutOff(p *plot.Plot, format func(float64) string, list []estimate) {
-	far := -2 * p.Y.Max // a loss beyond it is cut off
+	far := -2 * p.Y.Max // larger losses are cut off
 	if far >= 0 || far <= p.Y.Min {
 		return
 	}
@@ -141,7 +146,7 @@ func cutOff(p *plot.Plot, format func(float64) string, list []estimate) {
 	p.Y.Min, p.Y.Padding = low, 0
 }
 
-// through is a thin line from mark to mark.
+// through draws a thin line from mark to mark.
 func through(list []estimate, c role) *plotter.Line {
 	l := line(c, 0.6)
 	for _, e := range list {

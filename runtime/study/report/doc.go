@@ -1,35 +1,40 @@
-// Package report shows what evaluations found: one HTML file that needs nothing else, and its pictures as PNG and SVG.
+// Package report presents evaluations: one self-contained HTML file, and its pictures as PNG and SVG.
 //
-// # What is in it
+// # Contents
 //
-// The report takes the runs that it is given and their statistics from package stats; it computes no statistic of its own. In
-// this order it has
+// The report shows the runs and their statistics from package stats; it computes no statistics itself. It has these parts,
+// in order:
 //
-//	notices      what is missing or broken, before any number
-//	findings     what the caller has to say: the paper's headline beside the published files, for example
+//	notices      missing or broken data, before any number
+//	findings     texts of the caller, such as the comparison of the paper's headline with the published files
 //	best cells   one table for all series, in-sample and held-out, and a picture of it
-//	knowledge    what the model says without a memory: two hops, and one hop as the ceiling
-//	comparisons  curated memories against the others of the same model, data and encoding, at one cell, paired by prompt
-//	series       one section each: heat-maps, curves over layers, the prompts at the best cell one by one
+//	knowledge    the model's answers without a memory: two hops, and one hop as the ceiling
+//	comparisons  curated memories against others for the same model, data and encoding, at one cell, paired by prompt
+//	series       one section each: heat maps, curves over layers, the prompts at the best cell one by one
 //	provenance   the manifests
 //
-// A series is what package stats calls so: the cells of one run whose memories come from one source.
+// A series is as defined in package stats: the cells of one run whose memories come from one source.
 //
 // # Pictures
 //
-// gonum/plot draws. A drawing is drawn twice: as PNG, and as SVG. In the HTML the SVG stands inline, with two changes that
-// gonum has no word for. Its colours are few and each has a role (a [role]: ink, paper, a step of the diverging scale); there
-// the colour is replaced by a CSS variable of that name, so that one drawing is right on light paper, on a dark screen and in
-// print. And over each cell or point lies an invisible rectangle, a spot, whose title is the number: the browser shows it when
-// the pointer rests there. The numbers stand in a table below, too, for those who have no pointer.
+// Package gonum/plot draws every picture twice: as PNG and as SVG. The HTML contains the SVG inline, with two additions that
+// gonum does not support:
 //
-// Colours of a map mean the same number in all maps of a report that have the same unit: percent, or log-odds. The scale is
-// symmetric around zero and ends at the 95th percentile of all sizes, rounded up; what lies beyond has the last colour, and
-// the scale says so. Where percentages go far beyond doubling, the steps of the colours grow by a factor, and that is said.
+//   - Colours: a drawing uses few colours, and each has a role (a [role]: ink, paper, a step of the diverging scale). In the
+//     HTML, a CSS variable named after the role replaces the colour, so one drawing suits light paper, a dark screen and
+//     print.
+//   - Spots: an invisible rectangle covers each cell or point. Its title is the number, which the browser shows when the
+//     pointer rests on it. A table below the drawing shows the same numbers to readers without a pointer.
 //
-// # What always holds
+// A colour means the same number in all maps of a report that have the same unit: percent, or log-odds. The scale is
+// symmetric around zero and ends at the 95th percentile of all magnitudes, rounded up. Values beyond the end have the last
+// colour, and the scale says so. When percentages go far beyond doubling, the steps of the colours grow by a factor, and the
+// text says so.
 //
-//   - The file asks for nothing: no script, no font, no picture, no link leads outside, and its own content policy forbids it.
+// # Guarantees
+//
+//   - The file is self-contained: it has no script, no external font or picture and no external link, and its own content
+//     policy forbids them.
 //   - Texts from models and data are escaped.
 //   - The same runs give the same bytes.
 package report

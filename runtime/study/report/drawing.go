@@ -19,23 +19,23 @@ import (
 
 // Picture is one drawing of a report as files.
 type Picture struct {
-	Name  string // of its files, without folder and extension: "2-curated-map-log-odds"
+	Name  string // base name of its files, without folder and extension: "2-curated-map-log-odds"
 	Title string
-	PNG   []byte // 192 dots per inch, white ground
-	SVG   []byte // white ground; fonts by name
+	PNG   []byte // 192 dots per inch, white background
+	SVG   []byte // white background; fonts by name
 }
 
-// drawing is a picture that can be drawn on anything.
+// drawing is a picture that can be drawn on any canvas.
 type drawing struct {
 	name          string
 	title         string
-	read          []string // sentences below it: how to read it, and its traps
+	read          []string // sentences below it: how to read it, and cautions
 	width, height vg.Length
 	draw          func(draw.Canvas) []spot
-	table         *numbers // what it shows; nil where another table has it
+	table         *numbers // its numbers; nil when another table has them
 }
 
-// spot is a place of a drawing that says something when the pointer rests there.
+// spot is a place of a drawing that shows a text when the pointer rests on it.
 type spot struct {
 	vg.Rectangle
 	text string
@@ -47,7 +47,7 @@ type numbers struct {
 	Rows [][]string
 }
 
-// dpi of the PNGs: sharp on a page and on a dense screen.
+// dpi is the resolution of the PNGs: sharp on a page and on a high-resolution screen.
 const dpi = 192
 
 // picture draws the files.
@@ -65,7 +65,7 @@ func (d *drawing) picture() (Picture, error) {
 	return p, err
 }
 
-// paint draws on white ground, with a margin.
+// paint draws on a white background, with a margin.
 func (d *drawing) paint(c draw.Canvas) []spot {
 	c.SetColor(paper.light)
 	c.Fill(c.Rectangle.Path())
@@ -74,7 +74,7 @@ func (d *drawing) paint(c draw.Canvas) []spot {
 
 const margin vg.Length = 6
 
-// headline is the title of a plot: a second line is cut to what fits in width.
+// headline is the title of a plot, with its second line cut to fit into width.
 func (d *drawing) headline(width vg.Length) string {
 	first, second, two := strings.Cut(d.title, "\n")
 	if !two {
@@ -83,7 +83,7 @@ func (d *drawing) headline(width vg.Length) string {
 	return first + "\n" + cut(second, int(width/5.6))
 }
 
-// vector draws the SVG as gonum writes it.
+// vector returns the SVG in gonum's form.
 func (d *drawing) vector() (string, []spot, error) {
 	c := vgsvg.New(d.width, d.height)
 	spots := d.paint(draw.New(c))
@@ -94,12 +94,12 @@ func (d *drawing) vector() (string, []spot, error) {
 	return text().ReplaceAllStringFunc(b.String(), fitted), spots, nil
 }
 
-// text is one text of an SVG by gonum.
+// text matches one text of an SVG by gonum.
 var text = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?s)<text ([^>]*)font-family:Liberation Sans;([^>]*)font-size:([0-9.]+)px([^>]*)>([^<]*)</text>`)
 })
 
-// fitted gives a text the width that gonum placed it by, that of Liberation Sans, whatever font a viewer has for it. Arial and
+// fitted gives every text the width of Liberation Sans, by which gonum placed it, whatever font a viewer uses. Arial and
 // Helvetica have the same widths.
 func fitted(svg string) string {
 	m := text().FindStringSubmatch(svg)
@@ -113,7 +113,7 @@ func fitted(svg string) string {
 		width.Points(), m[1], m[2], m[3], m[4], m[5])
 }
 
-// inline is the SVG for a page: colours by role, spots with titles, nothing that names another place.
+// inline returns the SVG for a page: colours by role, spots with titles, no references to other places.
 func (d *drawing) inline() (template.HTML, error) {
 	svg, spots, err := d.vector()
 	if err != nil {
@@ -122,7 +122,7 @@ func (d *drawing) inline() (template.HTML, error) {
 	_, body, ok := strings.Cut(svg, "xlink\">\n")
 	body, ok2 := strings.CutSuffix(strings.TrimSpace(body), "</svg>")
 	if !ok || !ok2 {
-		return "", fmt.Errorf("draw %s: the SVG has another form than gonum gives it", d.name)
+		return "", fmt.Errorf("draw %s: the SVG does not have gonum's form", d.name)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg width="%gpt" viewBox="0 0 %[1]g %[2]g" role="img" aria-label="%[3]s">`+"\n", d.width.Points(), d.height.Points(),

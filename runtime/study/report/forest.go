@@ -6,7 +6,7 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// forest is one line of a picture that has a line for each of several things: numbers with their intervals along x.
+// forest is one line of a picture with several lines: numbers with their intervals along x.
 type forest struct {
 	label string
 	marks []mark
@@ -18,10 +18,10 @@ type mark struct {
 	kind int // position in the legend
 }
 
-// legend entries of a forest, at most two.
+// forestMarks are the legend entries of a forest, at most two.
 var forestMarks = []marker{{first, draw.CircleGlyph{}}, {second, draw.BoxGlyph{}}}
 
-// drawForest draws lines from top to bottom; one without marks is a gap.
+// drawForest draws lines from top to bottom; a line without marks is a gap.
 func drawForest(d *drawing, lines []forest, legend []string, unit string, tick func(float64) string) {
 	longest := 0
 	for i := range lines {

@@ -8,10 +8,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// none stands for a number that there is not.
+// none replaces an absent number.
 const none = "–"
 
-// percent writes a fraction with its sign: 0.5 is "+50.0 %".
+// percent formats a fraction with its sign: 0.5 is "+50.0 %".
 func percent(f float64) string {
 	digits := 1
 	switch {
@@ -23,10 +23,10 @@ func percent(f float64) string {
 	return signed(100*f, digits) + "\u00a0%"
 }
 
-// logOdds writes a change of log-odds.
+// logOdds formats a change of log-odds.
 func logOdds(f float64) string { return signed(f, 2) }
 
-// percentTick and logOddsTick write the round numbers of an axis.
+// percentTick and logOddsTick format the round numbers of an axis.
 func percentTick(f float64) string { return tick(100*f) + "\u00a0%" }
 
 func logOddsTick(f float64) string { return tick(f) }
@@ -45,7 +45,7 @@ func tick(f float64) string {
 	return "+" + s
 }
 
-// signed writes a number with a sign, a real minus, and none for zero.
+// signed formats a number with a sign: a real minus, and no sign for zero.
 func signed(f float64, digits int) string {
 	s := grouped(strconv.FormatFloat(math.Abs(f), 'f', digits, 64))
 	switch {
@@ -59,7 +59,7 @@ func signed(f float64, digits int) string {
 	return "+" + s
 }
 
-// probability writes a probability with three digits that count.
+// probability formats a probability with three significant digits.
 func probability(p float64) string {
 	switch {
 	case math.IsNaN(p):
@@ -70,10 +70,10 @@ func probability(p float64) string {
 	return strconv.FormatFloat(p, 'e', 2, 64)
 }
 
-// short writes a tau.
+// short formats a tau.
 func short(f float64) string { return strconv.FormatFloat(f, 'g', 4, 64) }
 
-// grouped parts the digits of a whole number by thousands.
+// grouped separates the digits of a whole number by thousands.
 func grouped(s string) string {
 	if len(s) < 5 || strings.Contains(s, ".") {
 		return s
@@ -84,7 +84,7 @@ func grouped(s string) string {
 	return s
 }
 
-// ofNumber makes a format one for numbers that may be absent.
+// ofNumber extends a format to numbers that may be absent.
 func ofNumber(format func(float64) string) func(stats.Number) string {
 	return func(n stats.Number) string {
 		if !n.OK() {
@@ -94,7 +94,7 @@ func ofNumber(format func(float64) string) func(stats.Number) string {
 	}
 }
 
-// ofInterval makes a format one for intervals.
+// ofInterval extends a format to intervals.
 func ofInterval(format func(float64) string) func(stats.Interval) string {
 	return func(i stats.Interval) string {
 		if !i.Low.OK() || !i.High.OK() {
@@ -104,7 +104,7 @@ func ofInterval(format func(float64) string) func(stats.Interval) string {
 	}
 }
 
-// plain writes a number as it is.
+// plain formats a number without a sign or unit.
 func plain(digits int) func(float64) string {
 	return func(f float64) string { return strconv.FormatFloat(f, 'f', digits, 64) }
 }

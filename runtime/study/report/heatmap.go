@@ -12,7 +12,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// grid is numbers on places 0, 1, 2, …: the taus that were tried need not be equally far apart, their columns are.
+// grid is numbers at the positions 0, 1, 2, …: columns are equally wide even when the taus are not equally far apart.
 type grid struct{ rows [][]float64 }
 
 func (g grid) Dims() (c, r int)   { return len(g.rows[0]), len(g.rows) }
@@ -20,7 +20,7 @@ func (g grid) Z(c, r int) float64 { return g.rows[r][c] }
 func (g grid) X(c int) float64    { return float64(c) }
 func (g grid) Y(r int) float64    { return float64(r) }
 
-// heatmap draws layer × tau. There must be a layer and a tau.
+// heatmap draws layer × tau. The series must have a layer and a tau.
 func heatmap(s *series, m measure, sc *scale) *drawing {
 	d := &drawing{
 		name: s.file("map-" + m.name), title: m.title + "\n" + s.Label,
@@ -48,13 +48,13 @@ func heatmap(s *series, m measure, sc *scale) *drawing {
 		d.read = append(d.read, fmt.Sprintf("The frame is at layer %d, tau %s.", best.Effect.Layer, short(best.Effect.Tau)))
 	}
 	if sc.first > 0 {
-		d.read = append(d.read, "The steps of the colours grow by a factor: from one to the next, the change is several times as large.")
+		d.read = append(d.read, "The steps of the colours grow by a factor: each step is several times as large as the one before.")
 	}
 	if beyond := s.beyond(m, sc.limit); beyond > 0 {
-		d.read = append(d.read, fmt.Sprintf("The scale ends at %s; %s beyond it, in the last colour.", m.format(sc.limit), count(beyond, "cell lies", "cells lie")))
+		d.read = append(d.read, fmt.Sprintf("The scale ends at %s; %s beyond it, in the last colour.", m.format(sc.limit), count(beyond, "cell is", "cells are")))
 	}
 	d.draw = func(c draw.Canvas) []spot {
-		const bar = 66 // room of the colour scale
+		const bar = 66 // room for the colour scale
 		left := draw.Crop(c, 0, -bar-4, 0, 0)
 		p := newPlot(d.headline(left.Size().X+2*margin), "tau", "layer")
 		p.Add(heat(p, values))
@@ -73,7 +73,7 @@ func heatmap(s *series, m measure, sc *scale) *drawing {
 	return d
 }
 
-// frame marks a cell, visible on any colour.
+// frame marks a cell so that it is visible on any colour.
 func frame(p *plot.Plot, s *series, e stats.Effect) {
 	x, y := s.column(e.Tau), s.row(e.Layer)
 	edge := []plotter.XY{{X: x - .46, Y: y - .46}, {X: x + .46, Y: y - .46}, {X: x + .46, Y: y + .46}, {X: x - .46, Y: y + .46}, {X: x - .46, Y: y - .46}}
@@ -87,7 +87,7 @@ func colorScale(c draw.Canvas, sc *scale, tick func(float64) string) {
 	for i := range steps {
 		step := float64(i) - half
 		g.rows = append(g.rows, []float64{step})
-		if v := sc.value(step); v >= -1 || sc.first == 0 { // no probability loses more than all
+		if v := sc.value(step); v >= -1 || sc.first == 0 { // no probability loses more than 100 %
 			labels[i] = tick(v)
 		}
 	}
@@ -107,19 +107,19 @@ func colorScale(c draw.Canvas, sc *scale, tick func(float64) string) {
 	p.Draw(draw.Crop(c, 0, min(0, widest(&p.Y, labels)+bar-c.Size().X), 0, 0))
 }
 
-// heat is a map of positions on a scale, with axes that end at its edges.
+// heat maps positions on a scale to colours, with axes that end at the edges of the map.
 func heat(p *plot.Plot, g grid) *plotter.HeatMap {
 	h := plotter.NewHeatMap(g, scaleColors{})
 	h.Min, h.Max = -half, half
 	h.Underflow, h.Overflow, h.NaN = steps[0].light, steps[len(steps)-1].light, missing.light
-	// A cell whose edge is, by rounding, outside the axis would not be drawn.
+	// gonum does not draw a cell whose edge is outside the axis because of rounding.
 	const edge = 0.5 + 1e-6
 	columns, rows := g.Dims()
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -edge, float64(columns-1)+edge, -edge, float64(rows-1)+edge
 	return h
 }
 
-// mapSpots is what the cells of a map say.
+// mapSpots returns the texts of the cells of a map.
 func (s *series) mapSpots(p *plot.Plot, c draw.Canvas, m measure) []spot {
 	data := p.DataCanvas(c)
 	x, y := p.Transforms(&data)
@@ -139,7 +139,7 @@ func (s *series) mapSpots(p *plot.Plot, c draw.Canvas, m measure) []spot {
 	return out
 }
 
-// beyond counts the cells whose colour is the last one though their number is larger.
+// beyond counts the cells whose number is beyond the end of the scale.
 func (s *series) beyond(m measure, limit float64) int {
 	n := 0
 	for _, row := range s.Grid {

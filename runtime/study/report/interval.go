@@ -11,16 +11,16 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// estimate is a number with its interval, as a plot takes it.
+// estimate is a number with its interval, placed in a plot.
 type estimate struct {
 	value    stats.Number
 	interval stats.Interval
 	place    float64 // on the other axis
-	text     string  // what its spot says
+	text     string  // text of its spot
 }
 
-// addEstimates draws numbers with their intervals, along y or along x. An interval of percentiles need not have its number in
-// the middle, nor even in it, so that the bar is drawn from end to end and the mark where it belongs.
+// addEstimates draws numbers with their intervals, along y or along x. A percentile interval need not have its number in the
+// middle, nor even contain it. The bar is therefore drawn from end to end, and the mark at the number.
 func addEstimates(p *plot.Plot, list []estimate, c role, shape draw.GlyphDrawer, alongX bool) {
 	xy := func(value, place float64) plotter.XY {
 		if alongX {
@@ -39,7 +39,7 @@ func addEstimates(p *plot.Plot, list []estimate, c role, shape draw.GlyphDrawer,
 	}
 }
 
-// estimateSpots is what the marks say.
+// estimateSpots returns the spots of the marks.
 func estimateSpots(p *plot.Plot, c draw.Canvas, list []estimate, alongX bool) []spot {
 	var out []spot
 	place := around(p, c, 7)
@@ -56,20 +56,20 @@ func estimateSpots(p *plot.Plot, c draw.Canvas, list []estimate, alongX bool) []
 	return out
 }
 
-// marker shows a mark with a bar in the legend.
+// marker is a legend entry: a mark with a bar.
 type marker struct {
 	color role
 	shape draw.GlyphDrawer
 }
 
-// Thumbnail draws it.
+// Thumbnail draws the marker.
 func (m marker) Thumbnail(c *draw.Canvas) {
 	y := c.Center().Y
 	c.StrokeLine2(draw.LineStyle{Color: color.Color(m.color.light), Width: 1.25}, c.Min.X, y, c.Max.X, y)
 	c.DrawGlyph(draw.GlyphStyle{Color: m.color.light, Radius: 3.2, Shape: m.shape}, vg.Point{X: c.Center().X, Y: y})
 }
 
-// zero is the line of no change, from end to end of the other axis.
+// zero draws the line of no change, from end to end of the other axis.
 func zero(p *plot.Plot, alongX bool) {
 	l := dashed(line(ink, 0.75))
 	if alongX {

@@ -6,18 +6,18 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// knowledge is what a model says without a memory to one kind of prompt.
+// knowledge is the model's score for one kind of prompt without a memory.
 type knowledge struct {
 	Label   string
 	Kind    string
 	Level   stats.Level
-	Ceiling *stats.Effect // of one hop over two
+	Ceiling *stats.Effect // of one hop relative to two hops
 }
 
-// knowledges lists each model with each data once, where all runs of both say the same.
+// knowledges lists each model with each data file, once when all runs of both have the same numbers.
 func knowledges(all []*series) []knowledge {
 	var out []knowledge
-	seen := map[string]bool{} // as text: an absent number is not equal to itself
+	seen := map[string]bool{} // keys are texts, because an absent number does not equal itself
 	add := func(k knowledge) {
 		if text := fmt.Sprint(k.Label, k.Kind, k.Level); !seen[text] {
 			seen[text] = true

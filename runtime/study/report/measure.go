@@ -9,9 +9,9 @@ import (
 
 // measure is a number of a cell that a map shows.
 type measure struct {
-	name   string // of files
+	name   string // in file names
 	title  string
-	unit   string // measures of one unit share a scale
+	unit   string // measures with the same unit share a scale
 	of     func(stats.Effect) stats.Number
 	format func(float64) string
 	tick   func(float64) string // for axes
@@ -23,35 +23,35 @@ type measure struct {
 var measures = []measure{
 	{
 		"paper", "Paper's mean change of the probability", "percent", func(e stats.Effect) stats.Number { return e.Rejected }, percent, percentTick, stats.ByRejected,
-		"Mean over prompts of (p − p₀)/p₀, without the changes from the 99th percentile up, as the paper computes it. Trap: prompts whose p₀ is tiny rule it; a few of them can make " +
-			"a cell red in which most prompts lose. Compare the median beside it.",
+		"Mean over prompts of (p − p₀)/p₀ without the changes at or above the 99th percentile, as in the paper. Caution: prompts with a tiny p₀ dominate this mean; a few of them can make " +
+			"a cell red in which most prompts lose. Compare it with the median.",
 	},
 	{
 		"median", "Median change of the probability", "percent", func(e stats.Effect) stats.Number { return e.MedianChange }, percent, percentTick, stats.ByRejected,
-		"Half of the prompts change by more than this, half by less. The mark is the paper's best cell, so that the two maps can be compared at one place.",
+		"Half of the prompts change by more than this, half by less. The frame marks the best cell by the paper's mean, so that the two maps can be compared at one cell.",
 	},
 	{
 		"log-odds", "Mean change of the log-odds", "log-odds", func(e stats.Effect) stats.Number { return e.LogOdds }, logOdds, logOddsTick, stats.ByLogOdds,
-		"Mean over prompts of the change of ln(p/(1−p)): +0.69 doubles the odds of the answer, −0.69 halves them. A gain and a loss weigh the same and no single prompt rules it; it is the " +
-			"measure to trust.",
+		"Mean over prompts of the change of ln(p/(1−p)): +0.69 doubles the odds of the answer, −0.69 halves them. Gains and losses have the same weight, and no single prompt dominates it. It is the " +
+			"most reliable of the three measures.",
 	},
 }
 
-// scale says which colour a number has. Its steps are equal, unless the largest is so large that the changes that most cells
-// have would all be one colour: then they grow by a factor.
+// scale assigns colours to numbers. Its steps are equal, unless the largest number is so large that most cells would have
+// the same colour; then the steps grow by a factor.
 type scale struct {
 	limit     float64 // the last step on either side
-	first     float64 // the first one, where they grow; 0 where they are equal
-	low, high bool    // something lies beyond the end
+	first     float64 // the first step when steps grow; 0 when they are equal
+	low, high bool    // some number is beyond the end
 }
 
-// half is how many steps there are on either side of zero.
+// half is the number of steps on either side of zero.
 var half = float64(len(steps)-1) / 2
 
-// growing is from which limit on steps grow, and from which first step: losses end at -100 %, gains do not end.
+// Steps grow when the limit is growing or more; the first step is then firstStep. Losses end at -100 %, gains have no limit.
 const growing, firstStep = 2, 0.2
 
-// position gives the place of a number on the scale, in steps from zero.
+// position returns the position of a number on the scale, in steps from zero.
 func (s *scale) position(v float64) float64 {
 	size := math.Abs(v)
 	switch {
@@ -63,7 +63,7 @@ func (s *scale) position(v float64) float64 {
 	return math.Copysign(1+math.Log(size/s.first)/math.Log(s.limit/s.first)*(half-1), v)
 }
 
-// value gives the number at a step, -half to half.
+// value returns the number at a step, -half to half.
 func (s *scale) value(step float64) float64 {
 	switch {
 	case s.first == 0 || step == 0:
@@ -74,7 +74,7 @@ func (s *scale) value(step float64) float64 {
 	return math.Copysign(math.Round(v/digits)*digits, step)
 }
 
-// newScale ends at the 95th percentile of all sizes, rounded up.
+// newScale returns a scale that ends at the 95th percentile of all magnitudes, rounded up.
 func newScale(values []float64, mayGrow bool) *scale {
 	var sizes []float64
 	for _, v := range values {
@@ -91,7 +91,7 @@ func newScale(values []float64, mayGrow bool) *scale {
 	return s
 }
 
-// scales finds the scale of each unit over all series, so that one colour means one number.
+// scales returns the scale of each unit over all series, so that a colour means the same number in all of them.
 func scales(series []*series) map[string]*scale {
 	values := map[string][]float64{}
 	for _, m := range measures {
@@ -114,7 +114,7 @@ func scales(series []*series) map[string]*scale {
 	return out
 }
 
-// roundUp gives the next of 1, 2, 5, 10, 20, … and 0.1, 0.2, 0.5, …; 1 where there is no number above zero.
+// roundUp returns the next of 1, 2, 5, 10, 20, … and 0.1, 0.2, 0.5, …; 1 when there is no number above zero.
 func roundUp(f float64) float64 {
 	if !(f > 0) || math.IsInf(f, 0) {
 		return 1

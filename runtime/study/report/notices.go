@@ -7,19 +7,19 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// few is how many prompts make an interval worth little.
+// few is the number of prompts below which intervals are unreliable.
 const few = 20
 
-// notices say what a reader must know before any number.
+// notices lists what a reader must know before any number.
 func notices(runs []*results.Run, labels []string, all []*series) []string {
 	var out []string
 	for i, r := range runs {
 		if missing := r.Manifest.Prompts - len(r.Prompts); missing > 0 {
-			out = append(out, fmt.Sprintf("%s: %d of %s missing. The evaluation is not finished, or a shard is not among the folders; all numbers are of the %d that are here.",
+			out = append(out, fmt.Sprintf("%s: %d of %s missing. The evaluation is not finished, or the folder of a shard is missing. All numbers are for the remaining %d.",
 				labels[i], missing, count(r.Manifest.Prompts, "prompt is", "prompts are"), len(r.Prompts)))
 		}
 		if len(r.Cells) == 0 {
-			out = append(out, labels[i]+": not one cell is here, so that there is nothing to show of it.")
+			out = append(out, labels[i]+": the results have no cell, so there is nothing to show.")
 		}
 		if why := r.Manifest.Plan.Reason; why != "" {
 			out = append(out, fmt.Sprintf("%s: computed by the plan %s: %s", labels[i], r.Manifest.Plan.Used, why))
@@ -27,10 +27,10 @@ func notices(runs []*results.Run, labels []string, all []*series) []string {
 	}
 	for _, s := range all {
 		if s.NonFinite > 0 {
-			out = append(out, fmt.Sprintf("%s: %d of %d cells have no number: the model computed none. They are left out.", s.Label, s.NonFinite, s.Cells))
+			out = append(out, fmt.Sprintf("%s: %d of %d cells have no number, because the model computed none. They are left out.", s.Label, s.NonFinite, s.Cells))
 		}
 		if s.NoClean > 0 {
-			out = append(out, fmt.Sprintf("%s: %s no number without a memory and left out everywhere.", s.Label, count(s.NoClean, "prompt has", "prompts have")))
+			out = append(out, fmt.Sprintf("%s: %s no number without a memory. All statistics leave them out.", s.Label, count(s.NoClean, "prompt has", "prompts have")))
 		}
 		if n := s.Prompts - s.NoClean; n > 0 && n < few {
 			out = append(out, fmt.Sprintf("%s: only %s: the intervals are narrower than they should be.", s.Label, count(n, "prompt", "prompts")))
@@ -39,15 +39,15 @@ func notices(runs []*results.Run, labels []string, all []*series) []string {
 	return out
 }
 
-// remarks are the traps of one best cell.
+// remarks lists the cautions for a best cell.
 func (s *series) remarks(b stats.Best) []string {
 	var out []string
 	e := b.Effect
 	if n := len(s.Taus); n > 1 && e.Tau == s.Taus[n-1] && e.Value(b.Measure) > 0.01 {
-		out = append(out, "the largest tau that was tried: a larger one may do more")
+		out = append(out, "the largest tau that was tried: a larger one may have more effect")
 	}
 	if e.Value(b.Measure) > 0 && e.MedianChange.OK() && e.MedianChange < 0 {
-		out = append(out, "most prompts lose here: few prompts make the mean")
+		out = append(out, "most prompts lose here: a few prompts dominate the mean")
 	}
 	if b.Held != nil && (b.Held.Layer != e.Layer || b.Held.Tau != e.Tau) {
 		out = append(out, fmt.Sprintf("half of the prompts choose layer %d, tau %s", b.Held.Layer, short(b.Held.Tau)))

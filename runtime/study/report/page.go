@@ -12,7 +12,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// Marker stands in the first bytes of every report, so that one can be told from a file of somebody else's.
+// Marker is the first bytes of every report. It distinguishes a report from a file of another program.
 const Marker = `<!doctype html><meta name="generator" content="onnx-inject report">`
 
 //go:embed page.html
@@ -28,7 +28,7 @@ var templates = sync.OnceValue(func() *template.Template {
 	}).Parse(pageText))
 })
 
-// page is what the template shows.
+// page is the data of the template.
 type page struct {
 	Marker, Style, Variables any
 	Title                    string
@@ -54,7 +54,7 @@ type figure struct {
 // section is one series.
 type section struct {
 	*series
-	Open    bool // its pictures are shown at once
+	Open    bool // its pictures are visible initially
 	Winners []winner
 	Maps    []figure
 	Curves  []figure
@@ -64,12 +64,12 @@ type section struct {
 // details is one cell of a series, prompt by prompt.
 type details struct {
 	Where       string
-	Measures    []string // by which it is the best
+	Measures    []string // by which the cell is the best
 	Figures     []figure
 	Best, Worst []example
 }
 
-// newPage puts the report together; draw renders a drawing and keeps it.
+// newPage assembles the report. draw renders a drawing and stores it.
 func newPage(runs []*results.Run, labels []string, all []*series, o Options, draw func(*drawing) (figure, error)) (page, error) {
 	p := page{
 		Marker: template.HTML(Marker), Style: pageStyle, Variables: variables(), Title: title(runs), Tool: o.Tool, Findings: o.Findings,
@@ -147,7 +147,7 @@ func newSection(s *series, scales map[string]*scale, o Options, draw func(*drawi
 		var list []*drawing
 		for _, c := range curves {
 			if !slices.ContainsFunc(s.Layers, func(layer int) bool { _, ok := s.peak(c.best, layer); return ok }) {
-				continue // nothing below the 99th percentile, where no memory changes nothing anywhere
+				continue // no change is below the 99th percentile when no memory has an effect
 			}
 			d, err := layerCurves(s, c)
 			if err != nil {
@@ -183,7 +183,7 @@ func newSection(s *series, scales map[string]*scale, o Options, draw func(*drawi
 	return sec, nil
 }
 
-// measureName says a measure in words.
+// measureName is the name of a measure in words.
 func measureName(m stats.Measure) string {
 	switch m {
 	case stats.ByRejected:
@@ -194,7 +194,7 @@ func measureName(m stats.Measure) string {
 	return string(m)
 }
 
-// overview draws the best cell of each series; nil where there is none.
+// overview draws the best cell of each series; nil when there is none.
 func overview(all []*series) *drawing {
 	var lines []forest
 	for _, s := range all {
@@ -207,10 +207,10 @@ func overview(all []*series) *drawing {
 			return fmt.Sprintf("%s\n%s, %s: %s\n95 %% interval %s\n%d of %d prompts gain", s.Label, what, cell{e.Layer, e.Tau}, ofNumber(logOdds)(e.LogOdds),
 				ofInterval(logOdds)(e.LogOddsInterval), e.Improved, e.N)
 		}
-		f.marks = append(f.marks, mark{estimate{value: b.Effect.LogOdds, interval: b.Effect.LogOddsInterval, text: text("chosen and counted on all prompts", b.Effect)}, 0})
+		f.marks = append(f.marks, mark{estimate{value: b.Effect.LogOdds, interval: b.Effect.LogOddsInterval, text: text("chosen and evaluated on all prompts", b.Effect)}, 0})
 		if b.Held != nil {
 			f.marks = append(f.marks, mark{estimate{value: b.Held.Other.LogOdds, interval: b.Held.Other.LogOddsInterval,
-				text: text("chosen on one half, counted on the other", b.Held.Other)}, 1})
+				text: text("chosen on one half, evaluated on the other", b.Held.Other)}, 1})
 		}
 		lines = append(lines, f)
 	}
@@ -220,11 +220,11 @@ func overview(all []*series) *drawing {
 	d := &drawing{
 		name: "best-cells", title: "Best cell of each series, mean change of the log-odds",
 		read: []string{
-			"To the right of the dashed line the answers become likelier. The bars are 95 % intervals over prompts.",
-			"Trap: a cell that is the best of many looks better than it is. The square is the honest number: the cell was chosen on one half of the prompts and counted on the other.",
+			"To the right of the dashed line, the answers become more likely. The bars are 95 % intervals over prompts.",
+			"Caution: a cell that is the best of many looks better than it is. The square is free of this bias: the cell was chosen on one half of the prompts and evaluated on the other.",
 		},
 	}
-	drawForest(d, lines, []string{"chosen and counted on all prompts", "chosen on one half, counted on the other"}, "log-odds", logOddsTick)
+	drawForest(d, lines, []string{"chosen and evaluated on all prompts", "chosen on one half, evaluated on the other"}, "log-odds", logOddsTick)
 	return d
 }
 

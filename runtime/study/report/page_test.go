@@ -12,7 +12,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// elements reads a page as HTML's tag soup and returns the names of its elements, all attributes and all text.
+// elements parses a page as HTML and returns the names of its elements, all attributes and all text.
 func elements(t *testing.T, page string) (names []string, attributes []xml.Attr, text string) {
 	t.Helper()
 	d := xml.NewDecoder(strings.NewReader(strings.TrimPrefix(page, "<!doctype html>")))
@@ -45,7 +45,7 @@ func elements(t *testing.T, page string) (names []string, attributes []xml.Attr,
 	return names, attributes, b.String()
 }
 
-// A page asks for nothing: no link but to its own sections, no script, no address.
+// A page is self-contained: it has no links except to its own sections, no script and no address.
 func TestPageAsksForNothing(t *testing.T) {
 	page := render(t, []*results.Run{made(usual), made(usual)}, Options{Tool: "test"})
 	if !strings.HasPrefix(page, Marker) {
@@ -61,7 +61,7 @@ func TestPageAsksForNothing(t *testing.T) {
 	for _, a := range attributes {
 		if a.Name.Local == "id" {
 			if ids[a.Value] {
-				t.Errorf("two elements are called %q", a.Value)
+				t.Errorf("two elements have the id %q", a.Value)
 			}
 			ids[a.Value] = true
 		}
@@ -77,19 +77,19 @@ func TestPageAsksForNothing(t *testing.T) {
 		}
 	}
 	if bad := regexp.MustCompile(`(?i)https?:|//[a-z]|url\(|@import|xlink|xmlns`).FindString(page); bad != "" {
-		t.Errorf("the page holds %q", bad)
+		t.Errorf("the page contains %q", bad)
 	}
 	if !strings.Contains(page, `content="default-src 'none'; style-src 'unsafe-inline'; img-src data:"`) {
 		t.Error("the page has no content policy")
 	}
 	for _, bad := range []string{"NaN", "Inf", "%!", "ZgotmplZ", "<no value>", "<nil>", "0x"} {
 		if strings.Contains(text, bad) {
-			t.Errorf("the page says %q", bad)
+			t.Errorf("the page contains %q", bad)
 		}
 	}
 }
 
-// What models, files and data say is text, wherever it stands.
+// Texts from models, files and data stay text everywhere.
 func TestPageEscapes(t *testing.T) {
 	const evil = `"><script>alert(1)</script><img src=x onerror=y>'&{{.}}`
 	run := made(usual)
@@ -122,7 +122,7 @@ func TestPageEscapes(t *testing.T) {
 		}
 	}
 	if n := strings.Count(text, evil); n < 20 {
-		t.Errorf("the text stands only %d times on the page", n)
+		t.Errorf("the text appears only %d times on the page", n)
 	}
 	for _, d := range r.drawings {
 		if strings.ContainsAny(d.name, `<>"/\ '`) {

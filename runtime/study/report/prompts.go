@@ -9,10 +9,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// shown is how many prompts of each end, and how many tokens of each prompt, the report shows.
+// shown is the number of prompts of each end, and of tokens of each prompt, in the report.
 const shown = 5
 
-// example is one prompt before and after.
+// example is one prompt without and with a memory.
 type example struct {
 	Index          int
 	Prompt, Answer string
@@ -21,13 +21,14 @@ type example struct {
 	Before, After  []token
 }
 
-// token is one of the likeliest.
+// token is one of the most likely tokens.
 type token struct {
 	Text   string
-	Answer bool // it is the one that the answer counts by
+	Answer bool // it is the token of the answer
 }
 
-// extremes are the prompts that gain most and lose most, or gain least, by log-odds. No prompt is in both.
+// extremes returns the prompts with the largest gains and with the largest losses or smallest gains, by log-odds. No prompt
+// is in both lists.
 func extremes(s *series, effects []stats.PromptEffect, name func(*results.Run, int64) string) (best, worst []example) {
 	sorted := slices.Clone(effects)
 	slices.SortStableFunc(sorted, func(a, b stats.PromptEffect) int { return cmp.Compare(b.LogOdds, a.LogOdds) })
@@ -53,7 +54,7 @@ func (s *series) example(e stats.PromptEffect, name func(*results.Run, int64) st
 	p := &s.run.Prompts[i]
 	x.Prompt, x.Answer, x.Memory = p.TwoHop, p.Answer, e.Cells[0].Memory
 	if n := len(e.Cells); n > 1 {
-		x.Memory = fmt.Sprintf("%s, … (%d memories; the tokens are with the first)", x.Memory, n)
+		x.Memory = fmt.Sprintf("%s, … (%d memories; tokens are for the first)", x.Memory, n)
 	}
 	tokens := func(ids []int64) []token {
 		var out []token

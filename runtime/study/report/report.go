@@ -10,28 +10,28 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// Options is what a report cannot tell from the runs.
+// Options is information for a report that the runs do not contain.
 type Options struct {
 	Tool     string                                  // name and version of the program that writes it
-	Token    func(run *results.Run, id int64) string // the text of a token, "" where it is not known; nil: ids are shown
+	Token    func(run *results.Run, id int64) string // the text of a token, "" when unknown; nil: the report shows ids
 	Findings []Finding
 }
 
-// Finding is something that the caller has to say, shown before the statistics.
+// Finding is a text of the caller, shown before the statistics.
 type Finding struct {
 	Title string
 	Text  string
 	Facts [][2]string // name and value
 }
 
-// Report is the statistics of some runs, ready to be shown.
+// Report holds the statistics of runs, ready to be written.
 type Report struct {
 	Summary  *stats.Summary
 	page     page
 	drawings []*drawing // in the order of the page
 }
 
-// New computes everything that a report shows. Shards are to be merged beforehand; there must be a run.
+// New computes the contents of a report. It requires at least one run. Merge the shards of an evaluation first.
 func New(runs []*results.Run, o Options) (*Report, error) {
 	r, err := newReport(runs, o)
 	if err != nil {
@@ -70,10 +70,10 @@ func (r *Report) draw(d *drawing) (figure, error) {
 	return figure{SVG: svg, Width: d.width.Points(), Read: d.read, Table: d.table}, nil
 }
 
-// Notices are what a reader must know before any number: what is missing, what has no number.
+// Notices lists what a reader must know before any number: missing data and missing numbers.
 func (r *Report) Notices() []string { return r.page.Notices }
 
-// Names are the names of the summary's series, as the report tells them apart.
+// Names returns the names of the summary's series in the report; no two are equal.
 func (r *Report) Names() []string {
 	var out []string
 	for _, s := range r.page.Series {
@@ -82,7 +82,7 @@ func (r *Report) Names() []string {
 	return out
 }
 
-// HTML writes the report as one file that needs nothing else.
+// HTML writes the report as one self-contained file.
 func (r *Report) HTML(w io.Writer) error {
 	if err := templates().Execute(w, r.page); err != nil {
 		return fmt.Errorf("write the report: %w", err)
@@ -90,7 +90,7 @@ func (r *Report) HTML(w io.Writer) error {
 	return nil
 }
 
-// Pictures draws every picture of the report as files, in its order.
+// Pictures draws all pictures of the report as files, in the order of the report.
 func (r *Report) Pictures() ([]Picture, error) {
 	var out []Picture
 	for _, d := range r.drawings {

@@ -9,21 +9,21 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// shape says what a made run holds.
+// shape describes a generated run.
 type shape struct {
 	seed    uint64
 	prompts int
 	layers  []int
 	taus    []float64
 	sources []string
-	words   int // memories of a prompt from each source but the first
+	words   int // memories of a prompt from each source except the first
 	oneHop  bool
 	nan     func(c results.Cell) bool // cells without a number
 }
 
 var usual = shape{seed: 1, prompts: 30, layers: []int{0, 1, 2, 3}, taus: []float64{1, 2, 4, 8}, sources: []string{"curated", "none", "random:nouns"}, words: 3, oneHop: true}
 
-// made is a run whose first source helps most in the middle of the grid; the others do nothing but noise.
+// made generates a run whose first source helps most in the middle of the grid; the other sources add only noise.
 func made(s shape) *results.Run {
 	r := rand.New(rand.NewPCG(s.seed, 7))
 	run := &results.Run{Dir: "out", Manifest: &results.Manifest{

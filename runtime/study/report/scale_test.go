@@ -12,7 +12,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// A scale is symmetric, grows with the number, ends at the last step, and its legend is what it does.
+// A scale is symmetric, increases with the number and ends at the last step, and its legend matches it.
 func TestScale(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		values := rapid.SliceOf(rapid.Float64Range(-1, 1e6)).Draw(t, "values")
@@ -34,7 +34,7 @@ func TestScale(t *testing.T) {
 		}
 		for _, v := range values {
 			if v > s.limit && !s.high || v < -s.limit && !s.low {
-				t.Fatalf("%g lies beyond %g and the scale does not say so", v, s.limit)
+				t.Fatalf("%g is beyond %g and the scale does not report it", v, s.limit)
 			}
 		}
 	})
@@ -58,7 +58,7 @@ func TestScaleKinds(t *testing.T) {
 	}
 }
 
-// Maps share a scale: one colour is one number in all of them, however small the numbers of one are.
+// Maps share a scale: a colour means the same number in all maps, even when the numbers of one map are small.
 func TestScalesAreShared(t *testing.T) {
 	small := made(usual)
 	for i := range small.Cells {
@@ -93,7 +93,7 @@ func TestScalesAreShared(t *testing.T) {
 	}
 }
 
-// Whatever the size of the grid, each of its cells is drawn: gonum leaves out what is, by rounding, outside the axes.
+// For every size of the grid, each of its cells is drawn: gonum omits a cell that is outside the axes because of rounding.
 func TestEveryCellIsDrawn(t *testing.T) {
 	for _, size := range [][2]int{{1, 1}, {1, 15}, {12, 15}, {13, 7}, {36, 15}, {48, 40}, {3, 1}} {
 		run := made(shape{prompts: 2, layers: counted(size[0]), taus: fractions(size[1]), sources: []string{"curated"}})
@@ -109,7 +109,7 @@ func TestEveryCellIsDrawn(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			cells := strings.Count(string(svg), "fill:var(--step") + strings.Count(string(svg), "fill:var(--missing)") - len(steps) // less the legend's
+			cells := strings.Count(string(svg), "fill:var(--step") + strings.Count(string(svg), "fill:var(--missing)") - len(steps) // without the legend's
 			if spots := strings.Count(string(svg), `class="spot"`); cells != size[0]*size[1] || spots != cells {
 				t.Errorf("%s, %v: %d cells, %d spots", d.name, size, cells, spots)
 			}
@@ -117,7 +117,7 @@ func TestEveryCellIsDrawn(t *testing.T) {
 	}
 }
 
-// Ticks have zero among them, stay on the axis, and their labels stay within the room.
+// Ticks include zero and stay on the axis, and their labels fit into the room.
 func TestRound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		low := rapid.Float64Range(-1e4, 0).Draw(t, "low")

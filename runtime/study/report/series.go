@@ -10,20 +10,20 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// series is one series of the summary with the run it is of.
+// series is one series of the summary with its run.
 type series struct {
 	*stats.Series
 	run    *results.Run
-	Number int    // from 1, as the report counts them
-	Label  string // tells it from all others
+	Number int    // number in the report, from 1
+	Label  string // unique name
 
-	known map[cell]stats.Effect // with all intervals, which are costly
+	known map[cell]stats.Effect // effects with all intervals, which are costly
 }
 
-// curated is the source of the memories that the paper is about.
+// curated is the source of the memories that the paper studies.
 const curated = "curated"
 
-// newSeries names the series of a summary by run and source.
+// newSeries labels the series of a summary by run and source.
 func newSeries(sum *stats.Summary, runs []*results.Run, labels []string) []*series {
 	brief := runLabels(runs)
 	var out []*series
@@ -40,8 +40,8 @@ func newSeries(sum *stats.Summary, runs []*results.Run, labels []string) []*seri
 	return out
 }
 
-// runLabels names runs by whatever differs between them; two may have one name. Runs that differ in nothing have the name of
-// their model.
+// runLabels names runs by the properties in which they differ; two runs may have the same name. Runs that do not differ have
+// the name of their model.
 func runLabels(runs []*results.Run) []string {
 	parts := []func(*results.Manifest) string{
 		func(m *results.Manifest) string { return m.Model.Name },
@@ -70,10 +70,10 @@ func runLabels(runs []*results.Run) []string {
 	return labels
 }
 
-// distinct tells runs of one name apart by their folders, and else by numbers.
+// distinct makes equal names of runs unique, by their folders or else by numbers.
 func distinct(labels []string, runs []*results.Run) []string {
 	labels = slices.Clone(labels)
-	for _, tell := range []func(int) string{
+	for _, suffix := range []func(int) string{
 		func(i int) string { return filepath.Base(runs[i].Dir) },
 		func(i int) string { return fmt.Sprint("run ", i+1) },
 	} {
@@ -83,14 +83,14 @@ func distinct(labels []string, runs []*results.Run) []string {
 		}
 		for i, l := range slices.Clone(labels) {
 			if twice[l] > 1 {
-				labels[i] = join(l, tell(i))
+				labels[i] = join(l, suffix(i))
 			}
 		}
 	}
 	return labels
 }
 
-// join puts two parts of a name together, either of which may be empty.
+// join joins two parts of a name, either of which may be empty.
 func join(a, b string) string {
 	if a == "" || b == "" {
 		return a + b
@@ -98,12 +98,12 @@ func join(a, b string) string {
 	return a + " · " + b
 }
 
-// file names a picture of the series.
+// file is the name of a picture of the series.
 func (s *series) file(kind string) string {
 	return fmt.Sprintf("%d-%s-%s", s.Number, slug(s.Source), kind)
 }
 
-// slug keeps what is safe in the name of a file anywhere.
+// slug keeps the characters that are safe in a file name on every system.
 func slug(s string) string {
 	keep := func(r rune) rune {
 		switch {
@@ -118,7 +118,7 @@ func slug(s string) string {
 	return cut(strings.Join(words, "-"), 40)
 }
 
-// best is the best cell by a measure.
+// best returns the best cell by a measure.
 func (s *series) best(m stats.Measure) (stats.Best, bool) {
 	i := slices.IndexFunc(s.Best, func(b stats.Best) bool { return b.Measure == m })
 	if i < 0 {
@@ -127,7 +127,7 @@ func (s *series) best(m stats.Measure) (stats.Best, bool) {
 	return s.Best[i], true
 }
 
-// peak is the best tau of a layer.
+// peak returns the best tau of a layer.
 func (s *series) peak(m stats.Measure, layer int) (tau float64, ok bool) {
 	for _, p := range s.Peaks {
 		if p.Measure == m && p.Layer == layer && p.Tau.OK() {
@@ -137,12 +137,12 @@ func (s *series) peak(m stats.Measure, layer int) (tau float64, ok bool) {
 	return 0, false
 }
 
-// at is the series at one layer and tau.
+// at returns the series at one layer and tau.
 func (s *series) at(layer int, tau float64) stats.At {
 	return stats.At{Run: s.run, Source: s.Source, Layer: layer, Tau: tau}
 }
 
-// full is a cell with all its intervals.
+// full returns the effect at a cell with all its intervals.
 func (s *series) full(where cell) (stats.Effect, error) {
 	if e, ok := s.known[where]; ok {
 		return e, nil
@@ -154,7 +154,7 @@ func (s *series) full(where cell) (stats.Effect, error) {
 	return e, err
 }
 
-// effect is the cell of the grid; false where it has no prompt.
+// effect returns the effect at a cell of the grid; false when it has no prompt.
 func (s *series) effect(layer int, tau float64) (stats.Effect, bool) {
 	l, k := slices.Index(s.Layers, layer), slices.Index(s.Taus, tau)
 	if l < 0 || k < 0 || s.Grid[l][k].N == 0 {

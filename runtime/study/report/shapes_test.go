@@ -11,7 +11,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// Whatever a run lacks, there is a report of it, and what it lacks is said.
+// Every incomplete run has a report, and the report says what is missing.
 func TestShapes(t *testing.T) {
 	with := func(change func(*shape)) shape {
 		s := usual
@@ -24,13 +24,13 @@ func TestShapes(t *testing.T) {
 		want []string
 		not  []string
 	}{
-		{"usual", []*results.Run{made(usual)}, []string{"layer 2, tau 4", "one hop", "Against other memories"}, []string{"Know this first"}},
+		{"usual", []*results.Run{made(usual)}, []string{"layer 2, tau 4", "one hop", "Against other memories"}, []string{"Read this first"}},
 		{"one layer", []*results.Run{made(with(func(s *shape) { s.layers = []int{5} }))}, []string{"Mean change of the log-odds"}, []string{"by layer"}},
 		{"one tau", []*results.Run{made(with(func(s *shape) { s.taus = []float64{0.25} }))}, []string{"tau 0.25"}, nil},
 		{"one cell", []*results.Run{made(with(func(s *shape) { s.layers, s.taus = []int{5}, []float64{3} }))}, []string{"One cell: no map."}, nil},
 		{"one prompt", []*results.Run{made(with(func(s *shape) { s.prompts = 1 }))}, []string{"only 1 prompt:", "Prompts that gain most"}, []string{"Prompts that gain least"}},
 		{"two prompts", []*results.Run{made(with(func(s *shape) { s.prompts = 2 }))}, []string{"only 2 prompts:", "Prompts that gain least"}, nil},
-		{"no prompt", []*results.Run{made(with(func(s *shape) { s.prompts = 0 }))}, []string{"not one cell is here", "There is no cell to show."}, nil},
+		{"no prompt", []*results.Run{made(with(func(s *shape) { s.prompts = 0 }))}, []string{"the results have no cell", "There is no cell to show."}, nil},
 		{"no one-hop prompts", []*results.Run{made(with(func(s *shape) { s.oneHop = false }))}, []string{"two hops"}, []string{">one hop<"}},
 		{"one source", []*results.Run{made(with(func(s *shape) { s.sources = s.sources[:1] }))}, nil, []string{"Against other memories"}},
 		{"many layers and taus", []*results.Run{made(with(func(s *shape) { s.layers, s.taus, s.prompts = counted(48), fractions(40), 3 }))}, []string{"tau 0.025"}, nil},
@@ -57,19 +57,19 @@ func TestShapes(t *testing.T) {
 			html := render(t, tt.runs, Options{})
 			for _, want := range tt.want {
 				if !strings.Contains(html, want) {
-					t.Errorf("the report does not say %q", want)
+					t.Errorf("the report does not contain %q", want)
 				}
 			}
 			for _, not := range tt.not {
 				if strings.Contains(html, not) {
-					t.Errorf("the report says %q", not)
+					t.Errorf("the report contains %q", not)
 				}
 			}
 		})
 	}
 }
 
-// Every drawing of the page is a PNG and an SVG of its own, with its own name, and the same twice.
+// Every drawing of the page is a separate PNG and SVG with its own name, and drawing it again gives the same bytes.
 func TestPictures(t *testing.T) {
 	small := shape{prompts: 21, layers: []int{0, 1}, taus: []float64{1, 2}, sources: []string{"curated", "none"}, oneHop: true}
 	r, err := New([]*results.Run{made(small)}, Options{})
@@ -90,7 +90,7 @@ func TestPictures(t *testing.T) {
 	names := map[string]bool{}
 	for i, p := range pictures {
 		if names[p.Name] {
-			t.Errorf("two pictures are called %s", p.Name)
+			t.Errorf("two pictures have the name %s", p.Name)
 		}
 		names[p.Name] = true
 		img, err := png.Decode(bytes.NewReader(p.PNG))
@@ -149,7 +149,7 @@ func fractions(n int) (out []float64) {
 	return out
 }
 
-// constant makes every memory change nothing.
+// constant removes the effect of every memory.
 func constant(r *results.Run) *results.Run {
 	for i := range r.Cells {
 		r.Cells[i].Score = r.Prompts[r.Cells[i].Prompt].Clean
@@ -157,7 +157,7 @@ func constant(r *results.Run) *results.Run {
 	return r
 }
 
-// unclean takes all clean numbers away.
+// unclean removes all clean numbers.
 func unclean(r *results.Run) *results.Run {
 	for i := range r.Prompts {
 		r.Prompts[i].Clean = results.Score{LogP: math.NaN(), Rank: -1, Status: results.Inf}
@@ -165,7 +165,7 @@ func unclean(r *results.Run) *results.Run {
 	return r
 }
 
-// impossible makes answers so unlikely that their probability is zero in a float64, and one certain.
+// impossible makes answers so unlikely that their probability is zero in a float64, and one answer certain.
 func impossible(r *results.Run) *results.Run {
 	for i := range r.Cells {
 		if r.Cells[i].Prompt%2 == 0 {
@@ -176,7 +176,7 @@ func impossible(r *results.Run) *results.Run {
 	return r
 }
 
-// unfinished makes a run lack prompts.
+// unfinished makes a run with missing prompts.
 func unfinished(r *results.Run) *results.Run {
 	r.Manifest.Prompts = 40
 	return r

@@ -14,7 +14,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// histogram shows how the change of log-odds spreads over prompts.
+// histogram shows the distribution of the change of log-odds over prompts.
 func histogram(s *series, where cell, effects []stats.PromptEffect) *drawing {
 	var values []float64
 	for _, e := range effects {
@@ -36,7 +36,7 @@ func histogram(s *series, where cell, effects []stats.PromptEffect) *drawing {
 		name: s.file("spread-" + where.slug()), title: "Prompts by change of log-odds, " + where.String() + "\n" + s.Label, width: 360, height: 270,
 		read: []string{
 			fmt.Sprintf("Prompts to the right of zero gain. %s, %d gain and %d lose; the mean is %s, the median %s.", count(len(values), "prompt", "prompts"), gains(values), lose, logOdds(mean), logOdds(median)),
-			"Trap: a mean far from the median is made by few prompts.",
+			"Caution: when the mean is far from the median, a few prompts dominate it.",
 		},
 	}
 	d.draw = func(c draw.Canvas) []spot {
@@ -76,7 +76,7 @@ func histogram(s *series, where cell, effects []stats.PromptEffect) *drawing {
 	return d
 }
 
-// bins counts values in steps of one width, an edge of which is zero, so that no bar has both gains and losses.
+// bins counts values in bins of equal width. Zero is an edge of a bin, so that no bar has both gains and losses.
 func bins(ascending []float64) *plotter.Histogram {
 	low, high := ascending[0], ascending[len(ascending)-1]
 	n := math.Max(6, math.Min(30, 2*math.Sqrt(float64(len(ascending)))))
@@ -102,7 +102,7 @@ func gains(values []float64) int {
 	return n
 }
 
-// beforeAfter shows each prompt: its probability without the memory and with it.
+// beforeAfter shows the probability of each prompt's answer without the memory and with it.
 func beforeAfter(s *series, where cell, effects []stats.PromptEffect) *drawing {
 	prompts := map[int]*results.Prompt{}
 	for i := range s.run.Prompts {
@@ -116,8 +116,8 @@ func beforeAfter(s *series, where cell, effects []stats.PromptEffect) *drawing {
 	d := &drawing{
 		name: s.file("prompts-" + where.slug()), title: "The answer's probability before and after, " + where.String() + "\n" + s.Label, width: 360, height: 270,
 		read: []string{
-			"Each mark is a prompt; above the line it gains, ten times for each step up. The pointer shows which.",
-			"Trap: a gain from 0.00001 to 0.0001 is +900 %, and the answer is still not what the model says.",
+			"Each mark is a prompt. Prompts above the line gain, by a factor of ten for each step up. Point at a mark to see its prompt.",
+			"Caution: a gain from 0.00001 to 0.0001 is +900 %, but the model still does not predict the answer.",
 		},
 	}
 	var gain, lose plotter.XYs
@@ -156,10 +156,10 @@ func beforeAfter(s *series, where cell, effects []stats.PromptEffect) *drawing {
 	return d
 }
 
-// decade is the logarithm of a probability, down to one that no prompt of interest has.
+// decade is the decimal logarithm of a probability, limited to -12, which is below that of every prompt of interest.
 func decade(p float64) float64 { return math.Max(-12, math.Log10(p)) }
 
-// decades labels logarithms of probabilities.
+// decades labels decimal logarithms of probabilities.
 type decades struct{}
 
 func (decades) Ticks(low, high float64) []plot.Tick {

@@ -8,14 +8,14 @@ import (
 	"sync"
 )
 
-// role is a colour by what it says. A drawing uses colours of roles only, so that the HTML can exchange them.
+// role is a colour with a meaning. Drawings use only the colours of roles, so that the HTML can replace them.
 type role struct {
-	name  string // of the CSS variable
+	name  string // name of the CSS variable
 	light color.NRGBA
 	dark  color.NRGBA
 }
 
-// The pairs are told apart by people who see fewer colours: Okabe and Ito's blue and vermilion, lighter on dark ground.
+// Readers with colour blindness can distinguish the pairs: Okabe and Ito's blue and vermilion, lighter on a dark background.
 var (
 	ink     = role{"ink", rgb(0x000000), rgb(0xe8e6e3)}
 	paper   = role{"paper", rgb(0xffffff), rgb(0x16181b)}
@@ -25,8 +25,9 @@ var (
 	missing = role{"missing", rgb(0xa8a8a8), rgb(0x6b6f76)}
 )
 
-// steps is the diverging scale: blue for less, red for more, no colour for zero. On light ground it is ColorBrewer's RdBu of
-// eleven steps, which is safe for readers who do not see red or green; on dark ground zero is dark and the ends are light.
+// steps is the diverging scale: blue for less, red for more, no colour for zero. On a light background it is ColorBrewer's RdBu
+// with eleven steps, which readers who do not see red or green can distinguish. On a dark background zero is dark and the
+// ends are light.
 var steps = []role{
 	{"step0", rgb(0x053061), rgb(0x8ecbff)},
 	{"step1", rgb(0x2166ac), rgb(0x79abd5)},
@@ -43,7 +44,7 @@ var steps = []role{
 
 var roles = append([]role{ink, paper, rule, first, second, missing}, steps...)
 
-// scaleColors is the diverging scale as gonum takes it.
+// scaleColors is the diverging scale in gonum's type.
 type scaleColors struct{}
 
 func (scaleColors) Colors() []color.Color {
@@ -60,7 +61,7 @@ func rgb(hex uint32) color.NRGBA {
 
 func hex(c color.NRGBA) string { return fmt.Sprintf("#%02X%02X%02X", c.R, c.G, c.B) }
 
-// themed exchanges the colours of an SVG by gonum for the variables of their roles.
+// themed replaces the colours of an SVG by gonum with the variables of their roles.
 var themed = sync.OnceValue(func() *strings.Replacer {
 	var pairs []string
 	for _, r := range roles {
@@ -71,7 +72,7 @@ var themed = sync.OnceValue(func() *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 })
 
-// variables is the CSS that gives the roles their colours. Print has the light ones.
+// variables is the CSS that defines the colours of the roles. Print uses the light ones.
 func variables() template.CSS {
 	var b strings.Builder
 	write := func(of func(role) color.NRGBA) {

@@ -7,8 +7,8 @@ import (
 	"gonum.org/v1/plot/palette/brewer"
 )
 
-// TestSteps holds the light steps to the library that knows ColorBrewer's scales. The library itself stays out of the program: it
-// makes all of its palettes when a program starts.
+// TestSteps compares the light steps with the library that contains ColorBrewer's scales. The program does not import the
+// library, because it creates all of its palettes when a program starts.
 func TestSteps(t *testing.T) {
 	p, err := brewer.GetPalette(brewer.TypeDiverging, "RdBu", len(steps))
 	if err != nil {

@@ -2,14 +2,14 @@ package report
 
 import "github.com/onnx-inject/onnx-inject/runtime/study/stats"
 
-// winner is a best cell in the table of all.
+// winner is a best cell in the table of all best cells.
 type winner struct {
 	stats.Best
 	By      string
 	Remarks []string
 }
 
-// winners are the best cells of a series; measures that choose the same cells share a line.
+// winners returns the best cells of a series. Measures that choose the same cells share a line.
 func (s *series) winners() []winner {
 	var out []winner
 	for _, b := range s.Best {
@@ -26,7 +26,7 @@ func (s *series) winners() []winner {
 	return out
 }
 
-// sameCells reports whether two measures chose the same, on all prompts and on one half.
+// sameCells reports whether two measures chose the same cells, on all prompts and on one half.
 func sameCells(a, b stats.Best) bool {
 	half := a.Held == nil && b.Held == nil || a.Held != nil && b.Held != nil && a.Held.Layer == b.Held.Layer && a.Held.Tau == b.Held.Tau
 	return half && a.Effect.Layer == b.Effect.Layer && a.Effect.Tau == b.Effect.Tau

@@ -7,15 +7,16 @@ import (
 	"strings"
 )
 
-// The columns of cells.csv. Others may read them by name; new ones may come behind. p_obscure and p_explicit are those of the
-// prompt, repeated so that a row can be read alone; model and data are the names in the manifest.
+// The columns of cells.csv. Other programs may read them by name; new columns may be appended. p_obscure and p_explicit are
+// the probabilities of the prompt, repeated so that a row is complete in itself. model and data are names from the
+// manifest.
 var cellColumns = []string{
 	"model", "data", "prompt", "layer", "tau", "source", "memory", "encoding",
 	"p_answer", "logp_answer", "rank", "status", "p_obscure", "p_explicit", "top",
 }
 
-// The columns of prompts.csv. cells is the number of rows that the prompt has in cells.csv: the row is written when they are
-// on disk.
+// The columns of prompts.csv. cells is the number of rows of the prompt in cells.csv: the row is written after they are on
+// disk.
 var promptColumns = []string{
 	"prompt", "answer", "answer_id", "tokens", "cells",
 	"p_explicit", "logp_explicit", "rank_explicit", "status_explicit", "top_explicit",
@@ -23,7 +24,7 @@ var promptColumns = []string{
 	"explicit_sentence", "obscure_sentence", "explicit_entity", "obscure_entity",
 }
 
-// cellRow writes a cell as text. Numbers have all their digits; a score that is none leaves its fields empty.
+// cellRow formats a cell as text. Numbers have all their digits; a score without a number leaves its fields empty.
 func cellRow(m *Manifest, p *Prompt, c *Cell) []string {
 	return []string{
 		m.Model.Name, m.Data.Name, strconv.Itoa(c.Prompt), strconv.Itoa(c.Layer), number(c.Tau), c.Source, c.Memory, c.Encoding,
@@ -64,14 +65,14 @@ func ids(list []int64) string {
 	return b.String()
 }
 
-// row reads fields by name. The first field that cannot be read is kept in err.
+// row reads fields by name. It keeps the first error in err.
 type row struct {
 	columns map[string]int
 	fields  []string
 	err     error
 }
 
-// columnsOf numbers the fields of a header and wants all of a list among them.
+// columnsOf returns the index of each column of a header and requires all columns of a list.
 func columnsOf(header, want []string) (map[string]int, error) {
 	columns := map[string]int{}
 	for i, c := range header {
@@ -79,7 +80,7 @@ func columnsOf(header, want []string) (map[string]int, error) {
 	}
 	for _, c := range want {
 		if _, ok := columns[c]; !ok {
-			return nil, fmt.Errorf("no column %q among %s", c, strings.Join(header, ", "))
+			return nil, fmt.Errorf("want a column %q, found %s", c, strings.Join(header, ", "))
 		}
 	}
 	return columns, nil
@@ -105,7 +106,7 @@ func (r *row) check(column string, err error) {
 	}
 }
 
-// score reads what stands in the columns logp+suffix, rank+suffix, status+suffix and top+suffix.
+// score reads the columns logp+suffix, rank+suffix, status+suffix and top+suffix.
 func (r *row) score(logp, rank, status, top string) Score {
 	s := Score{LogP: math.NaN(), Rank: -1, Status: Status(r.text(status))}
 	switch s.Status {

@@ -9,15 +9,15 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/memory"
 )
 
-// Manifest says what an evaluation is of. Two runs whose manifests agree in everything but the shard are parts of one; a run
-// goes on only where its manifest is the one in the folder. It holds no time and no path, so that the same evaluation
-// writes the same bytes anywhere.
+// Manifest describes an evaluation. Two runs whose manifests are equal in everything except the shard are parts of one
+// evaluation. A run resumes only when its manifest equals the one in the folder. A manifest holds no time and no path, so
+// the same evaluation writes the same bytes on any machine.
 type Manifest struct {
 	Version    int          `json:"version"` // of this file: 1
 	Tool       string       `json:"tool"`    // name and version of the program
 	Model      Model        `json:"model"`
 	Data       File         `json:"data"`
-	Prompts    int          `json:"prompts"` // rows of the data that are evaluated, over all shards
+	Prompts    int          `json:"prompts"` // evaluated rows of the data, over all shards
 	Layers     []int        `json:"layers"`
 	Taus       []float64    `json:"taus"`
 	Memories   []Source     `json:"memories"`
@@ -26,7 +26,7 @@ type Manifest struct {
 	Positions  string       `json:"positions"`  // all, last, A-B
 	Texts      memory.Texts `json:"texts"`
 	Top        int          `json:"top"`
-	First      int          `json:"first,omitempty"` // memories of a file that are taken; 0: all
+	First      int          `json:"first,omitempty"` // number of memories used from a file; 0: all
 	Shard      Shard        `json:"shard"`
 	Plan       Plan         `json:"plan"`
 	Host       Host         `json:"host"`
@@ -34,7 +34,7 @@ type Manifest struct {
 
 // Model identifies a model by its bytes.
 type Model struct {
-	Name      string `json:"name"`   // of the folder, or of the file where it stands alone
+	Name      string `json:"name"`   // of the folder, or of the file when it has no model folder
 	SHA256    string `json:"sha256"` // of the graph file and of the files of its weights, in the order of their names
 	Tokenizer string `json:"tokenizer_sha256"`
 	Family    string `json:"family"`
@@ -51,25 +51,25 @@ type File struct {
 	SHA256 string `json:"sha256"`
 }
 
-// Source is one place that memories come from.
+// Source is one source of memories.
 type Source struct {
-	Name string `json:"name"` // as asked for, without folders: "curated", "random:nouns.txt", "column:hint"
+	Name string `json:"name"` // as requested, without folders: "curated", "random:nouns.txt", "column:hint"
 	File *File  `json:"file,omitempty"`
 }
 
-// Shard is one of several parts: every prompt whose index leaves the rest Index when divided by Of.
+// Shard is one of several parts: every prompt whose index leaves the remainder Index when divided by Of.
 type Shard struct {
 	Index int `json:"index"`
-	Of    int `json:"of"` // 1: all of it
+	Of    int `json:"of"` // 1: the whole evaluation
 }
 
-// Plan is how the cells were computed, and why not the way that was asked for.
+// Plan is how the cells were computed, and the reason when this is not the requested plan.
 type Plan struct {
 	Used   string `json:"used"` // points, rows, fanout
 	Reason string `json:"reason,omitempty"`
 }
 
-// Host is what ran the model.
+// Host is the host that ran the model.
 type Host struct {
 	Name    string `json:"name"`    // ort
 	Version string `json:"version"` // of its library
@@ -79,7 +79,7 @@ type Host struct {
 // ManifestVersion is the version of manifests that this package writes and reads.
 const ManifestVersion = 1
 
-// Diff lists the fields in which another manifest differs, one a line: "taus: 1 2 3, want 1 2". It is empty when none does.
+// Diff lists the fields in which want differs from m, one per line, or returns "" when there are none.
 func (m *Manifest) Diff(want *Manifest) string {
 	var b strings.Builder
 	have := fields("", reflect.ValueOf(*m))
@@ -91,7 +91,7 @@ func (m *Manifest) Diff(want *Manifest) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// fields names the leaves of a struct by their JSON path, with their values as text.
+// fields lists the leaves of a struct by their JSON path, with their values as text.
 func fields(path string, v reflect.Value) [][2]string {
 	if v.Kind() != reflect.Struct {
 		text, err := json.Marshal(v.Interface())

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Merge puts the shards of an evaluation together and leaves different evaluations apart, in the order of the first of each.
-// Shards belong together when their manifests differ in nothing but the shard, the plan and the host. A prompt that is in
-// several must have the same cells in all. Plan and host of the whole are those of all shards: "fanout + rows". Prompts may be
-// missing: len(Prompts) is then below Manifest.Prompts.
+// Merge joins the shards of each evaluation and keeps different evaluations separate, in the order of the first shard of
+// each. Shards belong together when their manifests differ only in the shard, the plan and the host. A prompt that is in
+// several shards must have the same cells in all of them. Plan and host of the result combine those of all shards, such as
+// "fanout + rows". Prompts may be missing: len(Prompts) is then less than Manifest.Prompts.
 func Merge(runs []*Run) ([]*Run, error) {
 	var out []*Run
 	for _, r := range runs {
@@ -33,14 +33,14 @@ func Merge(runs []*Run) ([]*Run, error) {
 	return out, nil
 }
 
-// whole is the manifest without what shards of one evaluation may differ in.
+// whole returns the manifest without the fields in which shards of one evaluation may differ.
 func (m *Manifest) whole() *Manifest {
 	w := *m
 	w.Shard, w.Plan, w.Host = Shard{}, Plan{}, Host{}
 	return &w
 }
 
-// both says of two shards what may differ between them.
+// both combines the values of two shards for a field in which they may differ.
 func both(a, b string) string {
 	const and = " + "
 	switch {
@@ -84,7 +84,7 @@ func (r *Run) cellsOf(prompt int) []Cell {
 	return out
 }
 
-// same compares cells as they stand in files, where a score that is none has no number.
+// same compares cells as files store them, where a score without a number has no value.
 func same(a, b []Cell) bool {
 	return slices.EqualFunc(a, b, func(x, y Cell) bool {
 		if !x.OK() {

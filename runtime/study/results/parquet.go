@@ -6,7 +6,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 )
 
-// parquetRow is a row of a Parquet file: the columns of cells.csv, null where there is no number.
+// parquetRow is a row of a Parquet file: the columns of cells.csv, with null for an absent number.
 type parquetRow struct {
 	Model      string   `parquet:"model,dict"`
 	Data       string   `parquet:"data,dict"`
@@ -26,8 +26,8 @@ type parquetRow struct {
 	Convention string   `parquet:"convention,dict"`
 }
 
-// WriteParquet writes the cells of runs as one Parquet file, compressed with Zstandard. The file appears whole or not at all;
-// without force an existing one is refused.
+// WriteParquet writes the cells of runs as one Parquet file, compressed with Zstandard. It writes the file completely or
+// not at all. Without force it refuses to replace an existing file.
 func WriteParquet(path string, runs []*Run, force bool) error {
 	f, err := atomicfile.Create(path, force)
 	if err != nil {
@@ -49,7 +49,7 @@ func WriteParquet(path string, runs []*Run, force bool) error {
 				P: known(c.Score, c.P()), LogP: known(c.Score, c.LogP), Rank: known(c.Score, int32(c.Rank)), Top: c.Top,
 				PClean: known(p.Clean, p.Clean.P()), PCeiling: known(p.Ceiling, p.Ceiling.P()),
 			}
-			if c.Rank < 0 { // the authors' files have none
+			if c.Rank < 0 { // the authors' files have no ranks
 				row.Rank = nil
 			}
 			rows = append(rows, row)
@@ -64,7 +64,7 @@ func WriteParquet(path string, runs []*Run, force bool) error {
 	return f.Commit()
 }
 
-// known is a number, or nil where a score has none.
+// known returns a number, or nil for a score without one.
 func known[T any](s Score, x T) *T {
 	if !s.OK() {
 		return nil

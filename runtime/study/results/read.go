@@ -23,7 +23,7 @@ const (
 	lockFile     = ".lock"
 )
 
-// Load reads a folder. What stands behind the last commit is left out, so that an evaluation can be looked at while it runs.
+// Load reads a folder. It ignores everything after the last commit, so that a running evaluation can be read.
 func Load(dir string) (*Run, error) {
 	r, err := load(dir)
 	if err != nil {
@@ -43,7 +43,7 @@ func load(dir string) (*Run, error) {
 	if _, err := scan(filepath.Join(dir, PromptsFile), promptColumns, func(row *row, _ int64) error {
 		p, cells := row.prompt()
 		if row.err == nil && seen[p.Index] {
-			return fmt.Errorf("prompt %d for the second time: the file was changed by other hands", p.Index)
+			return fmt.Errorf("prompt %d appears twice: another program changed the file", p.Index)
 		}
 		seen[p.Index] = true
 		r.Prompts, counts = append(r.Prompts, p), append(counts, cells)
@@ -51,7 +51,7 @@ func load(dir string) (*Run, error) {
 	}); err != nil {
 		return nil, err
 	}
-	at, left := 0, 0 // the prompt whose cells are being read, and how many of them are still to come
+	at, left := 0, 0 // the prompt whose cells are being read, and the number of its cells still to read
 	if len(counts) > 0 {
 		left = counts[0]
 	}
@@ -64,7 +64,7 @@ func load(dir string) (*Run, error) {
 		}
 		c := row.cell()
 		if row.err == nil && c.Prompt != r.Prompts[at].Index {
-			return fmt.Errorf("a cell of prompt %d, want one of prompt %d: the file was changed by other hands", c.Prompt, r.Prompts[at].Index)
+			return fmt.Errorf("got a cell of prompt %d, want one of prompt %d: another program changed the file", c.Prompt, r.Prompts[at].Index)
 		}
 		r.Cells = append(r.Cells, c)
 		left--
@@ -78,7 +78,7 @@ func load(dir string) (*Run, error) {
 		left = counts[at]
 	}
 	if left > 0 {
-		return nil, fmt.Errorf("%s ends before the cells of prompt %d do, which %s has as done: the file was changed by other hands", CellsFile, r.Prompts[at].Index, PromptsFile)
+		return nil, fmt.Errorf("%s ends before the last cell of prompt %d, which is complete according to %s: another program changed the file", CellsFile, r.Prompts[at].Index, PromptsFile)
 	}
 	return r, nil
 }
@@ -86,7 +86,7 @@ func load(dir string) (*Run, error) {
 func readManifest(dir string) (*Manifest, error) {
 	data, err := os.ReadFile(filepath.Join(dir, ManifestFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, hint.With(fmt.Errorf("no %s in it: %w", ManifestFile, fs.ErrNotExist), "results are written by onnx-inject eval")
+		return nil, hint.With(fmt.Errorf("no %s in the folder: %w", ManifestFile, fs.ErrNotExist), "give a folder written by onnx-inject eval")
 	}
 	if err != nil {
 		return nil, err
@@ -96,16 +96,16 @@ func readManifest(dir string) (*Manifest, error) {
 		return nil, fmt.Errorf("%s: %w", ManifestFile, err)
 	}
 	if m.Version != ManifestVersion {
-		return nil, fmt.Errorf("%s has version %d, this program reads %d", ManifestFile, m.Version, ManifestVersion)
+		return nil, fmt.Errorf("%s has version %d, but this program reads version %d", ManifestFile, m.Version, ManifestVersion)
 	}
 	return m, nil
 }
 
-// errStop ends a scan.
+// errStop ends a scan without an error.
 var errStop = errors.New("stop")
 
-// scan reads the rows of a file one by one; f gets each with the offset of the byte behind it. It returns the offset behind the
-// last whole row. A last row that is cut short, as a kill leaves it, is no row; a file that is missing has none.
+// scan reads the rows of a file in order and calls f with each row and the offset after it. It returns the offset after the
+// last complete row. An incomplete last row, as a crash leaves it, does not count. A missing file has no rows.
 func scan(path string, want []string, f func(r *row, end int64) error) (end int64, err error) {
 	file, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -120,7 +120,7 @@ func scan(path string, want []string, f func(r *row, end int64) error) (end int6
 		return 0, err
 	}
 	name := filepath.Base(path)
-	// What another process appends from now on is left out: of its last row a reader may see a part.
+	// Rows appended by another process from now on are ignored, because the last of them may be incomplete.
 	r := csv.NewReader(bufio.NewReaderSize(io.LimitReader(file, info.Size()), 1<<20))
 	r.ReuseRecord = true
 	x := &row{}
@@ -129,7 +129,7 @@ func scan(path string, want []string, f func(r *row, end int64) error) (end int6
 		if err == io.EOF {
 			return end, nil
 		}
-		if behind := r.InputOffset(); behind == info.Size() && (err != nil || !endsLine(file, behind)) {
+		if after := r.InputOffset(); after == info.Size() && (err != nil || !endsLine(file, after)) {
 			return end, nil
 		}
 		if err != nil {

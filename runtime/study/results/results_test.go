@@ -42,7 +42,7 @@ func prompt(i int) (Prompt, []Cell) {
 	return p, cells
 }
 
-// fill writes the prompts that are not there yet.
+// fill writes the prompts that are still missing.
 func fill(t *testing.T, dir string, prompts ...int) {
 	t.Helper()
 	w, err := Create(dir, manifest())
@@ -81,7 +81,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// Cut at any byte of either file, or killed between them, a folder goes on and ends with the same bytes.
+// A folder that is cut at any byte of either file, or between the two writes, resumes and ends with the same bytes.
 func TestEveryCut(t *testing.T) {
 	whole := t.TempDir()
 	fill(t, whole, 0, 1, 2)
@@ -93,8 +93,8 @@ func TestEveryCut(t *testing.T) {
 		return string(b)
 	}
 	cells, prompts := read(whole, CellsFile), read(whole, PromptsFile)
-	// behind returns where the first n prompts end in each file.
-	behind := func(n int) (inCells, inPrompts int) {
+	// after returns where the first n prompts end in each file.
+	after := func(n int) (inCells, inPrompts int) {
 		if n == 0 {
 			return 0, 0
 		}
@@ -105,14 +105,14 @@ func TestEveryCut(t *testing.T) {
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 40 {
-		// The prompts are never ahead of the cells: cut them anywhere, and the cells anywhere behind what is committed.
+		// The prompts are never ahead of the cells: cut them anywhere, and cut the cells anywhere after the last commit.
 		cut, committed := r.IntN(len(prompts)+1), 0
 		for n := 1; n <= 3; n++ {
-			if _, end := behind(n); cut >= end {
+			if _, end := after(n); cut >= end {
 				committed = n
 			}
 		}
-		least, _ := behind(committed)
+		least, _ := after(committed)
 		at := least + r.IntN(len(cells)-least+1)
 		dir := t.TempDir()
 		fill(t, dir)
@@ -135,7 +135,7 @@ func TestEveryCut(t *testing.T) {
 func promptStart(i int) string { return "\n" + string(rune('0'+i)) + ",Rome," }
 func cellStart(i int) string   { return "m,d.csv," + string(rune('0'+i)) + "," }
 
-// A file that grows while it is read is read as it was in the beginning.
+// A file that grows during reading is read up to its initial size.
 func TestGrowing(t *testing.T) {
 	dir := t.TempDir()
 	fill(t, dir, 0, 1)
@@ -162,7 +162,7 @@ func TestCreateRefuses(t *testing.T) {
 	other := manifest()
 	other.Taus, other.Model.SHA256 = []float64{1}, "ef"
 	_, err := Create(dir, other)
-	want := "it holds another evaluation:\n  model.sha256: \"ab\" in the folder, \"ef\" now\n  taus: [0.5,1] in the folder, [1] now"
+	want := "the folder holds another evaluation:\n  model.sha256: \"ab\" in the folder, \"ef\" now\n  taus: [0.5,1] in the folder, [1] now"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -183,7 +183,7 @@ func TestCreateRefuses(t *testing.T) {
 	}
 	foreign := t.TempDir()
 	os.WriteFile(filepath.Join(foreign, CellsFile), []byte("a,b\n"), 0o666)
-	if _, err := Create(foreign, manifest()); err == nil || !strings.Contains(err.Error(), "these are no results of this program") {
+	if _, err := Create(foreign, manifest()); err == nil || !strings.Contains(err.Error(), "the folder was not written by this program") {
 		t.Errorf("a foreign folder: %v", err)
 	}
 }
@@ -204,15 +204,15 @@ func TestLoadRefuses(t *testing.T) {
 		spoil func(dir string)
 		want  string
 	}{
-		{"no manifest", func(dir string) { os.Remove(filepath.Join(dir, ManifestFile)) }, "no manifest.json in it"},
-		{"another version", replace(ManifestFile, `"version": 1`, `"version": 2`), "manifest.json has version 2, this program reads 1"},
-		{"a lost cell", replace(CellsFile, "m,d.csv,0,0,0.5,", "m,d.csv,1,0,0.5,"), "cells.csv, row 1: a cell of prompt 1, want one of prompt 0"},
-		{"lost cells", change(CellsFile, func(s string) string { return s[:strings.LastIndex(s, "m,d.csv,1,0,1,")] }), "cells.csv ends before the cells of prompt 1 do"},
-		{"all cells of the last", change(CellsFile, func(s string) string { return s[:strings.Index(s, "m,d.csv,1,")] }), "cells.csv ends before the cells of prompt 1 do"},
+		{"no manifest", func(dir string) { os.Remove(filepath.Join(dir, ManifestFile)) }, "no manifest.json in the folder"},
+		{"another version", replace(ManifestFile, `"version": 1`, `"version": 2`), "manifest.json has version 2, but this program reads version 1"},
+		{"a lost cell", replace(CellsFile, "m,d.csv,0,0,0.5,", "m,d.csv,1,0,0.5,"), "cells.csv, row 1: got a cell of prompt 1, want one of prompt 0"},
+		{"lost cells", change(CellsFile, func(s string) string { return s[:strings.LastIndex(s, "m,d.csv,1,0,1,")] }), "cells.csv ends before the last cell of prompt 1"},
+		{"all cells of the last", change(CellsFile, func(s string) string { return s[:strings.Index(s, "m,d.csv,1,")] }), "cells.csv ends before the last cell of prompt 1"},
 		{"no number", replace(CellsFile, ",0,0.5,curated", ",zero,0.5,curated"), `column layer: want a number, found "zero"`},
 		{"a status", replace(CellsFile, ",nan,", ",odd,"), `column status: found "odd"`},
-		{"a prompt twice", change(PromptsFile, func(s string) string { return s + s[strings.Index(s, promptStart(1))+1:] }), "prompts.csv, row 3: prompt 1 for the second time"},
-		{"no column", replace(PromptsFile, "answer_id", "id"), `prompts.csv: no column "answer_id" among prompt, answer, id`},
+		{"a prompt twice", change(PromptsFile, func(s string) string { return s + s[strings.Index(s, promptStart(1))+1:] }), "prompts.csv, row 3: prompt 1 appears twice"},
+		{"no column", replace(PromptsFile, "answer_id", "id"), `prompts.csv: want a column "answer_id", found prompt, answer, id`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -300,7 +300,7 @@ func TestWriteParquet(t *testing.T) {
 	}
 }
 
-// Every field of a manifest counts when two are compared.
+// Diff compares every field of a manifest.
 func TestDiffSeesEverything(t *testing.T) {
 	a := manifest()
 	if d := a.Diff(manifest()); d != "" {

@@ -21,7 +21,7 @@ var ErrLocked = errors.New("locked")
 
 // Writer adds prompts to a folder.
 type Writer struct {
-	Manifest *Manifest // of the folder once Begin was called, or when it had one
+	Manifest *Manifest // of the folder, if it has one; always set after Begin
 
 	dir            string
 	lock           *flock.Flock
@@ -30,10 +30,10 @@ type Writer struct {
 	cells, prompts *os.File
 }
 
-// Create opens a folder for writing, making it where missing, and locks it. Nothing else is written before [Writer.Begin].
+// Create opens a folder for writing, creates it when missing, and locks it. It writes nothing else before [Writer.Begin].
 //
-// A folder that holds results goes on only when its manifest is want; the plan may differ where want leaves it open. Another
-// manifest is refused with the differences. What a kill left half written is cut off by Begin.
+// Writing to a folder that already holds results resumes only when its manifest equals want; the plan may differ when want
+// leaves it open. Another manifest is refused with an error that lists the differences. Begin removes incomplete writes.
 func Create(dir string, want *Manifest) (*Writer, error) {
 	w, err := create(dir, want)
 	if err != nil {
@@ -54,13 +54,13 @@ func create(dir string, want *Manifest) (*Writer, error) {
 		return nil, &atomicfile.Error{Path: filepath.Join(dir, lockFile), Err: err}
 	case !ok:
 		owner, _ := os.ReadFile(filepath.Join(dir, lockFile))
-		return nil, hint.With(fmt.Errorf("%w: %s writes to it", ErrLocked, process(owner)), "wait for it, or give another folder")
+		return nil, hint.With(fmt.Errorf("%w: %s is writing to the folder", ErrLocked, process(owner)), "wait until it ends, or give another folder")
 	}
 	if err := w.resume(want); err != nil {
 		w.lock.Unlock()
 		return nil, err
 	}
-	// For the reader of the error above; the lock itself is the file being open.
+	// The error above names this process number; the lock itself is the open file.
 	os.WriteFile(filepath.Join(dir, lockFile), fmt.Appendf(nil, "%d\n", os.Getpid()), 0o666)
 	return w, nil
 }
@@ -72,13 +72,13 @@ func process(owner []byte) string {
 	return "another process"
 }
 
-// resume compares the manifest in the folder with the one that is wanted, and reads which prompts are done.
+// resume compares the manifest in the folder with want and reads which prompts are done.
 func (w *Writer) resume(want *Manifest) error {
 	m, err := readManifest(w.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		for _, name := range []string{CellsFile, PromptsFile} {
 			if _, err := os.Stat(filepath.Join(w.dir, name)); err == nil {
-				return hint.With(fmt.Errorf("%s is there and no %s: these are no results of this program", name, ManifestFile), "give another folder")
+				return hint.With(fmt.Errorf("found %s but no %s: the folder was not written by this program", name, ManifestFile), "give another folder")
 			}
 		}
 		return nil
@@ -92,7 +92,7 @@ func (w *Writer) resume(want *Manifest) error {
 		want = &plan
 	}
 	if diff := m.Diff(want); diff != "" {
-		return hint.With(fmt.Errorf("it holds another evaluation:\n%s", diff), "give another folder, or the flags that the folder was made with")
+		return hint.With(fmt.Errorf("the folder holds another evaluation:\n%s", diff), "give another folder, or the flags with which the folder was created")
 	}
 	w.Manifest = m
 	r, err := load(w.dir)
@@ -108,7 +108,7 @@ func (w *Writer) resume(want *Manifest) error {
 // Done reports whether a prompt is in the folder.
 func (w *Writer) Done(prompt int) bool { return w.done[prompt] }
 
-// Begin writes the manifest with the plan that is used, and makes the files ready: cut back to the last commit, or new.
+// Begin writes the manifest with the plan in use and prepares the files: it cuts them to the last commit or creates them.
 func (w *Writer) Begin(plan Plan) error {
 	m := *w.Manifest
 	m.Plan = plan
@@ -132,7 +132,7 @@ func (w *Writer) Begin(plan Plan) error {
 	return err
 }
 
-// committed returns how many bytes of cells.csv and prompts.csv count.
+// committed returns the number of committed bytes of cells.csv and prompts.csv.
 func (w *Writer) committed() (cells, prompts int64, err error) {
 	n := 0
 	prompts, err = scan(filepath.Join(w.dir, PromptsFile), promptColumns, func(r *row, _ int64) error {
@@ -152,7 +152,7 @@ func (w *Writer) committed() (cells, prompts int64, err error) {
 	return cells, prompts, err
 }
 
-// appendTo opens a file for appending behind its first size bytes; one that has none gets a header.
+// appendTo opens a file for appending after its first size bytes. A file of size 0 gets a header.
 func appendTo(path string, size int64, header []string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
@@ -179,7 +179,7 @@ func appendTo(path string, size int64, header []string) (*os.File, error) {
 func appendRows(f *os.File, rows [][]string) error {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
-	w.WriteAll(rows) // a buffer takes everything
+	w.WriteAll(rows) // writing to a buffer cannot fail
 	_, err := f.Write(b.Bytes())
 	if err == nil {
 		err = f.Sync()
@@ -190,7 +190,7 @@ func appendRows(f *os.File, rows [][]string) error {
 	return nil
 }
 
-// Append adds a prompt with its cells. When it returns nil they are on disk.
+// Append adds a prompt with its cells. When it returns nil, they are on disk.
 func (w *Writer) Append(p Prompt, cells []Cell) error {
 	rows := make([][]string, len(cells))
 	for i := range cells {
@@ -218,7 +218,7 @@ func (w *Writer) Summary(summary any) error {
 	return atomicfile.Write(filepath.Join(w.dir, SummaryFile), b.Bytes(), true)
 }
 
-// Close gives the folder free.
+// Close releases the lock on the folder.
 func (w *Writer) Close() error {
 	var errs []error
 	for _, f := range []*os.File{w.cells, w.prompts} {

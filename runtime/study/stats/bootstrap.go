@@ -6,18 +6,18 @@ import (
 	"slices"
 )
 
-// Resamples is how often prompts are drawn anew for an interval.
+// Resamples is the number of bootstrap samples for an interval.
 const Resamples = 1000
 
-// A bootstrap is the draws of n prompts out of n with replacement, as how often each prompt was drawn. All cells use the
-// same draws, so that their intervals differ by the data alone.
+// A bootstrap holds the draws of n prompts out of n with replacement, as the number of times each prompt was drawn. All
+// cells use the same draws, so that their intervals differ only because of the data.
 type bootstrap struct {
 	n     int
 	times [][]uint16 // [resample][prompt]
 }
 
-// newBootstrap draws with a fixed seed. The generator is PCG, whose output Go promises; the reduction to a range is our
-// own, because that of rand.IntN is not promised.
+// newBootstrap draws with a fixed seed. The generator is PCG, whose output Go guarantees. The reduction to a range is done
+// here, because that of rand.IntN is not guaranteed.
 func newBootstrap(n int) *bootstrap {
 	b := &bootstrap{n: n, times: make([][]uint16, Resamples)}
 	source := rand.NewPCG(42, 0)
@@ -31,11 +31,12 @@ func newBootstrap(n int) *bootstrap {
 	return b
 }
 
-// sums of what a prompt contributes to the means that get an interval everywhere: 1 where it counts, its change, its
-// change of log-odds, p and p0.
+// sums is the contribution of a prompt to the means that have an interval in every cell: 1 when the prompt counts, its
+// change, its change of log-odds, p and p0.
 type sums struct{ n, change, logOdds, p, p0 float64 }
 
-// means gives the intervals of the mean change, the mean change of log-odds and the ratio of means. The rows are by prompt.
+// means returns the intervals of the mean change, the mean change of log-odds and the ratio of means. The rows are by
+// prompt.
 func (b *bootstrap) means(rows []sums) (change, odds, ratio Interval) {
 	changes, oddses, ratios := make([]float64, 0, Resamples), make([]float64, 0, Resamples), make([]float64, 0, Resamples)
 	for _, times := range b.times {
@@ -55,14 +56,14 @@ func (b *bootstrap) means(rows []sums) (change, odds, ratio Interval) {
 	return middle(changes), middle(oddses), middle(ratios)
 }
 
-// value is a number of one prompt.
+// value is a number that belongs to one prompt.
 type value struct {
 	v      float64
 	prompt int
 }
 
-// statistic gives the interval of a statistic that is computed from ascending values of each column and averaged over the
-// columns.
+// statistic returns the interval of a statistic that is computed from ascending values of each column and averaged over
+// the columns.
 func (b *bootstrap) statistic(columns [][]value, of func(ascending []float64) float64) Interval {
 	sorted := make([][]value, len(columns))
 	for i, c := range columns {
@@ -85,8 +86,9 @@ func (b *bootstrap) statistic(columns [][]value, of func(ascending []float64) fl
 	return middle(out)
 }
 
-// draw repeats each value as often as its prompt was drawn. Nearly all are drawn less than five times, and how often nobody can
-// predict: writing four and counting on by fewer is several times as fast as a loop. The buffer has room for four too many.
+// draw repeats each value as often as its prompt was drawn. Nearly all prompts are drawn fewer than five times, an
+// unpredictable number of times. Always writing four copies and advancing by the actual number is several times as fast as
+// a loop. The buffer has room for four extra values.
 func draw(buffer []float64, values []value, times []uint16) []float64 {
 	n := 0
 	for _, x := range values {
@@ -107,5 +109,5 @@ func middle(values []float64) Interval {
 	return Interval{Low: Number(Percentile(values, 2.5)), High: Number(Percentile(values, 97.5))}
 }
 
-// noInterval is that of too few prompts: resampling a single one would feign certainty.
+// noInterval is the interval for too few prompts: resampling a single prompt would pretend certainty.
 func noInterval() Interval { return Interval{Low: None(), High: None()} }

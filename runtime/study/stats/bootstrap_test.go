@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// draw repeats as a plain loop does.
+// draw equals a plain loop.
 func TestDraw(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		times := rapid.SliceOfN(rapid.Uint16Range(0, 9), 1, 20).Draw(t, "times")
@@ -28,7 +28,7 @@ func TestDraw(t *testing.T) {
 	})
 }
 
-// Every resample has as many prompts as there are, each prompt once on average, and the next bootstrap is the same.
+// Every resample has as many prompts as the data, each prompt is drawn once on average, and the draws are reproducible.
 func TestBootstrapDraws(t *testing.T) {
 	const n = 37
 	b, again := newBootstrap(n), newBootstrap(n)
@@ -50,7 +50,7 @@ func TestBootstrapDraws(t *testing.T) {
 	}
 }
 
-// The two ways to an interval agree where both can be taken: for a mean, also where prompts have no number.
+// Both ways to compute an interval agree where both apply: for a mean, including prompts without a number.
 func TestBootstrapWays(t *testing.T) {
 	const n = 30
 	b := newBootstrap(n)
@@ -70,7 +70,7 @@ func TestBootstrapWays(t *testing.T) {
 	if !near(change.Low, want.Low) || !near(change.High, want.High) || !near(odds.Low, 2*want.Low) || !near(ratio.High, want.High-1) {
 		t.Errorf("change %v, log-odds %v, ratio %v; by drawing %v", change, odds, ratio, want)
 	}
-	// Two columns of the same numbers average to one.
+	// The average of two columns with the same numbers equals each of them.
 	if two := b.statistic([][]value{values, values}, average); !near(two.Low, want.Low) || !near(two.High, want.High) {
 		t.Errorf("two columns %v, want %v", two, want)
 	}

@@ -15,21 +15,21 @@ type At struct {
 	Tau    float64
 }
 
-// PromptEffect is what memories do to one prompt at one layer and tau; with several memories, the mean over them.
+// PromptEffect is the effect of memories on one prompt at one layer and tau; with several memories, the mean over them.
 type PromptEffect struct {
 	Prompt  int     `json:"prompt"`   // results.Prompt.Index
 	Before  float64 `json:"p_before"` // the answer's probability without a memory
-	After   float64 `json:"p_after"`  // … and with
+	After   float64 `json:"p_after"`  // the same with a memory
 	Change  float64 `json:"change"`   // (After-Before)/Before
 	LogOdds float64 `json:"log_odds"` // change of ln(p/(1-p))
 
-	Cells []*results.Cell `json:"-"` // of the prompt, in the run's order: ranks, top tokens, memories
+	Cells []*results.Cell `json:"-"` // cells of the prompt, in the run's order
 }
 
-// Difference compares two series at one cell each, prompt by prompt: what a does more than b.
+// Difference compares two series, a and b, at one cell each, prompt by prompt: the effect of a minus that of b.
 type Difference struct {
 	N               int      `json:"n"`               // prompts with a number in both
-	Better          int      `json:"better"`          // prompts to which a gives the higher probability
+	Better          int      `json:"better"`          // prompts with a higher probability in a
 	Change          Number   `json:"change"`          // mean difference of (p-p0)/p0
 	MedianChange    Number   `json:"median_change"`   // median difference of the same
 	LogOdds         Number   `json:"log_odds"`        // mean difference of the change of ln(p/(1-p))
@@ -38,8 +38,8 @@ type Difference struct {
 	LogOddsInterval Interval `json:"log_odds_interval"`
 }
 
-// Changes lists what memories do to each prompt at one layer and tau, in the order of the data. Prompts without a number,
-// with a memory or without, are left out.
+// Changes lists the effect of memories on each prompt at one layer and tau, in the order of the data. It omits prompts that
+// have no number with a memory or without one.
 func Changes(at At) ([]PromptEffect, error) {
 	t, s, err := at.sample()
 	if err != nil {
@@ -68,8 +68,8 @@ func (at At) Effect() (Effect, error) {
 	return s.effect(newBootstrap(len(t.prompts)), true), nil
 }
 
-// Compare takes a against b, paired by prompt: what differs between prompts more than between memories cancels, so the
-// intervals are narrower than those of a and b suggest. Both runs must be of the same prompts.
+// Compare compares a with b, paired by prompt. Pairing cancels the variation between prompts, so the intervals are
+// narrower than the intervals of a and b suggest. Both runs must have the same prompts.
 func Compare(a, b At) (*Difference, error) {
 	as, err := Changes(a)
 	if err != nil {
@@ -129,7 +129,7 @@ func (at At) sample() (*table, *sample, error) {
 	return tables[0], tables[0].sample(0, whole), nil
 }
 
-// samePrompts refuses runs in which one index means two prompts.
+// samePrompts refuses runs in which the same index belongs to different prompts.
 func samePrompts(a, b *results.Run) error {
 	if a == b {
 		return nil

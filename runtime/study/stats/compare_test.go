@@ -26,7 +26,7 @@ func TestCompare(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if !(d.ChangeInterval.Low < d.Change && d.Change < d.ChangeInterval.High) {
-		t.Errorf("the interval %+v does not hold %v", d.ChangeInterval, d.Change)
+		t.Errorf("the interval %+v does not contain %v", d.ChangeInterval, d.Change)
 	}
 
 	// Only prompts with a number in both count.
@@ -66,11 +66,11 @@ func TestChanges(t *testing.T) {
 	}
 }
 
-// The line on a terminal and the summary name the same cell.
+// The progress line and the summary name the same cell.
 func TestRunning(t *testing.T) {
 	var r stats.Running
 	if _, ok := r.Best(); ok {
-		t.Error("there is a best cell of nothing")
+		t.Error("there is a best cell without data")
 	}
 	run := world()
 	for _, p := range run.Prompts {

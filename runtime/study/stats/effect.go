@@ -7,13 +7,13 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// A sample is the cells of one layer and tau by prompt: what an [Effect] is computed from.
+// A sample is the cells of one layer and tau by prompt, from which an [Effect] is computed.
 type sample struct {
 	layer     int
 	tau       float64
 	nonFinite int
-	rows      []row     // of every prompt, also of those without a number here
-	columns   [][]value // changes by number of the memory within its prompt, for the paper's rule
+	rows      []row     // one for every prompt, including prompts without a number here
+	columns   [][]value // changes, by the index of the memory within its prompt, for the paper's rule
 }
 
 // row is one prompt at one layer and tau: sums over its memories.
@@ -23,7 +23,7 @@ type row struct {
 	ranks                         int // memories whose rank is known
 	rank                          float64
 	p0                            float64
-	met                           int // memories with a number or without
+	met                           int // memories memories, with or without a number
 	cells                         []*results.Cell
 }
 
@@ -36,7 +36,7 @@ const (
 	second      // positions 1, 3, 5, …
 )
 
-// at gives a position within the half, or -1 where the prompt belongs to the other.
+// at returns a position within the half, or -1 when the prompt belongs to the other half.
 func (h half) at(position int) int {
 	switch {
 	case h == whole:
@@ -47,7 +47,7 @@ func (h half) at(position int) int {
 	return -1
 }
 
-// size is how many of n prompts belong to the half.
+// size is the number of prompts, out of n, that belong to the half.
 func (h half) size(n int) int {
 	switch h {
 	case first:
@@ -58,7 +58,7 @@ func (h half) size(n int) int {
 	return n
 }
 
-// sample collects a point of the grid.
+// sample collects the cells of a point of the grid.
 func (t *table) sample(point int, h half) *sample {
 	s := &sample{layer: t.layers[point/len(t.taus)], tau: t.taus[point%len(t.taus)], rows: make([]row, h.size(len(t.prompts)))}
 	for _, c := range t.points[point] {
@@ -76,7 +76,7 @@ func (t *table) sample(point int, h half) *sample {
 	return s
 }
 
-// ceiling collects the one-hop prompts, as if each were a memory of its two-hop prompt.
+// ceiling collects the one-hop prompts as if each were a memory of its two-hop prompt.
 func (t *table) ceiling() *sample {
 	s := &sample{layer: -1, rows: make([]row, len(t.prompts))}
 	for i, p := range t.prompts {
@@ -87,7 +87,7 @@ func (t *table) ceiling() *sample {
 	return s
 }
 
-// add counts a score of prompt p, which has position i.
+// add counts a score of prompt p at position i.
 func (s *sample) add(i int, p *results.Prompt, with results.Score, c *results.Cell) {
 	r := &s.rows[i]
 	column := r.met
@@ -116,8 +116,8 @@ func (s *sample) add(i int, p *results.Prompt, with results.Score, c *results.Ce
 	s.columns[column] = append(s.columns[column], value{change, i})
 }
 
-// effect computes the statistics of a sample. Without a bootstrap there are no intervals; the two costly ones are computed
-// where they are asked for.
+// effect computes the statistics of a sample. Without a bootstrap there are no intervals. The two costly intervals are
+// computed only on request.
 func (s *sample) effect(b *bootstrap, costly bool) Effect {
 	e := Effect{
 		Layer: s.layer, Tau: s.tau, NonFinite: s.nonFinite,
@@ -167,7 +167,7 @@ func (s *sample) effect(b *bootstrap, costly bool) Effect {
 	return e
 }
 
-// rejected is the paper's number: by the first, second, … memory of all prompts, then the mean of what these give.
+// rejected is the paper's measure: one mean for the first, second, … memory of all prompts, then the mean of these means.
 func (s *sample) rejected() (Number, int) {
 	sum, columns, cells := 0.0, 0, 0
 	for _, column := range s.columns {

@@ -21,7 +21,7 @@ func anyScore(t *rapid.T, label string) results.Score {
 	return results.Score{LogP: rapid.Float64Range(-30, 0).Draw(t, label), Rank: rapid.IntRange(-1, 50000).Draw(t, label+" rank")}
 }
 
-// anyRun draws a whole grid: every prompt has as many memories at every layer and tau.
+// anyRun draws a complete grid: every prompt has the same number of memories at every layer and tau.
 func anyRun(t *rapid.T) *results.Run {
 	run := &results.Run{Manifest: &results.Manifest{}}
 	layers, taus, memories := rapid.IntRange(1, 3).Draw(t, "layers"), rapid.IntRange(1, 3).Draw(t, "taus"), rapid.IntRange(1, 3).Draw(t, "memories")
@@ -50,7 +50,7 @@ func summarize(t *rapid.T, run *results.Run) stats.Series {
 	return s.Series[0]
 }
 
-// The order of prompts and cells in a run does not matter, but for that of the memories of one prompt.
+// The order of prompts and cells in a run does not matter, except the order of the memories of one prompt.
 func TestOrderDoesNotMatter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		run := anyRun(t)
@@ -68,14 +68,14 @@ func TestOrderDoesNotMatter(t *testing.T) {
 			}
 		}
 		exact := cmp.Comparer(func(a, b stats.Number) bool { return a == b || !a.OK() && !b.OK() })
-		// The paper's rule drops by value, so that equal changes of two prompts may swap; nothing else may differ.
+		// The paper's rule drops by value, so equal changes of two prompts may swap; nothing else may differ.
 		if d := cmp.Diff(want, summarize(t, mixed), exact); d != "" {
 			t.Errorf("(-want +got):\n%s", d)
 		}
 	})
 }
 
-// A memory that does nothing changes nothing, wherever and however strong.
+// A memory without an effect changes nothing, at any layer and tau.
 func TestNothingGivesZero(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		run := anyRun(t)
@@ -92,7 +92,7 @@ func TestNothingGivesZero(t *testing.T) {
 						t.Errorf("layer %d, tau %g: %s is %v", e.Layer, e.Tau, name, v)
 					}
 				}
-				if !near(float64(e.Ratio), 0, 1e-9) { // sums of p/k and of p0 round apart
+				if !near(float64(e.Ratio), 0, 1e-9) { // sums of p/k and of p0 round differently
 					t.Errorf("layer %d, tau %g: ratio is %v", e.Layer, e.Tau, e.Ratio)
 				}
 				if e.Improved != 0 || e.Kept != 0 || e.Rejected.OK() {
@@ -123,7 +123,7 @@ func TestMemoriesDoNotMultiply(t *testing.T) {
 	})
 }
 
-// What is counted adds up, an interval has its ends in order, and the best is no worse than any other.
+// Counts add up, the ends of an interval are in order, and no cell is better than the best.
 func TestCounts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		run := anyRun(t)
@@ -168,7 +168,7 @@ func TestCounts(t *testing.T) {
 	})
 }
 
-// The line on a terminal goes by the same numbers as the summary.
+// The progress line and the summary use the same numbers.
 func TestRunningAgrees(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		run := anyRun(t)
@@ -192,7 +192,8 @@ func TestRunningAgrees(t *testing.T) {
 	})
 }
 
-// The interval of a mean holds the true mean about 19 times in 20. Percentile intervals of 50 values fall a little short.
+// The interval of a mean contains the true mean about 19 times in 20. Percentile intervals of 50 values contain it slightly
+// less often.
 func TestIntervalCovers(t *testing.T) {
 	const runs, n, shift = 300, 50, 0.3
 	random := rand.New(rand.NewPCG(1, 2))
@@ -200,7 +201,7 @@ func TestIntervalCovers(t *testing.T) {
 	for range runs {
 		run := &results.Run{}
 		for i := range n {
-			// Log-odds of the clean prompt are 0; of the cell they are normal with mean shift and deviation 1.
+			// The log-odds of the clean prompt are 0. Those of the cell are normal with mean shift and standard deviation 1.
 			odds := shift + random.NormFloat64()
 			run.Prompts = append(run.Prompts, results.Prompt{Index: i, Clean: score(0.5, 0), Ceiling: results.None()})
 			run.Cells = append(run.Cells, cell(i, 0, 1, "curated", "", results.Score{LogP: -math.Log1p(math.Exp(-odds))}))
@@ -218,15 +219,15 @@ func TestIntervalCovers(t *testing.T) {
 			held++
 		}
 	}
-	if held < 270 || held > 295 { // 285 expected, 4 the standard deviation
-		t.Errorf("%d of %d intervals hold the true mean", held, runs)
+	if held < 270 || held > 295 { // expected 285, standard deviation 4
+		t.Errorf("%d of %d intervals contain the true mean", held, runs)
 	}
 	if want := 2 * 1.96 / math.Sqrt(n); !near(width, want, 0.05) {
 		t.Errorf("intervals are %.3f wide, want %.3f", width, want)
 	}
 }
 
-// BenchmarkSummarize is the size of the paper's larger data: 1000 prompts, 12 layers, 15 taus, 3 encodings.
+// BenchmarkSummarize has the size of the paper's larger data: 1000 prompts, 12 layers, 15 taus, 3 encodings.
 func BenchmarkSummarize(b *testing.B) {
 	random := rand.New(rand.NewPCG(3, 4))
 	var runs []*results.Run

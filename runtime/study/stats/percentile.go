@@ -16,7 +16,7 @@ func Percentile(ascending []float64, q float64) float64 {
 	h := float64(n-1) * (q / 100)
 	i := min(int(h), n-1)
 	a, b, t := ascending[i], ascending[min(i+1, n-1)], h-float64(i)
-	if t < 0.5 { // numpy's two forms, so that rounding agrees: the cutoff below is compared strictly
+	if t < 0.5 { // numpy's two forms, so that rounding agrees: Rejected compares strictly with the cutoff
 		return a + (b-a)*t
 	}
 	return b - (b-a)*(1-t)
@@ -25,8 +25,8 @@ func Percentile(ascending []float64, q float64) float64 {
 // Median is the 50th percentile of ascending values, NaN for none.
 func Median(ascending []float64) float64 { return Percentile(ascending, 50) }
 
-// Rejected is the paper's mean without outliers: of ascending values, the mean of those strictly below the 99th
-// percentile, and how many these are. Where all values are equal none is below it, and the mean is NaN.
+// Rejected is the paper's mean without outliers: of ascending values, the mean and the number of those strictly below the
+// 99th percentile. When all values are equal, none is below it, and the mean is NaN.
 func Rejected(ascending []float64) (mean float64, kept int) {
 	cutoff := Percentile(ascending, 99)
 	kept, _ = slices.BinarySearch(ascending, cutoff)
@@ -42,17 +42,17 @@ func average(values []float64) float64 {
 	return sum / float64(len(values))
 }
 
-// The logarithms that a float32 probability can have. Published and exported probabilities are float32: one that
-// reads 0 is below the smallest float32, and one that reads 1 is above the largest below 1.
+// The limits of the logarithm of a float32 probability. Published and exported probabilities are float32: one that reads 0
+// is below the smallest float32, and one that reads 1 is above the largest float32 below 1.
 var (
 	leastLogP = -149 * math.Ln2 // the smallest float32 is 2^-149
 	leastQ    = math.Ldexp(1, -24)
 )
 
-// surprisal is -ln(p), where p is taken for no less than float32 holds.
+// surprisal is -ln(p), with p at least the smallest float32.
 func surprisal(logP float64) float64 { return -max(logP, leastLogP) }
 
-// logOdds is ln(p/(1-p)), where neither p nor 1-p is taken for less than float32 holds.
+// logOdds is ln(p/(1-p)), with p and 1-p limited to what float32 can represent.
 func logOdds(logP float64) float64 {
 	return max(logP, leastLogP) - math.Log(max(-math.Expm1(logP), leastQ))
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// sequence is some numbers without order that Python computes alike: [((i*7919) % 1009)**2 / 1009 - 300 for i in range(n)].
+// sequence returns unordered numbers that Python can reproduce: [((i*7919) % 1009)**2 / 1009 - 300 for i in range(n)].
 func sequence(n int) []float64 {
 	out := make([]float64, n)
 	for i := range out {
@@ -19,7 +19,8 @@ func sequence(n int) []float64 {
 	return out
 }
 
-// The golden numbers are numpy's (2.4.6): np.percentile(x, q), and with c = np.percentile(x, 99) the mean and the size of x[x < c].
+// The expected numbers are from numpy 2.4.6: np.percentile(x, q), and with c = np.percentile(x, 99) the mean and the size
+// of x[x < c].
 func TestPercentileNumpy(t *testing.T) {
 	qs := []float64{0, 2.5, 50, 97.5, 99, 100}
 	tests := []struct {
@@ -53,12 +54,12 @@ func TestPercentileNumpy(t *testing.T) {
 		}
 	}
 	if got := stats.Percentile(nil, 50); !math.IsNaN(got) {
-		t.Errorf("the median of nothing is %v", got)
+		t.Errorf("the median of no values is %v", got)
 	}
 }
 
-// The paper's rule keeps nothing of equal changes, as in the published files of gpt-neo-125M, and drops all that are as
-// large as the cutoff.
+// The paper's rule keeps none of equal changes, as in the published files of gpt-neo-125M, and drops all changes that are
+// as large as the cutoff.
 func TestRejectedEqual(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -77,7 +78,7 @@ func TestRejectedEqual(t *testing.T) {
 	}
 }
 
-// near compares relatively, and what is next to 0 absolutely; NaN is near NaN.
+// near compares relatively, or absolutely close to 0; NaN is near NaN.
 func near(got, want, tolerance float64) bool {
 	if math.IsNaN(got) || math.IsNaN(want) {
 		return math.IsNaN(got) && math.IsNaN(want)

@@ -6,8 +6,9 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// Running is the best cell so far, for the progress line of an evaluation: cheap enough to be asked after every prompt. It
-// goes by the mean change of log-odds, because the paper's measure needs all prompts at once. The zero value is ready.
+// Running finds the best cell so far, for the progress line of an evaluation. It is cheap enough to query after every
+// prompt. It uses the mean change of log-odds, because the paper's measure needs all prompts at once. The zero value is
+// ready for use.
 type Running struct {
 	sums  map[point]*leader
 	order []*leader
@@ -19,7 +20,7 @@ type point struct {
 	tau    float64
 }
 
-// leader is a cell while prompts come in.
+// leader is a cell that prompts are still added to.
 type leader struct {
 	point
 	n, improved int
@@ -36,7 +37,7 @@ type Leader struct {
 	LogOdds  float64 // mean change
 }
 
-// Add counts a prompt with all its cells. A cell without a number is left out.
+// Add counts a prompt with all its cells. It skips cells without a number.
 func (r *Running) Add(prompt results.Prompt, cells []results.Cell) {
 	if !clean(&prompt) {
 		return
@@ -81,7 +82,7 @@ func (r *Running) Add(prompt results.Prompt, cells []results.Cell) {
 	}
 }
 
-// Best is the best cell so far of those with the most prompts; false before there is one.
+// Best returns the best cell so far among those with the most prompts; false when there is none.
 func (r *Running) Best() (Leader, bool) {
 	var best *leader
 	for _, l := range r.order {

@@ -5,16 +5,16 @@ import (
 	"math"
 )
 
-// Summary is the statistics of some runs. It is the content of summary.json.
+// Summary holds the statistics of several runs. It is the content of summary.json.
 type Summary struct {
-	Version   int      `json:"version"`   // of this form: 1
-	Resamples int      `json:"resamples"` // of each interval
+	Version   int      `json:"version"`   // of this format: 1
+	Resamples int      `json:"resamples"` // for each interval
 	Series    []Series `json:"series"`    // by run, then by source in the order of the run's cells
 }
 
 // Series is the cells of one run whose memories come from one source.
 type Series struct {
-	Run        int    `json:"run"` // which of the runs that were summarized, from 0
+	Run        int    `json:"run"` // index of the summarized run, from 0
 	Model      string `json:"model"`
 	Data       string `json:"data"`
 	Encoding   string `json:"encoding"`
@@ -22,24 +22,24 @@ type Series struct {
 	Positions  string `json:"positions"`
 	Source     string `json:"source"`
 
-	Prompts   int `json:"prompts"`    // that have cells in this series
-	Memories  int `json:"memories"`   // of one prompt at one layer and tau; the most, where they differ
-	Cells     int `json:"cells"`      // with a number or without
+	Prompts   int `json:"prompts"`    // prompts that have cells in this series
+	Memories  int `json:"memories"`   // memories of one prompt at one layer and tau; the maximum when prompts differ
+	Cells     int `json:"cells"`      // with or without a number
 	NonFinite int `json:"non_finite"` // cells without a number
-	NoClean   int `json:"no_clean"`   // prompts whose two-hop prompt has no number above 0 (in float32): they count nowhere else
+	NoClean   int `json:"no_clean"`   // prompts whose two-hop prompt has no number above 0 (in float32): they are not counted elsewhere
 
 	TwoHop  Level   `json:"two_hop"`           // without a memory
-	OneHop  *Level  `json:"one_hop,omitempty"` // the ceiling; nil where the data has no one-hop prompts
-	Ceiling *Effect `json:"ceiling,omitempty"` // of the one-hop over the two-hop prompt, as if it were a memory; Layer is -1
+	OneHop  *Level  `json:"one_hop,omitempty"` // the ceiling; nil when the data has no one-hop prompts
+	Ceiling *Effect `json:"ceiling,omitempty"` // of the one-hop prompt relative to the two-hop prompt, as if it were a memory; Layer is -1
 
 	Layers []int      `json:"layers"` // ascending
 	Taus   []float64  `json:"taus"`   // ascending
 	Grid   [][]Effect `json:"grid"`   // [layer][tau], by position in Layers and Taus
 	Peaks  []Peak     `json:"peaks"`  // by measure, then by layer
-	Best   []Best     `json:"best"`   // by measure; one that has no value anywhere is absent
+	Best   []Best     `json:"best"`   // by measure; a measure without any value is absent
 }
 
-// Level is how well a model knows the answers to one kind of prompt.
+// Level is the model's score for the answers to one kind of prompt.
 type Level struct {
 	N          int    `json:"n"` // prompts with a number
 	MeanP      Number `json:"mean_p"`
@@ -51,7 +51,7 @@ type Level struct {
 	Top1       int    `json:"top1"`        // prompts whose answer is the most likely token
 }
 
-// Effect is what memories do at one layer and tau. Changes are fractions: 0.5 is "50 % more".
+// Effect is the effect of memories at one layer and tau. Changes are fractions: 0.5 is "50 % more".
 type Effect struct {
 	Layer     int     `json:"layer"`
 	Tau       float64 `json:"tau"`
@@ -61,27 +61,27 @@ type Effect struct {
 	MeanP        Number `json:"mean_p"`
 	Change       Number `json:"change"`        // mean of (p-p0)/p0
 	MedianChange Number `json:"median_change"` // median of the same
-	Rejected     Number `json:"rejected"`      // the paper's number; null where Kept is 0
-	Kept         int    `json:"kept"`          // cells that the paper's rule keeps; 0 where all changes are equal
+	Rejected     Number `json:"rejected"`      // the paper's measure; null when Kept is 0
+	Kept         int    `json:"kept"`          // cells that the paper's rule keeps; 0 when all changes are equal
 	Improved     int    `json:"improved"`      // prompts with p > p0
 	Ratio        Number `json:"ratio"`         // mean(p)/mean(p0) - 1
 	LogOdds      Number `json:"log_odds"`      // mean change of ln(p/(1-p))
 	Surprisal    Number `json:"surprisal"`     // mean of -ln(p), nats
-	MedianRank   Number `json:"median_rank"`   // null where no rank is known
+	MedianRank   Number `json:"median_rank"`   // null when no rank is known
 
 	ChangeInterval  Interval `json:"change_interval"`
 	RatioInterval   Interval `json:"ratio_interval"`
 	LogOddsInterval Interval `json:"log_odds_interval"`
 
-	// These two are costly and stand at the cells of a [Best] alone.
+	// These two are costly and present only in the cells of a [Best].
 	MedianInterval   *Interval `json:"median_interval,omitempty"`   // of MedianChange
 	RejectedInterval *Interval `json:"rejected_interval,omitempty"` // of Rejected
 }
 
-// Measure is what makes one cell better than another.
+// Measure ranks cells.
 type Measure string
 
-// The measures by which a best cell is chosen.
+// The measures that choose a best cell.
 const (
 	ByRejected Measure = "rejected" // the paper's
 	ByLogOdds  Measure = "log_odds"
@@ -90,7 +90,7 @@ const (
 // Measures lists them in the order of a summary.
 var Measures = []Measure{ByRejected, ByLogOdds}
 
-// Value is the number that a measure goes by.
+// Value is the number that a measure compares.
 func (e Effect) Value(m Measure) Number {
 	if m == ByRejected {
 		return e.Rejected
@@ -98,7 +98,7 @@ func (e Effect) Value(m Measure) Number {
 	return e.LogOdds
 }
 
-// Peak is the best tau of one layer by one measure. Tau and Value are null where no cell of the layer has a value.
+// Peak is the best tau of one layer by one measure. Tau and Value are null when no cell of the layer has a value.
 type Peak struct {
 	Measure Measure `json:"measure"`
 	Layer   int     `json:"layer"`
@@ -106,12 +106,12 @@ type Peak struct {
 	Value   Number  `json:"value"`
 }
 
-// Best is the best cell of a grid by one measure. Only cells with as many prompts as the fullest one compete, so that a tau
-// at which the model breaks is not judged by the prompts it spares. The first of equal cells wins.
+// Best is the best cell of a grid by one measure. Only cells with the largest number of prompts compete, so that a tau at
+// which the model breaks is not rated by the remaining prompts alone. The first of equal cells wins.
 type Best struct {
 	Measure Measure `json:"measure"`
-	Effect  Effect  `json:"effect"` // over all prompts: the same that it was chosen on
-	Held    *Held   `json:"held"`   // null where there are too few prompts
+	Effect  Effect  `json:"effect"` // over all prompts, on which the cell was chosen
+	Held    *Held   `json:"held"`   // null when there are too few prompts
 }
 
 // Held is a cell chosen on one half of the prompts (the first, third, fifth, … in the order of the data) and reported on the
@@ -119,23 +119,23 @@ type Best struct {
 type Held struct {
 	Layer  int     `json:"layer"`
 	Tau    float64 `json:"tau"`
-	Chosen Effect  `json:"chosen"` // on the half it was chosen on
-	Other  Effect  `json:"other"`  // on the other half: the honest number
+	Chosen Effect  `json:"chosen"` // on the half on which it was chosen
+	Other  Effect  `json:"other"`  // on the other half: free of the bias of the choice
 }
 
-// Interval is a 95 % interval. Both ends are null where there is nothing to resample.
+// Interval is a 95 % interval. Both ends are null when there are too few prompts to resample.
 type Interval struct {
 	Low  Number `json:"low"`
 	High Number `json:"high"`
 }
 
-// Number is a float64 that may be absent: NaN, and an infinity, are null in JSON.
+// Number is a float64 that may be absent: NaN and infinities are null in JSON.
 type Number float64
 
 // None is the absent number.
 func None() Number { return Number(math.NaN()) }
 
-// OK says whether there is a number.
+// OK reports whether there is a number.
 func (n Number) OK() bool { return !math.IsNaN(float64(n)) && !math.IsInf(float64(n), 0) }
 
 // MarshalJSON writes null for an absent number.

@@ -23,7 +23,7 @@ func cell(prompt, layer int, tau float64, source, memory string, s results.Score
 	return results.Cell{Prompt: prompt, Layer: layer, Tau: tau, Source: source, Memory: memory, Score: s}
 }
 
-// world is four prompts whose statistics fit on a napkin.
+// world is four prompts whose statistics can be computed by hand.
 //
 //	prompt   p0    layer 2, tau 1   tau 4    random words a, b
 //	0        0.1   0.2  (+1)        nan      0.05 0.15  (-0.5 +0.5)
@@ -83,8 +83,8 @@ func TestSummarize(t *testing.T) {
 		},
 		Layers: []int{2}, Taus: []float64{1},
 		Grid: [][]stats.Effect{{{
-			// By prompt: changes 0, 0.5, -0.25. By word: a: -0.5, 0, 0, of which -0.5 is below the cutoff 0; b: 0.5, 1, -0.5, of
-			// which 1 is not.
+			// By prompt: changes 0, 0.5, -0.25. By word: a: -0.5, 0, 0, of which only -0.5 is below the cutoff 0; b: 0.5, 1, -0.5, of
+			// which 1 is not below the cutoff.
 			Layer: 2, Tau: 1, N: 3, MeanP: (0.1 + 0.3 + 0.375) / 3, Change: 0.25 / 3, MedianChange: 0, Rejected: (-0.5 + 0) / 2, Kept: 3,
 			Improved: 1, Ratio: 0.775/0.8 - 1,
 			LogOdds:   (ln(9./19)/2 + ln(27./17)/2 + ln(8./3)/2 + ln(1./3)/2) / 3,
@@ -117,7 +117,7 @@ func TestSummarize(t *testing.T) {
 		t.Errorf("summary (-want +got):\n%s", d)
 	}
 
-	// The best cells are those of the grid, with the intervals that a grid does not have.
+	// The best cells equal those of the grid, plus the intervals that a grid does not have.
 	for i, series := range s.Series {
 		if len(series.Best) != 2 {
 			t.Fatalf("series %d has %d best cells", i, len(series.Best))
@@ -132,14 +132,14 @@ func TestSummarize(t *testing.T) {
 		}
 	}
 
-	// Every number that is absent is null in JSON, and comes back as it was.
+	// Every absent number is null in JSON, and reading restores it.
 	text, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{"NaN", "Inf"} {
 		if strings.Contains(string(text), bad) {
-			t.Errorf("%s stands in the JSON", bad)
+			t.Errorf("the JSON contains %s", bad)
 		}
 	}
 	var back stats.Summary
@@ -198,7 +198,8 @@ func TestSummarizeExtremes(t *testing.T) {
 	}
 }
 
-// A prompt whose clean probability is 0, or would be in float32, counts nowhere but in NoClean: no change can be told.
+// A prompt whose clean probability is 0, or would be 0 in float32, counts only in NoClean, because no change can be
+// computed.
 func TestSummarizeNoClean(t *testing.T) {
 	run := &results.Run{
 		Prompts: []results.Prompt{
@@ -216,7 +217,7 @@ func TestSummarizeNoClean(t *testing.T) {
 		t.Errorf("NoClean %d, N %d, %d best cells; want 2, 0, 0", got.NoClean, got.Grid[0][0].N, len(got.Best))
 	}
 	if p := got.Peaks[0]; p.Tau.OK() || p.Value.OK() {
-		t.Errorf("there is a best tau of nothing: %+v", p)
+		t.Errorf("there is a best tau without data: %+v", p)
 	}
 	if _, err := json.Marshal(s); err != nil {
 		t.Error(err)
@@ -235,8 +236,8 @@ func TestSummarizeErrors(t *testing.T) {
 		want string
 	}{
 		{"nil", nil, "summarize: no run"},
-		{"prompt twice", twice, `summarize "out": prompt 1 stands there twice`},
-		{"stray cell", stray, `summarize a run: a cell (layer 2, tau 1, memory from "curated") is of prompt 7, which the run does not have`},
+		{"prompt twice", twice, `summarize "out": prompt 1 appears twice`},
+		{"stray cell", stray, `summarize a run: a cell (layer 2, tau 1, memory from "curated") belongs to prompt 7, which is not in the run`},
 	}
 	for _, tt := range tests {
 		if _, err := stats.Summarize(tt.run); err == nil || err.Error() != tt.want {
@@ -248,8 +249,8 @@ func TestSummarizeErrors(t *testing.T) {
 	}
 }
 
-// Two cells: one is good for the first, third, … prompt, the other is a little good for all. Chosen and reported on the same
-// prompts, the first wins; held out, it shows what it is.
+// Two cells: one is good for the first, third, … prompt, the other is slightly good for all. When cells are chosen and
+// reported on the same prompts, the first wins; on the held-out half, it shows its true effect.
 func TestHeld(t *testing.T) {
 	run := &results.Run{}
 	for i := range 20 {

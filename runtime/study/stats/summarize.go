@@ -7,8 +7,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// Summarize computes the statistics of runs. Shards of one evaluation are to be merged beforehand: each run stands for
-// itself here. A run without cells gives no series.
+// Summarize computes the statistics of runs. Merge the shards of an evaluation first, because every run is summarized
+// separately. A run without cells has no series.
 func Summarize(runs ...*results.Run) (*Summary, error) {
 	out := &Summary{Version: 1, Resamples: Resamples, Series: []Series{}}
 	boots := map[int]*bootstrap{}
@@ -71,7 +71,7 @@ func (t *table) series(boot func(int) *bootstrap) Series {
 	return s
 }
 
-// held reports on the second half of the prompts the point that was chosen on the first, -1 for none.
+// held reports the point that was chosen on the first half of the prompts, -1 for none, on the second half.
 func (t *table) held(point int, boot func(int) *bootstrap) *Held {
 	if point < 0 {
 		return nil
@@ -84,7 +84,7 @@ func (t *table) held(point int, boot func(int) *bootstrap) *Held {
 	return h
 }
 
-// full computes an effect with all its intervals, and once: measures often choose the same point.
+// full computes an effect with all its intervals and caches it, because measures often choose the same point.
 func (t *table) full(point int, h half, boot func(int) *bootstrap) Effect {
 	key := [2]int{point, int(h)}
 	if e, ok := t.done[key]; ok {
@@ -95,8 +95,8 @@ func (t *table) full(point int, h half, boot func(int) *bootstrap) Effect {
 	return e
 }
 
-// choose gives the position of the best effect, -1 where none has a value. Effects of fewer prompts than the fullest do not
-// compete.
+// choose returns the position of the best effect, -1 when none has a value. Effects of fewer prompts than the maximum do
+// not compete.
 func choose(m Measure, effects []Effect) int {
 	most := 0
 	for _, e := range effects {
@@ -123,7 +123,7 @@ func peaks(m Measure, grid [][]Effect) []Peak {
 	return out
 }
 
-// level is how well the model knows the answers to one kind of prompt.
+// level computes the Level of one kind of prompt.
 func level(prompts []*results.Prompt, of func(*results.Prompt) results.Score) Level {
 	var l Level
 	var ps, ranks []float64

@@ -12,21 +12,21 @@ import (
 
 func compare(a, b float64) int { return cmp.Compare(a, b) }
 
-// A table is one series of a run in the order that statistics need.
+// A table is one series of a run, ordered for the statistics.
 type table struct {
 	source  string
-	prompts []*results.Prompt // that have cells and a clean number, in the order of the data
-	all     []*results.Prompt // … and those without a clean number
+	prompts []*results.Prompt // prompts with cells and a clean number, in the order of the data
+	all     []*results.Prompt // the same and those without a clean number
 	layers  []int
 	taus    []float64
 	points  [][]*results.Cell // [layer position x tau position], in the run's order
 
-	place map[int]int       // of a prompt in prompts, by its index
+	place map[int]int       // position of a prompt in prompts, by its index
 	done  map[[2]int]Effect // effects with all intervals, by point and half
 }
 
-// newTables splits a run, or the cells of it that are wanted, by source: those of the manifest in its order, then others by
-// name.
+// newTables splits the wanted cells of a run by source: first the sources of the manifest in its order, then others by
+// name. A nil want selects all cells.
 func newTables(run *results.Run, want func(*results.Cell) bool) ([]*table, error) {
 	if run == nil {
 		return nil, errors.New("summarize: no run")
@@ -35,7 +35,7 @@ func newTables(run *results.Run, want func(*results.Cell) bool) ([]*table, error
 	for i := range run.Prompts {
 		p := &run.Prompts[i]
 		if prompts[p.Index] != nil {
-			return nil, fmt.Errorf("summarize %s: prompt %d stands there twice", label(run), p.Index)
+			return nil, fmt.Errorf("summarize %s: prompt %d appears twice", label(run), p.Index)
 		}
 		prompts[p.Index] = p
 	}
@@ -43,7 +43,7 @@ func newTables(run *results.Run, want func(*results.Cell) bool) ([]*table, error
 	for i := range run.Cells {
 		c := &run.Cells[i]
 		if prompts[c.Prompt] == nil {
-			return nil, fmt.Errorf("summarize %s: a cell (layer %d, tau %g, memory from %q) is of prompt %d, which the run does not have",
+			return nil, fmt.Errorf("summarize %s: a cell (layer %d, tau %g, memory from %q) belongs to prompt %d, which is not in the run",
 				label(run), c.Layer, c.Tau, c.Source, c.Prompt)
 		}
 		if want == nil || want(c) {
@@ -84,7 +84,7 @@ func newTable(source string, prompts map[int]*results.Prompt, cells []*results.C
 	return t
 }
 
-// ranked lists the keys in ascending order and gives each its position.
+// ranked lists the keys in ascending order and stores the position of each key.
 func ranked[K cmp.Ordered](keys map[K]int) []K {
 	var out []K
 	for k := range keys {
@@ -115,15 +115,16 @@ func sources(run *results.Run, cells map[string][]*results.Cell) []string {
 	return append(out, rest...)
 }
 
-// clean says whether changes of a prompt can be told: its probability without a memory is a number above 0, in float32.
+// clean reports whether changes of a prompt can be computed: its probability without a memory is a number above 0, in
+// float32.
 func clean(p *results.Prompt) bool {
 	return p.Clean.OK() && usable(p.Clean.LogP) && p.Clean.LogP >= leastLogP
 }
 
-// usable says whether a log-probability is a number; minus infinity is that of probability 0.
+// usable reports whether a log-probability is a number; minus infinity is the logarithm of probability 0.
 func usable(logP float64) bool { return !math.IsNaN(logP) && !math.IsInf(logP, 1) }
 
-// label names a run in an error.
+// label is the name of a run in an error.
 func label(run *results.Run) string {
 	if run.Dir != "" {
 		return fmt.Sprintf("%q", run.Dir)

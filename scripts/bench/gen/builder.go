@@ -6,13 +6,13 @@ import (
 	"math"
 )
 
-// model is a graph under construction: encoded nodes, and weights that are only described.
+// model is a graph under construction: encoded nodes, and descriptions of weights.
 type model struct {
 	nodes   []byte
 	weights []weight
 	inputs  []byte
 	outputs []byte
-	seen    map[string]int // names given out so far, to number the next one as torch does
+	seen    map[string]int // names in use, to number the next name as torch does
 }
 
 // attr is one attribute of a node: an int64, a float32, an []int64, or an encoded TensorProto (msg).
@@ -39,7 +39,7 @@ func (a attr) encode() msg {
 	panic(fmt.Sprintf("gen: attribute %s of type %T", a.name, a.value))
 }
 
-// scope builds nodes under one module name, such as "/transformer/h.0/attn".
+// scope builds nodes under a module name, such as "/transformer/h.0/attn".
 type scope struct {
 	m    *model
 	name string
@@ -47,7 +47,7 @@ type scope struct {
 
 func (s scope) in(name string) scope { return scope{s.m, s.name + "/" + name} }
 
-// label returns a name that is new in the model: scope/op, scope/op_1, …
+// label returns a new name in the model: scope/op, scope/op_1, …
 func (s scope) label(op string) string {
 	base := s.name + "/" + op
 	n := s.m.seen[base]
@@ -89,15 +89,15 @@ func (m *model) node(op, label string, in, out []string, attrs ...attr) {
 	m.nodes = msg(m.nodes).sub(1, n)
 }
 
-// ints is a Constant of type int64 and shape [len(v)].
+// ints adds a Constant of type int64 and shape [len(v)].
 func (s scope) ints(v ...int64) string {
 	return s.constant(int64Type, []int64{int64(len(v))}, int64Bytes(v))
 }
 
-// index is an int64 scalar Constant.
+// index adds an int64 scalar Constant.
 func (s scope) index(v int64) string { return s.constant(int64Type, nil, int64Bytes([]int64{v})) }
 
-// scalar is a float32 scalar Constant.
+// scalar adds a float32 scalar Constant.
 func (s scope) scalar(v float32) string {
 	return s.constant(float32Type, nil, binary.LittleEndian.AppendUint32(nil, math.Float32bits(v)))
 }
@@ -114,12 +114,12 @@ func int64Bytes(v []int64) []byte {
 	return b
 }
 
-// dim is element axis of x's shape, as a scalar.
+// dim returns dimension axis of x's shape, as a scalar.
 func (s scope) dim(x string, axis int64) string {
 	return s.op("Gather", []string{s.op("Shape", []string{x}), s.index(axis)}, attr{"axis", 0})
 }
 
-// dimFromEnd is the same for a negative axis, which torch slices and squeezes.
+// dimFromEnd does the same for a negative axis, which torch slices and squeezes.
 func (s scope) dimFromEnd(x string, axis int64) string {
 	end := int64(math.MaxInt64)
 	if axis != -1 {
@@ -129,7 +129,7 @@ func (s scope) dimFromEnd(x string, axis int64) string {
 	return s.op("Squeeze", []string{s.op("Slice", []string{shape, s.ints(axis), s.ints(end), s.ints(0)}), s.ints(0)})
 }
 
-// reshape gives x the target shape; a part is a number or the name of a scalar.
+// reshape reshapes x; a part of the target shape is a number or the name of a scalar.
 func (s scope) reshape(x string, parts ...any) string {
 	target := make([]string, len(parts))
 	for i, p := range parts {

@@ -1,16 +1,16 @@
-// Command gen writes a GPT-2 with random weights as an ONNX file, to measure and test with.
+// Command gen writes a GPT-2 with random weights as an ONNX file, for measurements and tests.
 //
 //	go run ./scripts/bench/gen -size small -o small.onnx               # 12 layers x 768, 0.5 GB, weights inline
 //	go run ./scripts/bench/gen -size xl -external -sparse -o xl.onnx   # 48 layers x 1600, 6.2 GB apparent, 1 MB written
 //
-// The graph has the node pattern that torch's TorchScript exporter gives for transformers' GPT2LMHeadModel at opset 17
-// (the sketch stands above [block]): every shape is computed by Shape, Gather and Concat chains, every linear layer is
-// Reshape, Gemm, Reshape, the causal mask is a slice of a boolean buffer chosen by Where. The unembedding is a Transpose
-// of the embedding, which is stored once; -copy adds the transposed second copy that many exports carry.
+// The graph has the node pattern of torch's TorchScript exporter for transformers' GPT2LMHeadModel at opset 17 (see the
+// diagram at [block]): chains of Shape, Gather and Concat compute every shape, every linear layer is Reshape, Gemm, Reshape,
+// and the causal mask is a slice of a boolean buffer applied with Where. The unembedding is a Transpose of the embedding,
+// which is stored once; -copy adds the transposed second copy that many exports contain.
 //
 // Inputs: input_ids int64 [batch, seq]. Outputs: logits float32 [batch, seq, vocab].
 //
-// Weights come from a counter-based generator seeded by the tensor's name: they differ from layer to layer (a runtime
-// that keeps equal weights once would otherwise look too good), are the same in every run, and element i is known
-// without the elements before it, so that nothing but one buffer is ever held in memory.
+// Weights come from a counter-based generator seeded by the tensor's name. They differ from layer to layer (a runtime that
+// stores equal weights once would otherwise look too good) and are the same in every run. Element i does not depend on the
+// elements before it, so only one buffer is held in memory.
 package main

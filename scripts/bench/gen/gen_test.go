@@ -55,14 +55,14 @@ func (m message) num(field protowire.Number) int64 {
 
 func (m message) str(field protowire.Number) string { return string(bytes.Join(m[field], []byte(","))) }
 
-// file is what a test looks at: the operators in order, who produces what, and the data of each initializer.
+// file is the decoded content for tests: the operators in order, the producer of each value, and the data of each initializer.
 type file struct {
 	ops  []string
 	data map[string][]byte
 	dims map[string][]int64
 }
 
-// read decodes path, checks that every value is produced before it is used and once only, and resolves external data.
+// read decodes path, checks that every value is produced once and before it is used, and resolves external data.
 func read(t *testing.T, path string) file {
 	t.Helper()
 	raw, err := os.ReadFile(path)
@@ -105,19 +105,19 @@ func read(t *testing.T, path string) file {
 		n := decode(t, b)
 		for _, in := range n[1] {
 			if !made[string(in)] {
-				t.Errorf("node %q: input %q is not made before it", n.str(3), in)
+				t.Errorf("node %q: input %q is not produced before it", n.str(3), in)
 			}
 		}
 		for _, out := range n[2] {
 			if made[string(out)] {
-				t.Errorf("node %q: output %q is made twice", n.str(3), out)
+				t.Errorf("node %q: output %q is produced twice", n.str(3), out)
 			}
 			made[string(out)] = true
 		}
 		f.ops = append(f.ops, n.str(4))
 	}
 	if out := decode(t, g[12][0]).str(1); out != "logits" || !made[out] {
-		t.Errorf("graph output %q: want logits, made by a node", out)
+		t.Errorf("graph output %q: want logits, produced by a node", out)
 	}
 	return f
 }
@@ -170,7 +170,7 @@ func TestWriteTiny(t *testing.T) {
 			t.Errorf("%d %s nodes, want %d", count[op], op, want)
 		}
 	}
-	// a runtime that keeps equal weights once would make random models look small
+	// a runtime that stores equal weights once would make random models look small
 	seen := map[string]string{}
 	for name, d := range a.data {
 		if other, ok := seen[string(d)]; ok {
@@ -243,7 +243,7 @@ func TestSparseHasMasksOnly(t *testing.T) {
 	if err := causal("", sizes["tiny"].positions).writeTo(&mask); err != nil {
 		t.Fatal(err)
 	}
-	for name, d := range read(t, path).data { // the ranges lie inside the file
+	for name, d := range read(t, path).data { // the ranges are inside the file
 		switch zero := len(bytes.TrimLeft(d, "\x00")) == 0; {
 		case name == "transformer.h.0.attn.bias":
 			if !bytes.Equal(d, mask.Bytes()) {

@@ -5,12 +5,12 @@ import (
 	"math"
 )
 
-// std is the standard deviation that GPT-2 is initialised with; uniform noise of width std*√3 has it too.
+// std is the standard deviation of GPT-2's initial weights. Uniform noise of half-width std*√3 has the same deviation.
 const std = 0.02
 
 var noise = float32(std * math.Sqrt(3))
 
-// gpt2 describes a whole model. With copied, the unembedding is a tensor of its own, equal to the transposed embedding.
+// gpt2 describes a whole model. With copied, the unembedding is a separate tensor, equal to the transposed embedding.
 func gpt2(s size, copied bool) *model {
 	m := &model{seen: map[string]int{}}
 	top := scope{m, "/transformer"}
@@ -49,7 +49,7 @@ func gpt2(s size, copied bool) *model {
 	return m
 }
 
-// block is one transformer block as torch's TorchScript exporter writes it:
+// block is one transformer block in the form of torch's TorchScript exporter:
 //
 //	x:[B,T,D] ─ ln_1 ─ Reshape ─ Gemm ─ Reshape ─ Split ─ q,k,v ─ Reshape[B,T,H,Dh] ─ Transpose[0,2,1,3]
 //	scores = MatMul(q, kᵀ) ─ Div √Dh ─ Where(causal, ·, lowest) ─ Softmax ─ MatMul(·, v)

@@ -14,7 +14,7 @@ type size struct {
 	layers, heads, embd, positions, vocab int64
 }
 
-// sizes are OpenAI's, and one small enough for tests.
+// sizes are OpenAI's sizes, and one small enough for tests.
 var sizes = map[string]size{
 	"tiny":   {layers: 2, heads: 4, embd: 32, positions: 48, vocab: 131},
 	"small":  {layers: 12, heads: 12, embd: 768, positions: 1024, vocab: 50257},
@@ -36,9 +36,9 @@ func main() {
 func run(args []string) error {
 	fs := flag.NewFlagSet("gen", flag.ContinueOnError)
 	name := fs.String("size", "small", "tiny, small, medium, large or xl")
-	out := fs.String("o", "", "file to write; with -external its weights go to FILE_data beside it")
-	external := fs.Bool("external", false, "keep tensors of 1 KiB and more in one external data file")
-	sparse := fs.Bool("sparse", false, "give the external data file its length and masks, but no weights; needs -external")
+	out := fs.String("o", "", "file to write; with -external its weights are written to FILE_data in the same folder")
+	external := fs.Bool("external", false, "store tensors of 1 KiB and more in one external data file")
+	sparse := fs.Bool("sparse", false, "give the external data file its full length and the masks, but no weights; requires -external")
 	copied := fs.Bool("copy", false, "store the unembedding as a transposed copy of the embedding")
 	if err := fs.Parse(args); err != nil {
 		return err

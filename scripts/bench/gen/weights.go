@@ -7,7 +7,7 @@ import (
 	"math"
 )
 
-// weight describes an initializer: at gives element i in row-major order. A bool tensor is true where at is not 0.
+// weight describes an initializer: at returns element i in row-major order. A bool tensor is true where at is not 0.
 type weight struct {
 	name  string
 	dtype int64
@@ -69,8 +69,8 @@ func seedOf(name string) uint64 {
 	return h.Sum64()
 }
 
-// uniform is the i-th number of a stream, evenly spread over [-1, 1): the output function of SplitMix64
-// (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014) on a counter.
+// uniform returns the i-th number of a stream, uniformly distributed over [-1, 1): the output function of SplitMix64
+// (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014) applied to a counter.
 func uniform(seed uint64, i int64) float32 {
 	x := seed + uint64(i)*0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9

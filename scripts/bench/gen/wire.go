@@ -22,7 +22,7 @@ func (m msg) fixed32(field protowire.Number, bits uint32) msg {
 	return protowire.AppendFixed32(protowire.AppendTag(m, field, protowire.Fixed32Type), bits)
 }
 
-// open appends the tag and length of a field of n bytes; the caller writes the bytes themselves after it.
+// open appends the tag and length of a field of n bytes; the caller appends the bytes themselves.
 func (m msg) open(field protowire.Number, n int64) msg {
 	return protowire.AppendVarint(protowire.AppendTag(m, field, protowire.BytesType), uint64(n))
 }
@@ -34,7 +34,7 @@ const (
 	boolType    = 9
 )
 
-// tensorHead is a TensorProto without its data: dims, data_type and name.
+// tensorHead returns a TensorProto without its data: dims, data_type and name.
 func tensorHead(dtype int64, name string, dims []int64) msg {
 	var m msg
 	for _, d := range dims {
@@ -47,7 +47,7 @@ func tensorHead(dtype int64, name string, dims []int64) msg {
 	return m
 }
 
-// valueInfo is a ValueInfoProto; a dimension is an int or the name of a symbol.
+// valueInfo returns a ValueInfoProto; a dimension is an int or the name of a symbol.
 func valueInfo(name string, dtype int64, dims ...any) msg {
 	var shape msg
 	for _, d := range dims {

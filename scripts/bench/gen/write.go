@@ -13,10 +13,10 @@ import (
 // maxFile is the largest protobuf message that readers accept, in bytes.
 const maxFile = 1<<31 - 1
 
-// externalFrom is the size in bytes from which a tensor goes to the external data file, as Python's onnx has it.
+// externalFrom is the size in bytes from which a tensor is stored in the external data file, as in Python's onnx package.
 const externalFrom = 1024
 
-// piece is part of the file: some bytes, then perhaps the data of a weight.
+// piece is a part of the file: bytes, optionally followed by the data of a weight.
 type piece struct {
 	head msg
 	data *weight
@@ -30,15 +30,15 @@ func (p piece) bytes() int64 {
 	return n
 }
 
-// stored is a weight and where it lies in the external data file.
+// stored is a weight and its offset in the external data file.
 type stored struct {
 	*weight
 	offset int64
 }
 
-// write writes m as path. With external, large tensors go to path+"_data", in file order and without gaps; with sparse
-// that file has its length and the masks, which say what the graph computes, but no weights. A file of the name
-// appears only when it is whole.
+// write writes m to path. With external, large tensors are written to path+"_data", in file order and without gaps. With
+// sparse, that file has its full length and the masks, which affect what the graph computes, but no weights. A file gets its
+// name only when it is complete.
 func write(m *model, path string, external, sparse bool) (err error) {
 	location := filepath.Base(path) + "_data"
 	graph := []piece{{head: msg(m.nodes).str(2, "main_graph")}}
@@ -103,7 +103,7 @@ func write(m *model, path string, external, sparse bool) (err error) {
 	})
 }
 
-// writeMasks gives f its length and writes the bool tensors among its content.
+// writeMasks sets the length of f and writes the bool tensors of its content.
 func writeMasks(f *os.File, content []stored, length int64) error {
 	if err := f.Truncate(length); err != nil {
 		return err
@@ -124,7 +124,7 @@ func entry(t msg, key, value string) msg {
 	return t.sub(13, msg(nil).str(1, key).str(2, value))
 }
 
-// writeWhole writes a file under a temporary name and gives it its own name at the end.
+// writeWhole writes a file under a temporary name and renames it at the end.
 func writeWhole(path string, fill func(*os.File, *bufio.Writer) error) (err error) {
 	f, err := os.Create(path + ".tmp")
 	if err != nil {
