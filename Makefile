@@ -54,6 +54,10 @@ parity: setup ## compare vectors, log-probabilities, ranks and plans with Transf
 tokenizers: build ## compare the ids of six real tokenizers with Hugging Face's
 	@ONNX_INJECT=$(BIN) scripts/tokenizers/run.sh
 
+.PHONY: realmodel
+realmodel: setup ## export a real pretrained model and run the experiments of the paper on it (hours)
+	@ONNX_INJECT=$(BIN) scripts/realmodel/run.sh
+
 .PHONY: browser
 browser: setup ## open reports in headless Chromium, light and dark, and check them
 	@ONNX_INJECT=$(BIN) scripts/browser/run.sh

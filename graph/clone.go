@@ -6,8 +6,8 @@ import (
 )
 
 // Clone returns a copy of the model. An edit of one never changes the other. The copy is cheap: it copies nodes, values and
-// graphs, and shares weights and the bytes of the file. Each node and value of the copy has the same ID as its original,
-// and [Model.ByID] finds it. Both models read the same open files: see [Model.Close].
+// graphs, and shares weights and the bytes of the file. Each node and value of the copy has the same ID as its
+// original. Both models read the same open files: see [Model.Close].
 func (m *Model) Clone() *Model {
 	out := *m
 	out.holes, out.newOps = slices.Clip(m.holes), slices.Clip(m.newOps) // only appended to
@@ -22,20 +22,6 @@ func (m *Model) Clone() *Model {
 	c.uses.reserve(2 * m.nodes)
 	out.Graph = c.graph(m.Graph)
 	return &out
-}
-
-// ByID returns the nodes and values of the model, indexed by their IDs. An entry is nil where an edit removed the object.
-func (m *Model) ByID() (nodes []*Node, values []*Value) {
-	nodes, values = make([]*Node, m.nodes), make([]*Value, m.values)
-	for g := range m.Graphs() {
-		for _, n := range g.nodes {
-			nodes[n.id] = n
-		}
-		for v := range g.values {
-			values[v.id] = v
-		}
-	}
-	return nodes, values
 }
 
 // cloner copies graphs. Slices hold the copies of nodes and values by ID, so that a pointer to a copy exists before the

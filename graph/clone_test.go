@@ -85,10 +85,24 @@ func TestClone(t *testing.T) {
 	}
 }
 
+// byID returns the nodes and values of the model, indexed by their IDs. An entry is nil where an edit removed the object.
+func (m *Model) byID() (nodes []*Node, values []*Value) {
+	nodes, values = make([]*Node, m.nodes), make([]*Value, m.values)
+	for g := range m.Graphs() {
+		for _, n := range g.nodes {
+			nodes[n.id] = n
+		}
+		for v := range g.values {
+			values[v.id] = v
+		}
+	}
+	return nodes, values
+}
+
 // sameIDs checks that each object of a clone has the ID of its original and is a different object.
 func sameIDs(t *testing.T, m, c *Model) {
 	t.Helper()
-	nodes, values := c.ByID()
+	nodes, values := c.byID()
 	for g := range m.Graphs() {
 		for _, n := range g.nodes {
 			if d := nodes[n.ID()]; d == n || d == nil || d.String() != n.String() || d.graph.model != c {

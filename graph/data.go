@@ -15,12 +15,12 @@ import (
 
 // dataWriter collects the external data file of [Copy].
 type dataWriter struct {
-	path  string
-	there bool // the file already holds exactly these bytes
-	spans []placed
-	at    map[placeID]int64
-	end   int64
-	out   *atomicfile.File
+	path   string
+	exists bool // the file already holds exactly these bytes
+	spans  []placed
+	at     map[placeID]int64
+	end    int64
+	out    *atomicfile.File
 }
 
 type placed struct {
@@ -53,7 +53,7 @@ func (m *Model) newDataWriter(skeleton []byte, path string, force bool) (*dataWr
 		return nil, hintTaken(&atomicfile.Error{Path: existing[0], Err: os.ErrExist})
 	}
 	if i := slices.IndexFunc(existing, d.same); i >= 0 {
-		d.path, d.there = existing[i], true
+		d.path, d.exists = existing[i], true
 		return d, nil
 	}
 	for i := 0; ; i++ {
@@ -150,13 +150,13 @@ func (d *dataWriter) same(path string) bool {
 	}
 	want, got := make([]byte, window), make([]byte, window)
 	for _, p := range d.spans {
-		there := Span{f, p.offset, p.span.Length}
+		old := Span{f, p.offset, p.span.Length}
 		for at := int64(0); at < p.span.Length; at += window {
 			n := min(window, p.span.Length-at)
 			if _, err := p.span.ReadAt(want[:n], at); err != nil {
 				return false
 			}
-			if _, err := there.ReadAt(got[:n], at); err != nil || !bytes.Equal(want[:n], got[:n]) {
+			if _, err := old.ReadAt(got[:n], at); err != nil || !bytes.Equal(want[:n], got[:n]) {
 				return false
 			}
 		}

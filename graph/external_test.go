@@ -118,7 +118,7 @@ func TestExternalLayouts(t *testing.T) {
 		data  []byte
 		want  string // the tensor's bytes, or "!" and part of the error
 	}{
-		{"beside", map[string]string{"w.bin": ones}, "m.onnx", at("w.bin", ""), ones},
+		{"same folder", map[string]string{"w.bin": ones}, "m.onnx", at("w.bin", ""), ones},
 		{"below", map[string]string{"sub/w.bin": ones}, "m.onnx", at("sub/w.bin", ""), ones},
 		{"up and down again", map[string]string{"sub/x": "", "w.bin": ones}, "m.onnx", at("sub/../w.bin", ""), ones},
 		{"odd offset", map[string]string{"w.bin": "xyz" + ones + "!"}, "m.onnx", at("w.bin", "3"), ones},

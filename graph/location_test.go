@@ -50,8 +50,8 @@ func TestLocations(t *testing.T) {
 func TestSpelledOutLocation(t *testing.T) {
 	data := randomBytes(4 * 1024)
 	for name, tensor := range map[string][]byte{
-		"behind": cat(num(1, 1024), num(2, 1), sub(9, data), num(14, 0)),
-		"before": cat(num(1, 1024), num(2, 1), num(14, 0), sub(9, data)),
+		"after the data": cat(num(1, 1024), num(2, 1), sub(9, data), num(14, 0)),
+		"before":         cat(num(1, 1024), num(2, 1), num(14, 0), sub(9, data)),
 	} {
 		for _, mode := range []Weights{Ref, Copy, Embed} {
 			t.Run(name+"/"+string(mode), func(t *testing.T) {

@@ -116,7 +116,7 @@ func (s *saving) arrange(dir string, force bool) error {
 		if len(data.spans) > 0 {
 			s.saved.Data = data.path
 		}
-		if len(data.spans) > 0 && !data.there {
+		if len(data.spans) > 0 && !data.exists {
 			s.data = data
 		}
 	default:

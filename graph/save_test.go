@@ -257,7 +257,7 @@ func TestReplaceKeepsOwnData(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := contents(t, dir); got["out.onnx.data"] != weights || filepath.Base(saved.Data) != "out.onnx.1.data" || got["out.onnx.1.data"] != weights {
-		t.Errorf("saved %+v beside %d files", saved, len(got))
+		t.Errorf("saved %+v in a folder of %d files", saved, len(got))
 	}
 }
 

@@ -75,6 +75,9 @@ type Layer struct {
 	// ResidPostOut is a skip norm whose output 3 can be resid_post. ResidPost is nil then.
 	ResidPostOut *graph.Node
 
+	// PatternFolded is true where the file folds heads into the batch, and Pattern is [batch*head, query, key].
+	PatternFolded bool
+
 	// PatternOut is an attention operator whose output 3 can be the probabilities.
 	PatternOut *graph.Node
 

@@ -54,7 +54,7 @@ func (r Request) checkPorts(m *graph.Model, l *models.Layout) error {
 		}
 		name := port.Name(layer)
 		if taken[name] {
-			return hint.With(fmt.Errorf("port %s already exists", name), "onnx-inject inspect lists the ports the file has")
+			return hint.With(fmt.Errorf("port %s exists already", name), "onnx-inject inspect lists the ports the file has")
 		}
 		taken[name] = true
 	}
@@ -63,7 +63,7 @@ func (r Request) checkPorts(m *graph.Model, l *models.Layout) error {
 
 func inRange(layer int, l *models.Layout) error {
 	if layer < 0 || layer >= l.Layers {
-		return fmt.Errorf("layer %d does not exist: the model has layers 0 to %d", layer, l.Layers-1)
+		return fmt.Errorf("layer %d, the model has 0 to %d", layer, l.Layers-1)
 	}
 	return nil
 }

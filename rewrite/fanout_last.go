@@ -21,18 +21,18 @@ func (f *fan) lastBlock() *nodeSet {
 	}
 	onlyReshape := !slices.ContainsFunc(readers, func(n *graph.Node) bool { return !n.Is("Reshape") })
 	if l.ZForm == models.ZFlat || onlyReshape { // see cutZ
-		if block := f.downstream(readers...); f.apart(block, l) {
+		if block := f.downstream(readers...); f.onePosition(block, l) {
 			return &block
 		}
 	}
-	if block := f.after[l]; f.apart(block, l) {
+	if block := f.after[l]; f.onePosition(block, l) {
 		return &block
 	}
 	return nil
 }
 
-// apart reports whether a set of nodes needs only one position of its inputs to compute that position of its outputs.
-func (f *fan) apart(block nodeSet, l *models.Layer) bool {
+// onePosition reports whether a set of nodes needs only one position of its inputs to compute that position of its outputs.
+func (f *fan) onePosition(block nodeSet, l *models.Layer) bool {
 	positions := map[*graph.Value]int{} // the axis of positions
 	entering := f.entering(block)
 	for _, n := range block.list {

@@ -108,7 +108,7 @@ func (f *fan) perRow(n *graph.Node, slot int) bool {
 	return x.Rank() >= least && x.Rank() == whole.Rank() && x.Dim(0) != 1 && whole.Dim(0) != 1
 }
 
-// repeat repeats an operand that has not grown for each row, as many times as rows has.
+// repeat tiles an operand that has not grown, so that it has as many slices along its first axis as rows.
 func (f *fan) repeat(u graph.Use, rows *graph.Value) {
 	v, name := f.operand(u), fmt.Sprintf("fanout/%s_%d", u.Node.Name(), u.Slot)
 	rank := f.facts.Rank(v)

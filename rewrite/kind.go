@@ -116,12 +116,18 @@ func (p *patch) residPost(l *models.Layer) *graph.Value {
 
 // pattern returns the value that multiplies v. An attention operator returns it as a further output if an attribute is set.
 func (p *patch) pattern(l *models.Layer) *graph.Value {
-	if l.Pattern != nil {
+	name := models.PortPattern.Name(l.Index)
+	switch {
+	case l.PatternFolded: // the heads of a row of the batch follow each other
+		sizes := p.node("Slice", name+"/sizes", p.node("Shape", name+"/shape", l.Pattern), p.ints("pattern_from", 1), p.ints("pattern_to", 3), p.ints("pattern_axis", 0))
+		target := p.nodeAttrs("Concat", name+"/target", graph.Attrs{"axis": 0}, p.ints("pattern_heads", -1, int64(p.layout.Heads)), sizes)
+		return p.node("Reshape", name+"/unfolded", l.Pattern, target)
+	case l.Pattern != nil:
 		return l.Pattern
 	}
 	s := ops.Of(l.PatternOut).Attn
 	p.edit.SetAttr(l.PatternOut, s.Mode, s.Value)
-	return p.edit.SetOutput(l.PatternOut, s.Pattern, models.PortPattern.Name(l.Index)+"/probabilities")
+	return p.edit.SetOutput(l.PatternOut, s.Pattern, name+"/probabilities")
 }
 
 // has reports whether a layer has the kind's value.

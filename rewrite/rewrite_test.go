@@ -165,7 +165,7 @@ func TestPatchedFiles(t *testing.T) {
 				}
 				before := graph.Format(again)
 				_, _, err = Apply(t.Context(), again, l2, Request{Inject: attn(1)})
-				if err == nil || !strings.Contains(err.Error(), "port blocks.1.attn.memory already exists") {
+				if err == nil || !strings.Contains(err.Error(), "port blocks.1.attn.memory exists already") {
 					t.Errorf("a second port of the same name: %v", err)
 				}
 				if after := graph.Format(again); after != before {
@@ -322,11 +322,11 @@ func TestRefusals(t *testing.T) {
 		{"resid_mid of a parallel block", "gpt-j", Request{Expose: []Expose{{kind("resid_mid"), []int{1}}}},
 			"expose resid_mid: layer 1: attention and MLP run in parallel: there is no residual stream between them",
 			"these kinds can be exposed: z, result, pattern, out, attn_out, resid_pre, resid_post, mlp_out"},
-		{"layer out of range", "torchscript-op10", Request{Inject: attn(3)}, "layer 3 does not exist: the model has layers 0 to 2", ""},
-		{"the same port twice", "torchscript-op10", Request{Inject: attn(1, 1)}, "port blocks.1.attn.memory already exists", "onnx-inject inspect lists the ports the file has"},
+		{"layer out of range", "torchscript-op10", Request{Inject: attn(3)}, "layer 3, the model has 0 to 2", ""},
+		{"the same port twice", "torchscript-op10", Request{Inject: attn(1, 1)}, "port blocks.1.attn.memory exists already", "onnx-inject inspect lists the ports the file has"},
 		{"a site without intervention", "torchscript-op10", Request{Inject: []Inject{{models.PortResidMid, []int{1}}}}, `inject: site "resid_mid": want one of attn_out, mlp_out`, ""},
 		{"baked at a site without intervention", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Site: "z", Layer: 1}, nil}}}, `bake: site "z": want one of attn_out, mlp_out`, ""},
-		{"layer below zero", "torchscript-op10", Request{Inject: attn(-1)}, "layer -1 does not exist: the model has layers 0 to 2", ""},
+		{"layer below zero", "torchscript-op10", Request{Inject: attn(-1)}, "layer -1, the model has 0 to 2", ""},
 		{"baked tau of no size", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: math.Inf(-1)}, make([]float32, 32)}}}, "bake: tau -Inf, want a finite number", ""},
 		{"baked vector of another width", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: 1}, make([]float32, 31)}}}, "bake: a memory of 31 numbers, d_model is 32", ""},
 		{"baked numbers beyond float16", "fp16", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: -1e6}, half}}}, "bake: layer 1: tau -1e+06 times the memory gives 5e+05, the largest float16 is 65504",

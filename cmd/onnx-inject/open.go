@@ -9,10 +9,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 )
 
-// opened is the MODEL of a command line. It is for the caller to close.
+// opened is the MODEL of a command line. The caller closes it.
 type opened struct{ *decoder.Model }
 
-// open reads the MODEL of a command line: the graph, no weights.
+// open reads the MODEL of a command line: the graph, but no weights. It checks the manifest of a patched file for every command.
 func open(path string) (*opened, error) {
 	m, err := decoder.Open(path)
 	if err != nil {
@@ -30,7 +30,7 @@ func (o *opened) locate(ctx context.Context) (*models.Layout, error) {
 	return l, refused(err)
 }
 
-// ports counts the ports that the file has.
+// ports returns the number of ports in the file.
 func (o *opened) ports() int {
 	if o.Manifest == nil {
 		return 0
@@ -38,7 +38,7 @@ func (o *opened) ports() int {
 	return len(o.Manifest.Ports)
 }
 
-// tokens makes numbers of a text with the model's own tokenizer.
+// tokens encodes a text with the model's own tokenizer.
 func (o *opened) tokens(text string) ([]int64, error) {
 	t, err := o.Folder.Tokenizer()
 	if err != nil {
@@ -47,7 +47,7 @@ func (o *opened) tokens(text string) ([]int64, error) {
 	return t.Encode(text), nil
 }
 
-// boolFlag makes a switch; help shows no default for it.
+// boolFlag returns a Boolean flag without a default in the help.
 func boolFlag(name, usage string) cli.Flag {
 	return &cli.BoolFlag{Name: name, Usage: usage, DisableDefaultText: true}
 }

@@ -27,10 +27,10 @@ func Unlimited() *Budget { return NewBudget(context.Background(), 1<<62) }
 
 // Step takes one step and reports whether the budget allowed it. If not, the walk ends early with a partial result, so the
 // caller must check Err before it uses the result.
-func (b *Budget) Step() bool { return b.Spend(1) }
+func (b *Budget) Step() bool { return b.spend(1) }
 
-// Spend takes several steps at once.
-func (b *Budget) Spend(steps int) bool {
+// spend takes several steps at once.
+func (b *Budget) spend(steps int) bool {
 	if b.err != nil {
 		return false
 	}

@@ -160,7 +160,7 @@ var integer = map[string]IntsRule{
 	}),
 }
 
-// equalInts is Equal.
+// equalInts evaluates Equal.
 var equalInts = eachInt(func(x, y int64) int64 {
 	if x == y {
 		return 1

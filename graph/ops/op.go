@@ -14,7 +14,7 @@ type Op struct {
 	Skip  int       // the inputs below this number carry no data: conditions and indices come first
 	Type  TypeRule  // of the first output
 	Shape ShapeRule // of the first output; nil: unknown
-	Ints  IntsRule  // of the first output, where it can be a small vector of integers; nil: unknown
+	Ints  IntsRule  // of the first output, if it can be a small vector of integers; nil: unknown
 	Bias  int       // the input that is added to the product; 0 means none
 	Whole bool      // each number depends on the range of all numbers
 	Rows  []RowSlot // required inputs, other than data, with one row for each row of the batch

@@ -19,7 +19,7 @@ var configFiles = []struct {
 	name  string
 	parse func([]byte) (*models.Config, error)
 }{
-	{"config.json", ParseConfig},
+	{"config.json", parseConfig},
 	{genAIConfig, parseGenAI},
 }
 
@@ -81,10 +81,10 @@ func merge(c, other *models.Config) error {
 var encoders = []string{"albert", "bart", "bert", "camembert", "clip", "deberta", "deberta-v2", "distilbert", "electra", "ernie", "longformer",
 	"m2m_100", "marian", "mbart", "modernbert", "mpnet", "mt5", "nomic_bert", "pegasus", "roberta", "t5", "vit", "wav2vec2", "whisper", "xlm-roberta"}
 
-// ParseConfig reads config.json of a decoder. Families use different names for the same value, and a model of texts and
+// parseConfig reads config.json of a decoder. Families use different names for the same value, and a model of texts and
 // images has its decoder under text_config. An absent or null value stays zero; other values must be valid. An encoder is
 // refused.
-func ParseConfig(data []byte) (*models.Config, error) {
+func parseConfig(data []byte) (*models.Config, error) {
 	keys, err := object(data)
 	if err != nil {
 		return nil, err

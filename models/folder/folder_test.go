@@ -180,7 +180,7 @@ func TestParseConfig(t *testing.T) {
 		{"number for a text", `{"model_type":2}`, models.Config{}, "model_type: want a string, got 2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := ParseConfig([]byte(test.text))
+			got, err := parseConfig([]byte(test.text))
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Errorf("got %v, want %s", err, test.err)

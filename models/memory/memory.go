@@ -25,8 +25,8 @@ const (
 // Encodings lists the choices, the paper's own first.
 var Encodings = []Encoding{EncodingUnembed, EncodingEmbed, EncodingLayer}
 
-// ParseEncoding reads the name of an encoding.
-func ParseEncoding(s string) (Encoding, error) { return choice.Of("encoding", s, Encodings) }
+// parseEncoding reads the name of an encoding.
+func parseEncoding(s string) (Encoding, error) { return choice.Of("encoding", s, Encodings) }
 
 // Convention is the coordinate system of a memory: that of TransformerLens, which folds the final norm into W_U and, if the
 // norms are LayerNorms, centres everything that is written to the residual stream; or the file's own.
@@ -41,8 +41,8 @@ const (
 // Conventions lists the choices, the default first.
 var Conventions = []Convention{ConventionFolded, ConventionRaw}
 
-// ParseConvention reads the name of a convention.
-func ParseConvention(s string) (Convention, error) { return choice.Of("convention", s, Conventions) }
+// parseConvention reads the name of a convention.
+func parseConvention(s string) (Convention, error) { return choice.Of("convention", s, Conventions) }
 
 // Encoder makes memory vectors [d_model] from the weights of one model.
 //
@@ -89,7 +89,7 @@ func NewEncoder(l *models.Layout, enc Encoding, conv Convention) (*Encoder, erro
 }
 
 func newEncoder(l *models.Layout, enc Encoding, conv Convention) (*Encoder, error) {
-	if _, err := ParseConvention(string(conv)); err != nil {
+	if _, err := parseConvention(string(conv)); err != nil {
 		return nil, err
 	}
 	c, err := centred(l, conv)
@@ -131,7 +131,7 @@ func newEncoder(l *models.Layout, enc Encoding, conv Convention) (*Encoder, erro
 	case EncodingLayer:
 		return nil, errors.New("this vector is an activation, which requires a run of the model")
 	}
-	_, err = ParseEncoding(string(enc))
+	_, err = parseEncoding(string(enc))
 	return nil, err
 }
 

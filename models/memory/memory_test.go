@@ -301,21 +301,21 @@ func TestLayerVector(t *testing.T) {
 
 func TestParseChoices(t *testing.T) {
 	for _, e := range Encodings {
-		if got, err := ParseEncoding(string(e)); got != e || err != nil {
+		if got, err := parseEncoding(string(e)); got != e || err != nil {
 			t.Errorf("%q: %q, %v", e, got, err)
 		}
 	}
 	for _, c := range Conventions {
-		if got, err := ParseConvention(string(c)); got != c || err != nil {
+		if got, err := parseConvention(string(c)); got != c || err != nil {
 			t.Errorf("%q: %q, %v", c, got, err)
 		}
 	}
 	for _, s := range []string{"", "Embed", "embed "} {
-		if got, err := ParseEncoding(s); err == nil {
+		if got, err := parseEncoding(s); err == nil {
 			t.Errorf("%q: got %q", s, got)
 		}
 	}
-	_, err := ParseEncoding("wte")
+	_, err := parseEncoding("wte")
 	if want := `encoding "wte": want one of unembed, embed, layer`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

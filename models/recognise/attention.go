@@ -73,6 +73,7 @@ type core struct {
 	node       *graph.Node  // computes z
 	out        *graph.Value // z in any shape
 	pattern    *graph.Value
+	folded     bool // pattern is [batch*head, query, key]
 	patternOut *graph.Node
 	noPattern  string
 	heads      int64         // query heads by an attribute, 0 without one
@@ -162,8 +163,12 @@ func (a *analysis) around(s *graph.Node, score, probs *graph.Value) (*core, *mis
 				todo = append(todo, at{n.Out(0), t.pattern}) // head_mask
 			case n.Is("Slice") && u.Slot == 0: // removes the attention sink (GPT-OSS)
 				todo = append(todo, at{n.Out(0), t.pattern})
-			case n.Is("Reshape") && u.Slot == 0 && t.pattern == nil:
-				todo = append(todo, at{n.Out(0), t.v})
+			case n.Is("Reshape") && u.Slot == 0:
+				next := at{n.Out(0), t.pattern}
+				if a.facts.Rank(t.v) != 3 && next.pattern == nil {
+					next.pattern = t.v
+				}
+				todo = append(todo, next)
 			case u.Slot == 0 && a.product(n) != nil:
 				hits = append(hits, hit{a.product(n), t.pattern})
 			case !n.Is("IsNaN", "Shape"):
@@ -190,10 +195,13 @@ func (a *analysis) around(s *graph.Node, score, probs *graph.Value) (*core, *mis
 		c.causal = "cache"
 	}
 	switch {
-	case av.pattern != nil && a.facts.Rank(av.pattern) != 3:
+	case av.pattern != nil:
 		c.pattern = av.pattern
-	case a.folds(c):
-		c.pattern, c.noPattern = nil, "the file folds heads into the batch: its probabilities are [batch*head, query, key]"
+	case !a.folds(c):
+	case a.facts.Rank(c.pattern) == 3:
+		c.folded = true
+	case a.facts.Rank(c.pattern) != 4:
+		c.pattern, c.noPattern = nil, "the file folds heads into the batch, and does not say how the probabilities are stored"
 	}
 	return c, nil
 }

@@ -12,7 +12,7 @@ import (
 // block places one core: it finds the core's layer number and the sites of the residual stream around it.
 func (a *analysis) block(c *core, b *branch) (*models.Layer, *miss) {
 	l := &models.Layer{
-		Index: a.depth(b.out[0]) - 1, Core: c.node, Z: b.z, ZForm: b.form, Pattern: c.pattern, PatternOut: c.patternOut,
+		Index: a.depth(b.out[0]) - 1, Core: c.node, Z: b.z, ZForm: b.form, Pattern: c.pattern, PatternFolded: c.folded, PatternOut: c.patternOut,
 		WO: b.wo, BO: b.bias, Out: b.proj, PostNorm: b.norm, Scaled: b.scale, AttnOut: b.out, Join: b.join, Missing: map[string]string{},
 	}
 	if c.noPattern != "" {

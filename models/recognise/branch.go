@@ -113,8 +113,8 @@ type term struct {
 	memory bool
 }
 
-// way is a path from W_O to a value computed from its output.
-type way struct {
+// route is a path from W_O to a value computed from its output.
+type route struct {
 	v     *graph.Value
 	terms []term         // additions since the last norm or multiplier
 	bias  []*graph.Value // additions before that
@@ -125,7 +125,7 @@ type way struct {
 
 // joinOf walks from the projection to the node that adds another part of the residual stream.
 func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
-	w := &joinWalk{analysis: a, width: b.wo.Out, scaling: scaled(proj), todo: []way{{v: proj.Out(0)}},
+	w := &joinWalk{analysis: a, width: b.wo.Out, scaling: scaled(proj), todo: []route{{v: proj.Out(0)}},
 		baked: a.baked[models.BakedAt{Site: models.PortAttnOut, Layer: a.depth(proj.Out(0)) - 1}]}
 	for len(w.todo) > 0 && a.budget.Step() {
 		t := w.todo[0]
@@ -159,13 +159,13 @@ func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
 	return nil
 }
 
-// joinWalk looks for the operands through which what a projection gives joins the residual stream.
+// joinWalk searches for the operands through which the output of a projection joins the residual stream.
 type joinWalk struct {
 	*analysis
 	width   int64       // of the stream
-	scaling *graph.Node // makes floats of a product of integers; nil for other products
-	baked   int         // how many memories an earlier rewrite made part of this layer
-	todo    []way
+	scaling *graph.Node // converts a product of integers to floats; nil for other products
+	baked   int         // the number of memories that an earlier rewrite baked into this layer
+	todo    []route
 	joins   []joined
 	reached []string // operators that end the search
 }
@@ -173,11 +173,11 @@ type joinWalk struct {
 // joined is a use that joins the stream, and the path to it.
 type joined struct {
 	use graph.Use
-	way
+	route
 }
 
-// visit looks at everything that reads the value at the end of a path.
-func (w *joinWalk) visit(t way) {
+// visit examines all readers of the value at the end of a path.
+func (w *joinWalk) visit(t route) {
 	inNorm := map[*graph.Node]bool{}
 	for _, n := range w.normsOf(t.v) {
 		if n.Node == nil || t.norm != nil {
@@ -197,7 +197,7 @@ func (w *joinWalk) visit(t way) {
 }
 
 // read follows one use of the value at the end of a path.
-func (w *joinWalk) read(t way, u graph.Use) {
+func (w *joinWalk) read(t route, u graph.Use) {
 	n := u.Node
 	var other *graph.Value
 	if n.Is("Add", "Mul", "Div") {
@@ -225,9 +225,9 @@ func (w *joinWalk) read(t way, u graph.Use) {
 	w.todo = append(w.todo, next)
 }
 
-// after restarts a path after a norm or a multiplier: what was added so far is part of what W_O gives.
-func (t way) after(v *graph.Value) way {
-	next := way{v: v, proj: t.proj, norm: t.norm, scale: t.scale, bias: t.bias}
+// after restarts a path after a norm or a multiplier: earlier additions are part of the output of W_O.
+func (t route) after(v *graph.Value) route {
+	next := route{v: v, proj: t.proj, norm: t.norm, scale: t.scale, bias: t.bias}
 	if next.proj == nil {
 		next.proj = t.v
 		for _, x := range t.terms {

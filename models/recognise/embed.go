@@ -39,10 +39,10 @@ func (a *analysis) fusedTables(l *models.Layout, b *models.Body, _ *models.Confi
 	return nil
 }
 
-// lookedUp reads the tables that the stream before layer 0 is looked up in.
+// lookedUp reads the tables from which the stream before layer 0 is looked up.
 func (a *analysis) lookedUp(l *models.Layout, b *models.Body, cfg *models.Config) *miss {
 	first, at := b.Layers[0].ResidPre[0], b.Layers[0].Core
-	var fed, computed []*weights.Weight // tables indexed by an input, and by what is computed
+	var fed, computed []*weights.Weight // tables indexed by an input, and by computed values
 	for _, n := range a.lookups(first) {
 		if a.readProjection(n) != nil {
 			return &miss{8, n, "only embeddings before the first layer", "a projection (in a layer whose attention was not recognised?)"}
@@ -77,7 +77,7 @@ func (a *analysis) lookedUp(l *models.Layout, b *models.Body, cfg *models.Config
 	return nil
 }
 
-// lookups returns the look-ups in constant tables that a value is made of, and projections if there are any.
+// lookups returns the look-ups in constant tables that a value is computed from, and any projections.
 func (a *analysis) lookups(v *graph.Value) []*graph.Node {
 	var found []*graph.Node
 	next := func(v *graph.Value) []*graph.Value {

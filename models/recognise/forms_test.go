@@ -234,7 +234,7 @@ var locateForms = []struct {
 		n := l.Embed.Node
 		e.replace(n.Out(0), e.op(".GatherBlockQuantized", graph.Attrs{"block_size": 16}, e.zeros(graph.Int4, 131, 32), n.In(1), e.zeros(graph.Float32, 131, 2)))
 	}},
-	{"a head beside the logits", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
+	{"a head in addition to the logits", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
 		logits := l.Bodies[0].Logits
 		choice := e.op("MatMul", nil, l.Bodies[0].Norm.Out, e.zeros(graph.Float32, 32, 1))
 		e.RemoveOutput(m.Graph, logits)
@@ -469,7 +469,7 @@ func TestEmbeddedTokens(t *testing.T) {
 	}
 }
 
-// If heads are folded into the batch, the probabilities have no axis of heads.
+// If heads are folded into the batch before Softmax, the probabilities have no axis of heads; a rewrite gives them one.
 func TestFoldedHeads(t *testing.T) {
 	m := load(t, "torchscript-op17-mask")
 	l, err := Locate(t.Context(), m, nil)
@@ -479,6 +479,8 @@ func TestFoldedHeads(t *testing.T) {
 	e := editor{m.Edit(), m.Graph}
 	x := l.Bodies[0].Layers[0]
 	e.Redirect(graph.Use{Node: x.Core, Slot: 1}, e.op("Reshape", nil, x.Core.In(1), e.ints(-1, 7, 8)))
+	softmax := softmaxes(m)[0]
+	e.Redirect(graph.Use{Node: softmax, Slot: 0}, e.op("Reshape", nil, softmax.In(0), e.ints(-1, 7, 7)))
 	e.replace(x.Core.Out(0), e.op("Reshape", nil, x.Core.Out(0), e.ints(-1, 4, 7, 8)))
 	y := l.Bodies[0].Layers[1] // a Reshape to the existing axes folds nothing
 	e.replace(y.Core.Out(0), e.op("Reshape", nil, y.Core.Out(0), e.ints(-1, 4, 0, 8)))
@@ -489,8 +491,8 @@ func TestFoldedHeads(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, x := range l.Bodies[0].Layers {
-		if missing := x.Missing["pattern"]; (x.Pattern == nil) != (i == 0) || strings.Contains(missing, "folds heads into the batch") != (i == 0) {
-			t.Errorf("layer %d: pattern %v, missing %q", i, x.Pattern, missing)
+		if x.Pattern == nil || x.PatternFolded != (i == 0) {
+			t.Errorf("layer %d: pattern %v, folded %v, missing %q", i, x.Pattern, x.PatternFolded, x.Missing["pattern"])
 		}
 	}
 }

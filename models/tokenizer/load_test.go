@@ -241,6 +241,21 @@ func nested(n int) object {
 	return object{"type": "Sequence", "pretokenizers": []any{nested(n - 1)}}
 }
 
+// The vocabulary of SmolLM2 has no token for some control characters, and none for bytes that are in no text.
+func TestBytesThatTextHardlyHas(t *testing.T) {
+	vocab := tiny()
+	for _, b := range []byte{0x04, 0xc0, 0xff} {
+		delete(vocab, string(symbols[b]))
+	}
+	tok, err := LoadFS(tables(vocab, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := tok.Encode("a\x04b"), []int64{vocab["a"], vocab["b"]}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
 func TestLoadFolder(t *testing.T) {
 	dir := t.TempDir()
 	_, err := Load(dir)

@@ -251,7 +251,7 @@ func claim(s *spec) (size int64, addedID map[string]int64, err error) {
 			}
 		}
 		if id, ok := addedID[a.text]; ok && id != a.id {
-			return 0, nil, fmt.Errorf("added token %q: id %d, but earlier %d", a.text, a.id, id)
+			return 0, nil, fmt.Errorf("added token %q: id %d, but %d earlier", a.text, a.id, id)
 		}
 		addedID[a.text] = a.id
 	}

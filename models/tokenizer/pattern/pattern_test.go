@@ -103,12 +103,12 @@ func TestHostile(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for expr, want := range map[string]string{
 		`(a)\1`: `\1 is not supported`, `\p{Klingon}`: `\p{Klingon} is not supported`, `[[:alpha:]]`: "[:name:]", `(?>ab)`: "the group (?>",
-		`(?:ab)++`: "possessive", `a**`: "a quantifier of a quantifier", `a*`: "match nothing", `(?=a)`: "match nothing", `a||b`: "match nothing", ``: "match nothing",
-		`(?:a*)*b`: "a quantifier of what can match nothing", `(?=a+)b`: "look-around", `a{2}?`: "{2}?", `a{9,2}`: "the smaller one first", `a{1,1000}`: "up to 64",
-		`(a`: "not closed", `a)`: "unmatched )", `[a`: "not closed", `[]a]`: "begins with ]", `a\`: "a backslash at the end", `*a`: "nothing before", `[z-a]`: "ends before it begins",
-		`(?i:ss)`: `"ss" where case does not count`, `(?i:é)`: "outside ASCII", `(?i:[^a])`: "negated", `\xZZ`: "hexadecimal", `\R`: `\R is not supported`, `\pL`: "without braces",
+		`(?:ab)++`: "possessive", `a**`: "a quantifier of a quantifier", `a*`: "match the empty string", `(?=a)`: "match the empty string", `a||b`: "match the empty string", ``: "match the empty string",
+		`(?:a*)*b`: "a quantifier of an expression that can match the empty string", `(?=a+)b`: "look-around", `a{2}?`: "{2}?", `a{9,2}`: "the smaller one first", `a{1,1000}`: "up to 64",
+		`(a`: "not closed", `a)`: "unmatched )", `[a`: "not closed", `[]a]`: "begins with ]", `a\`: "a backslash at the end", `*a`: "nothing before", `[z-a]`: "end is before its start",
+		`(?i:ss)`: `"ss" in a case-insensitive group`, `(?i:é)`: "outside ASCII", `(?i:[^a])`: "negated", `\xZZ`: "hexadecimal", `\R`: `\R is not supported`, `\pL`: "without braces",
 		`((((((a{64}){64}){64}){64}){64}){64})`: "more than 256 steps", strings.Repeat("(", 100) + "a" + strings.Repeat(")", 100): "deeper than", "\xff": "valid UTF-8", strings.Repeat("a", 20_000): "more than 16384 bytes",
-		strings.Repeat("[", 100) + "a": "deeper than", `\b+a`: "a quantifier of a place",
+		strings.Repeat("[", 100) + "a": "deeper than", `\b+a`: "a quantifier of a position",
 	} {
 		if p, err := Compile(expr); err == nil {
 			t.Errorf("%s is accepted: %v", expr, p)
