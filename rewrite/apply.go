@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"context"
 	"fmt"
 	"iter"
 
@@ -37,15 +38,15 @@ type Bake struct {
 
 // Apply makes all requested changes to the model or none, and records the ports in the manifest. The layout must be that of
 // the model. Apply returns the layout of the changed model, which differs with Prefill.
-func Apply(m *graph.Model, l *models.Layout, req Request) (man *models.Manifest, now *models.Layout, err error) {
+func Apply(ctx context.Context, m *graph.Model, l *models.Layout, req Request) (man *models.Manifest, now *models.Layout, err error) {
 	err = m.Try(func() error { // prefill commits separate edits
-		man, now, err = req.apply(m, l)
+		man, now, err = req.apply(ctx, m, l)
 		return err
 	})
 	return man, now, err
 }
 
-func (req Request) apply(m *graph.Model, l *models.Layout) (*models.Manifest, *models.Layout, error) {
+func (req Request) apply(ctx context.Context, m *graph.Model, l *models.Layout) (*models.Manifest, *models.Layout, error) {
 	old, err := models.ReadManifest(m)
 	if err != nil {
 		return nil, nil, err
@@ -61,7 +62,7 @@ func (req Request) apply(m *graph.Model, l *models.Layout) (*models.Manifest, *m
 	}
 	man := newManifest(m, l, old) // describes the file before the changes
 	if req.Prefill {
-		if l, err = prefill(m, l); err != nil {
+		if l, err = prefill(ctx, m, l); err != nil {
 			return nil, nil, fmt.Errorf("prefill: %w", err)
 		}
 	}

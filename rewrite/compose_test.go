@@ -46,14 +46,14 @@ func TestSplitRequests(t *testing.T) {
 					var req, a, b Request
 					first.add(&req, l)
 					second.add(&req, l)
-					_, _, wantErr := Apply(whole, l, req)
+					_, _, wantErr := Apply(t.Context(), whole, l, req)
 					halves, l := load(t, path)
 					first.add(&a, l)
 					second.add(&b, l)
-					_, _, err := Apply(halves, l, a)
+					_, _, err := Apply(t.Context(), halves, l, a)
 					if err == nil {
 						if l, err = tryLocate(t, halves); err == nil {
-							_, _, err = Apply(halves, l, b)
+							_, _, err = Apply(t.Context(), halves, l, b)
 						}
 					}
 					if fmt.Sprint(err) != fmt.Sprint(wantErr) {

@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -45,15 +46,15 @@ func FanOutTau(layer int) string    { return fmt.Sprintf("fanout.%d.tau", layer)
 // The returned inputs feed the prompt. The caller adds those of the fan-out.
 //
 // After an error the model is as it was before.
-func FanOut(m *graph.Model, l *models.Layout, top int) (in *inputs.Signature, err error) {
+func FanOut(ctx context.Context, m *graph.Model, l *models.Layout, top int) (in *inputs.Signature, err error) {
 	err = m.Try(func() error {
-		in, err = fanOut(m, l, top)
+		in, err = fanOut(ctx, m, l, top)
 		return err
 	})
 	return in, err
 }
 
-func fanOut(m *graph.Model, l *models.Layout, top int) (*inputs.Signature, error) {
+func fanOut(ctx context.Context, m *graph.Model, l *models.Layout, top int) (*inputs.Signature, error) {
 	tokens := l.Tokens()
 	axis, err := positionAxis(m, l)
 	switch {
@@ -62,7 +63,7 @@ func fanOut(m *graph.Model, l *models.Layout, top int) (*inputs.Signature, error
 	case tokens != nil && len(tokens.Type().Dims) > 0 && tokens.Type().Dims[0].Size >= 0:
 		return nil, fmt.Errorf("fan-out: the file fixes the batch size to %d", tokens.Type().Dims[0].Size)
 	}
-	if l, err = prefill(m, l); err != nil {
+	if l, err = prefill(ctx, m, l); err != nil {
 		return nil, fmt.Errorf("fan-out: %w", err)
 	}
 	in, err := inputs.Read(m, l)

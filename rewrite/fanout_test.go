@@ -43,13 +43,13 @@ func lastFrom(t *testing.T, path string, memories ...int) string {
 	t.Helper()
 	m, l := load(t, path)
 	if memories != nil {
-		_, patched, err := Apply(m, l, Request{Inject: attn(memories...)})
+		_, patched, err := Apply(t.Context(), m, l, Request{Inject: attn(memories...)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		l = patched
 	}
-	if _, err := FanOut(m, l, 0); err != nil {
+	if _, err := FanOut(t.Context(), m, l, 0); err != nil {
 		return "refused"
 	}
 	for _, n := range m.Graph.Nodes() {
@@ -66,7 +66,7 @@ func lastFrom(t *testing.T, path string, memories ...int) string {
 // A tied W_U must be multiplied in parts, and each part must be a range of the stored matrix.
 func TestFanOutUnembedsInParts(t *testing.T) {
 	m, l := load(t, filepath.Join("..", "models", "demo", "model.onnx"))
-	if _, err := FanOut(m, l, 0); err != nil {
+	if _, err := FanOut(t.Context(), m, l, 0); err != nil {
 		t.Fatal(err)
 	}
 	parts, tokens := 0, int64(0)
@@ -113,7 +113,7 @@ func TestFanOutOfBlockwiseUnembedding(t *testing.T) {
 	if l.Unembed.Block == nil {
 		t.Fatal("the unembedding is not blockwise")
 	}
-	if _, err := FanOut(m, l, 0); err != nil {
+	if _, err := FanOut(t.Context(), m, l, 0); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -139,7 +139,7 @@ func TestFanOutRefuses(t *testing.T) {
 		t.Run(want, func(t *testing.T) {
 			m, l := changed(t, "torchscript-op10", change)
 			before := graph.Format(m)
-			if _, err := FanOut(m, l, 0); err == nil || err.Error() != want {
+			if _, err := FanOut(t.Context(), m, l, 0); err == nil || err.Error() != want {
 				t.Errorf("%v, want %s", err, want)
 			}
 			if graph.Format(m) != before {
@@ -158,7 +158,7 @@ func TestFanOutOfSwappedParallelBlock(t *testing.T) {
 			e.Redirect(graph.Use{Node: end, Slot: 1}, end.In(0))
 		}
 	})
-	if _, err := FanOut(m, l, 0); err != nil {
+	if _, err := FanOut(t.Context(), m, l, 0); err != nil {
 		t.Error(err)
 	}
 }
@@ -167,7 +167,7 @@ func TestFanOutOfSwappedParallelBlock(t *testing.T) {
 func TestFanOutTop(t *testing.T) {
 	for top, want := range []string{"fanout.logp fanout.rank", "fanout.logp fanout.rank fanout.top_logp fanout.top"} {
 		m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
-		if _, err := FanOut(m, l, top); err != nil {
+		if _, err := FanOut(t.Context(), m, l, top); err != nil {
 			t.Fatal(err)
 		}
 		if _, got, _ := strings.Cut(signature(m), " -> "); got != want {

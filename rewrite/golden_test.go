@@ -58,7 +58,7 @@ func TestGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m, l := load(t, filepath.Join(testdata, c.file+".onnx"))
 			before := graph.Format(m)
-			if _, _, err := Apply(m, l, c.req); err != nil {
+			if _, _, err := Apply(t.Context(), m, l, c.req); err != nil {
 				t.Fatal(err)
 			}
 			got := changedLines(before, graph.Format(m))

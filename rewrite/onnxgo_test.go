@@ -19,7 +19,7 @@ import (
 func TestInsertedNodesInOnnxGo(t *testing.T) {
 	m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
 	attn := l.Bodies[0].Layers[1].AttnOut[0]
-	if _, _, err := Apply(m, l, Request{Inject: []Inject{{models.PortAttnOut, []int{1}}}}); err != nil {
+	if _, _, err := Apply(t.Context(), m, l, Request{Inject: []Inject{{models.PortAttnOut, []int{1}}}}); err != nil {
 		t.Fatal(err)
 	}
 	join := l.Bodies[0].Layers[1].Join

@@ -15,13 +15,13 @@ import (
 // prefill drops the cache: inputs of earlier keys and values, outputs of present ones, and in a merged file the branch that
 // reads them. The result takes a whole prompt. The shape of a cache input is often used for positions and masks; this still
 // works, because an empty tensor of the same shape replaces the input. A file without a cache is unchanged.
-func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
+func prefill(ctx context.Context, m *graph.Model, l *models.Layout) (*models.Layout, error) {
 	if len(l.Bodies) > 1 {
 		if err := choose(m, l.Bodies[0].Graph); err != nil {
 			return nil, err
 		}
 		var err error
-		if l, err = locateAgain(m, l); err != nil {
+		if l, err = locateAgain(ctx, m, l); err != nil {
 			return nil, err
 		}
 	}
@@ -74,16 +74,16 @@ func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 	if err := e.Commit(); err != nil {
 		return nil, err
 	}
-	return locateAgain(m, l)
+	return locateAgain(ctx, m, l)
 }
 
 // locateAgain recognises a changed model again. was provides information that the graph may no longer contain.
-func locateAgain(m *graph.Model, was *models.Layout) (*models.Layout, error) {
+func locateAgain(ctx context.Context, m *graph.Model, was *models.Layout) (*models.Layout, error) {
 	cfg := &models.Config{Heads: was.Heads}
 	if was.Embed != nil {
 		cfg.Vocab = int(was.Embed.In)
 	}
-	return recognise.Locate(context.Background(), m, cfg)
+	return recognise.Locate(ctx, m, cfg)
 }
 
 // choose replaces the If that holds a branch with the branch, and removes the inputs that only the condition or the other

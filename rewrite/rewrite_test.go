@@ -129,7 +129,7 @@ func TestPatchedFiles(t *testing.T) {
 				}
 				m, l := load(t, src)
 				req := everything(l)
-				man, _, err := Apply(m, l, req)
+				man, _, err := Apply(t.Context(), m, l, req)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -164,7 +164,7 @@ func TestPatchedFiles(t *testing.T) {
 					t.Errorf("recognised as %s of %d layers, %d heads", l2.Family, l2.Layers, l2.Heads)
 				}
 				before := graph.Format(again)
-				_, _, err = Apply(again, l2, Request{Inject: attn(1)})
+				_, _, err = Apply(t.Context(), again, l2, Request{Inject: attn(1)})
 				if err == nil || !strings.Contains(err.Error(), "port blocks.1.attn.memory already exists") {
 					t.Errorf("a second port of the same name: %v", err)
 				}
@@ -228,7 +228,7 @@ func TestMemoriesAreNoBiases(t *testing.T) {
 					m, before := load(t, path)
 					for _, step := range steps {
 						l := locate(t, m)
-						if _, _, err := Apply(m, l, step(site, l)); err != nil {
+						if _, _, err := Apply(t.Context(), m, l, step(site, l)); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -250,7 +250,7 @@ func TestMemoriesAreNoBiases(t *testing.T) {
 func TestBakedSites(t *testing.T) {
 	for _, site := range models.Sites() {
 		m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
-		_, _, err := Apply(m, l, Request{Bake: []Bake{{models.Baked{Site: site, Layer: 1, Tau: 1}, make([]float32, l.DModel)}}})
+		_, _, err := Apply(t.Context(), m, l, Request{Bake: []Bake{{models.Baked{Site: site, Layer: 1, Tau: 1}, make([]float32, l.DModel)}}})
 		if (err == nil) != site.Intervention().Bake {
 			t.Errorf("%s: %v", site, err)
 		}
@@ -271,7 +271,7 @@ func TestPatchesCompose(t *testing.T) {
 			}
 			want := 4 + l.Layers + 3
 			for _, req := range steps {
-				if _, _, err := Apply(m, l, req); err != nil {
+				if _, _, err := Apply(t.Context(), m, l, req); err != nil {
 					t.Fatal(err)
 				}
 				var err error
@@ -341,7 +341,7 @@ func TestRefusals(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			m, l := load(t, filepath.Join(testdata, tt.file+".onnx"))
 			before := graph.Format(m)
-			_, _, err := Apply(m, l, tt.req)
+			_, _, err := Apply(t.Context(), m, l, tt.req)
 			if err == nil || err.Error() != tt.want || hint.Of(err) != tt.hint {
 				t.Errorf("got  %v\nhint %q\nwant %s\nhint %q", err, hint.Of(err), tt.want, tt.hint)
 			}
@@ -366,22 +366,22 @@ func TestBranchesThatDiffer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := Apply(m, l, Request{Expose: []Expose{{kind, []int{0, 1}}}}); err != nil {
+		if _, _, err := Apply(t.Context(), m, l, Request{Expose: []Expose{{kind, []int{0, 1}}}}); err != nil {
 			t.Fatal(err)
 		}
 		if l, err = tryLocate(t, m); err != nil {
 			t.Fatal(err)
 		}
 		want = "expose mlp_out: " + want + ": layer 2: the block has no MLP"
-		_, _, err = Apply(m, l, Request{Expose: []Expose{{kind, []int{2}}}})
+		_, _, err = Apply(t.Context(), m, l, Request{Expose: []Expose{{kind, []int{2}}}})
 		if err == nil || err.Error() != want || hint.Of(err) != "these kinds can be exposed: z, result, pattern, out, attn_out, resid_pre, resid_mid, resid_post" {
 			t.Errorf("%v (%s), want %s", err, hint.Of(err), want)
 		}
-		if _, _, err = Apply(m, l, Request{Inject: mlp(0, 1)}); err != nil {
+		if _, _, err = Apply(t.Context(), m, l, Request{Inject: mlp(0, 1)}); err != nil {
 			t.Fatal(err)
 		}
 		want = strings.Replace(want, "expose", "inject", 1)
-		if _, _, err = Apply(m, locate(t, m), Request{Inject: mlp(2)}); err == nil || err.Error() != want || hint.Of(err) != "a memory can be added at: attn_out" {
+		if _, _, err = Apply(t.Context(), m, locate(t, m), Request{Inject: mlp(2)}); err == nil || err.Error() != want || hint.Of(err) != "a memory can be added at: attn_out" {
 			t.Errorf("%v (%s), want %s", err, hint.Of(err), want)
 		}
 	}
@@ -403,7 +403,7 @@ func TestPrefill(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, l := load(t, filepath.Join(testdata, name+".onnx"))
-			_, l2, err := Apply(m, l, Request{Prefill: true})
+			_, l2, err := Apply(t.Context(), m, l, Request{Prefill: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -436,7 +436,7 @@ func signature(m *graph.Model) string {
 func TestPrefillKeeps(t *testing.T) {
 	m, l := load(t, filepath.Join(testdata, "optimum-2-cache.onnx"))
 	pattern, _ := KindByName("pattern")
-	_, l, err := Apply(m, l, Request{Expose: []Expose{{pattern, []int{1}}}})
+	_, l, err := Apply(t.Context(), m, l, Request{Expose: []Expose{{pattern, []int{1}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -452,7 +452,7 @@ func TestPrefillKeeps(t *testing.T) {
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Apply(m, l, Request{Prefill: true}); err != nil {
+	if _, _, err := Apply(t.Context(), m, l, Request{Prefill: true}); err != nil {
 		t.Fatal(err)
 	}
 	want := "input_ids attention_mask position_ids mask narrow ids three flag -> logits blocks.1.attn.hook_pattern " + attentions.Name()
@@ -489,7 +489,7 @@ func TestPrefillWithoutCache(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := graph.Format(m)
-			man, _, err := Apply(m, l, Request{Prefill: true})
+			man, _, err := Apply(t.Context(), m, l, Request{Prefill: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -521,7 +521,7 @@ func TestPrefillOfUndeclaredOutputs(t *testing.T) {
 		if err := e.Commit(); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := Apply(m, l, Request{Prefill: true}); err != nil {
+		if _, _, err := Apply(t.Context(), m, l, Request{Prefill: true}); err != nil {
 			t.Fatal(err)
 		}
 		if got := signature(m); got != want {
@@ -539,7 +539,7 @@ func TestPrefillOfStrangeCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `prefill: input "past_key_values.1.key" is float32, want keys or values [batch, 4, past, 8]`
-	if _, _, err := Apply(m, l, Request{Prefill: true}); err == nil || err.Error() != want {
+	if _, _, err := Apply(t.Context(), m, l, Request{Prefill: true}); err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
@@ -555,7 +555,7 @@ func TestPrefillKeepsMask(t *testing.T) {
 			}
 		}
 	})
-	if _, _, err := Apply(m, l, Request{Prefill: true}); err != nil {
+	if _, _, err := Apply(t.Context(), m, l, Request{Prefill: true}); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := signature(m), "input_ids attention_mask position_ids mask -> logits"; got != want {
@@ -580,7 +580,7 @@ func TestPrefillOfFixedCache(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := ""
-		if _, _, err := Apply(m, l, Request{Prefill: true}); err != nil {
+		if _, _, err := Apply(t.Context(), m, l, Request{Prefill: true}); err != nil {
 			got = err.Error()
 		}
 		if got != want {
@@ -610,7 +610,7 @@ func TestLastLogits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, l := changed(t, c.file, c.change)
-			_, l, err := Apply(m, l, Request{LastLogits: true})
+			_, l, err := Apply(t.Context(), m, l, Request{LastLogits: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -628,7 +628,7 @@ func TestLastLogits(t *testing.T) {
 func TestLastLogitsOfOnePosition(t *testing.T) {
 	m, l := changed(t, "torchscript-op10", onlyLast)
 	nodes := len(m.Graph.Nodes())
-	if _, _, err := Apply(m, l, Request{LastLogits: true}); err != nil {
+	if _, _, err := Apply(t.Context(), m, l, Request{LastLogits: true}); err != nil {
 		t.Fatal(err)
 	}
 	if got := l.Logits().Type().String(); got != "float32[batch, 131]" || len(m.Graph.Nodes()) != nodes {
@@ -644,7 +644,7 @@ func TestLastLogitsOfOtherRanks(t *testing.T) {
 	}
 	undeclare := func(e *graph.Edit, l *models.Layout) { e.Retype(l.Logits(), graph.Type{DType: graph.Float32}) }
 	m, l := changed(t, "torchscript-op10", undeclare)
-	if _, _, err := Apply(m, l, Request{LastLogits: true}); err != nil {
+	if _, _, err := Apply(t.Context(), m, l, Request{LastLogits: true}); err != nil {
 		t.Errorf("a shape that follows from the graph: %v", err)
 	}
 	for want, change := range map[string]func(*graph.Edit, *models.Layout){
@@ -659,10 +659,10 @@ func TestLastLogitsOfOtherRanks(t *testing.T) {
 	} {
 		m, l := changed(t, "torchscript-op10", change)
 		before := graph.Format(m)
-		if _, _, err := Apply(m, l, Request{LastLogits: true, Prefill: true}); err == nil || err.Error() != "last logits: "+want {
+		if _, _, err := Apply(t.Context(), m, l, Request{LastLogits: true, Prefill: true}); err == nil || err.Error() != "last logits: "+want {
 			t.Errorf("%v, want %s", err, want)
 		}
-		if _, err := FanOut(m, l, 0); err == nil || err.Error() != "fan-out: "+want {
+		if _, err := FanOut(t.Context(), m, l, 0); err == nil || err.Error() != "fan-out: "+want {
 			t.Errorf("%v, want %s", err, want)
 		}
 		if graph.Format(m) != before {
@@ -714,7 +714,7 @@ func ExampleApply() {
 		return
 	}
 	result, _ := KindByName("result")
-	manifest, _, err := Apply(m, layout, Request{Expose: []Expose{{result, []int{1}}}, Inject: attn(2)})
+	manifest, _, err := Apply(context.Background(), m, layout, Request{Expose: []Expose{{result, []int{1}}}, Inject: attn(2)})
 	if err != nil {
 		fmt.Println(err)
 		return

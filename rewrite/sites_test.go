@@ -65,11 +65,11 @@ func TestSitesOfFamilies(t *testing.T) {
 						step(&whole, site, l)
 						var half Request
 						step(&half, site, l)
-						if _, _, err := Apply(models[0], l, half); err != nil {
+						if _, _, err := Apply(t.Context(), models[0], l, half); err != nil {
 							t.Fatal(err)
 						}
 					}
-					if _, _, err := Apply(models[1], read(t, models[1]), whole); err != nil {
+					if _, _, err := Apply(t.Context(), models[1], read(t, models[1]), whole); err != nil {
 						t.Fatal(err)
 					}
 					if diff := cmp.Diff(meaning(t, models[1]), meaning(t, models[0])); diff != "" {

@@ -109,9 +109,9 @@ func TestStrangeNodes(t *testing.T) {
 		}
 		for _, req := range requests {
 			m, l := read()
-			_, _, _ = Apply(m, l, req)
+			_, _, _ = Apply(t.Context(), m, l, req)
 		}
 		m, l = read()
-		_, _ = FanOut(m, l, 3)
+		_, _ = FanOut(t.Context(), m, l, 3)
 	})
 }

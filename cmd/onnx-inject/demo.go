@@ -11,6 +11,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/demo"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/eval"
 	"github.com/onnx-inject/onnx-inject/runtime/study/lens"
@@ -51,8 +52,13 @@ func runDemo(c *call) error {
 	if err != nil {
 		return err
 	}
+	o, err := open(dir)
+	if err != nil {
+		return err
+	}
+	defer o.Close()
 	bar := evalProgress(c.err)
-	cfg := demoConfig(dir, options)
+	cfg := demoConfig(o.Model, dir, options)
 	cfg.Progress = bar.show
 	if cfg.Host, err = hostFacts(host, options); err != nil {
 		return err
@@ -76,7 +82,7 @@ func runDemo(c *call) error {
 	if c.Bool("json") {
 		return c.out.json(demoJSON(dir, w, r, p))
 	}
-	m, err := steer.Open(host, dir, options)
+	m, err := steer.New(c.ctx, host, o.Model, options)
 	if err != nil {
 		return refused(err)
 	}
@@ -94,11 +100,11 @@ func runDemo(c *call) error {
 }
 
 // demoConfig describes the experiments on the model in dir.
-func demoConfig(dir string, options runtime.Options) paper.Config {
+func demoConfig(model *decoder.Model, dir string, options runtime.Options) paper.Config {
 	at := func(name string) string { return filepath.Join(dir, name) }
 	return paper.Config{
 		Config: eval.Config{
-			Model: dir, Data: at("prompts.csv"), Dir: at("results"), Taus: paper.Taus, Plan: eval.Auto, Top: 5,
+			Model: model, Data: at("prompts.csv"), Dir: at("results"), Taus: paper.Taus, Plan: eval.Auto, Top: 5,
 			Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded, Texts: memory.PaperTexts,
 			Options: options, Tool: demoTool + " " + version(),
 		},

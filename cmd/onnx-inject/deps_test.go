@@ -46,7 +46,7 @@ var rules = []rule{
 		rationale: "only package hub uses the network; the other packages of models read files",
 	},
 	{
-		what: "other programs", in: []string{"./graph/...", "./models/...", "./rewrite/...", "./runtime", "./runtime/steer", "./runtime/ort"},
+		what: "other programs", in: []string{"./graph/...", "./models/...", "./rewrite/...", "./runtime", "./runtime/decoder", "./runtime/steer", "./runtime/ort"},
 		forbids:   []string{"os/exec"},
 		rationale: "only ort/lib runs another program: pip or npm",
 	},
@@ -77,6 +77,10 @@ var rules = []rule{
 	{
 		what: "recognition", in: []string{"./models", "./models/inputs", "./models/memory", "./models/folder"}, forbids: []string{"./models/recognise"},
 		rationale: "the uses of a layout do not depend on how it was found: a layout can be built by hand",
+	},
+	{
+		what: "hosts, where decoders are opened", in: []string{"./runtime", "./runtime/decoder", "./runtime/steer"}, forbids: []string{"./runtime/ort/..."},
+		rationale: "the caller chooses the host: another one can take the place of ONNX Runtime",
 	},
 	{
 		what: "the study", in: []string{"./..."}, except: []string{"./runtime/study/...", "./cmd/...", "./scripts/..."}, forbids: []string{"./runtime/study/..."}, tests: true,

@@ -48,8 +48,8 @@ func encodeText(c *call) error {
 	if err != nil {
 		return err
 	}
-	defer o.model.Close()
-	l, err := o.locate()
+	defer o.Close()
+	l, err := o.locate(c.ctx)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func encodeText(c *call) error {
 	}
 	v := &vector.Vector{Name: "memory", Data: data, Meta: map[string]string{
 		vector.MetaText: c.String("text"), vector.MetaEncoding: string(enc), vector.MetaConvention: string(conv),
-		vector.MetaModel: filepath.Base(o.folder.Model),
+		vector.MetaModel: filepath.Base(o.Folder.Model),
 	}}
 	if c.IsSet("layer") {
 		v.Meta[vector.MetaLayer] = strconv.Itoa(layer)

@@ -91,8 +91,8 @@ func runEval(c *call) error {
 	if err != nil {
 		return err
 	}
-	defer o.model.Close()
-	l, err := o.locate()
+	defer o.Close()
+	l, err := o.locate(c.ctx)
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func runEval(c *call) error {
 	if err != nil {
 		return err
 	}
-	cfg.Options = options
+	cfg.Model, cfg.Options = o.Model, options
 	if cfg.Host, err = hostFacts(host, options); err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func evalConfig(c *call) (*eval.Config, error) {
 		}
 	}
 	cfg := &eval.Config{
-		Model: c.args[0], Data: c.String("data"), Dir: c.String("out"), Memories: *c.Generic("memory").(*texts),
+		Data: c.String("data"), Dir: c.String("out"), Memories: *c.Generic("memory").(*texts),
 		Encoding: chosen[memory.Encoding](c, "encoding"), Convention: chosen[memory.Convention](c, "convention"), Plan: chosen[string](c, "plan"),
 		Texts: textsOf(c),
 		Limit: c.Int("limit"), Top: c.Int("top"), First: c.Int("memories"), Tool: "onnx-inject " + version(),

@@ -40,14 +40,14 @@ func inspect(c *call) error {
 	if err != nil {
 		return err
 	}
-	defer o.model.Close()
+	defer o.Close()
 	if c.Bool("text") {
-		return graph.Write(c.out.w, o.model) // it quotes every name
+		return graph.Write(c.out.w, o.Graph) // it quotes every name
 	}
-	l, err := o.locate()
+	l, err := o.locate(c.ctx)
 	var why *recognise.Report
 	if c.Bool("why") {
-		why = recognise.Why(c.ctx, o.model, o.folder.Config)
+		why = recognise.Why(c.ctx, o.Graph, o.Folder.Config)
 	}
 	if err != nil {
 		if why != nil {
@@ -70,7 +70,7 @@ func (c *call) refusal(o *opened, why *recognise.Report) error {
 		return c.out.json(struct {
 			File string            `json:"file"`
 			Why  *recognise.Report `json:"why"`
-		}{o.folder.Model, why})
+		}{o.Folder.Model, why})
 	}
 	printWhy(c.out, why)
 	return nil
@@ -150,16 +150,16 @@ type fileInfo struct {
 
 func describe(o *opened, l *models.Layout) *description {
 	d := &description{
-		File: o.folder.Model, Family: l.Family, Exporter: l.Exporter, Opset: o.model.Opset(""), IR: o.model.IRVersion(),
+		File: o.Folder.Model, Family: l.Family, Exporter: l.Exporter, Opset: o.Graph.Opset(""), IR: o.Graph.IRVersion(),
 		traits: traitsOf(o, l), Layers: l.Layers, Heads: l.Heads, DHead: l.DHead, DModel: l.DModel, Vocab: l.Vocab, NCtx: l.NCtx,
 		Merged: len(l.Bodies) > 1, Sites: sitesOf(l), Inject: injectOf(l), Ports: []models.ManifestPort{}, Baked: []models.Baked{},
-		Inputs: signatures(o.model.Graph.Inputs()), Outputs: signatures(o.model.Graph.Outputs()), Weights: weightsOf(o.model),
-		Config: o.folder.ConfigFile, Tokenizer: o.folder.TokenizerDir, Others: o.folder.Others, Manifest: o.manifest, Warnings: o.model.Warnings(), Nodes: countNodes(o.model),
+		Inputs: signatures(o.Graph.Graph.Inputs()), Outputs: signatures(o.Graph.Graph.Outputs()), Weights: weightsOf(o.Graph),
+		Config: o.Folder.ConfigFile, Tokenizer: o.Folder.TokenizerDir, Others: o.Folder.Others, Manifest: o.Manifest, Warnings: o.Graph.Warnings(), Nodes: countNodes(o.Graph),
 	}
 	for _, layer := range l.Bodies[0].Layers {
 		d.Parallel = d.Parallel || layer.ResidMid == nil
 	}
-	if man := o.manifest; man != nil {
+	if man := o.Manifest; man != nil {
 		d.Ports = append(d.Ports, man.Ports...)
 		d.Baked = append(d.Baked, man.Baked...)
 	}

@@ -20,8 +20,8 @@ func traitsOf(o *opened, l *models.Layout) traits {
 	if n := l.Bodies[0].Norm; n != nil {
 		t.Norm = n.Kind
 	}
-	if o.folder.Config != nil {
-		t.ModelType = o.folder.Config.ModelType
+	if o.Folder.Config != nil {
+		t.ModelType = o.Folder.Config.ModelType
 	}
 	return t
 }

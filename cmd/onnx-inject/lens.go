@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -111,14 +112,27 @@ func checkLens(c *call) error {
 	return nil
 }
 
+// openedLens is a lens with its model.
+type openedLens struct {
+	*lens.Lens
+	model *opened
+}
+
+// Close frees both.
+func (l *openedLens) Close() error { return errors.Join(l.Lens.Close(), l.model.Close()) }
+
 // openLens loads the model with the options that the flags select.
-func openLens(c *call) (*lens.Lens, error) {
+func openLens(c *call) (out *openedLens, err error) {
 	o, err := open(c.args[0])
 	if err != nil {
 		return nil, err
 	}
-	defer o.model.Close()
-	layout, err := o.locate()
+	defer func() {
+		if err != nil {
+			o.Close()
+		}
+	}()
+	layout, err := o.locate(c.ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +144,7 @@ func openLens(c *call) (*lens.Lens, error) {
 		}
 		options.Layers = []int{layer}
 	}
-	if _, err := o.folder.Tokenizer(); err != nil { // check this before loading the model, which takes seconds
+	if _, err := o.Folder.Tokenizer(); err != nil { // check this before loading the model, which takes seconds
 		return nil, refused(err)
 	}
 	host, ro, err := hostOf(c)
@@ -138,6 +152,9 @@ func openLens(c *call) (*lens.Lens, error) {
 		return nil, err
 	}
 	options.Runtime = ro
-	l, err := lens.Open(c.ctx, host, c.args[0], options)
-	return l, refused(err)
+	l, err := lens.Open(c.ctx, host, o.Model, options)
+	if err != nil {
+		return nil, refused(err)
+	}
+	return &openedLens{l, o}, nil
 }

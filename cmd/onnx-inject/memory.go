@@ -111,16 +111,16 @@ func encode(c *call, o *opened, l *models.Layout, text string, enc memory.Encodi
 	return v, refused(err)
 }
 
-// openSteer loads the model on the host that the flags select.
+// openSteer prepares the model for the host that the flags select.
 func openSteer(c *call, o *opened) (*steer.Model, error) {
-	if _, err := o.folder.Tokenizer(); err != nil { // check this before loading the model, which takes seconds
+	if _, err := o.Folder.Tokenizer(); err != nil { // check this before loading the model, which takes seconds
 		return nil, refused(err)
 	}
 	host, options, err := hostOf(c)
 	if err != nil {
 		return nil, err
 	}
-	m, err := steer.Open(host, o.folder.Model, options)
+	m, err := steer.New(c.ctx, host, o.Model, options)
 	return m, refused(err)
 }
 

@@ -121,48 +121,48 @@ func rewriteModel(c *call) error {
 	if err != nil {
 		return err
 	}
-	defer o.model.Close()
-	l, err := o.locate()
+	defer o.Close()
+	l, err := o.locate(c.ctx)
 	if err != nil {
 		return err
 	}
 	if st, err := os.Stat(f.out); err == nil && st.IsDir() {
-		f.out = filepath.Join(f.out, filepath.Base(o.folder.Model))
+		f.out = filepath.Join(f.out, filepath.Base(o.Folder.Model))
 	}
-	for _, w := range o.model.Warnings() {
-		c.note("%s: %s", o.folder.Model, w)
+	for _, w := range o.Graph.Warnings() {
+		c.note("%s: %s", o.Folder.Model, w)
 	}
 	req, err := f.request(c, o, l)
 	if err != nil {
 		return err
 	}
-	r := &rewritten{NodesBefore: countNodes(o.model)}
-	signature := func() int { return len(o.model.Graph.Inputs()) + len(o.model.Graph.Outputs()) }
+	r := &rewritten{NodesBefore: countNodes(o.Graph)}
+	signature := func() int { return len(o.Graph.Graph.Inputs()) + len(o.Graph.Graph.Outputs()) }
 	before := signature()
-	if r.Manifest, _, err = rewrite.Apply(o.model, l, req); err != nil {
-		return refused(fmt.Errorf("rewrite %s: %w", o.folder.Model, err))
+	if r.Manifest, _, err = rewrite.Apply(c.ctx, o.Graph, l, req); err != nil {
+		return refused(fmt.Errorf("rewrite %s: %w", o.Folder.Model, err))
 	}
-	r.NodesAfter = countNodes(o.model)
+	r.NodesAfter = countNodes(o.Graph)
 	r.Ports = r.Manifest.Ports[o.ports():]
 	if req.Prefill && signature() == before+len(r.Ports) {
-		c.note("%s has no cache: --prefill changes nothing", o.folder.Model)
+		c.note("%s has no cache: --prefill changes nothing", o.Folder.Model)
 	}
-	weights := graph.WeightsFor(o.model, f.out, f.weights)
-	need := needs(o.model, weights)
+	weights := graph.WeightsFor(o.Graph, f.out, f.weights)
+	need := needs(o.Graph, weights)
 	if err := checkSpace(f.out, need, freeSpace); err != nil {
 		return err
 	}
-	if r.Saved, err = rewrite.Save(c.ctx, o.model, r.Manifest, f.out, weights, c.Bool("force")); err != nil {
+	if r.Saved, err = rewrite.Save(c.ctx, o.Graph, r.Manifest, f.out, weights, c.Bool("force")); err != nil {
 		return refused(writeHint(err, need)) // exitCode recognises an error of writing and overrides this code
 	}
 	r.WeightsWhy = weightsWhy(f.weights, r.Weights)
-	if copied, err := folder.Open(f.out); err == nil && copied.TokenizerDir == "" && o.folder.TokenizerDir != "" {
-		c.note("run and encode need a tokenizer: put the tokenizer files of %s into the folder of the copy", o.folder.TokenizerDir)
+	if copied, err := folder.Open(f.out); err == nil && copied.TokenizerDir == "" && o.Folder.TokenizerDir != "" {
+		c.note("run and encode need a tokenizer: put the tokenizer files of %s into the folder of the copy", o.Folder.TokenizerDir)
 	}
 	if c.Bool("json") {
 		return c.out.json(r)
 	}
-	r.print(c.out, o.folder.Model)
+	r.print(c.out, o.Folder.Model)
 	return nil
 }
 

@@ -45,14 +45,14 @@ func runModel(c *call) error {
 	if err != nil {
 		return err
 	}
-	defer o.model.Close()
-	l, err := o.locate()
+	defer o.Close()
+	l, err := o.locate(c.ctx)
 	if err != nil {
 		return err
 	}
 	var baked []models.Baked
-	if o.manifest != nil {
-		baked = o.manifest.Baked
+	if o.Manifest != nil {
+		baked = o.Manifest.Baked
 	}
 	if q.Layer, err = runLayer(c, l); err != nil {
 		return err

@@ -30,12 +30,12 @@ func verifyModel(c *call) error {
 	if err != nil {
 		return err
 	}
-	defer o.model.Close()
+	defer o.Close()
 	host, options, err := hostOf(c)
 	if err != nil {
 		return err
 	}
-	r, err := steer.Verify(c.ctx, host, o.folder.Model, c.String("against"), options)
+	r, err := steer.Verify(c.ctx, host, o.Model, c.String("against"), options)
 	if err != nil {
 		return refused(err)
 	}
@@ -51,7 +51,7 @@ func verifyModel(c *call) error {
 				failed++
 			}
 		}
-		err = coded{fmt.Errorf("verify %s: %d of %d checks failed", o.folder.Model, failed, len(r.Checks)), exitFailed}
+		err = coded{fmt.Errorf("verify %s: %d of %d checks failed", o.Folder.Model, failed, len(r.Checks)), exitFailed}
 	}
 	return err
 }

@@ -123,7 +123,7 @@ func TestFeedsTurnMemoriesOff(t *testing.T) {
 	}
 	seen := map[int64]bool{}
 	for _, id := range ids {
-		if id < 0 || id >= int64(d.layout.Vocab) || seen[id] {
+		if id < 0 || id >= int64(d.Layout.Vocab) || seen[id] {
 			t.Errorf("token %d: want ids of the vocabulary, all different", id)
 		}
 		seen[id] = true

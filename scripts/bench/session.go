@@ -8,7 +8,10 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
 	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
 )
 
@@ -47,12 +50,7 @@ func session(ctx context.Context, args []string, out io.Writer) error {
 		if rounds == 0 {
 			continue
 		}
-		d, _, err := readDecoder(ctx, path)
-		if err != nil {
-			return err
-		}
-		d.Session = s
-		feeds, err := d.feeds(tokens, 1)
+		feeds, err := promptFor(ctx, path, s)
 		if err != nil {
 			return err
 		}
@@ -76,6 +74,24 @@ func session(ctx context.Context, args []string, out io.Writer) error {
 		result[i].Run, result[i].CPU = best[i].wall, best[i].cpu
 	}
 	return json.NewEncoder(out).Encode(result)
+}
+
+// promptFor returns the feeds of a prompt for a session that was opened on a file.
+func promptFor(ctx context.Context, path string, s runtime.Session) (map[string]*graph.Tensor, error) {
+	m, err := decoder.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	l, err := m.Locate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	in, err := inputs.Read(m.Graph, l)
+	if err != nil {
+		return nil, err
+	}
+	return (&patched{Session: &decoder.Session{Session: s, Layout: l, Signature: in}}).feeds(tokens, 1)
 }
 
 // timing is the measurement of one model.

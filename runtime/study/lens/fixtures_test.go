@@ -19,7 +19,6 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/models/weights"
 	"github.com/onnx-inject/onnx-inject/runtime"
-	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
 const fixtures = "../../../models/testdata"
@@ -74,7 +73,7 @@ func (c fixture) check(t *testing.T, dir string, constants map[string][][]float3
 	var ref reference
 	read(t, filepath.Join(dir, c.Ref), &ref)
 	for _, norm := range Norms {
-		l, err := Open(t.Context(), orttest.Host(t), filepath.Join(dir, c.File), Options{Norm: norm, Texts: memory.PaperTexts, Runtime: runtime.Options{Threads: 1}})
+		l, err := openPath(t, filepath.Join(dir, c.File), Options{Norm: norm, Texts: memory.PaperTexts, Runtime: runtime.Options{Threads: 1}})
 		if err != nil {
 			t.Fatalf("%s: %v", norm, err)
 		}
@@ -293,11 +292,10 @@ func near(t *testing.T, what string, got, want []float32, tolerance float64) {
 
 // Files that cannot be looked at say why.
 func TestOpenRefused(t *testing.T) {
-	host := orttest.Host(t)
-	if _, err := Open(t.Context(), host, "nothing.onnx", Options{Norm: NormRaw}); err == nil || hint.Of(err) == "" {
+	if _, err := openPath(t, "nothing.onnx", Options{Norm: NormRaw}); err == nil || hint.Of(err) == "" {
 		t.Errorf("a missing file: %v", err)
 	}
-	if _, err := Open(t.Context(), host, filepath.Join(fixtures, "refused"), Options{Norm: NormRaw}); err == nil {
+	if _, err := openPath(t, filepath.Join(fixtures, "refused"), Options{Norm: NormRaw}); err == nil {
 		t.Error("a folder without a model was opened")
 	} else if !strings.Contains(err.Error(), "open model") {
 		t.Error(err)
@@ -323,7 +321,7 @@ func TestOpenRefused(t *testing.T) {
 	if _, err := graph.Save(t.Context(), m, hidden, graph.Embed, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), host, hidden, Options{Norm: NormRaw}); err == nil || !strings.Contains(err.Error(), "the file ends in hidden states: it has no unembedding") {
+	if _, err := openPath(t, hidden, Options{Norm: NormRaw}); err == nil || !strings.Contains(err.Error(), "the file ends in hidden states: it has no unembedding") {
 		t.Errorf("a file without an unembedding: %v", err)
 	}
 }
