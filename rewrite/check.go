@@ -54,7 +54,7 @@ func (r Request) checkPorts(m *graph.Model, l *models.Layout) error {
 		}
 		name := port.Name(layer)
 		if taken[name] {
-			return hint.With(fmt.Errorf("port %s exists already", name), "onnx-inject inspect lists the ports the file has")
+			return hint.With(fmt.Errorf("port %s already exists", name), "onnx-inject inspect lists the ports the file has")
 		}
 		taken[name] = true
 	}

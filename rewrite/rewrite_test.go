@@ -165,7 +165,7 @@ func TestPatchedFiles(t *testing.T) {
 				}
 				before := graph.Format(again)
 				_, _, err = Apply(again, l2, Request{Inject: attn(1)})
-				if err == nil || !strings.Contains(err.Error(), "port blocks.1.attn.memory exists already") {
+				if err == nil || !strings.Contains(err.Error(), "port blocks.1.attn.memory already exists") {
 					t.Errorf("a second port of the same name: %v", err)
 				}
 				if after := graph.Format(again); after != before {
@@ -323,7 +323,7 @@ func TestRefusals(t *testing.T) {
 			"expose resid_mid: layer 1: attention and MLP run in parallel: there is no residual stream between them",
 			"these kinds can be exposed: z, result, pattern, out, attn_out, resid_pre, resid_post, mlp_out"},
 		{"layer out of range", "torchscript-op10", Request{Inject: attn(3)}, "layer 3, the model has 0 to 2", ""},
-		{"the same port twice", "torchscript-op10", Request{Inject: attn(1, 1)}, "port blocks.1.attn.memory exists already", "onnx-inject inspect lists the ports the file has"},
+		{"the same port twice", "torchscript-op10", Request{Inject: attn(1, 1)}, "port blocks.1.attn.memory already exists", "onnx-inject inspect lists the ports the file has"},
 		{"a site without intervention", "torchscript-op10", Request{Inject: []Inject{{models.PortResidMid, []int{1}}}}, `inject: site "resid_mid": want one of attn_out, mlp_out`, ""},
 		{"baked at a site without intervention", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Site: "z", Layer: 1}, nil}}}, `bake: site "z": want one of attn_out, mlp_out`, ""},
 		{"layer below zero", "torchscript-op10", Request{Inject: attn(-1)}, "layer -1, the model has 0 to 2", ""},
