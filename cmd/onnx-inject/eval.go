@@ -34,8 +34,8 @@ evaluates one part of the prompts into a separate folder; report reads several s
 LIST and PATH are a .txt file with one text per line, or FILE.csv#COLUMN. PATH can also be a file of vectors (.npy,
 .safetensors, .gguf).
 
---plan selects how the cells are computed. All plans give the same numbers, except for a model that quantises its
-activations at run time by the range of all rows together; auto checks that the plans agree:
+--plan selects how the cells are computed. All plans give the same numbers, except for float16 models and for models that
+quantise activations at run time by the range of all rows together; auto checks that the plans agree:
 ` + listing(eval.Plans()) + `
 The conventions are those of the paper's code: a prompt begins with the beginning-of-text token, a memory does not, and
 the probability of an answer is that of the first token of " " + answer.

@@ -113,6 +113,7 @@ type description struct {
 	Warnings  []string              `json:"warnings,omitempty"`
 	Manifest  *models.Manifest      `json:"manifest,omitempty"`
 	Why       *recognise.Report     `json:"why,omitempty"`
+	traits
 }
 
 // siteInfo lists the layers at which a site can be reached, and why the other layers lack it.
@@ -150,7 +151,7 @@ type fileInfo struct {
 func describe(o *opened, l *models.Layout) *description {
 	d := &description{
 		File: o.folder.Model, Family: l.Family, Exporter: l.Exporter, Opset: o.model.Opset(""), IR: o.model.IRVersion(),
-		Layers: l.Layers, Heads: l.Heads, DHead: l.DHead, DModel: l.DModel, Vocab: l.Vocab, NCtx: l.NCtx,
+		traits: traitsOf(o, l), Layers: l.Layers, Heads: l.Heads, DHead: l.DHead, DModel: l.DModel, Vocab: l.Vocab, NCtx: l.NCtx,
 		Merged: len(l.Bodies) > 1, Sites: sitesOf(l), Inject: injectOf(l), Ports: []models.ManifestPort{}, Baked: []models.Baked{},
 		Inputs: signatures(o.model.Graph.Inputs()), Outputs: signatures(o.model.Graph.Outputs()), Weights: weightsOf(o.model),
 		Config: o.folder.ConfigFile, Tokenizer: o.folder.TokenizerDir, Others: o.folder.Others, Manifest: o.manifest, Warnings: o.model.Warnings(), Nodes: countNodes(o.model),

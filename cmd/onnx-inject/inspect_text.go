@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -15,13 +16,16 @@ func (d *description) print(p *printer) {
 	facts := [][]span{
 		{text("family"), text("%s (%s)", d.Family, d.Exporter)},
 		{text("layers"), text("%d", d.Layers)},
-		{text("heads"), text("%d of d_head %d", d.Heads, d.DHead)},
+		{text("heads"), text("%s", d.headsText())},
 		{text("d_model"), text("%d", d.DModel)},
+		{text("norm"), text("%s", cmp.Or(string(d.Norm), "not recognised"))},
+		{text("positions"), text("%s", d.positionsText())},
 		{text("vocabulary"), text("%s", orUnknown(d.Vocab, "tokens", "none: the file ends in hidden states"))},
 		{text("context"), text("%s", orUnknown(d.NCtx, "positions", "unknown: the file does not say"))},
 		{text("graph"), text("%d nodes, opset %d", d.Nodes, d.Opset)},
 		{text("weights"), text("%s", d.Weights)},
 	}
+	facts = append(facts, d.rare()...)
 	if d.Merged {
 		facts = append(facts, []span{text("merged"), text("an If chooses between a decoder with a cache and one without; both get every port")})
 	}

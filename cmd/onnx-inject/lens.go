@@ -11,7 +11,7 @@ import (
 
 func lensCommand() *command {
 	return &command{
-		name: "lens", args: "MODEL", need: "--prompt TEXT|--data FILE", usage: "what each attention head writes, as words",
+		name: "lens", args: "MODEL", need: "--prompt TEXT|--data FILE", usage: "show what each attention head writes, as tokens",
 		doc: `Applies the unembedding to the output of every attention head at the last position of a prompt, and shows the most likely
 tokens; with --against, also those for a second prompt, side by side. --layer shows one layer in detail. MODEL is not
 changed.

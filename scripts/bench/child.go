@@ -41,26 +41,36 @@ func (b *bench) run(ctx context.Context, result any, args ...string) (sample, er
 type decoder struct {
 	runtime.Session
 	inputs *inputs.Signature
-	layout *models.Layout // layout of the unchanged file
+	layout *models.Layout // layout of the file
 	logits string
 }
 
-// openDecoder loads the model of a folder, changes it in memory, and opens a session on it.
-func openDecoder(ctx context.Context, dir string, threads int, change func(*graph.Model, *models.Layout) (*inputs.Signature, error)) (*decoder, error) {
-	f, err := folder.Open(dir)
+// readDecoder finds the decoder in a file or folder, without a session.
+func readDecoder(ctx context.Context, path string) (*decoder, *graph.Model, error) {
+	f, err := folder.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	g, err := graph.Load(f.Model)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	l, err := recognise.Locate(context.Background(), g, f.Config)
+	l, err := recognise.Locate(ctx, g, f.Config)
+	if err != nil {
+		return nil, nil, err
+	}
+	d := &decoder{layout: l, logits: l.Logits().Name()}
+	d.inputs, err = inputs.Read(g, l)
+	return d, g, err
+}
+
+// openDecoder reads a model, changes it in memory, and opens a session on it.
+func openDecoder(ctx context.Context, path string, threads int, change func(*graph.Model, *models.Layout) (*inputs.Signature, error)) (*decoder, error) {
+	d, g, err := readDecoder(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	d := &decoder{layout: l, logits: l.Logits().Name()}
-	if d.inputs, err = change(g, l); err != nil {
+	if d.inputs, err = change(g, d.layout); err != nil {
 		return nil, err
 	}
 	d.Session, err = runtime.OpenGraph(ctx, ort.Host{}, g, runtime.Options{Threads: threads})

@@ -19,7 +19,7 @@ import (
 
 // lastBlock measures P17: the gain from computing the last block only for the last position.
 func lastBlock(ctx context.Context, b *bench) ([]row, error) {
-	folder, err := b.gpt2(ctx, "small")
+	folder, err := b.exported(ctx, gpt2Small)
 	if err != nil {
 		return nil, err
 	}
