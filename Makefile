@@ -48,10 +48,15 @@ hosts: build ## the same for GPT-2 in other hosts: OpenVINO, tract, the ONNX ref
 .PHONY: parity
 parity: setup ## compare vectors, log-probabilities, ranks and plans with TransformerLens
 	@ONNX_INJECT=$(BIN) scripts/parity/run.sh
+	@ONNX_INJECT=$(BIN) scripts/parity/run.sh families
 
 .PHONY: tokenizers
 tokenizers: build ## compare the ids of six real tokenizers with Hugging Face's
 	@ONNX_INJECT=$(BIN) scripts/tokenizers/run.sh
+
+.PHONY: realmodel
+realmodel: setup ## export a real pretrained model and run the experiments of the paper on it (hours)
+	@ONNX_INJECT=$(BIN) scripts/realmodel/run.sh
 
 .PHONY: browser
 browser: setup ## open reports in headless Chromium, light and dark, and check them

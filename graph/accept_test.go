@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// nested writes If nodes depth deep, the innermost branch holding one Neg.
+// nested returns a model of If nodes nested depth deep, with one Neg in the innermost branch.
 func nested(depth int) string {
 	text := "i0 = Neg(x) out i0"
 	for i := range depth {
@@ -20,7 +20,7 @@ func nested(depth int) string {
 	return "ir 8 opset 17 graph main { in x: float32[4] in c: bool[] " + text + " }"
 }
 
-// chain writes a model of n nodes.
+// chain returns a model of n nodes.
 func chain(n int) []byte {
 	nodes := []byte{}
 	last := "x"
@@ -32,8 +32,7 @@ func chain(n int) []byte {
 	return cat(head, sub(7, nodes, inX, sub(12, str(1, last), typeX)))
 }
 
-// TestAccept loads odd files that are legal, and saves them again byte for byte. Comments name rows of the hostile-file
-// matrix.
+// TestAccept loads unusual but valid files and checks that saving them gives the same bytes.
 func TestAccept(t *testing.T) {
 	f := float32Bytes(1, 2, 3, 4)
 	sparse := sub(15, sub(1, str(8, "s"), num(1, 1), num(2, 1), sub(9, f[:4])), sub(2, num(1, 1), num(2, 7), num(7, 0)), num(3, 4))
@@ -49,12 +48,12 @@ func TestAccept(t *testing.T) {
 		check func(t *testing.T, m *Model)
 	}{
 		{"simple", simple, nil},
-		{"packed and unpacked dims", initializer(num(1, 2), sub(1, []byte{2, 1}), num(2, 1), sub(9, f)), func(t *testing.T, m *Model) { // A04
+		{"packed and unpacked dims", initializer(num(1, 2), sub(1, []byte{2, 1}), num(2, 1), sub(9, f)), func(t *testing.T, m *Model) {
 			if got := m.Graph.Lookup("w").Initializer().Dims; !cmp.Equal(got, []int64{2, 2, 1}) {
 				t.Errorf("dims %v", got)
 			}
 		}},
-		{"20,000 nodes", chain(20_000), func(t *testing.T, m *Model) { // A07
+		{"20,000 nodes", chain(20_000), func(t *testing.T, m *Model) {
 			if w := m.Warnings(); len(w) != 1 || !strings.Contains(w[0], "20000 nodes") {
 				t.Errorf("warnings %q", w)
 			}
@@ -65,21 +64,21 @@ func TestAccept(t *testing.T) {
 			}
 		}},
 		{"50,000 nodes", chain(50_000), nil},
-		{"a dimension of zero", initializer(num(1, 0), num(1, 1<<62), num(2, 1), sub(9)), func(t *testing.T, m *Model) { // A09
+		{"a dimension of zero", initializer(num(1, 0), num(1, 1<<62), num(2, 1), sub(9)), func(t *testing.T, m *Model) {
 			x, err := m.Graph.Lookup("w").Initializer().Load()
 			if err != nil || x.Len() != 0 || len(x.Data) != 0 {
 				t.Errorf("%v %v", x, err)
 			}
 		}},
 		{"rank 64", initializer(bytes.Repeat(num(1, 1), 64), num(2, 1), sub(9, f[:4])), nil},
-		{"strings of 10 MB", initializer(num(1, 1), num(2, 8), str(6, strings.Repeat("s", 10<<20))), nil}, // A10
+		{"strings of 10 MB", initializer(num(1, 1), num(2, 8), str(6, strings.Repeat("s", 10<<20))), nil},
 		{"every element type", cat(head, sub(7, neg, inX, outY, tiny)), func(t *testing.T, m *Model) {
 			if got, want := len(m.Graph.Initializers()), len(dtypes)-1; got != want {
 				t.Errorf("%d tensors, want %d", got, want)
 			}
 		}},
-		{"sparse initializers that nothing reads", cat(head, sub(7, neg, inX, outY, sparse, sub(15))), nil}, // A12
-		{"an input that is an initializer", cat(head, sub(7, neg, inX, outY, sub(5, str(8, "x"), num(1, 4), num(2, 1), sub(9, f)))), func(t *testing.T, m *Model) { // A13
+		{"sparse initializers that nothing reads", cat(head, sub(7, neg, inX, outY, sparse, sub(15))), nil},
+		{"an input that is an initializer", cat(head, sub(7, neg, inX, outY, sub(5, str(8, "x"), num(1, 4), num(2, 1), sub(9, f)))), func(t *testing.T, m *Model) {
 			if x := m.Graph.Lookup("x"); x.IsInput() || !x.Overridable() || len(m.Graph.Inputs()) != 0 {
 				t.Error("an overridable initializer counts as an input")
 			}
@@ -90,7 +89,7 @@ func TestAccept(t *testing.T) {
 			outer := m.Graph.Lookup("y")
 			branch := outer.Producer().Branches()[0]
 			if inner := branch.Outputs()[0]; inner == outer || inner.Graph() != branch || len(outer.Uses()) != 0 {
-				t.Error("the branch's value is taken for the outer one")
+				t.Error("the branch's value is confused with the outer one")
 			}
 		}},
 		{"nodes out of order", cat(head, sub(7, sub(1, str(1, "a"), str(2, "y"), str(4, "Neg")), sub(1, str(1, "x"), str(2, "a"), str(4, "Abs")), inX, outY)), func(t *testing.T, m *Model) {
@@ -98,12 +97,12 @@ func TestAccept(t *testing.T) {
 				t.Errorf("first %s, want Abs", got)
 			}
 		}},
-		{"omitted inputs and outputs", cat(head, sub(7, inX, outY, sub(1, str(1, "x"), str(1, ""), str(1, "x"), str(2, "y"), str(2, ""), str(4, "Clip")))), func(t *testing.T, m *Model) { // A14
+		{"omitted inputs and outputs", cat(head, sub(7, inX, outY, sub(1, str(1, "x"), str(1, ""), str(1, "x"), str(2, "y"), str(2, ""), str(4, "Clip")))), func(t *testing.T, m *Model) {
 			if n := m.Graph.Nodes()[0]; n.In(1) != nil || n.In(2) == nil || n.Out(1) != nil || n.In(-1) != nil || n.In(7) != nil {
-				t.Error("edges are at the wrong places")
+				t.Error("edges are in the wrong slots")
 			}
 		}},
-		{"opset 999, IR 999, unknown domain", cat(num(1, 999), sub(8, num(2, 999)), sub(8, str(1, "who.knows"), num(2, 1)), sub(7, inX, outY, sub(1, str(1, "x"), str(2, "y"), str(4, "What"), str(7, "who.knows")))), func(t *testing.T, m *Model) { // A17
+		{"opset 999, IR 999, unknown domain", cat(num(1, 999), sub(8, num(2, 999)), sub(8, str(1, "who.knows"), num(2, 1)), sub(7, inX, outY, sub(1, str(1, "x"), str(2, "y"), str(4, "What"), str(7, "who.knows")))), func(t *testing.T, m *Model) {
 			if m.Opset("") != 999 || m.IRVersion() != 999 || !m.Graph.Nodes()[0].Is("who.knows.What") {
 				t.Error("misread")
 			}
@@ -118,7 +117,7 @@ func TestAccept(t *testing.T) {
 				t.Errorf("opset %d", m.Opset(""))
 			}
 		}},
-		{"training info, metadata of 10 MB, unknown fields everywhere", cat(head, str(6, "doc"), sub(20, sub(1, neg)), sub(14, str(1, "k"), str(2, strings.Repeat("m", 10<<20))), num(500, 7), // A18
+		{"training info, metadata of 10 MB, unknown fields everywhere", cat(head, str(6, "doc"), sub(20, sub(1, neg)), sub(14, str(1, "k"), str(2, strings.Repeat("m", 10<<20))), num(500, 7),
 			sub(7, str(10, "doc"), sub(1, str(1, "x"), str(2, "y"), str(4, "Neg"), str(6, "doc"), num(600, 1), sub(5, str(1, "a"), num(3, 4), num(20, 2), str(13, "doc"), num(700, 1))), inX, outY,
 				sub(5, str(8, "w"), num(1, 4), num(2, 1), sub(9, f), str(12, "doc"), num(800, 1)), num(900, 1), sub(13, str(1, "nobody"), typeX))), func(t *testing.T, m *Model) {
 			if w := m.Warnings(); len(w) != 1 || !strings.Contains(w[0], "training information") {
@@ -127,7 +126,7 @@ func TestAccept(t *testing.T) {
 		}},
 		{"fields in odd order, large ones among them", cat(sub(7, outY, sub(5, sub(9, make([]byte, 4096)), str(8, "w"), num(2, 1), num(1, 1024)), neg, sub(13, str(1, "w"), typeX), inX, sub(5, sub(4, make([]byte, 4096)), num(1, 1024), num(2, 1), str(8, "v")), str(2, "g")), head), nil},
 		{"data_location of zero", initializer(num(14, 0), num(1, 4), num(2, 1), sub(9, f)), nil},
-		{"unknown messages 30,000 deep", cat(simple, deep(30_000)), nil}, // A05
+		{"unknown messages 30,000 deep", cat(simple, deep(30_000)), nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -154,7 +153,7 @@ func TestAccept(t *testing.T) {
 	}
 }
 
-// deep writes unknown messages within one another.
+// deep returns n nested unknown messages.
 func deep(n int) []byte {
 	var b []byte
 	for range n {
@@ -163,7 +162,7 @@ func deep(n int) []byte {
 	return b
 }
 
-// TestOverlongNumbers reads lengths and values written with more bytes than needed: the values count, not the bytes (A03).
+// TestOverlongNumbers reads lengths and values written with more bytes than needed. Only the values count.
 func TestOverlongNumbers(t *testing.T) {
 	data := cat([]byte{0x08, 0x88, 0x80, 0x00}, simple[2:]) // ir_version 8 in three bytes
 	m, err := Load(write(t, data))
@@ -176,7 +175,7 @@ func TestOverlongNumbers(t *testing.T) {
 	saveAndLoad(t, m)
 }
 
-// TestNesting reads branches as deep as ONNX Runtime does, and no deeper (A05).
+// TestNesting reads branches as deep as ONNX Runtime does, and no deeper.
 func TestNesting(t *testing.T) {
 	for _, tt := range []struct {
 		depth int
@@ -184,7 +183,7 @@ func TestNesting(t *testing.T) {
 	}{{5, true}, {30, true}, {32, true}, {33, false}, {34, false}} {
 		m, err := Parse(nested(tt.depth))
 		if err != nil {
-			t.Fatal(err) // the text has its own, looser limit
+			t.Fatal(err) // the text form has a separate, looser limit
 		}
 		data, _, err := Marshal(m)
 		if err != nil {
@@ -198,7 +197,7 @@ func TestNesting(t *testing.T) {
 			t.Errorf("If nodes %d deep: %v", tt.depth, err)
 		}
 	}
-	// Far deeper, written by hand: refused before the stack grows.
+	// Much deeper, encoded by hand: must be refused before the stack grows.
 	g := cat(neg, outY)
 	for range 2_000 {
 		g = sub(1, str(2, "y"), str(4, "If"), sub(5, str(1, "b"), sub(6, g)))
@@ -208,7 +207,7 @@ func TestNesting(t *testing.T) {
 	}
 }
 
-// TestOddNames prints names that would do harm on a terminal, in escapes (A16).
+// TestOddNames prints names that could harm a terminal. They must be escaped.
 func TestOddNames(t *testing.T) {
 	for _, name := range []string{"a\nb", "\x1b[31mred", "../../x", "nul\x00", "\u202eright to left", "\xff\xfe not UTF-8", "in", "_", "x y", `q"q`, "12", "a:b", "onnx::Add", "", "é"} {
 		if name == "" {

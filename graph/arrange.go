@@ -2,8 +2,8 @@ package graph
 
 import "slices"
 
-// Rename gives a value another name, which is refused when it is taken. The name of a graph input or output is part of
-// the model's signature: renaming it is for callers who mean that.
+// Rename gives a value another name. A name that is taken is refused. The name of a graph input or output is part of the
+// model's signature, so renaming one changes the signature.
 func (e *Edit) Rename(v *Value, name string) {
 	if name == "" || e.names().has(name) {
 		e.fail("rename %v: the name %q is taken", v, name)
@@ -19,8 +19,8 @@ func (e *Edit) Relabel(n *Node, label string) {
 	e.do(func() { e.node(n).name = label })
 }
 
-// Order puts the nodes of g in the given order, as far as each is still computed before it is read. The slice must hold
-// every node of g once.
+// Order arranges the nodes of g in the given order, as far as each node is still computed before it is read. The slice must
+// hold every node of g once.
 func (e *Edit) Order(g *Graph, nodes []*Node) {
 	e.do(func() {
 		count := map[*Node]int{}

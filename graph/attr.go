@@ -14,13 +14,13 @@ import (
 // Attr is an attribute of a node: a number, text, tensor, list or nested graph.
 type Attr struct {
 	Name   string
-	raw    []byte // AttributeProto as read or made; for one with graphs the graphs are encoded anew
+	raw    []byte // AttributeProto as read or made; graphs in it are encoded again
 	graphs []*Graph
 	tensor *Const
 }
 
 // Attrs are attribute values by name, for building nodes. Values are int, int64, float64, string, []int64, []float32,
-// *Tensor, or a *Const of the same model, whose bytes stay where they are.
+// *Tensor, or a *Const of the same model, whose bytes are not copied.
 type Attrs map[string]any
 
 // HasAttr reports whether the node carries the attribute.
@@ -47,18 +47,19 @@ func (n *Node) AttrNames() []string {
 	return out
 }
 
-// value decodes the attribute. One that is not there, or holds a tensor or graphs, gives an empty message.
+// value decodes the attribute. It returns an empty message if a is nil or holds a tensor or graphs.
 func (a *Attr) value() *onnxpb.AttributeProto {
 	pb := &onnxpb.AttributeProto{}
 	if a.isPlain() {
-		_ = unmarshal.Unmarshal(a.raw, pb) // cannot fail: decodeAttr has seen to that
+		_ = unmarshal.Unmarshal(a.raw, pb) // cannot fail: decodeAttr has checked the bytes
 	}
 	return pb
 }
 
 func (a *Attr) isPlain() bool { return a != nil && a.tensor == nil && len(a.graphs) == 0 }
 
-// each calls f with every field of that number and wire type. Numbers, texts and short lists are read so, without a message.
+// each calls f with every field of that number and wire type. It reads numbers, strings and short lists without building a
+// message.
 func (a *Attr) each(field protowire.Number, want protowire.Type, f func(body []byte)) {
 	if !a.isPlain() {
 		return
@@ -71,7 +72,7 @@ func (a *Attr) each(field protowire.Number, want protowire.Type, f func(body []b
 	})
 }
 
-// Int returns an integer attribute, def when it is absent.
+// Int returns an integer attribute, or def when it is absent.
 func (n *Node) Int(name string, def int64) int64 {
 	n.attr(name).each(3, protowire.VarintType, func(body []byte) {
 		v, _ := protowire.ConsumeVarint(body)
@@ -80,7 +81,7 @@ func (n *Node) Int(name string, def int64) int64 {
 	return def
 }
 
-// Float returns a float attribute, def when it is absent.
+// Float returns a float attribute, or def when it is absent.
 func (n *Node) Float(name string, def float64) float64 {
 	n.attr(name).each(2, protowire.Fixed32Type, func(body []byte) {
 		v, _ := protowire.ConsumeFixed32(body)
@@ -89,16 +90,16 @@ func (n *Node) Float(name string, def float64) float64 {
 	return def
 }
 
-// Str returns a string attribute, def when it is absent.
+// Str returns a string attribute, or def when it is absent.
 func (n *Node) Str(name, def string) string {
 	n.attr(name).each(4, protowire.BytesType, func(body []byte) { def = text(body) })
 	return def
 }
 
-// Ints returns an integer-list attribute, nil when it is absent.
+// Ints returns an integer-list attribute, or nil when it is absent.
 func (n *Node) Ints(name string) []int64 {
 	var out []int64
-	list := func(body []byte) { // one number, or several that are packed
+	list := func(body []byte) { // one number, or several packed numbers
 		for len(body) > 0 {
 			v, m := protowire.ConsumeVarint(body)
 			if m < 0 {
@@ -113,7 +114,7 @@ func (n *Node) Ints(name string) []int64 {
 	return out
 }
 
-// Tensor returns a tensor attribute, nil when it is absent.
+// Tensor returns a tensor attribute, or nil when it is absent.
 func (n *Node) Tensor(name string) *Const {
 	if a := n.attr(name); a != nil {
 		return a.tensor
@@ -121,7 +122,7 @@ func (n *Node) Tensor(name string) *Const {
 	return nil
 }
 
-// constant returns the tensor of a Constant node, whichever of its attributes holds it.
+// constant returns the tensor of a Constant node, whichever attribute holds it.
 func (n *Node) constant() *Const {
 	for _, a := range n.attrs {
 		switch a.Name {
@@ -142,13 +143,13 @@ func (n *Node) constant() *Const {
 	return nil
 }
 
-// decodeAttr reads an AttributeProto body. Graphs in it are decoded by the caller, who knows the scope.
+// decodeAttr reads an AttributeProto body. The caller, which knows the scope, decodes the graphs in it.
 func (d *decoder) decodeAttr(body []byte) (*Attr, [][]byte, error) {
 	a := d.attrs.new()
 	a.raw = body
 	var graphs [][]byte
 	var tensor []byte
-	plain := true // nothing but a name, a number, a text
+	plain := true // only a name, a number or a string
 	for b := body; len(b) > 0; {
 		num, typ, n := protowire.ConsumeTag(b)
 		m := protowire.ConsumeFieldValue(num, typ, b[n:])

@@ -35,7 +35,7 @@ func TestAttributes(t *testing.T) {
 	}
 }
 
-// TestConstantNodes reads every attribute a Constant node may carry its value in.
+// TestConstantNodes reads every attribute in which a Constant node may carry its value.
 func TestConstantNodes(t *testing.T) {
 	for _, tt := range []struct {
 		attr string
@@ -72,7 +72,7 @@ func TestConstantNodes(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", tt.attr, got, tt.want)
 		}
 		if v.Initializer() != nil || v.IsInput() {
-			t.Errorf("%s: not taken for a computed value", tt.attr)
+			t.Errorf("%s: treated as a constant", tt.attr)
 		}
 	}
 }

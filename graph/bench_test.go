@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// largeModel writes a model of n nodes with as many initializers, every third one of 4 KiB, and returns its path.
+// largeModel writes a model of n nodes and n initializers, every third one of 4 KiB, and returns its path.
 func largeModel(t testing.TB, n int) string {
 	t.Helper()
 	weights := filepath.Join(t.TempDir(), "w.bin")

@@ -8,17 +8,17 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// binding is one call of a function: what the names and attributes in its body stand for there.
+// binding is one call of a function. It maps the names and attributes of the body to those of the call.
 type binding struct {
 	in     *inliner
 	f      *function
 	prefix string
-	names  map[string]string // of this scope; "" for an input that the call leaves out
+	names  map[string]string // of this scope; "" for an input that the call omits
 	outer  *binding          // the scope around a branch inside the body
-	attrs  map[string][]byte // AttributeProto of the call, or the function's default
+	attrs  map[string][]byte // AttributeProto of the call, else the function's default
 }
 
-// name returns what a name in the body is called outside it.
+// name returns the name outside the body for a name in the body.
 func (b *binding) name(name string) (string, error) {
 	if name == "" {
 		return "", nil
@@ -31,13 +31,13 @@ func (b *binding) name(name string) (string, error) {
 	return "", fmt.Errorf("nothing in the function produces %q", name)
 }
 
-// renamed returns a message whose field holds a name, renamed.
+// renamed returns the message with the name in the given field replaced.
 func (b *binding) renamed(body []byte, field protowire.Number) ([]byte, error) {
 	name, err := b.name(stringField(body, field))
 	return rename(body, field, name), err
 }
 
-// node returns a NodeProto of the body as it reads at the place of the call.
+// node returns a NodeProto of the body as it reads in the place of the call.
 func (b *binding) node(node []byte) ([]byte, error) {
 	if b.in.bytes += len(node); b.in.bytes > maxSkeleton {
 		return nil, fmt.Errorf("more than %d MB of nodes", maxSkeleton>>20)
@@ -51,7 +51,7 @@ func (b *binding) node(node []byte) ([]byte, error) {
 		if err := b.in.importOpset(b.f, c.id.domain); err != nil {
 			return nil, err
 		}
-	} else if c.label == "" { // the path of calls goes on
+	} else if c.label == "" { // the path of calls continues
 		out = appendStrings(out, 3, []string{b.prefix + c.id.name})
 	}
 	err = fields(node, func(num protowire.Number, raw, body []byte) error {
@@ -78,9 +78,8 @@ func (b *binding) node(node []byte) ([]byte, error) {
 	return out, err
 }
 
-// attr returns an attribute as it reads at the place of the call. A reference takes the value the call gives, else the
-// function's default; without either the attribute is left out. The graphs of a value that the call gives already bear the
-// names of the caller.
+// attr returns an attribute as it reads in the place of the call. A reference takes the call's value, else the function's
+// default. Without either, the attribute is left out. Graphs in a value from the call already use the caller's names.
 func (b *binding) attr(attr []byte) ([]byte, error) {
 	if ref := stringField(attr, 21); ref != "" {
 		value := b.attrs[ref]
@@ -92,7 +91,7 @@ func (b *binding) attr(attr []byte) ([]byte, error) {
 	return eachGraph(attr, b.graph)
 }
 
-// graph returns a branch inside the body as it reads at the place of the call.
+// graph returns a branch inside the body as it reads in the place of the call.
 func (b *binding) graph(graph []byte) ([]byte, error) {
 	inner := &binding{in: b.in, f: b.f, prefix: b.prefix, names: map[string]string{}, outer: b, attrs: b.attrs}
 	if err := definitions(graph, false, func(name string) { inner.names[name] = b.prefix + name }); err != nil {
@@ -111,7 +110,7 @@ func (b *binding) graph(graph []byte) ([]byte, error) {
 			changed, err = inner.renamed(body, 1)
 		case 13:
 			if changed, err = inner.renamed(body, 1); err != nil {
-				return nil // information about a value that is not there
+				return nil // information about a value that does not exist
 			}
 		case 15:
 			return fmt.Errorf("a sparse initializer in a function is not supported")
@@ -125,8 +124,8 @@ func (b *binding) graph(graph []byte) ([]byte, error) {
 	return out, err
 }
 
-// infos returns what the function declares about its own values, as value_info of the graph it goes to. A function that
-// is called twice may be called with two types: then its declarations are left out.
+// infos returns the types that the function declares for its own values, as value_info of the graph that receives the body.
+// Two calls of one function may use two types, so the declarations of a function that is called twice are left out.
 func (b *binding) infos() []byte {
 	var out []byte
 	if b.f.count > 1 {
@@ -141,7 +140,7 @@ func (b *binding) infos() []byte {
 	return out
 }
 
-// importOpset makes sure that the model imports the version of a domain that a function was written for.
+// importOpset ensures that the model imports the version of a domain that a function was written for.
 func (in *inliner) importOpset(f *function, domain string) error {
 	want := f.opsets[domain]
 	m := in.model
@@ -161,7 +160,7 @@ func (in *inliner) importOpset(f *function, domain string) error {
 	return nil
 }
 
-// definitions calls f for every value that a graph defines; deep includes those of the branches in it.
+// definitions calls f for every value that a graph defines. With deep, values of the branches are included.
 func definitions(graph []byte, deep bool, f func(name string)) error {
 	return fields(graph, func(num protowire.Number, _, body []byte) error {
 		switch num {

@@ -8,16 +8,16 @@ import (
 // Spec describes a node to be made.
 type Spec struct {
 	Op      string   // "MatMul", or with its domain "com.microsoft.FusedMatMul"
-	Domain  string   // may be given here instead
+	Domain  string   // an alternative to the prefix of Op
 	Name    string   // label and stem of the output names; made unique
-	Inputs  []*Value // nil: omitted
+	Inputs  []*Value // nil means omitted
 	Attrs   Attrs
 	Outputs int    // number of outputs, 0 means 1
-	As      string // exact name of the first output; refused when taken
+	As      string // exact name of the first output; a taken name is refused
 	Type    Type   // of the first output, if known
 }
 
-// Node adds a node to g and returns its first output. Its place in the file follows its inputs.
+// Node adds a node to g and returns its first output. The node is placed after its inputs in the file.
 func (e *Edit) Node(g *Graph, s Spec) *Value {
 	if s.Domain == "" {
 		s.Domain, s.Op = splitOp(s.Op)
@@ -88,8 +88,9 @@ func (e *Edit) Const(g *Graph, name string, t *Tensor) *Value {
 	return e.initializer(g, name, constOf(t))
 }
 
-// Rows adds an initializer that is rows [from, from+n) along the first axis of another: [n, dims[1:]...]. The bytes of a large one
-// stay where they lie. [Load] takes ranges that share bytes for a mistake, so this is for graphs that are run, not kept.
+// Rows adds an initializer that is rows [from, from+n) along the first axis of another: [n, dims[1:]...]. The bytes of a
+// large one are not copied. [Load] treats ranges that share bytes as a mistake, so use Rows for graphs that are run and not
+// saved.
 func (e *Edit) Rows(g *Graph, name string, c *Const, from, n int64) *Value {
 	part, err := c.part(from, n)
 	if err != nil {
@@ -111,7 +112,8 @@ func (e *Edit) initializer(g *Graph, name string, c *Const) *Value {
 	return v
 }
 
-// NodeOutput adds one more output of exactly this name to an existing node, as an If needs when its branches gain one.
+// NodeOutput adds one more output of exactly this name to an existing node. An If needs this when its branches gain an
+// output.
 func (e *Edit) NodeOutput(n *Node, name string, t Type) *Value {
 	if e.names().has(name) {
 		e.fail("the name %q is taken", name)
@@ -125,8 +127,8 @@ func (e *Edit) NodeOutput(n *Node, name string, t Type) *Value {
 	return v
 }
 
-// SetOutput fills slot i of an existing node's outputs, omitted so far, with a new value; slots before it that do not
-// exist yet stay omitted.
+// SetOutput fills slot i of an existing node's outputs with a new value. The slot must be omitted so far. Slots before it
+// that do not exist yet are added as omitted.
 func (e *Edit) SetOutput(n *Node, i int, name string) *Value {
 	v := &Value{id: e.model.valueID(), name: e.Fresh(name), graph: n.graph, node: n, index: i}
 	e.do(func() {
@@ -134,7 +136,7 @@ func (e *Edit) SetOutput(n *Node, i int, name string) *Value {
 			n.outs = append(n.outs, nil)
 		}
 		if n.outs[i] != nil {
-			e.fail("%v has output %d already", n, i)
+			e.fail("%v already has output %d", n, i)
 		}
 		n.outs[i] = v
 	})
@@ -158,7 +160,7 @@ func (e *Edit) SetAttr(n *Node, name string, value any) {
 	})
 }
 
-// Redirect makes one use read v instead. v may be nil to omit an optional input.
+// Redirect makes one use read v instead. A nil v omits an optional input.
 func (e *Edit) Redirect(u Use, v *Value) {
 	e.do(func() {
 		if u.Slot >= len(u.Node.ins) {
@@ -169,7 +171,7 @@ func (e *Edit) Redirect(u Use, v *Value) {
 	})
 }
 
-// Retype sets what is declared about a value.
+// Retype sets the declared type of a value.
 func (e *Edit) Retype(v *Value, t Type) {
 	e.do(func() { e.retype(v, t) })
 }
@@ -179,8 +181,8 @@ func (e *Edit) retype(v *Value, t Type) {
 	v.typ, v.retype = t, true
 }
 
-// ForgetTypes drops the declared types of every computed value of g that is not an output of it: an edit that changes
-// shapes would leave them wrong.
+// ForgetTypes drops the declared types of every computed value of g that is not an output of g. An edit that changes shapes
+// needs it, because those types would be wrong.
 func (e *Edit) ForgetTypes(g *Graph) {
 	e.do(func() {
 		for _, n := range g.nodes {

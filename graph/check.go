@@ -6,12 +6,12 @@ import (
 	"slices"
 )
 
-// Check returns every violated invariant of a model, joined; nil when there is none.
+// Check returns every violated invariant of a model, joined, or nil when there is none.
 //
 //   - names are unique within a scope, and every value has one producer: a node, an input or an initializer
-//   - edges agree from both sides: an input slot names its value, and the value lists that use, exactly once
+//   - edges agree from both sides: an input slot names its value, and the value lists that use exactly once
 //   - a node reads values of its own scope or of a scope around it
-//   - nodes can be put in an order in which every value is produced before it is read
+//   - the nodes have an order in which every value is produced before it is read
 //   - graph outputs are values of the graph (or, in a branch, of a scope around it)
 //   - every branch knows the node that holds it
 func Check(m *Model) error {
@@ -24,16 +24,16 @@ func Check(m *Model) error {
 	return errors.Join(c.errs...)
 }
 
-// checker keeps what it finds out about nodes and values by their IDs.
+// checker indexes nodes and values by their IDs.
 type checker struct {
 	model  *Model
 	sorter *sorter
 	errs   []error
-	reads  []int    // how often nodes read a value
-	values []*Value // those with a definition; an object of another model may bear the same ID
-	nodes  []*Node  // those in a graph
+	reads  []int    // number of reads of a value by nodes
+	values []*Value // values with a definition; an object of another model may have the same ID
+	nodes  []*Node  // nodes that are in a graph
 
-	foreign bool // a node is not the model's own: its order cannot be told
+	foreign bool // a node belongs to another model, so the nodes cannot be sorted
 }
 
 func (c *checker) bad(format string, args ...any) {
@@ -44,7 +44,7 @@ func (c *checker) bad(format string, args ...any) {
 
 func (c *checker) defined(v *Value) bool { return v.id < len(c.values) && c.values[v.id] == v }
 
-// collect notes every definition, outer scopes first, and every read.
+// collect records every definition, outer scopes first, and every read.
 func (c *checker) collect(g *Graph) {
 	names := make(names, len(g.inputs)+len(g.inits)+len(g.nodes))
 	define := func(v *Value) {
@@ -62,7 +62,7 @@ func (c *checker) collect(g *Graph) {
 		}
 		names.add(v.name)
 		if v.id >= len(c.values) || c.values[v.id] != nil {
-			c.bad("value %q is of another model, or stands twice", v.name)
+			c.bad("value %q belongs to another model, or appears twice", v.name)
 			return
 		}
 		c.values[v.id] = v
@@ -93,7 +93,7 @@ func (c *checker) collect(g *Graph) {
 			}
 		}
 		if n.id >= len(c.nodes) || c.nodes[n.id] != nil {
-			c.bad("%v is of another model, or stands twice", n)
+			c.bad("%v belongs to another model, or appears twice", n)
 			c.foreign = true
 			continue
 		}
@@ -179,13 +179,13 @@ func (g *Graph) values(yield func(*Value) bool) {
 	}
 }
 
-// sameUses reports whether v lists each read of it by a node of the model once.
+// sameUses reports whether v lists each of its reads by a node of the model exactly once.
 func (c *checker) sameUses(v *Value) bool {
 	got := v.uses
 	if len(got) != c.reads[v.id] {
 		return false
 	}
-	var seen map[Use]bool // short lists are searched instead
+	var seen map[Use]bool // not needed for short lists, which are searched
 	if len(got) > 16 {
 		seen = make(map[Use]bool, len(got))
 	}

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestCheckFinds breaks every invariant behind the package's back, and looks for the complaint.
+// TestCheckFinds breaks each invariant directly, without an Edit, and expects Check to report it.
 func TestCheckFinds(t *testing.T) {
 	tests := []struct {
 		name string
@@ -27,8 +27,8 @@ func TestCheckFinds(t *testing.T) {
 		{"use too many", func(m *Model, v map[string]*Value) { v["a"].uses = append(v["a"].uses, Use{v["h"].node, 0}) }, `value "a" lists 2 uses, the nodes read it 1 times`},
 		{"a use for another", func(m *Model, v map[string]*Value) { v["a"].uses[0] = Use{v["h"].node, 0} }, `value "a" lists 1 uses`},
 		{"a use twice", func(m *Model, v map[string]*Value) { v["b"].uses[1] = v["b"].uses[0] }, `value "b" lists 2 uses`},
-		{"a use of a slot that is not there", func(m *Model, v map[string]*Value) { v["a"].uses[0].Slot = 7 }, `value "a" lists 1 uses`},
-		{"a use by a node that is gone", func(m *Model, v map[string]*Value) {
+		{"a use of a slot that does not exist", func(m *Model, v map[string]*Value) { v["a"].uses[0].Slot = 7 }, `value "a" lists 1 uses`},
+		{"a use by a removed node", func(m *Model, v map[string]*Value) {
 			n := *v["b"].node
 			v["a"].uses[0].Node = &n
 		}, `value "a" lists 1 uses`},
@@ -39,7 +39,7 @@ func TestCheckFinds(t *testing.T) {
 			m.Edit().set(Use{v["a"].node, 1}, v["r"])
 			m.Edit().set(Use{v["p"].node, 0}, v["a"])
 		}, "depends on itself"},
-		{"an output that nobody makes", func(m *Model, v map[string]*Value) { m.Graph.outputs[0] = &Value{name: "z"} }, "a graph output has no producer"},
+		{"an output without a producer", func(m *Model, v map[string]*Value) { m.Graph.outputs[0] = &Value{name: "z"} }, "a graph output has no producer"},
 		{"an output of a branch", func(m *Model, v map[string]*Value) { m.Graph.outputs[0] = v["q"] }, `graph output "q" belongs to another scope`},
 		{"a branch without owner", func(m *Model, v map[string]*Value) { v["p"].graph.owner = v["h"].node }, "does not know its owner"},
 	}
@@ -70,7 +70,7 @@ func TestCheckReportsAll(t *testing.T) {
 	}
 }
 
-// TestManyUses checks a value that is read 5,000 times, and finds one use too many.
+// TestManyUses checks a value that is read 5,000 times, and finds one extra use.
 func TestManyUses(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("graph g { in x: float32[1] ")
@@ -87,7 +87,7 @@ func TestManyUses(t *testing.T) {
 	}
 	x.uses[4999] = x.uses[17]
 	if Check(m) == nil {
-		t.Error("a use twice is not found")
+		t.Error("a repeated use is not found")
 	}
 }
 

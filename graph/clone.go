@@ -5,12 +5,12 @@ import (
 	"slices"
 )
 
-// Clone returns a copy of the model. An edit of one never changes the other. The copy is cheap: nodes, values and graphs are
-// copied, while weights and the bytes of the file are shared. Each node and value of the copy has the ID of the one it
-// was made of; [Model.ByID] finds it. Both read the same open files: see [Model.Close].
+// Clone returns a copy of the model. An edit of one never changes the other. The copy is cheap: it copies nodes, values and
+// graphs, and shares weights and the bytes of the file. Each node and value of the copy has the same ID as its
+// original. Both models read the same open files: see [Model.Close].
 func (m *Model) Clone() *Model {
 	out := *m
-	out.holes, out.newOps = slices.Clip(m.holes), slices.Clip(m.newOps) // only ever appended to
+	out.holes, out.newOps = slices.Clip(m.holes), slices.Clip(m.newOps) // only appended to
 	out.opsets, out.meta = maps.Clone(m.opsets), slices.Clone(m.meta)
 	out.tries, out.past = 0, nil
 	if m.files != nil && !m.closed {
@@ -24,22 +24,8 @@ func (m *Model) Clone() *Model {
 	return &out
 }
 
-// ByID returns the nodes and values of the model, each at the index that is its ID; nil where an edit removed it.
-func (m *Model) ByID() (nodes []*Node, values []*Value) {
-	nodes, values = make([]*Node, m.nodes), make([]*Value, m.values)
-	for g := range m.Graphs() {
-		for _, n := range g.nodes {
-			nodes[n.id] = n
-		}
-		for v := range g.values {
-			values[v.id] = v
-		}
-	}
-	return nodes, values
-}
-
-// cloner copies graphs. The copies of nodes and values lie in slices, by their IDs, so that a pointer to one can be made before
-// it is copied itself.
+// cloner copies graphs. Slices hold the copies of nodes and values by ID, so that a pointer to a copy exists before the
+// copy is filled.
 type cloner struct {
 	model  *Model
 	nodes  []Node
@@ -101,7 +87,7 @@ func (c *cloner) list(vs []*Value) []*Value {
 	return out
 }
 
-// attr copies an attribute that holds graphs; others never change.
+// attr copies an attribute that holds graphs. Other attributes never change and are shared.
 func (c *cloner) attr(a *Attr) *Attr {
 	if len(a.graphs) == 0 {
 		return a
@@ -114,7 +100,7 @@ func (c *cloner) attr(a *Attr) *Attr {
 	return &out
 }
 
-// record makes a record name the copies. Of an object that is gone, which nothing else names, the ID is all that matters.
+// record makes a record point to the copies. Nothing else refers to a removed object, so only its ID is kept.
 func (c *cloner) record(r *record) {
 	if n := r.node; n != nil {
 		r.node = c.node(n)

@@ -44,8 +44,8 @@ func disturb(t *testing.T, m *Model, mark string) {
 	}
 }
 
-// TestClone copies every fixture, as read and after an edit, and then edits the clone, and after that the original: the other
-// stays as it is, object by object.
+// TestClone copies every fixture, as loaded and after an edit. It then edits the clone and after that the original. In each
+// case the other model must not change, object by object.
 func TestClone(t *testing.T) {
 	for _, path := range fixtures(t) {
 		for _, edited := range []bool{false, true} {
@@ -63,7 +63,7 @@ func TestClone(t *testing.T) {
 					t.Error(diff)
 				}
 				if string(m.encode()) != string(c.encode()) {
-					t.Error("the clone's bytes are others")
+					t.Error("the clone's bytes differ")
 				}
 				sameIDs(t, m, c)
 				disturb(t, c, "''")
@@ -85,10 +85,24 @@ func TestClone(t *testing.T) {
 	}
 }
 
-// sameIDs checks that objects of a clone correspond to the original's, and are others.
+// byID returns the nodes and values of the model, indexed by their IDs. An entry is nil where an edit removed the object.
+func (m *Model) byID() (nodes []*Node, values []*Value) {
+	nodes, values = make([]*Node, m.nodes), make([]*Value, m.values)
+	for g := range m.Graphs() {
+		for _, n := range g.nodes {
+			nodes[n.id] = n
+		}
+		for v := range g.values {
+			values[v.id] = v
+		}
+	}
+	return nodes, values
+}
+
+// sameIDs checks that each object of a clone has the ID of its original and is a different object.
 func sameIDs(t *testing.T, m, c *Model) {
 	t.Helper()
-	nodes, values := c.ByID()
+	nodes, values := c.byID()
 	for g := range m.Graphs() {
 		for _, n := range g.nodes {
 			if d := nodes[n.ID()]; d == n || d == nil || d.String() != n.String() || d.graph.model != c {

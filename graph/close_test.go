@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestClose closes a model and two clones of it, which share two files: these are read until the last is closed.
+// TestClose closes a model and two clones that share two files. The files must be readable until the last model is closed.
 func TestClose(t *testing.T) {
 	large := func(name string, fields ...[]byte) []byte {
 		return sub(5, cat(append(fields, str(8, name), num(1, 512), num(2, 1))...))
@@ -35,7 +35,7 @@ func TestClose(t *testing.T) {
 			t.Error(err)
 		}
 		if err := reads(); err != nil {
-			t.Fatalf("the clone is open still: %v", err)
+			t.Fatalf("the clone is still open: %v", err)
 		}
 	}
 	for range 2 {
@@ -64,12 +64,12 @@ func TestClose(t *testing.T) {
 	}
 }
 
-// TestRefusedFilesAreClosed reads what is refused at several stages: no file stays open.
+// TestRefusedFilesAreClosed loads files that are refused at several stages. No file may stay open.
 func TestRefusedFilesAreClosed(t *testing.T) {
 	open := func() int {
 		fds, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
-			t.Skip("the system does not tell which files are open")
+			t.Skip("the system does not list open files")
 		}
 		return len(fds)
 	}

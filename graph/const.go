@@ -10,17 +10,17 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/internal/onnxpb"
 )
 
-// Const is a tensor that belongs to the file. Large ones stay on disk: their bytes are read when asked for, whole or a
+// Const is a tensor that belongs to the file. Large tensors stay on disk. Their bytes are read on demand, whole or as a
 // range of rows.
 type Const struct {
 	DType   DType
 	Dims    []int64
 	small   *Tensor  // in memory
-	strings [][]byte // of a string tensor
+	strings [][]byte // the elements of a string tensor
 	span    *Span    // on disk, packed little-endian
 	field   protowire.Number
-	ext     string // location as written in the file, when external
-	raw     []byte // TensorProto as read, large payload cut out; nil for a new one
+	ext     string // location as written in the file, for external data
+	raw     []byte // TensorProto as read, without a large payload; nil for a new constant
 }
 
 func constOf(t *Tensor) *Const { return &Const{DType: t.DType, Dims: t.Dims, small: t} }
@@ -40,8 +40,8 @@ func (c *Const) ByteSize() int64 {
 	return n
 }
 
-// Span tells where the bytes lie on disk. ok is false for a small tensor, which is held in memory, and for one whose
-// bytes on disk are not its dense form (packed varints of int32_data and int64_data).
+// Span returns the place of the bytes on disk. ok is false for a small tensor, which is held in memory, and for a tensor
+// whose bytes on disk are not its dense form (packed varints of int32_data and int64_data).
 func (c *Const) Span() (s Span, ok bool) {
 	if c.span == nil || !c.dense() {
 		return Span{}, false
@@ -62,7 +62,7 @@ func (c *Const) dense() bool {
 	return false
 }
 
-// Load reads the whole tensor into memory. The bytes of a small one are the model's own: do not write to them. String
+// Load reads the whole tensor into memory. The bytes of a small tensor belong to the model: do not write to them. String
 // tensors are refused.
 func (c *Const) Load() (*Tensor, error) {
 	if c.small != nil {
@@ -81,7 +81,7 @@ func (c *Const) Load() (*Tensor, error) {
 	return unpackTyped(c.DType, c.Dims, c.field, data)
 }
 
-// ReadAt fills p with bytes of the tensor, starting at byte off of its dense form: from disk only those.
+// ReadAt fills p with bytes of the tensor, starting at byte off of its dense form. It reads only those bytes from disk.
 func (c *Const) ReadAt(p []byte, off int64) (int, error) {
 	if s, ok := c.Span(); ok {
 		n, err := s.ReadAt(p, off)
@@ -97,7 +97,7 @@ func (c *Const) ReadAt(p []byte, off int64) (int, error) {
 	return bytes.NewReader(t.Data).ReadAt(p, off)
 }
 
-// Rows reads rows [from, from+n) along the first axis as a tensor [n, dims[1:]...], from disk only those bytes.
+// Rows reads rows [from, from+n) along the first axis as a tensor [n, dims[1:]...]. It reads only those bytes from disk.
 func (c *Const) Rows(from, n int64) (*Tensor, error) {
 	size, err := c.rowSize(from, n)
 	if err != nil {
@@ -108,7 +108,7 @@ func (c *Const) Rows(from, n int64) (*Tensor, error) {
 	return t, err
 }
 
-// rowSize checks a range of rows and returns the bytes of one.
+// rowSize checks a range of rows and returns the size of one row in bytes.
 func (c *Const) rowSize(from, n int64) (int64, error) {
 	if len(c.Dims) == 0 || from < 0 || n < 0 || from > c.Dims[0]-n {
 		return 0, fmt.Errorf("rows %d to %d of shape %v", from, from+n, c.Dims)
@@ -120,7 +120,7 @@ func (c *Const) rowSize(from, n int64) (int64, error) {
 	return size, nil
 }
 
-// part is what Rows reads, as a constant: of a tensor on disk the range of these bytes, without a record yet.
+// part returns a range of rows as a constant. For a tensor on disk it is the span of those bytes, without a record yet.
 func (c *Const) part(from, n int64) (*Const, error) {
 	s, large := c.Span()
 	if !large {
@@ -138,7 +138,7 @@ func (c *Const) part(from, n int64) (*Const, error) {
 	return &Const{DType: c.DType, Dims: dims, span: &Span{s.File, s.Offset + from*size, n * size}, field: 9}, nil
 }
 
-// record writes the TensorProto of a range of bytes: a hole in place of the payload.
+// record writes the TensorProto of a range of bytes, with a hole in place of the payload.
 func (c *Const) record(hole int) {
 	head := tensorProto("", &Tensor{DType: c.DType, Dims: c.Dims})
 	head.RawData = nil
@@ -146,7 +146,7 @@ func (c *Const) record(hole int) {
 	c.raw = protowire.AppendVarint(append(c.raw, holeTag...), uint64(hole))
 }
 
-// decodeTensor reads the skeleton of a TensorProto and returns its name too.
+// decodeTensor reads the skeleton of a TensorProto. It also returns the tensor's name.
 func (d *decoder) decodeTensor(body []byte) (*Const, string, error) {
 	c := d.consts.new()
 	c.raw = body
@@ -161,8 +161,8 @@ func (d *decoder) decodeTensor(body []byte) (*Const, string, error) {
 	return c, name, nil
 }
 
-// tensorFields reads the fields of c.raw: type, shape and strings go into c, and the number of the value field. It returns
-// the bytes of that field, as if it were packed, or the hole in its place.
+// tensorFields reads the fields of c.raw. It stores the type, the shape, the strings and the number of the value field in
+// c, and returns either the bytes of that field in packed form or the hole in its place.
 func (d *decoder) tensorFields(c *Const, name *string) (values []byte, h *hole, err error) {
 	for b := c.raw; len(b) > 0; {
 		num, typ, n := protowire.ConsumeTag(b)
@@ -180,7 +180,7 @@ func (d *decoder) tensorFields(c *Const, name *string) (values []byte, h *hole, 
 			for len(v) > 0 {
 				dim, n := protowire.ConsumeVarint(v)
 				if n < 0 {
-					return nil, nil, errors.New("a broken dimension")
+					return nil, nil, errors.New("broken dimension")
 				}
 				c.Dims, v = append(c.Dims, int64(dim)), v[n:]
 			}
@@ -193,12 +193,12 @@ func (d *decoder) tensorFields(c *Const, name *string) (values []byte, h *hole, 
 			*name = text(v)
 		case num == holeField:
 			i, _ := protowire.ConsumeVarint(v)
-			if at := &d.model.holes[i]; at.field != 14 { // a data_location that was set aside holds no payload
+			if at := &d.model.holes[i]; at.field != 14 { // a hole for a lone data_location has no payload
 				h = at
 			}
 		case payload(num) != "" && (typ == protowire.BytesType || typ == elementType(num)):
 			if c.field = num; values == nil {
-				values = v[:len(v):len(v)] // where it lies; appending copies it
+				values = v[:len(v):len(v)] // not copied here; append makes a copy
 			} else {
 				values = append(values, v...)
 			}
@@ -220,7 +220,7 @@ func elementType(field protowire.Number) protowire.Type {
 	return protowire.BytesType
 }
 
-// fill gives a constant its elements, in memory or on disk, once its type and shape are known.
+// fill sets a constant's elements, in memory or on disk, once its type and shape are known.
 func (d *decoder) fill(c *Const, values []byte, h *hole) error {
 	if _, known := dtypes[c.DType]; !known {
 		return fmt.Errorf("element type %d, which ONNX does not define", int32(c.DType))
@@ -231,7 +231,7 @@ func (d *decoder) fill(c *Const, values []byte, h *hole) error {
 	}
 	if c.DType == String {
 		if c.field == 9 || h != nil {
-			return errors.New("strings cannot lie in raw_data")
+			return errors.New("strings cannot be stored in raw_data")
 		}
 		if n != int64(len(c.strings)) {
 			return fmt.Errorf("shape %v has %d elements, the file has %d strings", c.Dims, n, len(c.strings))
@@ -251,7 +251,7 @@ func (d *decoder) fill(c *Const, values []byte, h *hole) error {
 	have := int64(len(values))
 	switch {
 	case h != nil && !c.dense():
-		return nil // packed varints: only reading them would tell
+		return nil // packed varints: their count is known only after reading them
 	case h != nil:
 		have = h.span.Length
 	case len(values) > 0 && !c.dense():
@@ -267,8 +267,8 @@ func (d *decoder) fill(c *Const, values []byte, h *hole) error {
 	return nil
 }
 
-// encodeTensor returns the TensorProto of a constant under a name: as read where it comes from a file, so that its large
-// payload stays there.
+// encodeTensor returns the TensorProto of a constant under the given name. A constant from a file keeps the record as read,
+// so that its large payload stays in the file.
 func encodeTensor(name string, c *Const) []byte {
 	switch {
 	case c.raw != nil && stringField(c.raw, 8) == name:

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	stretch = 8 << 20   // bytes copied at a time, after which they start on their way to the disk
-	window  = 512 << 10 // of a copy through memory: stays in the processor's cache
+	stretch = 8 << 20   // bytes copied at a time; then the system starts to write them to the disk
+	window  = 512 << 10 // buffer of a copy through memory; it fits the processor's cache
 )
 
-// copier streams spans of files to the end of another. It has handles of its own: the seek positions of the shared ones must
-// not be fought over.
+// copier appends spans of files to another file. It opens its own handles, because it moves their seek positions and the
+// shared handles have other readers.
 type copier struct {
 	files map[*DataFile]*os.File
 	buf   []byte
@@ -28,7 +28,7 @@ func (c *copier) close() {
 	}
 }
 
-// copy appends a span to w. It ends with the context.
+// copy appends a span to w. It stops when ctx ends.
 func (c *copier) copy(ctx context.Context, w io.Writer, s Span) error {
 	from, err := c.source(s.File)
 	if err != nil {
@@ -43,7 +43,7 @@ func (c *copier) copy(ctx context.Context, w io.Writer, s Span) error {
 			return context.Cause(ctx)
 		}
 		if err := c.append(w, from, min(rest, stretch)); errors.Is(err, io.EOF) {
-			return fmt.Errorf("%s has become shorter meanwhile", s.File.Path)
+			return fmt.Errorf("%s became shorter after the model was loaded", s.File.Path)
 		} else if err != nil {
 			return err
 		}
@@ -54,9 +54,9 @@ func (c *copier) copy(ctx context.Context, w io.Writer, s Span) error {
 	return nil
 }
 
-// append copies the next n bytes of a file. Go asks Linux to copy from file to file in the kernel (copy_file_range), which may
-// share blocks, or send the request to a server. Where the bytes will lie otherwise in their pages than before, nothing can
-// be shared, and the kernel goes page by page: half as fast again as through memory.
+// append copies the next n bytes of a file. On Linux, Go copies from file to file in the kernel (copy_file_range), which
+// may share blocks or send the request to a server. If the bytes have another offset within their pages in the target,
+// nothing can be shared and the kernel copies page by page. That takes half as long again as a copy through memory.
 func (c *copier) append(w io.Writer, from *os.File, n int64) error {
 	if alike(w, from) {
 		_, err := io.CopyN(w, from, n)
@@ -72,7 +72,7 @@ func (c *copier) append(w io.Writer, from *os.File, n int64) error {
 	return err
 }
 
-// alike reports whether two files stand at the same offset of a page.
+// alike reports whether two files are at the same offset within a page.
 func alike(w io.Writer, from *os.File) bool {
 	to, ok := w.(io.Seeker)
 	if !ok {
@@ -83,7 +83,7 @@ func alike(w io.Writer, from *os.File) bool {
 	return err1 == nil && err2 == nil && (a-b)%align == 0
 }
 
-// source opens a file once more.
+// source opens a file again, with a separate handle.
 func (c *copier) source(d *DataFile) (*os.File, error) {
 	if f := c.files[d]; f != nil {
 		return f, nil
@@ -103,7 +103,7 @@ func (c *copier) source(d *DataFile) (*os.File, error) {
 	if now, err := f.Stat(); err != nil {
 		return nil, err
 	} else if !os.SameFile(now, then) {
-		return nil, fmt.Errorf("%s was replaced meanwhile", d.Path)
+		return nil, fmt.Errorf("%s was replaced after the model was loaded", d.Path)
 	}
 	return f, nil
 }

@@ -18,10 +18,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 )
 
-// crashDir tells the helper process of TestKilledSave where to work.
+// crashDir names the environment variable that gives the helper process of TestKilledSave its folder.
 const crashDir = "ONNX_INJECT_TEST_CRASH_DIR"
 
-// TestCrashHelper is the process that TestKilledSave kills. By itself it has nothing to test.
+// TestCrashHelper is the process that TestKilledSave kills. It tests nothing by itself.
 func TestCrashHelper(t *testing.T) {
 	dir := os.Getenv(crashDir)
 	if dir == "" {
@@ -43,9 +43,9 @@ func TestCrashHelper(t *testing.T) {
 	}
 }
 
-// TestKilledSave kills a process that replaces a model by another and back, at 40 random instants (C03). What stands there
-// afterwards is always one of both, whole, and the next save succeeds. Data that a killed process left behind may stay, for
-// nothing says whose it is; it is used again for the same weights, so that it does not pile up.
+// TestKilledSave kills a process that repeatedly replaces a model by another, at 40 random instants. Afterwards the file
+// must always be one of the two models, complete, and the next save must succeed. Data of a killed process may stay,
+// because nothing shows whose it is. It is used again for the same weights, so that it does not accumulate.
 func TestKilledSave(t *testing.T) {
 	dir := t.TempDir()
 	text := map[string]bool{}
@@ -82,14 +82,14 @@ func TestKilledSave(t *testing.T) {
 		more, _ := io.ReadAll(out)
 		var exit *exec.ExitError
 		if err := cmd.Wait(); !errors.As(err, &exit) || exit.ExitCode() != -1 {
-			t.Fatalf("the helper ended by itself: %v\n%s", err, more)
+			t.Fatalf("the helper ended too early: %v\n%s", err, more)
 		}
 		m, err := Load(filepath.Join(dir, "out.onnx"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !text[fmt.Sprint(weightSums(t, m))] {
-			t.Fatal("the model is neither of both")
+			t.Fatal("the model is neither of the two")
 		}
 	}
 	m, err := Load(filepath.Join(dir, "a.onnx"))
@@ -100,15 +100,15 @@ func TestKilledSave(t *testing.T) {
 		t.Fatal(err)
 	}
 	data, err := filepath.Glob(filepath.Join(dir, "out.onnx*.data"))
-	if err != nil || len(data) < 1 || len(data) > 2 { // there are two kinds of weights
+	if err != nil || len(data) < 1 || len(data) > 2 { // there are two sets of weights
 		t.Errorf("data files %v", data)
 	}
 }
 
-// sizeLimit tells the helper process of TestFileSizeLimit where to write.
+// sizeLimit names the environment variable that gives the helper process of TestFileSizeLimit its folder.
 const sizeLimit = "ONNX_INJECT_TEST_SIZE_LIMIT"
 
-// TestSizeLimitHelper saves under a limit of 100 KB on file sizes. By itself it has nothing to test.
+// TestSizeLimitHelper saves under a limit of 100 KB on file sizes. It tests nothing by itself.
 func TestSizeLimitHelper(t *testing.T) {
 	path := os.Getenv(sizeLimit)
 	if path == "" {
@@ -125,12 +125,12 @@ func TestSizeLimitHelper(t *testing.T) {
 		_, err = Save(t.Context(), m, path, w, false)
 		var e *atomicfile.Error
 		if !errors.As(err, &e) || !errors.Is(err, syscall.EFBIG) {
-			t.Errorf("%s: got %v, want an error of writing, %v", w, err, syscall.EFBIG)
+			t.Errorf("%s: got %v, want a write error, %v", w, err, syscall.EFBIG)
 		}
 	}
 }
 
-// TestFileSizeLimit writes where the system refuses to (C04): the error names the target, and nothing is left behind.
+// TestFileSizeLimit writes where the system refuses it. The error must name the target, and no file may be left.
 func TestFileSizeLimit(t *testing.T) {
 	dir := t.TempDir()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestSizeLimitHelper$")

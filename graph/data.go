@@ -15,12 +15,12 @@ import (
 
 // dataWriter collects the external data file of [Copy].
 type dataWriter struct {
-	path  string
-	there bool // the file holds these very bytes already
-	spans []placed
-	at    map[placeID]int64
-	end   int64
-	out   *atomicfile.File
+	path   string
+	exists bool // the file already holds exactly these bytes
+	spans  []placed
+	at     map[placeID]int64
+	end    int64
+	out    *atomicfile.File
 }
 
 type placed struct {
@@ -28,15 +28,16 @@ type placed struct {
 	offset int64
 }
 
-// placeID tells ranges of bytes apart, whatever names their file was found by.
+// placeID identifies a range of bytes, whatever name its file was opened by.
 type placeID struct {
 	real           string
 	offset, length int64
 }
 
-// newDataWriter gives each payload of a skeleton its place in a data file for the model at path, and that file its name: the first
-// of OUT.data, OUT.1.data and so on that is free, because a model that is being replaced keeps its own data until it is gone.
-// But if one of them holds the very bytes, it is used as it is, so that the same save again gives the same files.
+// newDataWriter gives each payload of a skeleton its place in a data file for the model at path. The data file gets the
+// first free name of OUT.data, OUT.1.data and so on, because a model that is being replaced keeps its own data until it is
+// removed. An existing file of such a name that already holds exactly these bytes is used as it is, so that repeating a
+// save gives the same files.
 func (m *Model) newDataWriter(skeleton []byte, path string, force bool) (*dataWriter, error) {
 	d := &dataWriter{at: map[placeID]int64{}}
 	eachHole(kModel, skeleton, func(i uint64) {
@@ -52,7 +53,7 @@ func (m *Model) newDataWriter(skeleton []byte, path string, force bool) (*dataWr
 		return nil, hintTaken(&atomicfile.Error{Path: existing[0], Err: os.ErrExist})
 	}
 	if i := slices.IndexFunc(existing, d.same); i >= 0 {
-		d.path, d.there = existing[i], true
+		d.path, d.exists = existing[i], true
 		return d, nil
 	}
 	for i := 0; ; i++ {
@@ -66,7 +67,7 @@ func (m *Model) newDataWriter(skeleton []byte, path string, force bool) (*dataWr
 	}
 }
 
-// dataNames lists the files beside a model that have names of its data files, but for those that m reads from.
+// dataNames lists the files next to a model that have the names of its data files, except those that m reads from.
 func (m *Model) dataNames(path string) ([]string, error) {
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
@@ -82,15 +83,16 @@ func (m *Model) dataNames(path string) ([]string, error) {
 	return out, nil
 }
 
-// isDataName reports whether [Copy] gives a data file of the model at path such a name.
+// isDataName reports whether [Copy] could give this name to a data file of the model at path.
 func isDataName(name, path string) bool {
 	number, ok := strings.CutPrefix(name, filepath.Base(path)+".")
 	number, ok2 := strings.CutSuffix("."+number, ".data")
 	return ok && ok2 && strings.Trim(number, ".0123456789") == ""
 }
 
-// leftBehind returns the data files that a model named which is to be replaced by m: files that [Copy] names so and that neither
-// m nor another model of the folder reads. Where path holds no model, there are none.
+// leftBehind returns the data files that become unused when m replaces the model at path: files that the old model names,
+// whose names [Copy] made, and that neither m nor another model of the folder reads. If path holds no model, there are
+// none.
 func (m *Model) leftBehind(path string) []string {
 	names, err := m.dataNames(path)
 	if err != nil || len(names) == 0 {
@@ -114,14 +116,14 @@ func (m *Model) leftBehind(path string) []string {
 		}
 		named, err := Locations(filepath.Join(filepath.Dir(path), e.Name()))
 		if err != nil {
-			continue // no model
+			continue // not a model
 		}
 		names = slices.DeleteFunc(names, func(name string) bool { return slices.Contains(named, filepath.Base(name)) })
 	}
 	return names
 }
 
-// add places a range, unless the same one has its place: tied weights share one.
+// add assigns a place to a range. Equal ranges share one place, because tied weights are stored once.
 func (d *dataWriter) add(h hole) {
 	id := placeID{h.span.File.Real, h.span.Offset, h.span.Length}
 	if _, ok := d.at[id]; !ok {
@@ -131,12 +133,12 @@ func (d *dataWriter) add(h hole) {
 	}
 }
 
-// place tells where a payload lies.
+// place returns the location and offset of a payload.
 func (d *dataWriter) place(h hole) (string, int64, bool, error) {
 	return filepath.Base(d.path), d.at[placeID{h.span.File.Real, h.span.Offset, h.span.Length}], true, nil
 }
 
-// same reports whether a file holds what would be written.
+// same reports whether a file already holds the bytes that would be written.
 func (d *dataWriter) same(path string) bool {
 	f, err := openDataFile(path)
 	if err != nil {
@@ -148,13 +150,13 @@ func (d *dataWriter) same(path string) bool {
 	}
 	want, got := make([]byte, window), make([]byte, window)
 	for _, p := range d.spans {
-		there := Span{f, p.offset, p.span.Length}
+		old := Span{f, p.offset, p.span.Length}
 		for at := int64(0); at < p.span.Length; at += window {
 			n := min(window, p.span.Length-at)
 			if _, err := p.span.ReadAt(want[:n], at); err != nil {
 				return false
 			}
-			if _, err := there.ReadAt(got[:n], at); err != nil || !bytes.Equal(want[:n], got[:n]) {
+			if _, err := old.ReadAt(got[:n], at); err != nil || !bytes.Equal(want[:n], got[:n]) {
 				return false
 			}
 		}
@@ -162,7 +164,7 @@ func (d *dataWriter) same(path string) bool {
 	return true
 }
 
-// write copies the ranges into a temporary file; its Commit is the caller's.
+// write copies the ranges into a temporary file. The caller commits it.
 func (d *dataWriter) write(ctx context.Context) error {
 	var err error
 	if d.out, err = atomicfile.Create(d.path, false); err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// Load reads an ONNX file. Weights stay on disk; what is loaded is a few megabytes even for the largest models. External
-// data files are opened and their ranges checked. Model functions are inlined. The result satisfies [Check].
+// Load reads an ONNX file. Weights stay on disk, so a few megabytes are loaded even for the largest models. External data
+// files are opened and their ranges are checked. Model functions are inlined. The result satisfies [Check].
 func Load(path string) (*Model, error) {
 	m, err := load(path)
 	if err != nil {
@@ -56,10 +56,11 @@ func read(files *openFiles) (*Model, error) {
 	return decodeModel(sk)
 }
 
-// manyNodes is where ONNX Runtime's own load time starts to hurt: 6 s for 20,000 nodes, no answer in a minute for 100,000.
+// manyNodes is the number of nodes from which ONNX Runtime's load time matters: 6 s for 20,000 nodes, more than a minute
+// for 100,000.
 const manyNodes = 20_000
 
-// warnings notes what is odd about a file that was just read.
+// warnings records what is unusual about a file that was just read.
 func (m *Model) warnings() {
 	nodes := 0
 	for g := range m.Graphs() {
@@ -78,7 +79,7 @@ func (m *Model) warnings() {
 	}
 }
 
-// decoder turns a skeleton into a Model. Names, and the elements of small tensors, stay where they lie in the skeleton.
+// decoder turns a skeleton into a Model. Names, and the elements of small tensors, share the memory of the skeleton.
 type decoder struct {
 	model   *Model
 	nodes   slab[Node]
@@ -89,10 +90,10 @@ type decoder struct {
 	lists   slab[*Attr]
 	consts  slab[Const]
 	tensors slab[Tensor]
-	types   map[string]Type // read so far, by the bytes of their TypeProto
+	types   map[string]Type // types read so far, by the bytes of their TypeProto
 }
 
-// decodeModel makes a model that satisfies [Check]: whatever a file can get wrong is refused on the way.
+// decodeModel makes a model that satisfies [Check]. It refuses a file that violates an invariant.
 func decodeModel(sk *skeleton) (*Model, error) {
 	m := &Model{content: content{holes: sk.holes, opsets: map[string]int64{}}}
 	d := &decoder{model: m, types: map[string]Type{}}
@@ -106,7 +107,7 @@ func decodeModel(sk *skeleton) (*Model, error) {
 			m.ir = int64(v)
 		case 7:
 			if graphBody != nil {
-				return errors.New("field graph stands twice")
+				return errors.New("field graph appears twice")
 			}
 			graphBody = body
 		case 8:
@@ -130,7 +131,7 @@ func decodeModel(sk *skeleton) (*Model, error) {
 		return nil, err
 	}
 	if graphBody == nil {
-		return nil, errors.New("not an ONNX model: it holds no graph")
+		return nil, errors.New("not an ONNX model: it has no graph")
 	}
 	if len(functions) > 0 {
 		if graphBody, err = d.inline(graphBody, functions); err != nil {
@@ -164,7 +165,8 @@ func parseOpset(body []byte) (domain string, version int64, err error) {
 	return ownDomain(domain), version, err
 }
 
-// fields calls f for every field of a message: its number, the record with its tag, and the body without tag and length.
+// fields calls f for every field of a message, with its number, the record including its tag, and the body without tag and
+// length.
 func fields(b []byte, f func(num protowire.Number, raw, body []byte) error) error {
 	for len(b) > 0 {
 		num, body, n := nextField(b)
@@ -179,7 +181,8 @@ func fields(b []byte, f func(num protowire.Number, raw, body []byte) error) erro
 	return nil
 }
 
-// nextField reads the field at the start of b, n bytes long with its tag; n is negative when it is broken.
+// nextField reads the field at the start of b. n is its length in bytes including the tag, and negative when the field is
+// broken.
 func nextField(b []byte) (num protowire.Number, body []byte, n int) {
 	if len(b) > 1 && b[0]&0x87 == byte(protowire.BytesType) && b[0] > 7 && b[1] < 0x80 && int(b[1]) <= len(b)-2 {
 		n := 2 + int(b[1]) // most fields: bytes with a number below 16, shorter than 128
@@ -200,10 +203,10 @@ func nextField(b []byte) (num protowire.Number, body []byte, n int) {
 	return num, body, tag + value
 }
 
-// text returns bytes of a skeleton as a string that shares their memory: nothing ever changes them.
+// text returns bytes of a skeleton as a string that shares their memory. This is safe because nothing changes the bytes.
 func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-// recordBody returns the body of a record: without its tag and, where it has one, its length.
+// recordBody returns the body of a record: the record without its tag and, if it has one, its length.
 func recordBody(raw []byte) []byte {
 	_, typ, n := protowire.ConsumeTag(raw)
 	if typ == protowire.BytesType {

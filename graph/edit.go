@@ -5,16 +5,16 @@ import (
 	"fmt"
 )
 
-// Edit collects changes to a model. Nothing happens before [Edit.Commit], which makes all of them or none. Values and
-// nodes that an edit makes may be used by its later changes at once.
+// Edit collects changes to a model. Nothing happens before [Edit.Commit], which makes all of them or none. Values and nodes
+// that an edit makes may be used by its later changes immediately.
 //
-// An edit keeps every invariant of [Check] itself; it does not clean up what it did not touch. The first error is kept
-// and returned by Commit, so that a chain of changes needs no checks in between.
+// An edit keeps every invariant of [Check]. It does not clean up what it did not touch. The first error is kept and
+// returned by Commit, so that a chain of changes needs no checks in between.
 type Edit struct {
 	model *Model
 	steps []func()
-	taken names          // of every scope; nil until somebody asks
-	next  map[string]int // the last number tried, by stem: names are never given back
+	taken names          // of every scope; nil until needed
+	next  map[string]int // the last number tried, by stem; names are never released
 	err   error
 	done  bool
 }
@@ -22,7 +22,7 @@ type Edit struct {
 // Edit starts an edit.
 func (m *Model) Edit() *Edit { return &Edit{model: m, next: map[string]int{}} }
 
-// names returns the names that are taken.
+// names returns the names in use.
 func (e *Edit) names() names {
 	if e.taken != nil {
 		return e.taken
@@ -55,14 +55,14 @@ func (e *Edit) fail(format string, args ...any) {
 	}
 }
 
-// Fail makes Commit return err: for a caller who finds out half-way that the change cannot be made.
+// Fail makes Commit return err. Use it to give up a change half-way.
 func (e *Edit) Fail(err error) {
 	if e.err == nil {
 		e.err = err
 	}
 }
 
-// Fresh returns base, or base with the first free number behind it, and takes the name.
+// Fresh reserves and returns base, or base followed by the first free number.
 func (e *Edit) Fresh(base string) string {
 	name := base
 	for e.names().has(name) {
@@ -73,14 +73,15 @@ func (e *Edit) Fresh(base string) string {
 	return name
 }
 
-// Taken reports whether a value or node of that name exists in any scope, this edit's own included.
+// Taken reports whether a value or node of that name exists in any scope or was added by this edit.
 func (e *Edit) Taken(name string) bool { return e.names().has(name) }
 
-// do adds a change. One that finds out that it cannot be made calls fail: what it and others have changed
-// is taken back. It writes to objects by [Edit.value], [Edit.node] and [Edit.graph].
+// do adds a change. A change that turns out to be impossible calls fail, and everything changed so far is restored. A
+// change writes to objects through [Edit.value], [Edit.node] and [Edit.graph].
 func (e *Edit) do(step func()) { e.steps = append(e.steps, step) }
 
-// Commit makes the changes, puts new nodes in their places, and checks the model. On an error the model is as it was.
+// Commit makes the changes, moves new nodes to their places, and checks the model. After an error the model is as it was
+// before.
 func (e *Edit) Commit() error {
 	if e.done {
 		return errors.New("edit committed twice")
@@ -92,7 +93,7 @@ func (e *Edit) Commit() error {
 	return e.model.Try(e.make)
 }
 
-// make makes the changes, or some of them and fails.
+// make makes the changes. After an error it may have made only some of them.
 func (e *Edit) make() error {
 	m := e.model
 	m.begin()
@@ -102,20 +103,20 @@ func (e *Edit) make() error {
 			return e.err
 		}
 	}
-	touched := len(m.past) > kept // a graph, node or value
+	touched := len(m.past) > kept // a graph, node or value was changed
 	s := newSorter(m)
 	for g := range m.Graphs() {
 		s.place(e.graph(g))
 	}
 	if !touched {
-		return nil // what is valid stays so in another order
+		return nil // a valid model stays valid in another order
 	}
 	m.whole = false
 	return Check(m)
 }
 
-// Try makes several edits one: when f returns an error, the model is as it was before f, whatever f has committed. A Try may
-// be part of another.
+// Try combines several edits: when f returns an error, the model is as it was before f, even if f has committed edits. A
+// Try may be part of another.
 func (m *Model) Try(f func() error) error {
 	from := len(m.past)
 	m.tries++

@@ -2,18 +2,18 @@ package graph
 
 import "slices"
 
-// InlineBranch puts the nodes of one branch in the place of the node that holds it: the choice is made for good. The
-// branch's outputs take the places and names of the node's own; one that the branch gives out twice is copied for the second.
-// A value of the branch whose name another scope has gets a fresh one, for what it stands beside now may be read there.
+// InlineBranch puts the nodes of one branch in the place of the node that holds it, which makes the choice permanent. The
+// branch's outputs replace the node's own and take over their names. If the branch returns a value twice, the second is a
+// copy. A value of the branch whose name is used in another scope gets a fresh name, because the two scopes become one.
 func (e *Edit) InlineBranch(b *Graph) {
 	e.do(func() {
 		switch owner := b.owner; {
 		case owner == nil || !slices.Contains(owner.graph.nodes, owner):
-			e.fail("the graph is no branch")
+			e.fail("the graph is not a branch")
 		case len(b.outputs) < len(owner.outs):
 			e.fail("%v has %d outputs, its branch %q %d", owner, len(owner.outs), b.attr, len(b.outputs))
 		default:
-			owner.eachRead(e.dropUse) // those of the nodes that stay are added again
+			owner.eachRead(e.dropUse) // uses by nodes that stay are added again
 			moved := e.moveValues(b)
 			e.moveNodes(b)
 			e.giveOut(b, moved)
@@ -21,9 +21,9 @@ func (e *Edit) InlineBranch(b *Graph) {
 	})
 }
 
-// moveValues gives the values of a branch to the graph around it, and returns them.
+// moveValues moves the values of a branch to the graph around it, and returns them.
 func (e *Edit) moveValues(b *Graph) map[*Value]bool {
-	taken := names{} // in scopes that stay
+	taken := names{} // names in scopes that stay
 	for g := range e.model.Graphs() {
 		if b.owner.holds(g) {
 			continue
@@ -43,7 +43,7 @@ func (e *Edit) moveValues(b *Graph) map[*Value]bool {
 	return moved
 }
 
-// moveNodes puts what a branch holds in the place of its owner.
+// moveNodes puts the contents of a branch in the place of its owner.
 func (e *Edit) moveNodes(b *Graph) {
 	g := e.graph(b.owner.graph)
 	for _, n := range b.nodes {
@@ -54,20 +54,20 @@ func (e *Edit) moveNodes(b *Graph) {
 	g.nodes = slices.Concat(g.nodes[:at], b.nodes, g.nodes[at+1:])
 	g.inits = slices.Concat(g.inits, b.inits)
 	for _, r := range b.records {
-		if r.num == 5 { // of initializers: their bytes stay as they were read
+		if r.num == 5 { // initializers: their bytes stay as read
 			g.records = append(slices.Clip(g.records), r)
 		}
 	}
 }
 
-// giveOut puts the outputs of a branch, whose nodes have moved, in the place of its owner's.
+// giveOut replaces the owner's outputs with those of the branch, whose nodes have moved.
 func (e *Edit) giveOut(b *Graph, moved map[*Value]bool) {
 	g := b.owner.graph
 	for i, o := range b.owner.outs {
 		switch v := b.outputs[i]; {
 		case o == nil:
 		case moved[v]:
-			delete(moved, v) // one name is all it can take
+			delete(moved, v) // a value can take over only one name
 			e.replace(o, v)
 		default:
 			n := &Node{id: e.model.nodeID(), op: "Identity", name: e.Fresh(o.name + "_copy"), graph: g, ins: []*Value{v}, outs: []*Value{o}}
@@ -78,7 +78,7 @@ func (e *Edit) giveOut(b *Graph, moved map[*Value]bool) {
 	}
 }
 
-// holds reports whether g is a branch of n, or lies in one.
+// holds reports whether g is a branch of n, or is inside one.
 func (n *Node) holds(g *Graph) bool {
 	for ; g != nil; g = g.Parent() {
 		if g.owner == n {
@@ -88,8 +88,8 @@ func (n *Node) holds(g *Graph) bool {
 	return false
 }
 
-// replace puts v in the place of o wherever that is read or given out, under o's name. What is declared about o wins, if it says
-// as much.
+// replace makes every read and every graph output of o refer to v, under o's name. v takes over o's declared type, unless
+// only v's has a shape.
 func (e *Edit) replace(o, v *Value) {
 	e.value(v).name = o.name
 	if o.typ.Ranked || !v.typ.Ranked {

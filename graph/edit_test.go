@@ -10,7 +10,7 @@ import (
 )
 
 // site is the model that the edits below work on: a value with three readers, one of them in a branch, a constant, an
-// omitted input, two outputs.
+// omitted input, and two outputs.
 const site = `
 	ir 8 opset 17
 	graph main {
@@ -49,7 +49,7 @@ func find(t testing.TB, m *Model, name string) *Value {
 	return nil
 }
 
-// What was dead before a prune stays, and so does what it reads.
+// Nodes that were dead before a prune stay, and so do the nodes they read.
 func TestPruneKeepsWhatTheDeadRead(t *testing.T) {
 	m := parse(t, `
 		ir 8 opset 17
@@ -76,7 +76,7 @@ func TestPruneKeepsWhatTheDeadRead(t *testing.T) {
 	}
 }
 
-// state is all of a model that an edit could change: its text, the order of uses, and its bytes.
+// state returns everything of a model that an edit could change: its text, the order of uses, and its bytes.
 func state(m *Model) string {
 	var b strings.Builder
 	b.WriteString(Format(m))
@@ -89,7 +89,7 @@ func state(m *Model) string {
 	return b.String()
 }
 
-// memory is every object of a model with all its fields, pointers as numbers.
+// memory returns every object of a model with all its fields, with pointers as numbers.
 func memory(m *Model) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%+v\n", m.content)
@@ -105,7 +105,7 @@ func memory(m *Model) string {
 	return b.String()
 }
 
-// edits are all kinds of change, each with the lines of the text that it takes away and puts in.
+// edits holds one case of every kind of change, each with the lines that it removes from the text and adds to it.
 var edits = []struct {
 	name    string
 	do      func(t testing.TB, m *Model, e *Edit)
@@ -135,7 +135,7 @@ var edits = []struct {
 		x := find(t, m, "x")
 		e.Node(m.Graph, Spec{Op: "com.microsoft.FusedMatMul", Inputs: []*Value{x, x}})
 		e.Node(m.Graph, Spec{Op: "ai.onnx.Neg", Inputs: []*Value{x}})
-		e.Node(m.Graph, Spec{Op: "odd.Op", Domain: "new.domain", Inputs: []*Value{x}}) // the domain is said: nothing to split
+		e.Node(m.Graph, Spec{Op: "odd.Op", Domain: "new.domain", Inputs: []*Value{x}}) // the domain is given: nothing to split
 	}, ``, `
 		opset com.microsoft 1
 		opset new.domain 1
@@ -324,7 +324,7 @@ var edits = []struct {
 	`},
 }
 
-// TestEdits makes each change, looks at what it did to the text, and saves and loads the result.
+// TestEdits makes each change, checks its effect on the text, and saves and loads the result.
 func TestEdits(t *testing.T) {
 	for _, tt := range edits {
 		t.Run(tt.name, func(t *testing.T) {
@@ -340,10 +340,10 @@ func TestEdits(t *testing.T) {
 			}
 			without, with := difference(before, Format(m))
 			if diff := cmp.Diff(strings.TrimSpace(trim(tt.without)), strings.TrimSpace(without)); diff != "" {
-				t.Errorf("taken away: -want +got\n%s", diff)
+				t.Errorf("removed: -want +got\n%s", diff)
 			}
 			if diff := cmp.Diff(strings.TrimSpace(trim(tt.with)), strings.TrimSpace(with)); diff != "" {
-				t.Errorf("put in: -want +got\n%s", diff)
+				t.Errorf("added: -want +got\n%s", diff)
 			}
 			if err := Check(m); err != nil {
 				t.Error(err)
@@ -359,10 +359,10 @@ func TestEdits(t *testing.T) {
 	}
 }
 
-// difference returns the lines that only one of two texts has, in their order.
+// difference returns the lines that only one of two texts contains, in their order.
 func difference(a, b string) (onlyA, onlyB string) {
 	x, y := strings.SplitAfter(a, "\n"), strings.SplitAfter(b, "\n")
-	// Longest common subsequence, the plain way: the texts are short.
+	// Longest common subsequence, in the simplest way: the texts are short.
 	n := make([][]int, len(x)+1)
 	for i := range n {
 		n[i] = make([]int, len(y)+1)
@@ -392,7 +392,8 @@ func difference(a, b string) (onlyA, onlyB string) {
 	return onlyA, onlyB
 }
 
-// TestFailedEdits makes every change and then one that fails: afterwards all is as it was, the order of uses included.
+// TestFailedEdits makes every change followed by one that fails. Afterwards the model must be as before, including the
+// order of uses.
 func TestFailedEdits(t *testing.T) {
 	failures := []struct {
 		name string
@@ -411,15 +412,15 @@ func TestFailedEdits(t *testing.T) {
 			}
 		}, "another scope"},
 		{"an input that is read", func(t testing.TB, m *Model, e *Edit) { e.RemoveInput(m.Graph.inputs[0]) }, "which nothing produces"},
-		{"no input", func(t testing.TB, m *Model, e *Edit) { e.RemoveInput(m.Graph.nodes[0].Out(0)) }, "is no graph input"},
-		{"no output", func(t testing.TB, m *Model, e *Edit) { e.RemoveOutput(m.Graph, m.Graph.nodes[0].Out(0)) }, "is no output"},
+		{"no input", func(t testing.TB, m *Model, e *Edit) { e.RemoveInput(m.Graph.nodes[0].Out(0)) }, "is not a graph input"},
+		{"no output", func(t testing.TB, m *Model, e *Edit) { e.RemoveOutput(m.Graph, m.Graph.nodes[0].Out(0)) }, "is not an output"},
 		{"no output to replace", func(t testing.TB, m *Model, e *Edit) {
 			e.ReplaceOutput(m.Graph.inputs[0], m.Graph.nodes[0].Out(0))
-		}, "is no graph output"},
+		}, "is not a graph output"},
 		{"no such slot", func(t testing.TB, m *Model, e *Edit) {
 			e.Redirect(Use{m.Graph.nodes[0], 5}, m.Graph.inputs[0])
 		}, "has no input 5"},
-		{"an output that is there", func(t testing.TB, m *Model, e *Edit) { e.SetOutput(m.Graph.nodes[0], 0, "z") }, "has output 0 already"},
+		{"an output that exists", func(t testing.TB, m *Model, e *Edit) { e.SetOutput(m.Graph.nodes[0], 0, "z") }, "already has output 0"},
 		{"a name taken by a value of a branch", func(t testing.TB, m *Model, e *Edit) {
 			e.Node(m.Graph, Spec{Op: "Neg", As: "h", Inputs: []*Value{m.Graph.inputs[0]}})
 		}, `the name "h" is taken`},
@@ -462,8 +463,8 @@ func TestFailedEdits(t *testing.T) {
 	}
 }
 
-// TestInlineBranch puts branches in the place of their If where names or outputs are not as simple as can be: no name meets one
-// of a scope that can see it, and every output of the If is one of the model's still.
+// TestInlineBranch inlines branches whose names or outputs are difficult. No name may clash with one of a scope that can
+// see it, and every output of the If must still be an output of the model.
 func TestInlineBranch(t *testing.T) {
 	for _, tt := range []struct{ name, text, want string }{
 		{"a name of another branch", `
@@ -573,14 +574,15 @@ func TestInlineBranch(t *testing.T) {
 	}
 }
 
-// TestTryMany makes changes of many kinds, one commit after the other and some on the same objects, and takes all back at once.
+// TestTryMany commits changes of many kinds, one after the other and some on the same objects, and undoes all of them at
+// once.
 func TestTryMany(t *testing.T) {
 	m := parse(t, site)
 	before, made := memory(m), 0
 	failed := errors.New("no")
 	err := m.Try(func() error {
 		for _, change := range edits {
-			for _, gone := range []string{"replace", "in a branch", "remove", "prune", "rename"} { // what others look for by name
+			for _, gone := range []string{"replace", "in a branch", "remove", "prune", "rename"} { // these change names that others look up
 				if strings.Contains(change.name, gone) {
 					change.do = nil
 				}
@@ -605,7 +607,7 @@ func TestTryMany(t *testing.T) {
 	}
 }
 
-// TestReservedNames asks for names that the file has already (A15).
+// TestReservedNames requests names that the file already uses.
 func TestReservedNames(t *testing.T) {
 	m := parse(t, `graph g { in mem_3: float32[1] tau_3 = Neg(mem_3) @attn_out_3 mem_3_1 = Abs(tau_3) out mem_3_1 }`)
 	e := m.Edit()
@@ -619,7 +621,7 @@ func TestReservedNames(t *testing.T) {
 	}
 }
 
-// TestManyEqualNames asks for one name very often: each number is tried once, or this would take a minute.
+// TestManyEqualNames requests one name many times. Each number must be tried once, or this would take a minute.
 func TestManyEqualNames(t *testing.T) {
 	e := parse(t, `graph g { in x: float32[1] a = Neg(x) a_7 = Abs(a) out a_7 }`).Edit()
 	number := 0
@@ -633,7 +635,7 @@ func TestManyEqualNames(t *testing.T) {
 	}
 }
 
-// Several edits are one within Try: what they changed is taken back, the latest first, when the last of them cannot be made.
+// Within Try, several edits count as one: if the last of them fails, all their changes are undone.
 func TestTry(t *testing.T) {
 	m := parse(t, `graph g { in x: float32[4] h = Neg(x) @neg y = Exp(h) @exp out y }`)
 	before := memory(m)

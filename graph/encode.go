@@ -6,10 +6,10 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Encoding writes every record as it was read unless the object made of it has changed. New objects follow the last
-// record of their kind, so that the order of fields in the file stays.
+// Encoding writes every record as it was read unless its object has changed. New objects follow the last record of their
+// kind, so that the order of fields in the file is preserved.
 
-// encode returns the model's skeleton: its bytes, holes still open.
+// encode returns the model's skeleton: its bytes, with the holes not yet filled.
 func (m *Model) encode() []byte {
 	recs := m.records
 	last := lastOf(recs)
@@ -17,7 +17,7 @@ func (m *Model) encode() []byte {
 	for _, r := range recs {
 		size += len(r.raw)
 	}
-	out := make([]byte, 0, size+size/4+1024) // what edits add is a small part as a rule
+	out := make([]byte, 0, size+size/4+1024) // edits usually add little
 	opsets, metas := false, false
 	for i, r := range recs {
 		switch r.num {
@@ -51,7 +51,7 @@ func (m *Model) encode() []byte {
 	return out
 }
 
-// ownsMeta reports whether the record still says what the model's metadata says.
+// ownsMeta reports whether the record still matches the model's metadata.
 func (m *Model) ownsMeta(r record, key string) bool {
 	_, value, _ := parseEntry(recordBody(r.raw))
 	return slices.Contains(m.meta, metaEntry{key, value})
@@ -92,7 +92,7 @@ func appendMessage(out []byte, num protowire.Number, body []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(out, num, protowire.BytesType), body)
 }
 
-// lastOf returns the index of the last record of each field number below 32, -1 standing for none.
+// lastOf returns the index of the last record of each field number below 32, or -1 for none.
 func lastOf(recs []record) (last [32]int) {
 	for num := range last {
 		last[num] = -1
@@ -105,7 +105,7 @@ func lastOf(recs []record) (last [32]int) {
 	return last
 }
 
-// rename returns a message with its name, a string field, set anew and everything else as it was.
+// rename returns a message with its name, a string field, replaced and everything else unchanged.
 func rename(body []byte, field protowire.Number, name string) []byte {
 	var out []byte
 	done := false

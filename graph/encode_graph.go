@@ -6,13 +6,13 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// encoder writes the graphs of a model. What it knows about nodes and values lies in slices, by their IDs.
+// encoder writes the graphs of a model. Its slices are indexed by the IDs of nodes and values.
 type encoder struct {
-	nodeAt  []int  // places in the list of the graph, counted from 1; 0 for a node that is gone
-	initAt  []int  // likewise of initializers
-	inputAt []int  // likewise of inputs
-	live    []bool // values that are still there: information about others goes
-	typed   []bool // values whose type has been written, or need not be
+	nodeAt  []int  // places in the graph's list, counted from 1; 0 for a removed node
+	initAt  []int  // the same for initializers
+	inputAt []int  // the same for inputs
+	live    []bool // values that still exist: information about others is dropped
+	typed   []bool // values whose type is written or need not be written
 }
 
 func newEncoder(m *Model) *encoder {
@@ -49,13 +49,14 @@ type graphEncoder struct {
 	*encoder
 	g        *Graph
 	out      []byte
-	next     [len(lanes)]int               // how many elements of each lane are written
+	next     [len(lanes)]int               // number of elements written, by lane
 	outputAt map[*Value]int                // places among the outputs, counted from 1
 	declared [len(lanes)]map[*Value]record // of inputs and outputs, by lane
 }
 
-// lanes are the fields of GraphProto whose elements an edit may add, drop or move: node, initializer, input, output. The
-// elements are written in the graph's order, each at the place of its record in the file, new ones before the next old one.
+// lanes are the fields of GraphProto whose elements an edit may add, remove or move: node, initializer, input, output. The
+// elements are written in the graph's order, each at the place of its record in the file. New ones are written before the
+// next old one.
 var lanes = [...]int32{1, 5, 11, 12}
 
 // graph appends a graph as a field of a message.
@@ -94,7 +95,7 @@ func (e *encoder) graph(out []byte, num protowire.Number, g *Graph) []byte {
 	return slices.Insert(w.out, at, protowire.AppendVarint(nil, uint64(len(w.out)-at))...)
 }
 
-// record writes one field of the file, and with it what now stands before it.
+// record writes one field of the file, after any elements that now precede it.
 func (e *graphEncoder) record(r record) {
 	switch r.num {
 	case 1:
@@ -116,12 +117,12 @@ func (e *graphEncoder) record(r record) {
 	}
 }
 
-// size returns how many elements a lane has.
+// size returns the number of elements in a lane.
 func (e *graphEncoder) size(lane int) int {
 	return [...]int{len(e.g.nodes), len(e.g.inits), len(e.g.inputs), len(e.g.outputs)}[lane]
 }
 
-// upTo writes the elements of a lane, as far as they are not written yet, until end of them are.
+// upTo writes the elements of a lane that are not yet written, until end of them are written.
 func (e *graphEncoder) upTo(lane, end int) {
 	for ; e.next[lane] < end; e.next[lane]++ {
 		i := e.next[lane]
@@ -146,7 +147,7 @@ func (e *graphEncoder) element(lane int, v *Value) {
 	e.info(r, v)
 }
 
-// info writes what a record says about a value: as it was read where that still holds, else anew.
+// info writes the information about a value: the record as read if it still holds, else a new one.
 func (e *graphEncoder) info(r record, v *Value) {
 	num := protowire.Number(r.num)
 	switch {
@@ -159,7 +160,7 @@ func (e *graphEncoder) info(r record, v *Value) {
 	}
 }
 
-// newInfos writes value_info for the values that have a type but no record that says so: new ones, and former outputs.
+// newInfos writes value_info for typed values without such a record: new values, and former outputs.
 func (e *graphEncoder) newInfos() {
 	for _, n := range e.g.nodes {
 		for _, v := range n.outs {

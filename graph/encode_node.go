@@ -4,7 +4,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// node appends a node as a field of GraphProto: as read but for the names of its edges and its branches.
+// node appends a node as a field of GraphProto: as read, except for the names of its edges and its branches.
 func (e *encoder) node(out []byte, n *Node) []byte {
 	if n.raw == nil {
 		return appendMessage(out, 1, e.newNode(n))
@@ -16,7 +16,7 @@ func (e *encoder) node(out []byte, n *Node) []byte {
 	return appendMessage(out, 1, e.changedNode(n, ins, outs, label))
 }
 
-// changed reports in what the node is not what was read.
+// changed reports which parts of the node differ from the record as read.
 func (n *Node) changed() (ins, outs, label bool) {
 	i, o, name := 0, 0, ""
 	_ = fields(n.raw, func(num protowire.Number, _, body []byte) error {
@@ -88,7 +88,7 @@ func (e *encoder) newNode(n *Node) []byte {
 	return out
 }
 
-// attr returns the AttributeProto, its graphs encoded anew.
+// attr returns the AttributeProto with its graphs encoded again.
 func (e *encoder) attr(a *Attr) []byte {
 	if len(a.graphs) == 0 {
 		return a.raw
@@ -107,7 +107,7 @@ func (e *encoder) attr(a *Attr) []byte {
 	return out
 }
 
-// edgeName is what a node says about an input or output: its value's name, "" where it is omitted.
+// edgeName returns the name by which a node refers to an input or output: its value's name, or "" where it is omitted.
 func edgeName(v *Value) string {
 	if v == nil {
 		return ""

@@ -11,15 +11,15 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// externalEntry is what the external_data key-value pairs of a tensor say.
+// externalEntry holds the external_data key-value pairs of a tensor.
 type externalEntry struct {
 	location string
 	offset   int64
-	length   int64 // -1 when not given: the shape decides
+	length   int64 // -1 if not given: the shape determines it
 }
 
-// parseExternal reads the records of field 13. Keys are those of onnx docs/ExternalData.md; an unknown or doubled key is
-// refused, because readers disagree on it.
+// parseExternal reads the records of field 13. Keys are those of docs/ExternalData.md in ONNX. An unknown or repeated key
+// is refused, because readers disagree on it.
 func parseExternal(records [][]byte) (externalEntry, error) {
 	e := externalEntry{length: -1}
 	seen := map[string]bool{}
@@ -29,7 +29,7 @@ func parseExternal(records [][]byte) (externalEntry, error) {
 			return e, fmt.Errorf("external data: %w", err)
 		}
 		if seen[key] {
-			return e, fmt.Errorf("external data: key %q stands twice", key)
+			return e, fmt.Errorf("external data: key %q appears twice", key)
 		}
 		seen[key] = true
 		switch key {
@@ -53,7 +53,7 @@ func parseExternal(records [][]byte) (externalEntry, error) {
 	return e, checkLocation(e.location)
 }
 
-// externalRecords writes the fields of a TensorProto that say where its bytes lie: external_data and data_location.
+// externalRecords writes the fields of a TensorProto that locate its bytes: external_data and data_location.
 func externalRecords(location string, offset, length int64) []byte {
 	var out []byte
 	for _, kv := range [][2]string{{"location", location}, {"offset", strconv.FormatInt(offset, 10)}, {"length", strconv.FormatInt(length, 10)}} {
@@ -62,8 +62,8 @@ func externalRecords(location string, offset, length int64) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(out, 14, protowire.VarintType), 1)
 }
 
-// Locations lists the external data files that a model file names, in the order in which they are first met, as paths with
-// slashes relative to the model's folder. The files need not be there; none is opened.
+// Locations lists the external data files that a model file names, in the order of first mention, as slash-separated paths
+// relative to the model's folder. It opens none of them, and they need not exist.
 func Locations(path string) ([]string, error) {
 	f, err := openDataFile(path)
 	if err != nil {
@@ -86,7 +86,7 @@ func Locations(path string) ([]string, error) {
 	return out, nil
 }
 
-// span opens the file an entry names and checks that the range lies in it. The length must be known.
+// span opens the file that an entry names and checks that the range is within it. The length must be known.
 func (e externalEntry) span(open func(string) (*DataFile, error)) (Span, error) {
 	if err := checkLocation(e.location); err != nil {
 		return Span{}, err
@@ -134,8 +134,8 @@ func parseDecimal(s string) (int64, error) {
 	return strconv.ParseInt(s, 10, 64)
 }
 
-// checkLocation refuses by its text what no model needs: absolute paths, parents, device names, and ONNX Runtime's
-// in-memory pseudo-location, which would be taken as a pointer. The opened file is checked again when it is opened.
+// checkLocation refuses, by its text, a location that no model needs: absolute paths, parent folders, device names, and
+// ONNX Runtime's in-memory pseudo-location, which would be used as a pointer. Opening the file checks it again.
 func checkLocation(loc string) error {
 	bad := loc == "" || loc == "." || strings.ContainsAny(loc, "\\\x00") || strings.Contains(loc, "_ORT_MEM_ADDR_") ||
 		filepath.IsAbs(loc) || strings.HasPrefix(loc, "/") || !filepath.IsLocal(filepath.FromSlash(loc))
@@ -143,14 +143,14 @@ func checkLocation(loc string) error {
 		bad = true
 	}
 	if bad {
-		return fmt.Errorf("external data: location %q does not lie under the model's folder", loc)
+		return fmt.Errorf("external data: location %q is not under the model's folder", loc)
 	}
 	return nil
 }
 
-// sharedStore returns the folder that the hub's client keeps the large files of all repositories in, "" where the model lies in no
-// such cache. Newer clients (2.4 does) make a link of blobs/<etag>, to blobs/ab/<hash> of the whole cache, so that the graph and its
-// weights lie in different folders. The client's own mark tells the store from any other folder.
+// sharedStore returns the folder in which the Hugging Face client keeps the large files of all repositories, or "" if the
+// model is not in such a cache. Newer clients (2.4, for example) make blobs/<etag> a link to blobs/ab/<hash> of the whole
+// cache, so that the graph and its weights are in different folders. A mark that the client writes identifies the store.
 func sharedStore(model string) string {
 	dir := filepath.Dir(model)
 	for _, store := range []string{filepath.Dir(dir), filepath.Join(dir, "..", "..", "blobs")} {
@@ -161,7 +161,7 @@ func sharedStore(model string) string {
 	return ""
 }
 
-// resolve returns the absolute path of a file, symbolic links followed.
+// resolve returns the absolute path of a file, with symbolic links followed.
 func resolve(path string) (string, error) {
 	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -170,7 +170,7 @@ func resolve(path string) (string, error) {
 	return filepath.Abs(path)
 }
 
-// under reports whether path lies below dir; both are resolved.
+// under reports whether path is below dir. Both are resolved.
 func under(path, dir string) bool {
 	rel, err := filepath.Rel(dir, path)
 	return err == nil && filepath.IsLocal(rel)

@@ -17,7 +17,8 @@ func external(records ...[]byte) []byte {
 	return initializer(num(1, 4), num(2, 1), cat(records...), num(14, 1))
 }
 
-// folder fills a new folder: "name" holds text, "name ->" a symbolic link to it, "name/" a folder.
+// folder fills a new folder. The key "name" is a file with the given text, "name ->" a symbolic link to it, and "name/" a
+// folder.
 func folder(t testing.TB, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -39,30 +40,29 @@ func folder(t testing.TB, files map[string]string) string {
 	return dir
 }
 
-// TestExternalRefused covers what a location, offset or length may not say (rows B01, B05 of the hostile-file matrix). Every
-// file exists that a careless reader would open.
+// TestExternalRefused covers invalid locations, offsets and lengths. Every file exists that a careless reader would open.
 func TestExternalRefused(t *testing.T) {
 	tests := []struct {
 		name    string
 		records []byte
 		want    string
 	}{
-		{"parent", entry("location", "../x"), `location "../x" does not lie under`},
-		{"parent in the middle", entry("location", "a/../../x"), "does not lie under"},
-		{"absolute", entry("location", "/etc/passwd"), "does not lie under"},
-		{"drive", entry("location", `C:\x`), "does not lie under"},
-		{"drive with slash", entry("location", "C:/x"), "does not lie under"},
-		{"backslashes", entry("location", `a\..\..\x`), "does not lie under"},
-		{"empty", entry("location", ""), "does not lie under"},
-		{"dot", entry("location", "."), "does not lie under"},
-		{"device", entry("location", "/dev/zero"), "does not lie under"},
-		{"process", entry("location", "/proc/self/environ"), "does not lie under"},
-		{"memory of the host", entry("location", "*/_ORT_MEM_ADDR_/*"), "does not lie under"},
-		{"nul", entry("location", "w.bin\x00"), "does not lie under"},
+		{"parent", entry("location", "../x"), `location "../x" is not under`},
+		{"parent in the middle", entry("location", "a/../../x"), "is not under"},
+		{"absolute", entry("location", "/etc/passwd"), "is not under"},
+		{"drive", entry("location", `C:\x`), "is not under"},
+		{"drive with slash", entry("location", "C:/x"), "is not under"},
+		{"backslashes", entry("location", `a\..\..\x`), "is not under"},
+		{"empty", entry("location", ""), "is not under"},
+		{"dot", entry("location", "."), "is not under"},
+		{"device", entry("location", "/dev/zero"), "is not under"},
+		{"process", entry("location", "/proc/self/environ"), "is not under"},
+		{"memory of the host", entry("location", "*/_ORT_MEM_ADDR_/*"), "is not under"},
+		{"nul", entry("location", "w.bin\x00"), "is not under"},
 		{"folder", entry("location", "sub"), "not a regular file"},
 		{"missing file", entry("location", "none.bin"), "none.bin is missing"},
-		{"no location", entry("offset", "0"), "does not lie under"},
-		{"location twice", cat(entry("location", "w.bin"), entry("location", "w.bin")), `key "location" stands twice`},
+		{"no location", entry("offset", "0"), "is not under"},
+		{"location twice", cat(entry("location", "w.bin"), entry("location", "w.bin")), `key "location" appears twice`},
 		{"unknown key", cat(entry("location", "w.bin"), entry("foo", "1")), `unknown key "foo"`},
 		{"offset past the end", cat(entry("location", "w.bin"), entry("offset", "32")), "past the end"},
 		{"end past the end", cat(entry("location", "w.bin"), entry("offset", "20")), "offset 20 + length 16 is past the end of the file (32 bytes)"},
@@ -75,7 +75,7 @@ func TestExternalRefused(t *testing.T) {
 		{"empty number", cat(entry("location", "w.bin"), entry("length", "")), "not a decimal number"},
 		{"length too short", cat(entry("location", "w.bin"), entry("length", "12")), "length 12, but the shape [4] of float32 takes 16 bytes"},
 		{"length too long", cat(entry("location", "w.bin"), entry("length", "20")), "length 20, but"},
-		{"values beside it", cat(entry("location", "w.bin"), sub(9, make([]byte, 16))), "both external data and raw_data"},
+		{"values as well", cat(entry("location", "w.bin"), sub(9, make([]byte, 16))), "both external data and raw_data"},
 		{"broken entry", sub(13, []byte{0x0a, 0x7f}), "broken"},
 	}
 	for _, tt := range tests {
@@ -91,15 +91,15 @@ func TestExternalRefused(t *testing.T) {
 			}
 		})
 	}
-	t.Run("location of zero beside entries", func(t *testing.T) {
+	t.Run("location of zero with entries", func(t *testing.T) {
 		_, err := Load(write(t, initializer(num(1, 4), num(2, 1), entry("location", "w.bin"), num(14, 0))))
-		if err == nil || !strings.Contains(err.Error(), "data_location says otherwise") {
+		if err == nil || !strings.Contains(err.Error(), "data_location is not EXTERNAL") {
 			t.Errorf("got %v", err)
 		}
 	})
 }
 
-// TestExternalLayouts reads weights through every layout of files that models come in (B02, B03, B04, B06).
+// TestExternalLayouts reads weights through every layout of files that models use.
 func TestExternalLayouts(t *testing.T) {
 	const (
 		ones = "1111111111111111"
@@ -116,36 +116,36 @@ func TestExternalLayouts(t *testing.T) {
 		files map[string]string
 		model string // path of the model in the folder
 		data  []byte
-		want  string // the tensor's bytes, or "!" and what the error says
+		want  string // the tensor's bytes, or "!" and part of the error
 	}{
-		{"beside", map[string]string{"w.bin": ones}, "m.onnx", at("w.bin", ""), ones},
+		{"same folder", map[string]string{"w.bin": ones}, "m.onnx", at("w.bin", ""), ones},
 		{"below", map[string]string{"sub/w.bin": ones}, "m.onnx", at("sub/w.bin", ""), ones},
 		{"up and down again", map[string]string{"sub/x": "", "w.bin": ones}, "m.onnx", at("sub/../w.bin", ""), ones},
 		{"odd offset", map[string]string{"w.bin": "xyz" + ones + "!"}, "m.onnx", at("w.bin", "3"), ones},
-		{"checksum is not looked at", map[string]string{"w.bin": ones}, "m.onnx", external(entry("location", "w.bin"), entry("checksum", "00")), ones},
+		{"the checksum is ignored", map[string]string{"w.bin": ones}, "m.onnx", external(entry("location", "w.bin"), entry("checksum", "00")), ones},
 		{"link inside", map[string]string{"w.bin ->": "real/w", "real/w": ones}, "m.onnx", at("w.bin", ""), ones},
 		{"link to a folder inside", map[string]string{"sub ->": "real", "real/w.bin": ones}, "m.onnx", at("sub/w.bin", ""), ones},
-		{"link outside", map[string]string{"m/w.bin ->": "../secret", "secret": ones}, "m/m.onnx", at("w.bin", ""), "!lies outside"},
-		{"folder link outside", map[string]string{"m/sub ->": "../other", "other/w.bin": ones}, "m/m.onnx", at("sub/w.bin", ""), "!lies outside"},
+		{"link outside", map[string]string{"m/w.bin ->": "../secret", "secret": ones}, "m/m.onnx", at("w.bin", ""), "!is outside"},
+		{"folder link outside", map[string]string{"m/sub ->": "../other", "other/w.bin": ones}, "m/m.onnx", at("sub/w.bin", ""), "!is outside"},
 		{"dangling link", map[string]string{"w.bin ->": "nowhere"}, "m.onnx", at("w.bin", ""), "!is missing"},
 		{"link loop", map[string]string{"w.bin ->": "w.bin"}, "m.onnx", at("w.bin", ""), "!w.bin"},
 		{"hub cache", map[string]string{"snapshots/x/m.onnx ->": "../../blobs/aaa", "snapshots/x/w.bin ->": "../../blobs/bbb", "blobs/bbb": ones}, "snapshots/x/m.onnx", at("w.bin", ""), ones},
-		{"hub cache, data elsewhere", map[string]string{"snapshots/x/m.onnx ->": "../../blobs/aaa", "snapshots/x/w.bin ->": "../../other", "blobs/y": "", "other": ones}, "snapshots/x/m.onnx", at("w.bin", ""), "!lies outside"},
+		{"hub cache, data elsewhere", map[string]string{"snapshots/x/m.onnx ->": "../../blobs/aaa", "snapshots/x/w.bin ->": "../../other", "blobs/y": "", "other": ones}, "snapshots/x/m.onnx", at("w.bin", ""), "!is outside"},
 		{"hub cache with a shared store", map[string]string{"hub/r/s/x/m.onnx ->": "../../blobs/a", "hub/r/blobs/a ->": "../../blobs/aa/a", "hub/blobs/aa/y": "", "hub/blobs/" + mark: "1\n",
 			"hub/r/s/x/w.bin ->": "../../blobs/b", "hub/r/blobs/b ->": "../../blobs/bb/b", "hub/blobs/bb/b": ones}, "hub/r/s/x/m.onnx", at("w.bin", ""), ones},
 		{"hub cache, data alone in the shared store", map[string]string{"hub/r/s/x/m.onnx ->": "../../blobs/a", "hub/r/blobs/y": "", "hub/blobs/" + mark: "1\n",
 			"hub/r/s/x/w.bin ->": "../../blobs/b", "hub/r/blobs/b ->": "../../blobs/bb/b", "hub/blobs/bb/b": ones}, "hub/r/s/x/m.onnx", at("w.bin", ""), ones},
 		{"a store without the mark", map[string]string{"hub/r/s/x/m.onnx ->": "../../../blobs/aa/a", "hub/blobs/aa/y": "", "hub/r/s/x/w.bin ->": "../../../blobs/bb/b",
-			"hub/blobs/bb/b": ones}, "hub/r/s/x/m.onnx", at("w.bin", ""), "!lies outside"},
+			"hub/blobs/bb/b": ones}, "hub/r/s/x/m.onnx", at("w.bin", ""), "!is outside"},
 		{"a shared store, data elsewhere", map[string]string{"hub/r/s/x/m.onnx ->": "../../../blobs/aa/a", "hub/blobs/aa/y": "", "hub/blobs/" + mark: "1\n",
-			"hub/r/s/x/w.bin ->": "../../../other", "hub/other": ones}, "hub/r/s/x/m.onnx", at("w.bin", ""), "!lies outside"},
+			"hub/r/s/x/w.bin ->": "../../../other", "hub/other": ones}, "hub/r/s/x/m.onnx", at("w.bin", ""), "!is outside"},
 		{"the model's own file", map[string]string{}, "m.onnx", at("m.onnx", "1"), ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := folder(t, tt.files)
 			path := filepath.Join(dir, filepath.FromSlash(tt.model))
-			if err := os.WriteFile(path, tt.data, 0o644); err != nil { // through the link, where it is one
+			if err := os.WriteFile(path, tt.data, 0o644); err != nil { // through the link, if path is one
 				t.Fatal(err)
 			}
 			want := tt.want
@@ -198,7 +198,7 @@ func TestHardLinkWarns(t *testing.T) {
 	}
 }
 
-// TestExternalRanges reads tied, adjacent and overlapping ranges (B06).
+// TestExternalRanges reads tied, adjacent and overlapping ranges.
 func TestExternalRanges(t *testing.T) {
 	tensor := func(name, offset string) []byte {
 		return sub(5, str(8, name), num(1, 4), num(2, 1), entry("location", "w.bin"), entry("offset", offset), entry("length", "16"), num(14, 1))
@@ -228,14 +228,14 @@ func TestExternalRanges(t *testing.T) {
 			if tt.name == "tied" {
 				a, b, c := m.Graph.Lookup("a").Initializer(), m.Graph.Lookup("b").Initializer(), m.Graph.Lookup("c").Initializer()
 				if *a.span != *b.span || *a.span == *c.span {
-					t.Error("tied tensors are not the same, or others are")
+					t.Error("tied tensors differ, or other tensors are equal")
 				}
 			}
 		})
 	}
 }
 
-// TestBeyond4GB reads a tensor behind the first 4 GB of a sparse file (B08).
+// TestBeyond4GB reads a tensor after the first 4 GB of a sparse file.
 func TestBeyond4GB(t *testing.T) {
 	const offset = 5 << 30
 	dir := folder(t, map[string]string{"m.onnx": string(external(entry("location", "w.bin"), entry("offset", "5368709120"), entry("length", "16")))})
@@ -260,8 +260,8 @@ func TestBeyond4GB(t *testing.T) {
 	}
 }
 
-// TestSwappedLink replaces a data file by a link out of the folder, over and over, while models are loaded: whatever is
-// read lies inside (B02).
+// TestSwappedLink repeatedly replaces a data file by a link out of the folder while models are loaded. Every read must stay
+// inside the folder.
 func TestSwappedLink(t *testing.T) {
 	dir := folder(t, map[string]string{"secret": strings.Repeat("S", 16), "m/good": strings.Repeat("g", 16), "m/m.onnx": string(external(entry("location", "w.bin")))})
 	name := filepath.Join(dir, "m", "w.bin")
@@ -303,7 +303,7 @@ func TestSwappedLink(t *testing.T) {
 	}
 }
 
-// TestTypedFields reads each value field of TensorProto for each element type that may lie in it, small and large.
+// TestTypedFields reads each value field of TensorProto for each element type that it may hold, small and large.
 func TestTypedFields(t *testing.T) {
 	packed := func(n protowire.Number, vs ...uint64) []byte {
 		var b []byte

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// makeFIFO makes a folder instead: the system has no named pipes in folders.
+// makeFIFO makes a folder instead, because the system has no named pipes in folders.
 func makeFIFO(t *testing.T, path string) {
 	t.Helper()
 	if err := os.Mkdir(path, 0o700); err != nil {

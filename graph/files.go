@@ -11,14 +11,14 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// openFiles are the files that a model reads from. Its clones share them; who is last closes them.
+// openFiles are the files that a model reads from. Its clones share them, and the last user closes them.
 type openFiles struct {
-	model *DataFile            // not open itself for a model of text
+	model *DataFile            // not open for a model parsed from text
 	data  map[string]*DataFile // external data files, by location
-	users atomic.Int32         // models that are not closed
+	users atomic.Int32         // models that are not closed yet
 }
 
-// openedBy returns the files of a model file before its external data is met. The caller is the first user.
+// openedBy returns the files of a model file before any external data is read. The caller is the first user.
 func openedBy(model *DataFile) *openFiles {
 	o := &openFiles{model: model, data: map[string]*DataFile{}}
 	o.users.Add(1)
@@ -37,11 +37,12 @@ func (o *openFiles) release() error {
 	return err
 }
 
-// Close says that the weights are not read any more. Files are closed once all models are that read them: this one and
-// its clones. After that a large tensor cannot be read, nor be written other than as a reference.
-// The rest of the model can still be looked at and edited. Closing again does nothing.
+// Close declares that the model's weights are no longer read. Files are closed once every model that reads them is closed:
+// this one and its clones. After that, a large tensor cannot be read, and can be written only as a reference. The rest of
+// the model can still be inspected and edited. Closing again does nothing.
 //
-// A model that is never closed keeps its files open until it is garbage. Windows does not let go of a file before.
+// The files of a model that is never closed stay open until it is garbage collected. Until then, Windows does not allow
+// them to be replaced.
 func (m *Model) Close() error {
 	if m.closed || m.files == nil {
 		return nil
@@ -50,9 +51,9 @@ func (m *Model) Close() error {
 	return m.files.release()
 }
 
-// open opens an external data file of the model, each once. A file must lie, symbolic links resolved, under the model's
-// folder or under the folder of the model's own link target (the layout of the Hugging Face hub cache): the rule of ONNX
-// Runtime 1.24.2 and later. The store that newer hub clients share between repositories counts as one folder.
+// open opens an external data file of the model, each file once. With symbolic links resolved, a file must be under the
+// model's folder or under the folder of the model's own link target (the layout of the Hugging Face hub cache). This is the
+// rule of ONNX Runtime 1.24.2 and later. The store that newer hub clients share between repositories counts as one folder.
 func (o *openFiles) open(loc string) (*DataFile, error) {
 	if f, ok := o.data[loc]; ok {
 		return f, nil
@@ -64,7 +65,7 @@ func (o *openFiles) open(loc string) (*DataFile, error) {
 	path := filepath.Join(filepath.Dir(model.Path), filepath.FromSlash(loc))
 	real, err := resolve(path)
 	if os.IsNotExist(err) {
-		return nil, hint.With(fmt.Errorf("external data file %s is missing", path), "download it beside the model: the weights lie there")
+		return nil, hint.With(fmt.Errorf("external data file %s is missing", path), "it holds the weights: download it into the model's folder")
 	} else if err != nil {
 		return nil, fmt.Errorf("external data file %s: %w", path, err)
 	}
@@ -75,7 +76,7 @@ func (o *openFiles) open(loc string) (*DataFile, error) {
 	if !under(real, dir) {
 		if dir = filepath.Dir(model.Real); !under(real, dir) {
 			if dir = sharedStore(model.Real); dir == "" || !under(real, dir) {
-				return nil, fmt.Errorf("external data file %s lies outside the model's folder", path)
+				return nil, fmt.Errorf("external data file %s is outside the model's folder", path)
 			}
 		}
 	}

@@ -11,13 +11,13 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// plan is a file to be written: literal bytes and spans of other files, in turn.
+// plan describes a file to be written: literal bytes and spans of other files, in order.
 type plan struct {
 	parts []part
 	size  int64
 }
 
-// part is literal bytes, which lie in the skeleton, or a span.
+// part is either literal bytes of the skeleton or a span.
 type part struct {
 	lit  []byte
 	span *Span
@@ -39,7 +39,7 @@ func (p *plan) writeTo(ctx context.Context, w io.Writer) error {
 	lits := bufio.NewWriterSize(w, 64<<10)
 	for _, x := range p.parts {
 		if x.span == nil {
-			lits.Write(x.lit) // an error stays until Flush
+			lits.Write(x.lit) // Flush returns any error
 			continue
 		}
 		if err := lits.Flush(); err != nil {
@@ -52,10 +52,10 @@ func (p *plan) writeTo(ctx context.Context, w io.Writer) error {
 	return lits.Flush()
 }
 
-// filler closes the holes of a skeleton.
+// filler fills the holes of a skeleton.
 type filler struct {
 	holes []hole
-	// place decides where the bytes of a hole shall lie: in the file itself (external false), or at an offset of the file
+	// place decides where the bytes of a hole are stored: in the file itself (external false), or at an offset of the file
 	// named location, relative to the new model's folder.
 	place func(h hole) (location string, offset int64, external bool, err error)
 }
@@ -63,13 +63,13 @@ type filler struct {
 // holeTag begins every hole.
 var holeTag = protowire.AppendTag(nil, holeField, protowire.VarintType)
 
-// mayHaveHoles reports whether there can be a hole somewhere in a message: most nodes have none, and are not looked into.
+// mayHaveHoles reports whether a message can contain a hole. Most nodes cannot, and are not decoded.
 func mayHaveHoles(b []byte) bool { return bytes.Contains(b, holeTag) }
 
 // message fills the holes of one message.
 func (f *filler) message(k kind, b []byte) (*plan, error) {
 	p := &plan{}
-	from := 0 // b[from:at] is literal and not yet in the plan
+	from := 0 // b[from:at] is literal bytes not yet in the plan
 	moved, err := f.moves(k, b)
 	if err != nil {
 		return nil, err
@@ -94,14 +94,14 @@ func (f *filler) message(k kind, b []byte) (*plan, error) {
 		case child != 0 && child != kLeaf && typ == protowire.BytesType:
 			body, _ := protowire.ConsumeBytes(b[at+n:])
 			if !mayHaveHoles(body) {
-				break // stays literal
+				break // literal
 			}
 			sub, err := f.message(child, body)
 			if err != nil {
 				return nil, err
 			}
 			if sub.size == int64(len(body)) && len(sub.parts) <= 1 {
-				break // nothing cut out below: stays literal
+				break // no holes below: literal
 			}
 			p.literal(b[from:at])
 			p.literal(protowire.AppendVarint(protowire.AppendTag(nil, num, typ), uint64(sub.size)))
@@ -114,8 +114,8 @@ func (f *filler) message(k kind, b []byte) (*plan, error) {
 	return p, nil
 }
 
-// moves reports whether the message is a tensor whose payload will lie in another file. Then a data_location of 0 that the
-// original spelled out is dropped: it would take the reference back.
+// moves reports whether the message is a tensor whose payload will be in another file. Then an explicit data_location of 0
+// in the original is dropped, because it would contradict the reference.
 func (f *filler) moves(k kind, b []byte) (bool, error) {
 	if k != kTensor {
 		return false, nil
@@ -137,12 +137,12 @@ func (f *filler) moves(k kind, b []byte) (bool, error) {
 	return moved, err
 }
 
-// external reports whether the payload may lie in another file: it is the tensor's dense bytes.
+// external reports whether the payload may be in another file: it must be the tensor's dense bytes.
 func (h hole) external() bool { return h.field == 13 || h.field == 9 || h.field == 4 || h.field == 10 }
 
-// hole writes one payload: inline, or as a reference.
+// hole writes one payload, inline or as a reference.
 func (f *filler) hole(p *plan, h hole) error {
-	if h.field == 14 { // nothing was cut out, only set aside
+	if h.field == 14 { // a lone data_location, no payload
 		p.literal(h.original)
 		return nil
 	}
@@ -153,7 +153,7 @@ func (f *filler) hole(p *plan, h hole) error {
 		}
 		if ext {
 			if err := checkLocation(filepath.ToSlash(location)); err != nil {
-				return err // no reader would take it
+				return err // no reader would accept it
 			}
 			if h.field == 13 && location == h.location && offset == h.span.Offset {
 				p.literal(h.original)

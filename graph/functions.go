@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// functionID is what a call names.
+// functionID identifies the function that a call names.
 type functionID struct{ domain, name, overload string }
 
 func (id functionID) String() string {
@@ -22,7 +22,7 @@ func (id functionID) String() string {
 	return s
 }
 
-// function is a FunctionProto, read as far as inlining needs.
+// function is a FunctionProto, decoded as far as inlining needs.
 type function struct {
 	id        functionID
 	ins, outs []string
@@ -31,7 +31,7 @@ type function struct {
 	infos     [][]byte // ValueInfoProto
 	opsets    map[string]int64
 	calls     []*function // one for each call site
-	count     int         // calls of it in the inlined model, 2 standing for more than one
+	count     int         // calls of it in the inlined model; 2 means more than one
 }
 
 func readFunction(body []byte) (*function, error) {
@@ -69,7 +69,7 @@ func readFunction(body []byte) (*function, error) {
 	return f, nil
 }
 
-// splitOp takes an op apart that may have its domain in front: "com.microsoft.FusedMatMul".
+// splitOp splits an op that may have its domain as a prefix: "com.microsoft.FusedMatMul".
 func splitOp(full string) (domain, op string) {
 	i := strings.LastIndexByte(full, '.')
 	if i < 0 {
@@ -78,7 +78,7 @@ func splitOp(full string) (domain, op string) {
 	return full[:i], full[i+1:]
 }
 
-// ownDomain writes ONNX's own operator domain as "": files may also call it "ai.onnx".
+// ownDomain returns "" for ONNX's own operator domain, which files may also call "ai.onnx".
 func ownDomain(domain string) string {
 	if domain == "ai.onnx" {
 		return ""
@@ -86,7 +86,7 @@ func ownDomain(domain string) string {
 	return domain
 }
 
-// stringField returns a string field of a message, "" when it is absent.
+// stringField returns a string field of a message, or "" when it is absent.
 func stringField(body []byte, field protowire.Number) string {
 	s := ""
 	_ = fields(body, func(num protowire.Number, _, body []byte) error {
@@ -98,7 +98,7 @@ func stringField(body []byte, field protowire.Number) string {
 	return s
 }
 
-// callOrder returns the functions so that each stands before those it calls, or refuses a cycle.
+// callOrder returns the functions so that each precedes those it calls. It refuses a cycle.
 func callOrder(all []*function) ([]*function, error) {
 	const (
 		open = 1
@@ -134,7 +134,7 @@ func callOrder(all []*function) ([]*function, error) {
 	return out, nil
 }
 
-// nodeProto is a NodeProto, read but for what its attributes hold.
+// nodeProto is a NodeProto, decoded except for the contents of its attributes.
 type nodeProto struct {
 	id        functionID
 	label     string

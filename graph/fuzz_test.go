@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// seeds are small models in text, each with something of its own. All are under 3 KB as files: larger seeds make the
-// fuzzer stand still.
+// seeds are small models in text, each with a special feature. All are smaller than 3 KB as files: larger seeds slow the
+// fuzzer down to a halt.
 var seeds = []string{
 	site,
 	nested(3),
@@ -19,8 +19,8 @@ var seeds = []string{
 	`meta "k" "v" producer "p" "1" graph g { in w: float32[1] = float32[1] {1} y = Neg(w) out y }`,
 }
 
-// FuzzLoad reads arbitrary bytes as a model, with a data file beside it: no panic, and what loads can be saved, loads again,
-// and is the same.
+// FuzzLoad reads arbitrary bytes as a model, next to a data file. It must not panic. A model that loads must be equal after
+// saving and loading it.
 func FuzzLoad(f *testing.F) {
 	for _, s := range seeds {
 		m, err := Parse(s)
@@ -85,7 +85,7 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// FuzzParseText reads arbitrary text: no panic, and what parses prints to something that parses to the same.
+// FuzzParseText reads arbitrary text. It must not panic. The printed form of a model must parse to the same model.
 func FuzzParseText(f *testing.F) {
 	for _, s := range seeds {
 		f.Add(s)

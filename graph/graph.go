@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// Graph is one scope: the main graph, or a branch of an If node. A branch has a parent and sees its values.
+// Graph is one scope: the main graph, or a branch of an If node. A branch has a parent and can read its values.
 type Graph struct {
 	name    string
 	model   *Model
@@ -16,25 +16,25 @@ type Graph struct {
 	outputs []*Value
 	inits   []*Value
 	records []record // fields of GraphProto in file order
-	commit  int      // the latest that changed the graph
+	commit  int      // the latest commit that changed the graph
 }
 
-// record is one field of a message as it stands in the file, with the object that was made of it, if any.
+// record is one field of a message as it appears in the file, with the object that was made from it, if any.
 type record struct {
 	num  int32
 	raw  []byte // tag included
-	name string // what the object was called in the file
+	name string // the object's name in the file
 
-	node  *Node  // the object
-	value *Value // likewise
+	node  *Node  // the object made from it
+	value *Value // or this one
 }
 
 // Node is one operation. Its edges are pointers; names are labels.
 type Node struct {
 	op     string // such as "MatMul"
-	domain string // "" is ONNX's own, "com.microsoft" ONNX Runtime's
+	domain string // "" is ONNX's own domain, "com.microsoft" is ONNX Runtime's
 	name   string
-	// overload tells functions of one name apart; only calls of functions have it.
+	// overload distinguishes functions of the same name. Only calls of functions have one.
 	overload string
 	graph    *Graph
 	ins      []*Value // nil: an omitted optional input
@@ -42,16 +42,16 @@ type Node struct {
 	attrs    []*Attr
 	raw      []byte // NodeProto as read, nil for a new node
 	dirty    bool   // an attribute was set by an edit
-	branched bool   // an attribute holds graphs: few do, and passes over a model ask every node
+	branched bool   // an attribute holds graphs: cached, because passes over a model ask every node
 	id       int
-	commit   int // that changed the node last, or made it
+	commit   int // the latest commit that changed or made the node
 }
 
-// Value is an edge: what a node computes, a graph input, or a constant of the file. Values are compared by identity. A nil
-// value is an omitted input or output; its methods say that nothing produces or reads it, so that a walk along edges needs
-// no test at every step.
+// Value is an edge: the output of a node, a graph input, or a constant of the file. Values are compared by identity. A nil
+// value is an omitted input or output. Its methods report that nothing produces or reads it, so a walk along edges needs no
+// nil checks.
 type Value struct {
-	typ    Type // what the file declares; zero when it declares nothing
+	typ    Type // as declared by the file; zero without a declaration
 	name   string
 	graph  *Graph
 	node   *Node  // producer; nil for graph inputs and initializers
@@ -61,7 +61,7 @@ type Value struct {
 	id     int
 	input  bool
 	retype bool // Type was changed by an edit
-	commit int  // the latest that changed the value
+	commit int  // the latest commit that changed the value
 }
 
 // Use is one place that reads a value: input slot Slot of Node. Reads by nested graphs are uses too.
@@ -76,13 +76,13 @@ func (g *Graph) Name() string { return g.name }
 // Model returns the model the graph belongs to.
 func (g *Graph) Model() *Model { return g.model }
 
-// Owner returns the node that holds this branch, nil for the main graph.
+// Owner returns the node that holds this branch, or nil for the main graph.
 func (g *Graph) Owner() *Node { return g.owner }
 
 // Attr returns the owner's attribute that holds this branch, such as "then_branch".
 func (g *Graph) Attr() string { return g.attr }
 
-// Parent returns the enclosing graph, nil for the main graph.
+// Parent returns the enclosing graph, or nil for the main graph.
 func (g *Graph) Parent() *Graph {
 	if g.owner == nil {
 		return nil
@@ -90,10 +90,11 @@ func (g *Graph) Parent() *Graph {
 	return g.owner.graph
 }
 
-// Nodes returns the nodes in file order; the slice is a copy.
+// Nodes returns the nodes in file order. The slice is a copy.
 func (g *Graph) Nodes() []*Node { return slices.Clone(g.nodes) }
 
-// Inputs returns the graph's inputs, initializers that are listed as inputs (IR version 3 and overridable ones) left out.
+// Inputs returns the graph's inputs without the initializers that are listed as inputs (in IR version 3, or to be
+// overridable).
 func (g *Graph) Inputs() []*Value {
 	var out []*Value
 	for _, v := range g.inputs {
@@ -104,14 +105,14 @@ func (g *Graph) Inputs() []*Value {
 	return out
 }
 
-// Outputs returns the graph's outputs; the slice is a copy.
+// Outputs returns the graph's outputs. The slice is a copy.
 func (g *Graph) Outputs() []*Value { return slices.Clone(g.outputs) }
 
-// Initializers returns the graph's initializers; the slice is a copy.
+// Initializers returns the graph's initializers. The slice is a copy.
 func (g *Graph) Initializers() []*Value { return slices.Clone(g.inits) }
 
-// Lookup returns the value of that name in this graph alone, nil if there is none. It is for people, who know values by
-// name; algorithms follow edges.
+// Lookup returns the value of that name in this graph alone, or nil if there is none. It serves people, who know values by
+// name. Algorithms follow edges.
 func (g *Graph) Lookup(name string) *Value {
 	for _, v := range g.inputs {
 		if v.name == name {
@@ -133,8 +134,8 @@ func (g *Graph) Lookup(name string) *Value {
 	return nil
 }
 
-// ID returns a small number that no other node of the model has, below [Model.NodeIDs]. What a pass over the graph finds
-// out about nodes can so lie in a slice.
+// ID returns a small number, unique among the nodes of the model and below [Model.NodeIDs]. A pass over the graph can store
+// its results in a slice indexed by ID.
 func (n *Node) ID() int { return n.id }
 
 // Op returns the operation without its domain, such as "MatMul"; see [Node.FullOp].
@@ -145,7 +146,7 @@ func (n *Node) Op() string {
 	return n.op
 }
 
-// Domain returns whose operation it is: "" is ONNX's own, "com.microsoft" ONNX Runtime's.
+// Domain returns the operator's domain: "" is ONNX's own, "com.microsoft" is ONNX Runtime's.
 func (n *Node) Domain() string {
 	if n == nil {
 		return ""
@@ -153,13 +154,13 @@ func (n *Node) Domain() string {
 	return n.domain
 }
 
-// Name returns the node's label, often "".
+// Name returns the node's label, which is often "".
 func (n *Node) Name() string { return n.name }
 
-// Graph returns the scope the node stands in.
+// Graph returns the scope that contains the node.
 func (n *Node) Graph() *Graph { return n.graph }
 
-// Inputs returns the inputs; nil stands for an omitted optional one. The slice is a copy.
+// Inputs returns the inputs. An omitted optional input is nil. The slice is a copy.
 func (n *Node) Inputs() []*Value {
 	if n == nil {
 		return nil
@@ -167,7 +168,7 @@ func (n *Node) Inputs() []*Value {
 	return slices.Clone(n.ins)
 }
 
-// Outputs returns the outputs; nil stands for an omitted optional one. The slice is a copy.
+// Outputs returns the outputs. An omitted optional output is nil. The slice is a copy.
 func (n *Node) Outputs() []*Value {
 	if n == nil {
 		return nil
@@ -175,7 +176,7 @@ func (n *Node) Outputs() []*Value {
 	return slices.Clone(n.outs)
 }
 
-// NumIn returns the number of input slots, omitted ones included.
+// NumIn returns the number of input slots, including omitted inputs.
 func (n *Node) NumIn() int {
 	if n == nil {
 		return 0
@@ -183,7 +184,7 @@ func (n *Node) NumIn() int {
 	return len(n.ins)
 }
 
-// In returns input i, nil when it is omitted or there are fewer.
+// In returns input i, or nil when it is omitted or does not exist.
 func (n *Node) In(i int) *Value {
 	if n == nil || i < 0 || i >= len(n.ins) {
 		return nil
@@ -191,7 +192,7 @@ func (n *Node) In(i int) *Value {
 	return n.ins[i]
 }
 
-// Out returns output i, nil when it is omitted or there are fewer.
+// Out returns output i, or nil when it is omitted or does not exist.
 func (n *Node) Out(i int) *Value {
 	if n == nil || i < 0 || i >= len(n.outs) {
 		return nil
@@ -199,11 +200,11 @@ func (n *Node) Out(i int) *Value {
 	return n.outs[i]
 }
 
-// Is reports whether the node is one of the named ops. "MatMul" means ONNX's own domain; others are written
-// "com.microsoft.Attention".
+// Is reports whether the node is one of the given ops. "MatMul" means the op of ONNX's own domain. Other domains are a
+// prefix: "com.microsoft.Attention".
 func (n *Node) Is(ops ...string) bool { return n != nil && slices.Contains(ops, n.FullOp()) }
 
-// FullOp returns the op with its domain, without it for ONNX's own: "MatMul", "com.microsoft.Attention".
+// FullOp returns the op with its domain, if that is not ONNX's own: "MatMul", "com.microsoft.Attention".
 func (n *Node) FullOp() string {
 	if n.domain == "" || n.domain == "ai.onnx" {
 		return n.op
@@ -211,7 +212,7 @@ func (n *Node) FullOp() string {
 	return n.domain + "." + n.op
 }
 
-// String names the node for messages: its label, else its first output, and its op.
+// String names the node in messages: its op, and its label or else its first output.
 func (n *Node) String() string {
 	label := n.name
 	if label == "" {
@@ -225,7 +226,7 @@ func (n *Node) String() string {
 	return fmt.Sprintf("%s %q", quote(n.FullOp()), label)
 }
 
-// Branches returns the graphs held by attributes, in attribute order.
+// Branches returns the graphs that attributes hold, in attribute order.
 func (n *Node) Branches() []*Graph {
 	if !n.branched {
 		return nil
@@ -237,7 +238,7 @@ func (n *Node) Branches() []*Graph {
 	return out
 }
 
-// ID returns a small number that no other value of the model has, below [Model.ValueIDs].
+// ID returns a small number, unique among the values of the model and below [Model.ValueIDs].
 func (v *Value) ID() int { return v.id }
 
 // Name returns the value's label. Nothing matches on it.
@@ -248,7 +249,7 @@ func (v *Value) Name() string {
 	return v.name
 }
 
-// Type returns what the file declares; it is zero when the file declares nothing. [Edit.Retype] changes it.
+// Type returns the type that the file declares. It is zero when the file declares none. [Edit.Retype] changes it.
 func (v *Value) Type() Type {
 	if v == nil {
 		return Type{}
@@ -256,7 +257,7 @@ func (v *Value) Type() Type {
 	return v.typ
 }
 
-// Graph returns the scope the value is defined in.
+// Graph returns the scope that defines the value.
 func (v *Value) Graph() *Graph {
 	if v == nil {
 		return nil
@@ -264,7 +265,7 @@ func (v *Value) Graph() *Graph {
 	return v.graph
 }
 
-// Producer returns the node that computes the value, nil for inputs and initializers.
+// Producer returns the node that computes the value, or nil for inputs and initializers.
 func (v *Value) Producer() *Node {
 	if v == nil {
 		return nil
@@ -272,7 +273,7 @@ func (v *Value) Producer() *Node {
 	return v.node
 }
 
-// Index returns which output of its producer the value is.
+// Index returns the value's output number at its producer.
 func (v *Value) Index() int {
 	if v == nil {
 		return 0
@@ -280,8 +281,8 @@ func (v *Value) Index() int {
 	return v.index
 }
 
-// Uses returns every place that reads the value, nested graphs included, graph outputs not. The slice is a copy, so a
-// loop over it may edit the graph.
+// Uses returns every place that reads the value, including nested graphs. Graph outputs are not uses. The slice is a copy,
+// so a loop over it may edit the graph.
 func (v *Value) Uses() []Use {
 	if v == nil {
 		return nil
@@ -298,7 +299,7 @@ func (v *Value) Overridable() bool { return v != nil && v.input && v.init != nil
 // IsOutput reports whether the value is an output of its own graph.
 func (v *Value) IsOutput() bool { return v != nil && slices.Contains(v.graph.outputs, v) }
 
-// Initializer returns the constant that the file gives the value, nil for all others.
+// Initializer returns the constant that the file assigns to the value, or nil for all others.
 func (v *Value) Initializer() *Const {
 	if v == nil {
 		return nil
@@ -306,8 +307,8 @@ func (v *Value) Initializer() *Const {
 	return v.init
 }
 
-// Const returns the constant behind the value: an initializer, or the tensor of a Constant node. It does not look through
-// other operations.
+// Const returns the value's constant: an initializer, or the tensor of a Constant node. It does not look through other
+// operations.
 func (v *Value) Const() *Const {
 	if v == nil {
 		return nil

@@ -13,7 +13,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Messages for tests, written field by field: sub is a message or string, num a number, cat puts them together.
+// These functions encode messages for tests, field by field: sub encodes a message or string, num a number, and cat joins
+// them.
 func sub(n protowire.Number, body ...[]byte) []byte { return appendMessage(nil, n, cat(body...)) }
 func str(n protowire.Number, s string) []byte       { return appendStrings(nil, n, []string{s}) }
 func num(n protowire.Number, v int64) []byte        { return varintField(nil, n, uint64(v)) }
@@ -50,8 +51,7 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-// TestRefuse loads what must be refused, and looks for the reason in the error. The comments name rows of the hostile-file
-// matrix.
+// TestRefuse loads files that must be refused, and checks the reason in the error.
 func TestRefuse(t *testing.T) {
 	f := float32Bytes(1, 2, 3, 4)
 	huge := func(dims ...int64) []byte {
@@ -67,34 +67,29 @@ func TestRefuse(t *testing.T) {
 		data []byte
 		want string
 	}{
-		// A01
 		{"empty", nil, "the file is empty"},
 		{"one byte", []byte{0x0a}, "byte 1"},
 		{"png", append([]byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"), randomBytes(500)...), "not an ONNX model"},
-		{"no graph", head, "holds no graph"},
-		// A03
+		{"no graph", head, "has no graph"},
 		{"number of 11 bytes", cat([]byte{8}, bytes.Repeat([]byte{0xff}, 10), []byte{1}), "a broken number at byte 1"},
-		{"length past the end", []byte{0x3a, 0x7f, 1, 2}, "longer than what is left of the file at byte 0"},
-		{"length with the top bit set", cat([]byte{0x3a}, protowire.AppendVarint(nil, 1<<63)), "longer than what is left"},
+		{"length past the end", []byte{0x3a, 0x7f, 1, 2}, "longer than the rest of the file at byte 0"},
+		{"length with the top bit set", cat([]byte{0x3a}, protowire.AppendVarint(nil, 1<<63)), "longer than the rest"},
 		{"field number 0", []byte{0x02, 0x00}, "an impossible field number at byte 0"},
 		{"group", []byte{0x3b, 0x3c}, "wrong wire type"},
 		{"unknown group", []byte{0xfb, 0x06, 0xfc, 0x06}, "a group"},
 		{"wire type 6", []byte{0x0e, 0x00}, "a group or an unknown wire type"},
 		{"graph as a number", num(7, 1), "field graph of the wrong wire type"},
-		{"fixed32 past the end", []byte{0x0d, 1, 2}, "longer than what is left"},
-		// A04
-		{"graph twice", cat(simple, sub(7, neg, inX, outY)), "field graph stands twice"},
-		{"raw_data twice", initializer(num(1, 4), num(2, 1), sub(9, f), sub(9, f)), "field raw_data stands twice"},
-		{"data_type twice", initializer(num(1, 4), num(2, 1), num(2, 1), sub(9, f)), "field data_type stands twice"},
-		{"data_location twice", initializer(num(1, 4), num(2, 1), num(14, 0), num(14, 0), sub(9, f)), "field data_location stands twice"},
+		{"fixed32 past the end", []byte{0x0d, 1, 2}, "longer than the rest"},
+		{"graph twice", cat(simple, sub(7, neg, inX, outY)), "field graph appears twice"},
+		{"raw_data twice", initializer(num(1, 4), num(2, 1), sub(9, f), sub(9, f)), "field raw_data appears twice"},
+		{"data_type twice", initializer(num(1, 4), num(2, 1), num(2, 1), sub(9, f)), "field data_type appears twice"},
+		{"data_location twice", initializer(num(1, 4), num(2, 1), num(14, 0), num(14, 0), sub(9, f)), "field data_location appears twice"},
 		{"large float_data in two parts", initializer(num(1, 512), num(2, 1), sub(4, make([]byte, 1024)), sub(4, make([]byte, 1024))), "in several parts"},
-		// A07, A08
 		{"50,001 nodes", cat(head, sub(7, bytes.Repeat(sub(1), 50_001))), "more than 50000 nodes"},
 		{"a million empty nodes", cat(head, sub(7, bytes.Repeat(sub(1), 1_000_000))), "more than 50000 nodes"},
 		{"a flood of empty inputs", cat(head, sub(7, bytes.Repeat(sub(11), 2<<20))), "more than 1048576 inputs, outputs"},
 		{"a flood in a tensor", initializer(bytes.Repeat(num(1, 1), 100)), "more than 64 dimensions"},
 		{"a flood in a node", cat(head, sub(7, sub(1, bytes.Repeat(sub(1), 5<<20)))), "more than 4194304 fields"},
-		// A09
 		{"negative dimension", huge(-1), "negative dimension"},
 		{"2^40 x 2^40", huge(1<<40, 1<<40), "overflows"},
 		{"a product that wraps to 4", huge(4194305, 4194305, 211106198978564), "overflows"},
@@ -102,15 +97,13 @@ func TestRefuse(t *testing.T) {
 		{"60 bytes for 64", initializer(num(1, 16), num(2, 1), sub(9, make([]byte, 60))), "takes 64 bytes, the file has 60"},
 		{"68 bytes for 64", initializer(num(1, 16), num(2, 1), sub(9, make([]byte, 68))), "takes 64 bytes, the file has 68"},
 		{"2048 bytes for 2052", initializer(num(1, 513), num(2, 1), sub(9, make([]byte, 2048))), "takes 2052 bytes, the file has 2048"},
-		// A10
 		{"type 0", initializer(num(1, 4), sub(9, f)), "element type 0"},
 		{"type 99", initializer(num(1, 4), num(2, 99), sub(9, f)), "element type 99"},
-		{"strings in raw_data", initializer(num(1, 4), num(2, 8), sub(9, f)), "strings cannot lie in raw_data"},
-		{"strings in a large raw_data", initializer(num(1, 4), num(2, 8), sub(9, make([]byte, 4096))), "strings cannot lie in raw_data"},
+		{"strings in raw_data", initializer(num(1, 4), num(2, 8), sub(9, f)), "strings cannot be stored in raw_data"},
+		{"strings in a large raw_data", initializer(num(1, 4), num(2, 8), sub(9, make([]byte, 4096))), "strings cannot be stored in raw_data"},
 		{"too few strings", initializer(num(1, 2), num(2, 8), str(6, "a")), "2 elements, the file has 1 strings"},
 		{"floats in int64_data", initializer(num(1, 1), num(2, 1), num(7, 1)), "int64_data in a tensor of float32"},
 		{"ints in a large float_data", initializer(num(1, 512), num(2, 7), sub(4, make([]byte, 4096))), "float_data in a tensor of int64"},
-		// A11
 		{"two value fields: initializer", initializer(twoValues), "two value fields in one tensor, raw_data and float_data"},
 		{"two value fields: Constant", cat(head, sub(7, neg, inX, outY, sub(1, str(2, "c"), str(4, "Constant"), sub(5, str(1, "value"), num(20, 4), sub(5, twoValues))))), "two value fields"},
 		{"two value fields: tensor list", cat(head, sub(7, neg, inX, outY, sub(1, str(2, "c"), str(4, "Op"), sub(5, str(1, "ts"), num(20, 9), sub(10, twoValues))))), "two value fields"},
@@ -118,9 +111,8 @@ func TestRefuse(t *testing.T) {
 		{"two value fields: branch", cat(head, sub(7, neg, inX, outY, sub(1, str(1, "x"), str(2, "z"), str(4, "If"), sub(5, str(1, "then_branch"), num(20, 5), sub(6, sub(5, str(8, "w"), twoValues)))))), "two value fields"},
 		{"raw_data and a large float_data", initializer(num(1, 512), num(2, 1), sub(9, f), sub(4, make([]byte, 2048))), "two value fields"},
 		{"the field that we use for holes", initializer(num(holeField, 0)), "reserved field 19999"},
-		// A12
-		{"a sparse initializer beside a dense one", cat(head, sub(7, neg, inX, outY, sub(5, str(8, "s"), num(1, 4), num(2, 1), sub(9, f)),
-			sub(15, sub(1, str(8, "s"), num(1, 1), num(2, 1), sub(9, f[:4])), sub(2, num(1, 1), num(2, 7), num(7, 0)), num(3, 4)))), "a sparse initializer and something else, too"},
+		{"a sparse initializer with the name of a dense one", cat(head, sub(7, neg, inX, outY, sub(5, str(8, "s"), num(1, 4), num(2, 1), sub(9, f)),
+			sub(15, sub(1, str(8, "s"), num(1, 1), num(2, 1), sub(9, f[:4])), sub(2, num(1, 1), num(2, 7), num(7, 0)), num(3, 4)))), "names both a sparse initializer and another value"},
 		{"a function with the name of an operator", cat(head, sub(7, neg, inX, outY), sub(25, str(1, "Neg"), str(4, "a"), str(5, "b"),
 			sub(7, str(1, "a"), str(2, "b"), str(4, "Abs")))), "the file defines Neg as a function, and a host would run its own operator of that name"},
 		{"a function with the name of ONNX Runtime's operator", cat(num(1, 8), sub(8, str(1, ""), num(2, 17)), sub(8, str(1, "com.microsoft"), num(2, 1)),
@@ -128,7 +120,6 @@ func TestRefuse(t *testing.T) {
 				sub(7, str(1, "a"), str(2, "b"), str(4, "Abs")))), "the file defines com.microsoft.Gelu as a function"},
 		{"a sparse initializer that is read", cat(head, sub(7, neg, inX, outY, sub(1, str(1, "s"), str(2, "z"), str(4, "Neg")),
 			sub(15, sub(1, str(8, "s"), num(1, 1), num(2, 1), sub(9, f[:4])), sub(2, num(1, 1), num(2, 7), num(7, 0)), num(3, 4)))), "a sparse initializer"},
-		// A13
 		{"two initializers of one name", cat(head, sub(7, neg, inX, outY, bytes.Repeat(sub(5, str(8, "w"), num(2, 1), sub(9, f[:4])), 2))), `value "w" is defined twice`},
 		{"two outputs of one name", cat(head, sub(7, neg, neg, inX, outY)), `value "y" is defined twice`},
 		{"an initializer and an output", cat(head, sub(7, neg, inX, outY, sub(5, str(8, "y"), num(2, 1), sub(9, f[:4])))), `value "y" is defined twice`},
@@ -136,14 +127,12 @@ func TestRefuse(t *testing.T) {
 		{"two inputs of one name", cat(head, sub(7, inX, neg, inX, outY)), `value "x" is defined twice`},
 		{"an input without a name", cat(head, sub(7, neg, inX, sub(11, typeX), outY)), "an input has no name"},
 		{"an initializer without a name", cat(head, sub(7, neg, inX, outY, sub(5, num(2, 1), sub(9, f[:4])))), "an initializer has no name"},
-		// A14
 		{"cycle of two", cat(head, sub(7, sub(1, str(1, "b"), str(2, "a"), str(4, "Neg")), sub(1, str(1, "a"), str(2, "b"), str(4, "Neg")), sub(12, str(1, "a")))), "depends on itself"},
 		{"self loop", cat(head, sub(7, sub(1, str(1, "a"), str(2, "a"), str(4, "Neg")), sub(12, str(1, "a")))), "depends on itself"},
 		{"missing producer", cat(head, sub(7, sub(1, str(1, "nobody"), str(2, "a"), str(4, "Neg")), sub(12, str(1, "a")))), `reads "nobody", which nothing produces`},
 		{"output without producer", cat(head, sub(7, neg, inX, outY, sub(12, str(1, "z")))), `graph output "z" has no producer`},
 		{"node without outputs", cat(head, sub(7, neg, inX, outY, sub(1, str(1, "x"), str(4, "Neg")))), "has no output"},
 		{"node without op", cat(head, sub(7, inX, sub(1, str(1, "x"), str(2, "y")), outY)), "has no op"},
-		// A16
 		{"a label of 1 MB", cat(head, sub(7, inX, sub(1, str(1, "x"), str(2, "y"), str(3, strings.Repeat("n", 1<<20)), str(4, "Neg")), outY)), "name of 1048576 bytes"},
 		{"an output name of 1 MB", cat(head, sub(7, inX, sub(1, str(1, "x"), str(2, strings.Repeat("n", 1<<20)), str(4, "Neg")))), "output of 1048576 bytes"},
 		{"an input name of 1 MB", cat(head, sub(7, neg, inX, outY, sub(11, str(1, strings.Repeat("n", 1<<20))))), "a name of 1048576 bytes"},
@@ -160,9 +149,9 @@ func TestRefuse(t *testing.T) {
 				t.Errorf("the error does not name the file: %v", err)
 			}
 			if strings.ContainsAny(err.Error(), "\x1b\x00") {
-				t.Errorf("something raw in the error: %q", err)
+				t.Errorf("raw bytes in the error: %q", err)
 			}
-			if d := time.Since(start); d > 5*time.Second { // far above the aim: machines under load are slow
+			if d := time.Since(start); d > 5*time.Second { // far above the target, because machines under load are slow
 				t.Errorf("refused after %v", d)
 			}
 		})
@@ -205,7 +194,7 @@ func TestRefuseWhatIsNoFile(t *testing.T) {
 	}
 }
 
-// TestCutAnywhere cuts a small model at every byte (A02): each prefix is refused, or is a whole model.
+// TestCutAnywhere cuts a small model at every byte. Each prefix must be refused or be a complete model.
 func TestCutAnywhere(t *testing.T) {
 	m, err := Parse(`ir 8 opset 17
 		graph main {
@@ -233,7 +222,7 @@ func TestCutAnywhere(t *testing.T) {
 			saveAndLoad(t, m)
 		}
 	}
-	// The fields after the graph, metadata and opsets, can be cut off whole.
+	// The fields after the graph, metadata and opsets, can be cut off as whole fields.
 	if loaded != 2 {
 		t.Errorf("%d of %d prefixes load", loaded, len(data))
 	}

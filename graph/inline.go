@@ -10,32 +10,32 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// Inlining works on the skeleton, before anything is decoded: a call of a model function gives way to the function's
-// nodes, renamed. What the rest of the package sees is a model without functions.
+// Inlining works on the skeleton, before anything is decoded. The function's nodes, renamed, replace a call of a model
+// function. The rest of the package sees a model without functions.
 //
 //	y = pkg.Scale(x) @/h.0/scale      function pkg.Scale { in a; b = Sqrt(a); r = Mul(b, a); out r }
 //	        becomes
 //	/h.0/scale/b = Sqrt(x)
 //	y = Mul(/h.0/scale/b, x)
 //
-// Inputs and outputs of the function take the names of the call's; every other name gets the path of calls in front.
-// A call may leave out trailing inputs and any output. Calls of domains that the file does not define are operators.
+// Inputs and outputs of the function take the names used in the call. Every other name is prefixed with the path of calls.
+// A call may omit trailing inputs and any output. Calls of domains that the file does not define are operators.
 
 const (
 	maxFunctions = 10_000
-	maxInlined   = maxNodes // nodes met while inlining, calls included
+	maxInlined   = maxNodes // nodes visited while inlining, including calls
 )
 
 type inliner struct {
 	model     *Model
 	functions map[functionID]*function
-	taken     map[string]bool // value names of every scope, and prefixes given
-	numbers   map[string]int  // of the next prefix, by stem
+	taken     map[string]bool // value names of every scope, and prefixes already used
+	numbers   map[string]int  // the number of the next prefix, by stem
 	nodes     int
 	bytes     int
 }
 
-// inline returns the main graph's bytes with every call of a function replaced.
+// inline returns the main graph's bytes with every call of a function replaced by its body.
 func (d *decoder) inline(graph []byte, functions [][]byte) ([]byte, error) {
 	in := &inliner{model: d.model, functions: map[functionID]*function{}, taken: map[string]bool{}, numbers: map[string]int{}}
 	if len(functions) > maxFunctions {
@@ -79,8 +79,8 @@ func (d *decoder) inline(graph []byte, functions [][]byte) ([]byte, error) {
 	return in.graph(graph)
 }
 
-// hostsOwn reports whether hosts have operators of their own in a domain. ONNX Runtime looks for an operator first and for a function of
-// the model only where there is none, so what such a call computes would depend on the host.
+// hostsOwn reports whether hosts define their own operators in a domain. ONNX Runtime looks for an operator first and for a
+// function of the model only if there is none, so the result of such a call would depend on the host.
 func hostsOwn(domain string) bool {
 	for _, own := range []string{"ai.onnx", "com.microsoft", "com.ms"} {
 		if domain == own || strings.HasPrefix(domain, own+".") {
@@ -90,7 +90,7 @@ func hostsOwn(domain string) bool {
 	return domain == ""
 }
 
-// sites calls f for every call of a function in a node, its branches included.
+// sites calls f for every call of a function in a node, including those in its branches.
 func (in *inliner) sites(node []byte, f func(*function)) error {
 	c, err := readNode(node)
 	if err != nil {
@@ -115,7 +115,7 @@ func (in *inliner) graphSites(graph []byte, f func(*function)) error {
 	})
 }
 
-// graph returns a GraphProto with the calls in it replaced.
+// graph returns a GraphProto with its calls replaced.
 func (in *inliner) graph(graph []byte) ([]byte, error) {
 	var out []byte
 	err := fields(graph, func(num protowire.Number, raw, body []byte) error {
@@ -130,7 +130,7 @@ func (in *inliner) graph(graph []byte) ([]byte, error) {
 	return out, err
 }
 
-// node returns the fields of GraphProto that stand for a node: itself, or the body of the function it calls.
+// node returns the fields of GraphProto that replace a node: the node itself, or the body of the function it calls.
 func (in *inliner) node(node []byte) ([]byte, error) {
 	if in.nodes++; in.nodes > maxInlined {
 		return nil, fmt.Errorf("more than %d nodes", maxInlined)
@@ -159,7 +159,7 @@ func (in *inliner) node(node []byte) ([]byte, error) {
 	return appendMessage(nil, 1, out), err
 }
 
-// eachGraph returns an AttributeProto with every graph in it replaced by what f makes of it.
+// eachGraph returns an AttributeProto with f applied to every graph in it.
 func eachGraph(attr []byte, f func([]byte) ([]byte, error)) ([]byte, error) {
 	var out []byte
 	err := fields(attr, func(num protowire.Number, raw, body []byte) error {
@@ -177,7 +177,7 @@ func eachGraph(attr []byte, f func([]byte) ([]byte, error)) ([]byte, error) {
 // expand returns the body of f in the place of a call.
 func (in *inliner) expand(c *nodeProto, f *function) ([]byte, error) {
 	if len(c.ins) > len(f.ins) || len(c.outs) > len(f.outs) {
-		return nil, fmt.Errorf("a call has %d inputs and %d outputs, the function %d and %d", len(c.ins), len(c.outs), len(f.ins), len(f.outs))
+		return nil, fmt.Errorf("a call has %d inputs and %d outputs, the function has %d and %d", len(c.ins), len(c.outs), len(f.ins), len(f.outs))
 	}
 	b := &binding{in: in, f: f, names: map[string]string{}, attrs: map[string][]byte{}}
 	for name, a := range f.defaults {
@@ -188,14 +188,14 @@ func (in *inliner) expand(c *nodeProto, f *function) ([]byte, error) {
 	}
 	for i, formal := range f.ins {
 		if _, twice := b.names[formal]; twice {
-			return nil, fmt.Errorf("input %q stands twice", formal)
+			return nil, fmt.Errorf("input %q appears twice", formal)
 		}
 		b.names[formal] = ""
 		if i < len(c.ins) {
 			b.names[formal] = c.ins[i]
 		}
 	}
-	var aliases [][2]string // outputs that are inputs, or stand twice: value, actual name
+	var aliases [][2]string // outputs that are also inputs, or that appear twice: value, actual name
 	for i, formal := range f.outs {
 		if i >= len(c.outs) || c.outs[i] == "" {
 			continue
@@ -235,7 +235,7 @@ func (in *inliner) expand(c *nodeProto, f *function) ([]byte, error) {
 // choosePrefix finds a prefix under which all of the function's own names are free.
 func (b *binding) choosePrefix(c *nodeProto) error {
 	stem := strings.TrimSuffix(c.label, "/")
-	if stem == "" || len(stem) > maxName/4 { // a long path is cut off, or names would outgrow the limit
+	if stem == "" || len(stem) > maxName/4 { // a long path is cut off to keep names within the limit
 		stem = c.id.name
 	}
 	var own []string

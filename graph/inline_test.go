@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// body is what Format prints between the braces of the main graph.
+// body returns the lines that Format prints between the braces of the main graph.
 func body(m *Model) string {
 	text := Format(m)
 	text = text[strings.Index(text, "graph ")+1:]
@@ -22,7 +22,7 @@ func body(m *Model) string {
 	return strings.Join(lines, "")
 }
 
-// trim takes the common indentation off a literal.
+// trim removes the common indentation of a literal.
 func trim(s string) string {
 	var lines []string
 	cut := -1
@@ -39,7 +39,7 @@ func trim(s string) string {
 	return strings.Join(lines, "")
 }
 
-// inlined are models with functions, and what they are without.
+// inlined holds models with functions and their inlined forms.
 var inlined = []struct{ name, in, want string }{
 	{"names take the path of calls", `
 		opset 17 opset pkg 1
@@ -110,7 +110,7 @@ var inlined = []struct{ name, in, want string }{
 		F_1/n = Neg(b)
 		out b
 	`},
-	{"outputs that are inputs, or stand twice", `
+	{"outputs that are inputs, or appear twice", `
 		opset 17
 		function pkg.F { opset 17 in v  n = Neg(v)  out n out n out v }
 		graph main { in x: float32[4]  a, b, c = pkg.F(x)  d, _, _ = pkg.F(a)  out b out c out d }`, `
@@ -204,7 +204,7 @@ func TestInline(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !m.inlined {
-				t.Error("the model does not tell that functions were inlined")
+				t.Error("the model does not record that functions were inlined")
 			}
 			if diff := cmp.Diff(trim(tt.want), body(m)); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
@@ -225,7 +225,7 @@ func TestInlineRefuses(t *testing.T) {
 		{"versions differ", `opset 17 function p.F { opset 13 in v  r = Neg(v)  out r }  graph g { in x: float32[]  y = p.F(x)  out y }`,
 			"p.F: written for version 13 of ONNX, the model imports version 17"},
 		{"too many inputs", `opset 17 function p.F { opset 17 in v  r = Neg(v)  out r }  graph g { in x: float32[]  y = p.F(x, x)  out y }`,
-			"p.F: a call has 2 inputs and 1 outputs, the function 1 and 1"},
+			"p.F: a call has 2 inputs and 1 outputs, the function has 1 and 1"},
 		{"an unknown name", `opset 17 function p.F { opset 17 in v  r = Add(v, x)  out r }  graph g { in x: float32[]  y = p.F(x)  out y }`,
 			`p.F: nothing in the function produces "x"`},
 		{"twice", `opset 17 function p.F { in v out v } function p.F { in v out v } graph g { in x: float32[]  y = p.F(x)  out y }`,
@@ -281,7 +281,7 @@ func TestInlineBomb(t *testing.T) {
 	}
 }
 
-// TestInlineFile loads a file whose inlined form ONNX Runtime 1.30 was seen to compute bit for bit like the original: nested
+// TestInlineFile loads a file whose inlined form gives the same bits as the original in ONNX Runtime 1.30. It has nested
 // calls, overloads, attribute references with and without defaults, branches, and a large Constant in a function that is
 // called twice.
 func TestInlineFile(t *testing.T) {
@@ -299,7 +299,7 @@ func TestInlineFile(t *testing.T) {
 	saveAndLoad(t, m)
 }
 
-// saveAndLoad writes the model, reads it again, and checks that it is the same.
+// saveAndLoad saves and loads the model, and checks that it is unchanged.
 func saveAndLoad(t *testing.T, m *Model) *Model {
 	t.Helper()
 	again := resave(t, m)
@@ -309,7 +309,7 @@ func saveAndLoad(t *testing.T, m *Model) *Model {
 	return again
 }
 
-// resave writes the model into one file and reads it again.
+// resave writes the model into one file and loads it.
 func resave(t *testing.T, m *Model) *Model {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out.onnx")
@@ -323,7 +323,7 @@ func resave(t *testing.T, m *Model) *Model {
 	return again
 }
 
-// withoutFiles takes the places of large tensors out of a text.
+// withoutFiles removes the places of large tensors from a text.
 func withoutFiles(text string) string {
 	var out []string
 	for line := range strings.Lines(text) {

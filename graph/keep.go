@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// A commit keeps a copy of each object before it changes it for the first time. Putting the copies back, the latest first,
-// takes the changes back, whatever they were: no kind of change needs to know how it is undone. The objects stay where they
-// are, so that every pointer to them stays valid.
+// A commit keeps a copy of each object before it changes the object for the first time. Restoring the copies, the latest
+// first, undoes the changes, so no kind of change needs its own undo. The objects keep their addresses, so every pointer to
+// them stays valid.
 //
-// A step therefore never writes to a field of v directly: it writes to e.value(v), and likewise to e.node and e.graph.
+// A step therefore never writes to a field of v directly. It writes to e.value(v), and likewise to e.node and e.graph.
 
-// begin starts a commit: what the model itself is, is kept at once.
+// begin starts a commit. It keeps the model's own fields immediately.
 func (m *Model) begin() {
 	m.commit++
 	was := m.content
@@ -19,12 +19,12 @@ func (m *Model) begin() {
 	keep(m, &m.content, was)
 }
 
-// keep notes what an object was.
+// keep records the state of an object.
 func keep[T any](m *Model, at *T, was T) {
 	m.past = append(m.past, func() { *at = was })
 }
 
-// restore puts back what was kept after the first from objects.
+// restore undoes the changes that were kept at index from and later.
 func (m *Model) restore(from int) {
 	for _, putBack := range slices.Backward(m.past[from:]) {
 		putBack()
@@ -32,7 +32,7 @@ func (m *Model) restore(from int) {
 	m.past = m.past[:from]
 }
 
-// value returns v, which may be changed then.
+// value returns v after keeping a copy, so that it may be changed.
 func (e *Edit) value(v *Value) *Value {
 	if v.commit != e.model.commit {
 		was := *v
@@ -43,7 +43,7 @@ func (e *Edit) value(v *Value) *Value {
 	return v
 }
 
-// node returns n, which may be changed then.
+// node returns n after keeping a copy, so that it may be changed.
 func (e *Edit) node(n *Node) *Node {
 	if n.commit != e.model.commit {
 		was := *n
@@ -54,7 +54,7 @@ func (e *Edit) node(n *Node) *Node {
 	return n
 }
 
-// graph returns g, which may be changed then, but for the elements of records.
+// graph returns g after keeping a copy, so that it may be changed, except for the elements of records.
 func (e *Edit) graph(g *Graph) *Graph {
 	if g.commit != e.model.commit {
 		was := *g
@@ -65,10 +65,10 @@ func (e *Edit) graph(g *Graph) *Graph {
 	return g
 }
 
-// addUse notes that a slot reads v.
+// addUse records that a slot reads v.
 func (e *Edit) addUse(v *Value, u Use) { e.value(v).uses = append(v.uses, u) }
 
-// dropUse notes that a slot reads v no longer.
+// dropUse records that a slot no longer reads v.
 func (e *Edit) dropUse(v *Value, u Use) {
 	if i := slices.Index(v.uses, u); i >= 0 {
 		e.value(v).uses = slices.Delete(v.uses, i, i+1)

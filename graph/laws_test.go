@@ -9,7 +9,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// randomEdit adds a handful of arbitrary changes to an edit. Many of them make no sense together: then Commit must say so.
+// randomEdit adds several arbitrary changes to an edit. Many of them contradict each other; then Commit must return an
+// error.
 func randomEdit(t *rapid.T, m *Model, e *Edit) {
 	graphs := slices.Collect(m.Graphs())
 	var values []*Value
@@ -62,8 +63,8 @@ func randomEdit(t *rapid.T, m *Model, e *Edit) {
 	}
 }
 
-// TestRandomEdits makes arbitrary edits: each leaves a model that satisfies Check and is the same after a save, or leaves
-// everything as it was.
+// TestRandomEdits makes arbitrary edits. Each must either give a model that satisfies Check and is unchanged by saving and
+// loading, or leave everything as it was.
 func TestRandomEdits(t *testing.T) {
 	dir := t.TempDir()
 	committed, refused := 0, 0

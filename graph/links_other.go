@@ -4,5 +4,5 @@ package graph
 
 import "io/fs"
 
-// links returns 0: the system does not tell without opening the file anew.
+// links returns 0, because the system reports the number of links only for a file opened again.
 func links(fs.FileInfo) uint64 { return 0 }

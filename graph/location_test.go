@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// The locations that a graph names are told without the files, which are not there, and only where they may be opened.
+// Locations must be returned without opening the files, which do not exist, and only if they are allowed.
 func TestLocations(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -20,8 +20,8 @@ func TestLocations(t *testing.T) {
 		{"none", initializer(num(1, 4), num(2, 1), sub(9, make([]byte, 16))), nil, ""},
 		{"one", external(entry("location", "model.onnx_data")), []string{"model.onnx_data"}, ""},
 		{"spelled oddly", external(entry("location", "./sub//w.bin"), entry("offset", "9000000000000")), []string{"sub/w.bin"}, ""},
-		{"outside", external(entry("location", "../w.bin")), nil, "does not lie under"},
-		{"no model", []byte("text"), nil, "not an ONNX model"},
+		{"outside", external(entry("location", "../w.bin")), nil, "is not under"},
+		{"not a model", []byte("text"), nil, "not an ONNX model"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := Locations(write(t, tt.data))
@@ -45,13 +45,13 @@ func TestLocations(t *testing.T) {
 	}
 }
 
-// Some writers spell data_location out although the data is in the file. A copy that refers to the data must not keep that
-// word: the last one wins, and readers would look for data in the copy. An inline copy keeps it where it stood.
+// Some writers give data_location explicitly although the data is in the file. A copy that refers to the data must drop
+// that field, because the last one wins and readers would look for data in the copy. An inline copy keeps it in its place.
 func TestSpelledOutLocation(t *testing.T) {
 	data := randomBytes(4 * 1024)
 	for name, tensor := range map[string][]byte{
-		"behind": cat(num(1, 1024), num(2, 1), sub(9, data), num(14, 0)),
-		"before": cat(num(1, 1024), num(2, 1), num(14, 0), sub(9, data)),
+		"after the data": cat(num(1, 1024), num(2, 1), sub(9, data), num(14, 0)),
+		"before":         cat(num(1, 1024), num(2, 1), num(14, 0), sub(9, data)),
 	} {
 		for _, mode := range []Weights{Ref, Copy, Embed} {
 			t.Run(name+"/"+string(mode), func(t *testing.T) {

@@ -5,34 +5,34 @@ import (
 	"slices"
 )
 
-// Model is an ONNX file: a main graph and what stands around it.
+// Model is an ONNX file: a main graph, opsets and metadata.
 type Model struct {
 	Graph *Graph // the main graph; never nil
 
 	content
-	path    string // where it was read from, "" for a model built in memory
+	path    string // the file it was read from, "" for a model built in memory
 	file    *DataFile
-	files   *openFiles // nil for a model made in memory
+	files   *openFiles // nil for a model built in memory
 	closed  bool
 	records []record // fields of ModelProto in file order
 	ir      int64
 	inlined bool // model functions were inlined; their definitions are dropped on save
 	warn    []string
-	nodes   int // made so far: the ID of the next one
-	values  int // likewise
+	nodes   int // number of nodes made so far: the ID of the next one
+	values  int // the same for values
 
 	commit int      // number of the latest commit
-	tries  int      // how deep in Try
-	past   []func() // within Try: how to put back what was changed, in the order of changes
+	tries  int      // nesting depth of Try
+	past   []func() // within Try: functions that undo the changes, in the order of changes
 }
 
-// content is what an edit may change of a model, besides its graphs.
+// content holds the parts of a model that an edit may change, besides its graphs.
 type content struct {
 	holes  []hole
 	opsets map[string]int64
-	newOps []string // domains of opsets that the file does not import
+	newOps []string // domains of added opsets that the file does not import
 	meta   []metaEntry
-	whole  bool // nothing was edited or inlined since it was read: every hole is still there
+	whole  bool // nothing was edited or inlined since loading: every hole still exists
 }
 
 type metaEntry struct{ key, value string }
@@ -43,7 +43,7 @@ func (m *Model) Path() string { return m.path }
 // IRVersion returns the file's ir_version.
 func (m *Model) IRVersion() int64 { return m.ir }
 
-// Opset returns the imported version of an operator domain ("" is ONNX's own), 0 when the file does not import it.
+// Opset returns the imported version of an operator domain ("" is ONNX's own), or 0 when the file does not import it.
 func (m *Model) Opset(domain string) int64 {
 	if domain == "ai.onnx" {
 		domain = ""
@@ -51,7 +51,7 @@ func (m *Model) Opset(domain string) int64 {
 	return m.opsets[domain]
 }
 
-// Warnings returns what is odd about the file but no reason to refuse it, a line each.
+// Warnings returns what is unusual about the file but no reason to refuse it, one line each.
 func (m *Model) Warnings() []string { return slices.Clone(m.warn) }
 
 // NodeIDs returns a number above the ID of every node.
@@ -70,7 +70,7 @@ func (m *Model) valueID() int {
 	return m.values - 1
 }
 
-// Meta returns the value of a metadata_props key and whether it is there.
+// Meta returns the value of a metadata_props key and whether the key exists.
 func (m *Model) Meta(key string) (string, bool) {
 	for _, e := range m.meta {
 		if e.key == key {
@@ -80,7 +80,7 @@ func (m *Model) Meta(key string) (string, bool) {
 	return "", false
 }
 
-// Graphs yields the main graph and every nested branch, outer before inner.
+// Graphs yields the main graph and every nested branch, outer graphs before inner ones.
 func (m *Model) Graphs() iter.Seq[*Graph] {
 	return func(yield func(*Graph) bool) { m.Graph.walk(yield) }
 }

@@ -2,7 +2,7 @@ package graph
 
 import "testing"
 
-// TestOmittedValues walks along edges that are not there: the answer is nothing, at every step.
+// TestOmittedValues walks along edges that do not exist. Every step must return nothing.
 func TestOmittedValues(t *testing.T) {
 	m := parse(t, `graph g { in x: float32[4] y = Exp(_) @exp out y }`)
 	n := m.Graph.nodes[0]

@@ -12,7 +12,7 @@ import (
 )
 
 // decodeElsewhere reads a TensorProto with onnx-go and returns its elements as little-endian bytes. onnx-go panics on some
-// tensors it does not know.
+// unknown tensors.
 func decodeElsewhere(proto []byte) (data []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -34,8 +34,8 @@ func decodeElsewhere(proto []byte) (data []byte, err error) {
 	return b.Bytes(), err
 }
 
-// TestSameTensorsAsOnnxGo decodes every float32 and int64 tensor of the fixtures, initializers and Constant nodes, with
-// another decoder too. onnx-go cannot read the other element types, nor tensors without elements.
+// TestSameTensorsAsOnnxGo compares every float32 and int64 tensor of the fixtures, initializers and Constant nodes, with
+// another decoder. onnx-go cannot read the other element types or tensors without elements.
 func TestSameTensorsAsOnnxGo(t *testing.T) {
 	total := 0
 	for _, path := range fixtures(t) {
@@ -50,7 +50,7 @@ func TestSameTensorsAsOnnxGo(t *testing.T) {
 				if c == nil || c.raw == nil || c.DType != Float32 && c.DType != Int64 || c.Len() == 0 {
 					continue
 				}
-				// The bytes as they stand in the file, not as this package would write them.
+				// The bytes as they are in the file, not as this package would write them.
 				p, err := inline.message(kTensor, c.raw)
 				if err != nil {
 					t.Fatal(err)

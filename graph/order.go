@@ -2,23 +2,24 @@ package graph
 
 import "slices"
 
-// sorter puts nodes in an order in which every value is produced before it is read. One serves for all graphs of a model.
+// sorter puts nodes in an order in which every value is produced before it is read. One sorter serves all graphs of a
+// model.
 type sorter struct {
 	state []uint8 // of each node, by its ID
-	spot  []int   // the index of the old node that it stands at, or behind, by ID
+	spot  []int   // the index of the old node at or after which a node is placed, by ID
 }
 
 // The states of a node.
 const (
 	unseen uint8 = iota
-	open         // on the way: what it needs is being looked at
-	done         // put out
+	open         // in progress: its producers are being visited
+	done         // emitted
 )
 
 func newSorter(m *Model) *sorter { return &sorter{make([]uint8, m.nodes), make([]int, m.nodes)} }
 
-// sorted returns the nodes of g in order, or a node on a cycle. A graph that is in order keeps its order: a node is moved
-// only before the first one that needs it.
+// sorted returns the nodes of g in order, or a node on a cycle. A graph that is in order keeps its order. Otherwise a node
+// is moved only to a place before the first node that needs it.
 func (s *sorter) sorted(g *Graph) ([]*Node, *Node) {
 	for _, n := range g.nodes {
 		s.state[n.id] = unseen
@@ -28,7 +29,7 @@ func (s *sorter) sorted(g *Graph) ([]*Node, *Node) {
 		node *Node
 		deps []*Node
 	}
-	var stack []frame // own stack: a chain may be 50,000 nodes long
+	var stack []frame // not recursive: a chain may be 50,000 nodes long
 	for _, root := range g.nodes {
 		switch {
 		case s.state[root.id] != unseen:
@@ -62,7 +63,7 @@ func (s *sorter) sorted(g *Graph) ([]*Node, *Node) {
 	return out, nil
 }
 
-// ready reports whether all that n needs is put out; false for a node with branches, which must be looked into.
+// ready reports whether all producers of n are emitted. It is false for a node with branches, which must be visited.
 func (s *sorter) ready(n *Node) bool {
 	if len(n.Branches()) > 0 {
 		return false
@@ -75,7 +76,7 @@ func (s *sorter) ready(n *Node) bool {
 	return true
 }
 
-// producers returns the nodes of n's own graph whose values n needs, those read inside its branches included.
+// producers returns the nodes of n's own graph whose values n needs, including those read inside its branches.
 func producers(n *Node) []*Node {
 	var out []*Node
 	add := func(v *Value) {
@@ -84,7 +85,7 @@ func producers(n *Node) []*Node {
 		}
 	}
 	branches := n.Branches()
-	if len(branches) > 0 || len(n.ins) > 16 { // many reads: a set instead of a search
+	if len(branches) > 0 || len(n.ins) > 16 { // many reads: use a set instead of a search
 		seen := map[*Node]bool{}
 		add = func(v *Value) {
 			if v != nil && v.node != nil && v.node.graph == n.graph && !seen[v.node] {
@@ -116,8 +117,8 @@ func producers(n *Node) []*Node {
 	return out
 }
 
-// place moves each new node behind the last node it needs, so that the file reads like the computation; a graph that was
-// out of order in the file is sorted.
+// place moves each new node after the last node it needs, so that the file reads like the computation. A graph that was out
+// of order in the file is sorted.
 func (s *sorter) place(g *Graph) {
 	var made []*Node
 	for i, n := range g.nodes {

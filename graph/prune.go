@@ -2,10 +2,10 @@ package graph
 
 import "slices"
 
-// Prune removes the nodes and initializers that nothing needs, those that this edit adds among them. What was dead before
-// the edit stays, with what it reads: it is the user's.
+// Prune removes the nodes and initializers that nothing needs, including those that this edit adds. Anything unused before
+// the edit stays, with everything it reads: it belongs to the user.
 func (e *Edit) Prune() {
-	dead := map[*Node]bool{} // before
+	dead := map[*Node]bool{} // unused before the edit
 	beforeInit := map[*Value]bool{}
 	for g := range e.model.Graphs() {
 		used := live(g, nil)
@@ -19,7 +19,7 @@ func (e *Edit) Prune() {
 		}
 	}
 	e.do(func() {
-		// Inner graphs first: what only a dead node of a branch read is dead too.
+		// Inner graphs first: a value read only by a dead node of a branch is dead too.
 		graphs := slices.Collect(e.model.Graphs())
 		for _, g := range slices.Backward(graphs) {
 			now := live(g, dead)
@@ -44,7 +44,7 @@ func (e *Edit) Prune() {
 	})
 }
 
-// eachRead calls f for every read of the node, those of its branches included.
+// eachRead calls f for every read of the node, including those of its branches.
 func (n *Node) eachRead(f func(*Value, Use)) {
 	for i, v := range n.ins {
 		if v != nil {
@@ -58,7 +58,7 @@ func (n *Node) eachRead(f func(*Value, Use)) {
 	}
 }
 
-// live returns the nodes of g that its outputs and those of its nodes that are in kept need.
+// live returns the nodes of g that are needed by its outputs or by its nodes in kept.
 func live(g *Graph, kept map[*Node]bool) map[*Node]bool {
 	out := map[*Node]bool{}
 	var todo []*Node

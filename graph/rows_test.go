@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Rows of a tensor are its bytes, wherever both lie, and in every way of writing weights.
+// Rows must equal the tensor's bytes, in memory and on disk, and in every mode of writing weights.
 func TestRows(t *testing.T) {
 	for _, path := range fixtures(t) {
 		m, err := Load(path)
@@ -54,7 +54,7 @@ func TestRows(t *testing.T) {
 	}
 }
 
-// widest returns the large tensor of two axes with the most bytes.
+// widest returns the largest tensor of two axes in bytes.
 func widest(m *Model) (found *Const) {
 	for _, v := range m.Graph.Initializers() {
 		c := v.Const()

@@ -15,21 +15,22 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// Weights says where the large tensors of a saved model lie.
+// Weights selects where the large tensors of a saved model are stored.
 type Weights string
 
 const (
-	// Auto is Ref when the output lies in the weights' real folder, else Embed under 1 GiB, else Copy.
+	// Auto is Ref when the output is in the weights' real folder, else Embed below 1 GiB, else Copy.
 	Auto Weights = "auto"
-	// Ref writes the graph only and points into the original's bytes. The file must stay in its folder, and the original too.
+	// Ref writes only the graph and points into the original's bytes. The file must stay in its folder, and so must the
+	// original.
 	Ref Weights = "ref"
-	// Copy writes one external data file beside the model, each tensor aligned to 4 KiB.
+	// Copy writes one external data file next to the model, with each tensor aligned to 4 KiB.
 	Copy Weights = "copy"
 	// Embed writes one self-contained file. protobuf limits it to 2 GiB.
 	Embed Weights = "embed"
 )
 
-// WeightsModes lists the modes in the order help texts show them.
+// WeightsModes lists the modes in the order of the help texts.
 var WeightsModes = []Weights{Auto, Ref, Copy, Embed}
 
 const (
@@ -37,21 +38,21 @@ const (
 	align     = 4096
 )
 
-// Saved tells what [Save] wrote.
+// Saved reports what [Save] wrote.
 type Saved struct {
 	Path    string   `json:"path"`
 	Bytes   int64    `json:"bytes"`
-	Weights Weights  `json:"weights"`           // the mode taken: never Auto
+	Weights Weights  `json:"weights"`           // the mode used: never Auto
 	Data    string   `json:"data,omitempty"`    // external data file of Copy
-	Removed []string `json:"removed,omitempty"` // data files of the replaced model
+	Removed []string `json:"removed,omitempty"` // removed data files of the replaced model
 }
 
-// Save writes the model to path. The file appears whole or not at all, and without force nothing is ever replaced; the
-// model's own file and its data files are refused as targets in any case. The same model gives the same bytes. When ctx ends
+// Save writes the model to path. The file appears complete or not at all. Without force, nothing is ever replaced. The
+// model's own file and its data files are always refused as targets. The same model gives the same bytes. When ctx ends
 // before the file has its name, everything is left as it was, and the error wraps the context's cause.
 //
-// A replaced model may leave data files behind. Those that [Copy] made for it, by their names, and that no other model of the
-// folder reads are removed. No other file ever is.
+// A replaced model may leave data files. Save removes those that [Copy] named for it and that no other model of the
+// folder reads. It never removes any other file.
 func Save(ctx context.Context, m *Model, path string, w Weights, force bool) (*Saved, error) {
 	if err := m.refuseOwnFiles(path); err != nil {
 		return nil, err
@@ -80,16 +81,16 @@ func Save(ctx context.Context, m *Model, path string, w Weights, force bool) (*S
 	return s.saved, nil
 }
 
-// saving is a model on its way into files.
+// saving is the state of one save.
 type saving struct {
 	model *Model
 	saved *Saved
 	plan  *plan
 	out   *atomicfile.File
-	data  *dataWriter // nil where no data file is to be written
+	data  *dataWriter // nil if no data file is needed
 }
 
-// abort drops the files that have no name yet.
+// abort drops the files that do not have their final names yet.
 func (s *saving) abort() {
 	s.out.Abort()
 	if s.data != nil && s.data.out != nil {
@@ -97,7 +98,7 @@ func (s *saving) abort() {
 	}
 }
 
-// arrange decides where every byte will lie. dir is the real folder of the model file.
+// arrange decides where every byte is stored. dir is the real folder of the model file.
 func (s *saving) arrange(dir string, force bool) error {
 	skeleton := s.model.encode()
 	var place func(hole) (string, int64, bool, error)
@@ -115,7 +116,7 @@ func (s *saving) arrange(dir string, force bool) error {
 		if len(data.spans) > 0 {
 			s.saved.Data = data.path
 		}
-		if len(data.spans) > 0 && !data.there {
+		if len(data.spans) > 0 && !data.exists {
 			s.data = data
 		}
 	default:
@@ -131,7 +132,7 @@ func (s *saving) arrange(dir string, force bool) error {
 	return nil
 }
 
-// write writes the files and brings them to the disk. That is long; what follows is short.
+// write writes the files and flushes them to the disk. This is the long part of a save.
 func (s *saving) write(ctx context.Context) error {
 	if s.data != nil {
 		if err := s.data.write(ctx); err != nil {
@@ -154,10 +155,11 @@ func (s *saving) write(ctx context.Context) error {
 	return s.out.Sync()
 }
 
-// commit gives the files their names, and then removes what the replaced model leaves behind. The data file comes first: a
-// model never stands without its weights. Its name is new, so that a replaced model keeps its own data until then.
+// commit gives the files their names and then removes the unused data files of the replaced model. The data file comes
+// first, so that a model never exists without its weights. Its name is new, so the replaced model keeps its own data until
+// then.
 func (s *saving) commit(ctx context.Context) error {
-	if ctx.Err() != nil { // nothing may get a name when somebody gave up meanwhile
+	if ctx.Err() != nil { // a cancelled save must not name any file
 		return writeError(s.saved.Path, context.Cause(ctx))
 	}
 	old := s.model.leftBehind(s.saved.Path)
@@ -180,8 +182,8 @@ func (s *saving) commit(ctx context.Context) error {
 	return nil
 }
 
-// Marshal returns the model as bytes that refer to the weights by location relative to dir: hand both to a host that can
-// load a model from memory. dir is the folder all weights lie in.
+// Marshal returns the model as bytes that refer to the weights by location relative to dir, which is the folder of all
+// weights. Pass both to a host that can load a model from memory.
 func Marshal(m *Model) (data []byte, dir string, err error) {
 	dir = m.weightsDir()
 	p, err := (&filler{m.holes, refTo(dir)}).message(kModel, m.encode())
@@ -196,7 +198,7 @@ func Marshal(m *Model) (data []byte, dir string, err error) {
 	return buf.Bytes(), dir, nil
 }
 
-// Files returns the files the model's large tensors lie in, each once.
+// Files returns the files that hold the model's large tensors, each once.
 func (m *Model) Files() []*DataFile {
 	var out []*DataFile
 	seen := map[string]bool{}
@@ -209,7 +211,7 @@ func (m *Model) Files() []*DataFile {
 	return out
 }
 
-// WeightBytes returns how many bytes of the model lie in large tensors.
+// WeightBytes returns the total size of the model's large tensors in bytes.
 func (m *Model) WeightBytes() int64 {
 	var n int64
 	for _, h := range m.weights() {
@@ -218,7 +220,7 @@ func (m *Model) WeightBytes() int64 {
 	return n
 }
 
-// weights returns the holes that the model still has: an edit may have dropped some.
+// weights returns the holes that the model still has. An edit may have dropped some.
 func (m *Model) weights() []hole {
 	if m.whole {
 		return m.holes
@@ -251,15 +253,15 @@ func eachHole(k kind, b []byte, f func(number uint64)) {
 	})
 }
 
-// weightsDir is the real folder of the weights: of the first data file, else of the model.
+// weightsDir returns the real folder of the weights: that of the first data file, else that of the model.
 func (m *Model) weightsDir() string {
 	elsewhere := func(h hole) bool { return h.span.File != m.file }
-	if m.file != nil && !slices.ContainsFunc(m.holes, elsewhere) { // whichever of them an edit left
+	if m.file != nil && !slices.ContainsFunc(m.holes, elsewhere) { // whether or not an edit dropped some
 		return filepath.Dir(m.file.Real)
 	}
 	for _, f := range m.Files() {
 		if m.file == nil || f.Real != m.file.Real {
-			// A data file may lie in a folder below the model's.
+			// A data file may be in a folder below the model's.
 			if m.file != nil && under(f.Real, filepath.Dir(m.file.Real)) {
 				return filepath.Dir(m.file.Real)
 			}
@@ -282,7 +284,7 @@ func (m *Model) autoWeights(dir string) Weights {
 	return Copy
 }
 
-// refTo places payloads where they lie already, named from dir.
+// refTo places payloads where they are already stored, with locations relative to dir.
 func refTo(dir string) func(hole) (string, int64, bool, error) {
 	names := map[*DataFile]string{}
 	return func(h hole) (string, int64, bool, error) {
@@ -290,7 +292,7 @@ func refTo(dir string) func(hole) (string, int64, bool, error) {
 		if names[f] == "" {
 			rel, err := filepath.Rel(dir, f.Real)
 			if err != nil || !filepath.IsLocal(rel) {
-				return "", 0, false, hint.With(fmt.Errorf("weights lie in %s, outside %s: a reference cannot leave the folder", f.Real, dir),
+				return "", 0, false, hint.With(fmt.Errorf("the weights are in %s, outside %s: a reference cannot leave the folder", f.Real, dir),
 					"write into the weights' folder, or use --weights copy or embed")
 			}
 			names[f] = rel
@@ -299,15 +301,15 @@ func refTo(dir string) func(hole) (string, int64, bool, error) {
 	}
 }
 
-// refuseOwnFiles refuses to write over what the model is read from, under whatever name.
+// refuseOwnFiles refuses to overwrite a file that the model is read from, under any name.
 func (m *Model) refuseOwnFiles(path string) error {
 	if m.owns(path) {
-		return hint.With(&atomicfile.Error{Path: path, Err: errors.New("that is the input itself")}, "give the output another name")
+		return hint.With(&atomicfile.Error{Path: path, Err: errors.New("this is the input file")}, "give the output another name")
 	}
 	return nil
 }
 
-// owns reports whether path is the model's file or one of its data files, those that an edit no longer needs included.
+// owns reports whether path is the model's file or one of its data files, including those that an edit no longer needs.
 func (m *Model) owns(path string) bool {
 	st, err := os.Stat(path)
 	if err != nil {
@@ -319,7 +321,7 @@ func (m *Model) owns(path string) bool {
 	})
 }
 
-// Sources returns every file that was read to make the model, those that an edit no longer needs included.
+// Sources returns every file that was read to make the model, including those that an edit no longer needs.
 func (m *Model) Sources() []*DataFile {
 	var out []*DataFile
 	seen := map[*DataFile]bool{nil: true}
@@ -336,7 +338,7 @@ func (m *Model) Sources() []*DataFile {
 	return out
 }
 
-// hintTaken adds advice to the error of a name that is taken already; to others it would be wrong.
+// hintTaken adds advice to an error about a name that is already taken. Other errors are returned unchanged.
 func hintTaken(err error) error {
 	if errors.Is(err, os.ErrExist) {
 		return hint.With(err, "give another name, or --force to replace it")
@@ -344,7 +346,7 @@ func hintTaken(err error) error {
 	return err
 }
 
-// writeError names the target of a failed write without the temporary file's name.
+// writeError describes a failed write by its target, without the temporary file's name.
 func writeError(path string, err error) error {
 	var p *os.PathError
 	if errors.As(err, &p) {
@@ -353,7 +355,7 @@ func writeError(path string, err error) error {
 	return &atomicfile.Error{Path: path, Err: err}
 }
 
-// WeightsFor returns the mode that [Save] would take for path: w itself unless it is [Auto].
+// WeightsFor returns the mode that [Save] uses for path: w itself unless it is [Auto].
 func WeightsFor(m *Model, path string, w Weights) Weights {
 	if w != Auto {
 		return w

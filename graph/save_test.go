@@ -60,7 +60,7 @@ func TestWeightsModes(t *testing.T) {
 				t.Fatal(err)
 			}
 			want, text := weightSums(t, m), withoutFiles(Format(m))
-			// Each step reads what the one before wrote.
+			// Each step reads the output of the step before.
 			for i, w := range []Weights{Ref, Copy, Ref, Embed, Copy, Copy, Embed} {
 				out := filepath.Join(dir, fmt.Sprintf("%d-%s.onnx", i, w))
 				saved, err := Save(t.Context(), m, out, w, false)
@@ -90,7 +90,7 @@ func TestWeightsModes(t *testing.T) {
 	}
 }
 
-// TestManyDataFiles saves a model whose weights lie in three files, one of them through a link.
+// TestManyDataFiles saves a model whose weights are in three files, one of them a link.
 func TestManyDataFiles(t *testing.T) {
 	tensor := func(name, location string) []byte {
 		return sub(5, str(8, name), num(1, 256), num(2, 1), entry("location", location), num(14, 1))
@@ -121,7 +121,7 @@ func TestManyDataFiles(t *testing.T) {
 			t.Errorf("%s: -want +got\n%s", w, diff)
 		}
 		if w == Auto && saved.Weights != Ref {
-			t.Errorf("auto took %s in the model's own folder", saved.Weights)
+			t.Errorf("auto chose %s in the model's own folder", saved.Weights)
 		}
 		if w == Copy {
 			if st, _ := os.Stat(saved.Data); st.Size() != 2*align+1024 {
@@ -148,13 +148,13 @@ func TestHubCache(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Beside the link a reference would lead out of the folder; beside the blobs it would not.
+	// Next to the link a reference would leave the folder; next to the blobs it would not.
 	if saved, err := Save(t.Context(), m, filepath.Join(dir, "snapshots", "x", "auto.onnx"), Auto, false); err != nil || saved.Weights != Embed {
 		t.Errorf("auto in the snapshot: %+v, %v", saved, err)
 	}
 	saved, err := Save(t.Context(), m, filepath.Join(dir, "blobs", "auto.onnx"), Auto, false)
 	if err != nil || saved.Weights != Ref {
-		t.Fatalf("auto beside the blobs: %+v, %v", saved, err)
+		t.Fatalf("auto next to the blobs: %+v, %v", saved, err)
 	}
 	again, err := Load(saved.Path)
 	if err != nil {
@@ -164,14 +164,13 @@ func TestHubCache(t *testing.T) {
 		t.Errorf("-want +got\n%s", diff)
 	}
 	for _, own := range []string{"snapshots/x/m.onnx", "blobs/aaa", "snapshots/x/w.bin", "blobs/bbb"} {
-		if _, err := Save(t.Context(), m, filepath.Join(dir, own), Embed, true); err == nil || !strings.Contains(err.Error(), "the input itself") {
-			t.Errorf("%s is taken as a target: %v", own, err)
+		if _, err := Save(t.Context(), m, filepath.Join(dir, own), Embed, true); err == nil || !strings.Contains(err.Error(), "the input file") {
+			t.Errorf("%s is accepted as a target: %v", own, err)
 		}
 	}
 }
 
-// TestSaveRefuses tries every target that must not be written (rows C01, C02, C06 of the loss matrix), with and without
-// force, and looks at the folder afterwards.
+// TestSaveRefuses tries every target that must not be written, with and without force, and checks the folder afterwards.
 func TestSaveRefuses(t *testing.T) {
 	dir := folder(t, map[string]string{
 		"m.onnx":   string(initializer(num(1, 4), num(2, 1), entry("location", "w.bin"), num(14, 1))),
@@ -196,18 +195,18 @@ func TestSaveRefuses(t *testing.T) {
 		force      bool
 		want       string
 	}{
-		{"itself", "m.onnx", Embed, true, "the input itself"},
-		{"itself, another spelling", "sub/.././m.onnx", Embed, true, "the input itself"},
-		{"a link to itself", "link", Embed, true, "the input itself"},
-		{"a hard link to itself", "hard", Embed, true, "the input itself"},
-		{"its data", "w.bin", Embed, true, "the input itself"},
-		{"a link to its data", "wlink", Copy, true, "the input itself"},
+		{"itself", "m.onnx", Embed, true, "the input file"},
+		{"itself, another spelling", "sub/.././m.onnx", Embed, true, "the input file"},
+		{"a link to itself", "link", Embed, true, "the input file"},
+		{"a hard link to itself", "hard", Embed, true, "the input file"},
+		{"its data", "w.bin", Embed, true, "the input file"},
+		{"a link to its data", "wlink", Copy, true, "the input file"},
 		{"a file that exists", "other", Embed, false, "exists already"},
 		{"a folder", "sub", Embed, true, "is a folder"},
 		{"a data file that exists", "c", Copy, false, "exists already"},
 		{"a folder that does not exist", "none/out.onnx", Embed, false, "does not exist"},
 		{"a file as folder", "other/out.onnx", Embed, true, "write "},
-		{"a name that no location may have", "a\\b.onnx", Copy, false, "does not lie under"},
+		{"a name that no location may have", "a\\b.onnx", Copy, false, "is not under"},
 		{"an unknown mode", "out.onnx", "zip", false, "weights mode"},
 	}
 	for _, tt := range tests {
@@ -221,13 +220,13 @@ func TestSaveRefuses(t *testing.T) {
 			}
 			var w *atomicfile.Error
 			if isTarget := !strings.Contains(tt.want, "mode") && !strings.Contains(tt.want, "under"); isTarget && !errors.As(err, &w) {
-				t.Errorf("%T is no error of writing", err)
+				t.Errorf("%T is not a write error", err)
 			}
 		})
 	}
 }
 
-// contents returns what the files of a folder hold.
+// contents returns the contents of the files of a folder.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -242,7 +241,7 @@ func contents(t *testing.T, dir string) map[string]string {
 	return out
 }
 
-// TestReplaceKeepsOwnData replaces a model whose data file has the name that the new one would take.
+// TestReplaceKeepsOwnData replaces a model whose data file has the name that the new data file would get.
 func TestReplaceKeepsOwnData(t *testing.T) {
 	weights := strings.Repeat("w", 1024)
 	dir := folder(t, map[string]string{
@@ -258,12 +257,12 @@ func TestReplaceKeepsOwnData(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := contents(t, dir); got["out.onnx.data"] != weights || filepath.Base(saved.Data) != "out.onnx.1.data" || got["out.onnx.1.data"] != weights {
-		t.Errorf("saved %+v beside %d files", saved, len(got))
+		t.Errorf("saved %+v in a folder of %d files", saved, len(got))
 	}
 }
 
-// TestReplace replaces a model with a data file in every mode. What goes is the data that the old file alone named; what another
-// file names, or nobody, stays. The same save again gives the same bytes.
+// TestReplace replaces a model with a data file in every mode. Data that only the old file named is removed. Data that
+// another file names, or that no file names, stays. Repeating the save gives the same bytes.
 func TestReplace(t *testing.T) {
 	model := func(number string) *Model {
 		return parse(t, `ir 8 opset 17 graph g { in x: float32[512] const w = float32[512] {`+strings.Repeat(number+" ", 512)+`} y: float32[512] = Add(x, w) out y }`)
@@ -295,7 +294,7 @@ func TestReplace(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, b, Embed, "out.onnx.data", "out.onnx out.onnx.7.data"},
-		{"no model", func(t *testing.T, dir, out string) {
+		{"not a model", func(t *testing.T, dir, out string) {
 			if err := os.WriteFile(out, []byte("text"), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -346,7 +345,7 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// TestDeterministic saves the same model three times (C07).
+// TestDeterministic saves the same model three times.
 func TestDeterministic(t *testing.T) {
 	m, err := Load("../models/testdata/optimum-1-merged.onnx")
 	if err != nil {
@@ -370,7 +369,7 @@ func TestDeterministic(t *testing.T) {
 	}
 }
 
-// TestSourceChanges replaces, shortens and removes the file that weights are to be copied from, after the model was read.
+// TestSourceChanges replaces, shortens or removes the file with the weights after the model was loaded.
 func TestSourceChanges(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -382,8 +381,8 @@ func TestSourceChanges(t *testing.T) {
 				return err
 			}
 			return os.Rename(path+".new", path)
-		}, "was replaced meanwhile"},
-		{"shortened", func(path string) error { return os.Truncate(path, 100) }, "has become shorter meanwhile"},
+		}, "was replaced after the model was loaded"},
+		{"shortened", func(path string) error { return os.Truncate(path, 100) }, "became shorter after the model was loaded"},
 		{"removed", os.Remove, "no such file"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -409,7 +408,7 @@ func TestSourceChanges(t *testing.T) {
 	}
 }
 
-// countdown is a context that ends when it has been asked so many times: at any of the instants that Save looks.
+// countdown is a context that ends after a number of Err calls, so that a test can stop Save at each check.
 type countdown struct {
 	context.Context
 	left int
@@ -422,15 +421,15 @@ func (c *countdown) Err() error {
 	return nil
 }
 
-// TestSaveInterrupted gives a save up at every instant at which it looks, between two stretches of one tensor too: the old
-// model stays as it is, and nothing lies beside it.
+// TestSaveInterrupted cancels a save at each of its checks, including those between two stretches of one tensor. The old
+// model must stay unchanged, and no other file may remain.
 func TestSaveInterrupted(t *testing.T) {
 	path := write(t, initializer(num(1, 2*stretch/4+512), num(2, 1), sub(9, make([]byte, 2*stretch+2048))))
 	m, err := Load(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for w, looks := range map[Weights]int{Ref: 1, Copy: 4, Embed: 4} { // three stretches, and before the names are given
+	for w, looks := range map[Weights]int{Ref: 1, Copy: 4, Embed: 4} { // three stretches, and once before the names are set
 		dir := t.TempDir()
 		out := filepath.Join(dir, "out.onnx")
 		for name, text := range map[string]string{out: "old", out + ".data": "old weights"} {
@@ -445,13 +444,13 @@ func TestSaveInterrupted(t *testing.T) {
 		}
 		for n := range looks {
 			if _, err := Save(&countdown{t.Context(), n}, m, into, w, true); !errors.Is(err, context.Canceled) || hint.Of(err) != "" {
-				t.Errorf("%s, given up at look %d: %v (%s)", w, n, err, hint.Of(err))
+				t.Errorf("%s, cancelled at check %d: %v (%s)", w, n, err, hint.Of(err))
 			}
 			if diff := cmp.Diff(before, contents(t, dir)); diff != "" {
-				t.Errorf("%s, given up at look %d, left: %s", w, n, diff)
+				t.Errorf("%s, cancelled at check %d, left: %s", w, n, diff)
 			}
 			if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*out*")); w == Ref && len(left) > 0 {
-				t.Errorf("%s, given up at look %d, left %v", w, n, left)
+				t.Errorf("%s, cancelled at check %d, left %v", w, n, left)
 			}
 		}
 		if _, err := Save(&countdown{t.Context(), looks}, m, into, w, true); err != nil {

@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// scope resolves names: the values of a graph, then those of the graphs around it.
+// scope resolves names, first in a graph and then in the graphs around it.
 type scope struct {
 	values map[string]*Value
 	outer  *scope
@@ -22,7 +22,7 @@ func (s *scope) find(name string) *Value {
 	return nil
 }
 
-// scopeDecoder reads one GraphProto. Names come first and edges after, because nodes may stand in any order.
+// scopeDecoder reads one GraphProto. It reads names first and edges later, because nodes may be in any order.
 type scopeDecoder struct {
 	*decoder
 	g      *Graph
@@ -61,7 +61,7 @@ func (d *decoder) graph(body []byte, owner *Node, attr string, outer *scope) (*G
 	}
 	for name := range s.sparse {
 		if s.names.values[name] != nil {
-			return nil, fmt.Errorf("%q is a sparse initializer and something else, too: hosts read one or the other", name)
+			return nil, fmt.Errorf("%q names both a sparse initializer and another value: hosts read one or the other", name)
 		}
 	}
 	for i := range s.g.records {
@@ -103,8 +103,8 @@ func (s *scopeDecoder) define(num protowire.Number, raw, body []byte) error {
 	return err
 }
 
-// value returns the value of that name in this scope, made if there is none. It is refused when taken says that what is
-// there has its producer already.
+// value returns the value of that name in this scope, and makes it if there is none. It refuses an existing value for which
+// taken returns true, because that value already has its producer.
 func (s *scopeDecoder) value(name string, taken func(*Value) bool) (*Value, error) {
 	v := s.names.values[name]
 	if v == nil {
@@ -117,7 +117,7 @@ func (s *scopeDecoder) value(name string, taken func(*Value) bool) (*Value, erro
 	return v, nil
 }
 
-// node reads a NodeProto but for what it reads and its attributes: see connect.
+// node reads a NodeProto, except for its inputs and attributes: see connect.
 func (s *scopeDecoder) node(body []byte) (*Node, error) {
 	n := s.nodes.new()
 	n.id, n.graph, n.raw = s.model.nodeID(), s.g, body
@@ -215,8 +215,8 @@ func (s *scopeDecoder) input(body []byte) (*Value, error) {
 	return v, nil
 }
 
-// declare reads an output or value_info record. What stands among the outputs wins over value_info, what stands among the
-// inputs over both. Information about a value that is not there is harmless, and kept.
+// declare reads an output or value_info record. A type among the outputs overrides value_info, and a type among the inputs
+// overrides both. Information about a value that does not exist is harmless, and kept.
 func (s *scopeDecoder) declare(r *record) error {
 	if r.num != 12 && r.num != 13 {
 		return nil
@@ -244,7 +244,7 @@ func (s *scopeDecoder) declare(r *record) error {
 	return nil
 }
 
-// connect resolves what a node reads, and reads its attributes with the graphs in them.
+// connect resolves a node's inputs and reads its attributes, including the graphs in them.
 func (s *scopeDecoder) connect(n *Node) error {
 	slot, attr := -1, -1
 	return fields(n.raw, func(num protowire.Number, _, body []byte) error {
@@ -272,12 +272,12 @@ func (s *scopeDecoder) connect(n *Node) error {
 	})
 }
 
-// edge makes a slot read the value of a name.
+// edge makes a slot read the value of the given name.
 func (s *scopeDecoder) edge(u Use, name string) error {
 	v := s.names.find(name)
 	switch {
 	case v == nil && s.sparse[name]:
-		return fmt.Errorf("%v reads %q, a sparse initializer: these are not supported", u.Node, name)
+		return fmt.Errorf("%v reads %q, which is a sparse initializer: these are not supported", u.Node, name)
 	case v == nil:
 		return fmt.Errorf("%v reads %q, which nothing produces", u.Node, name)
 	}
@@ -289,7 +289,7 @@ func (s *scopeDecoder) edge(u Use, name string) error {
 	return nil
 }
 
-// sparseName returns the name of a SparseTensorProto: that of its values.
+// sparseName returns the name of a SparseTensorProto, which is the name of its values.
 func sparseName(body []byte) string {
 	name := ""
 	_ = fields(body, func(num protowire.Number, _, body []byte) error {

@@ -9,24 +9,24 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Limits on what a file may ask of us. A hostile file is refused before it costs much; a real model stays far below.
+// Limits on the cost of reading a file. A hostile file is refused early; a real model stays far below the limits.
 const (
-	maxDepth       = 100       // nested messages, as protobuf itself limits C++ readers
+	maxDepth       = 100       // nested messages: the limit of protobuf's C++ readers
 	maxSkeleton    = 256 << 20 // bytes of everything that is not a large payload
 	maxNodes       = 50_000
 	maxInits       = 100_000
-	maxFields      = 4 << 20 // fields of all messages: two bytes of file cost many of memory
-	maxEntries     = 1 << 20 // fields of the model and its graphs other than nodes: each is kept by itself
+	maxFields      = 4 << 20 // fields of all messages: two bytes of file take many bytes of memory
+	maxEntries     = 1 << 20 // fields of the model and its graphs, except nodes: each is kept separately
 	maxName        = 4096
 	maxRank        = 64
 	largePayload   = 1024   // bytes; a payload at least this long stays in the file
-	holeField      = 19_999 // reserved by protobuf for implementations: no legitimate file has it
+	holeField      = 19_999 // reserved by protobuf for implementations, so no valid file has it
 	maxMessageSize = 1<<31 - 1
 )
 
-// A skeleton is the bytes of a model with every large payload cut out. In its place stands a hole: field 19999 of the
-// TensorProto, a number into holes. Loading works on the skeleton and so never sees a weight; saving fills the holes
-// in again. Everything else in the file, unknown fields included, is in the skeleton byte for byte.
+// A skeleton is the bytes of a model without its large payloads. A hole replaces each payload: field 19999 of the
+// TensorProto, an index into holes. Loading works on the skeleton and therefore never reads a weight. Saving fills the
+// holes again. The skeleton holds everything else in the file byte for byte, including unknown fields.
 type skeleton struct {
 	data  []byte
 	holes []hole
@@ -35,12 +35,12 @@ type skeleton struct {
 // hole is a payload that was cut out of a TensorProto.
 type hole struct {
 	span     Span
-	field    protowire.Number // the field it came from: 9 raw_data, 4 float_data, …; 13 when it was external already
-	original []byte           // for external data: the records (fields 13 and 14) as they stood
+	field    protowire.Number // the field it came from: 9 raw_data, 4 float_data, …; 13 for external data
+	original []byte           // for external data: the records (fields 13 and 14) as read
 	location string           // for external data: as written in the file
 }
 
-// message kinds of the ONNX schema that can hold a tensor somewhere below.
+// kind is a kind of message of the ONNX schema. Most kinds can contain a tensor at some depth.
 type kind int
 
 const (
@@ -52,11 +52,11 @@ const (
 	kSparse
 	kFunction
 	kTraining
-	kLeaf // any other message: no tensor below
+	kLeaf // any other message: contains no tensor
 )
 
-// fieldSpec says what a length-delimited field holds and whether it may stand only once. protobuf merges repeated
-// occurrences of a singular message, other readers take the first or the last: such files are refused.
+// fieldSpec describes the content of a length-delimited field and whether it may appear only once. protobuf merges repeated
+// occurrences of a singular message, while other readers take the first or the last, so such files are refused.
 type fieldSpec struct {
 	child kind // 0: bytes or string
 	once  bool
@@ -74,7 +74,7 @@ var schema = [kLeaf + 1][32]fieldSpec{
 	kTraining: {1: {kGraph, true, "initialization"}, 2: {kGraph, true, "algorithm"}},
 }
 
-// field returns what is known about a field of a message of kind k, the zero fieldSpec when that is nothing.
+// field returns the description of a field of a message of kind k, or the zero fieldSpec for an unknown field.
 func (k kind) field(num protowire.Number) fieldSpec {
 	if int(num) >= len(schema[k]) {
 		return fieldSpec{}
@@ -82,13 +82,13 @@ func (k kind) field(num protowire.Number) fieldSpec {
 	return schema[k][num]
 }
 
-// labels are the fields that name something.
+// labels are the fields that hold names.
 var labels = map[string]bool{"name": true, "input": true, "output": true, "op_type": true, "domain": true, "overload": true}
 
 // payloadFields are the value fields of TensorProto that may be cut out: raw_data and the packed typed fields.
 var payloadFields = [...]string{4: "float_data", 5: "int32_data", 7: "int64_data", 9: "raw_data", 10: "double_data", 11: "uint64_data"}
 
-// payload returns the name of a value field of TensorProto, "" for any other field.
+// payload returns the name of a value field of TensorProto, or "" for any other field.
 func payload(num protowire.Number) string {
 	if int(num) >= len(payloadFields) {
 		return ""
@@ -96,7 +96,7 @@ func payload(num protowire.Number) string {
 	return payloadFields[num]
 }
 
-// skimmer walks a file once, front to back, keeping what is small and skipping what is large.
+// skimmer walks a file once, front to back. It keeps small fields and skips large ones.
 type skimmer struct {
 	file    *DataFile
 	ext     func(location string) (*DataFile, error) // opens an external data file by its location
@@ -118,7 +118,7 @@ func skim(f *DataFile, ext func(string) (*DataFile, error)) (*skeleton, error) {
 	s := &skimmer{file: f, ext: ext}
 	room := f.Size
 	if room > 2<<20 {
-		room = 512 << 10 // weights lie in the file: how much else it holds is not known before it is read
+		room = 512 << 10 // the file holds weights, so the size of the rest is unknown
 	}
 	data, err := s.message(make([]byte, 0, room), kModel, 0, f.Size, 0)
 	if err != nil {
@@ -128,12 +128,12 @@ func skim(f *DataFile, ext func(string) (*DataFile, error)) (*skeleton, error) {
 	return &s.out, s.out.overlaps()
 }
 
-// at returns n bytes at offset off; they stay valid until the next call.
+// at returns n bytes at offset off. They stay valid until the next call.
 func (s *skimmer) at(off, n int64) ([]byte, error) {
 	if off < s.bufAt || off+n > s.bufAt+int64(len(s.buf)) {
 		window := int64(64 << 10)
 		if off > s.bufAt+int64(len(s.buf)) {
-			window = 4 << 10 // a payload was skipped: another may follow soon
+			window = 4 << 10 // a payload was skipped, and another may follow soon
 		}
 		want := min(max(n, window), s.file.Size-off)
 		if int64(cap(s.buf)) < want {
@@ -151,7 +151,7 @@ func (s *skimmer) at(off, n int64) ([]byte, error) {
 
 func (s *skimmer) varint(off, end int64) (uint64, int64, error) {
 	if i := off - s.bufAt; i >= 0 && i < int64(len(s.buf)) && off < end && s.buf[i] < 0x80 {
-		return uint64(s.buf[i]), 1, nil // most numbers are small, and in the window
+		return uint64(s.buf[i]), 1, nil // most numbers are small and in the window
 	}
 	b, err := s.at(off, min(10, end-off))
 	if err != nil {
@@ -168,8 +168,8 @@ func (s *skimmer) bad(off int64, what string) error {
 	return fmt.Errorf("not an ONNX model: %s at byte %d", what, off)
 }
 
-// message appends the skeleton of the message in [off, end) to out. All messages share the one buffer: a file has tens of
-// thousands of them.
+// message appends the skeleton of the message in [off, end) to out. All messages share one buffer, because a file has tens
+// of thousands of them.
 func (s *skimmer) message(out []byte, k kind, off, end int64, depth int) ([]byte, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("messages nested deeper than %d at byte %d", maxDepth, off)
@@ -185,18 +185,18 @@ func (s *skimmer) message(out []byte, k kind, off, end int64, depth int) ([]byte
 	return m.out, err
 }
 
-// messageSkim is one message on its way into the skeleton.
+// messageSkim is the state of one message while it is copied to the skeleton.
 type messageSkim struct {
 	*skimmer
 	kind   kind
 	end    int64
 	depth  int
-	seen   uint64     // singular fields met, by number (all are below 64)
+	seen   uint64     // singular fields seen, by number (all are below 64)
 	tensor tensorSkim // of a TensorProto
 	out    []byte
 }
 
-// field moves one field and returns where the next begins.
+// field copies one field and returns the offset of the next.
 func (m *messageSkim) field(start int64) (off int64, err error) {
 	tag, n, err := m.varint(start, m.end)
 	if err != nil {
@@ -242,10 +242,10 @@ func (m *messageSkim) field(start int64) (off int64, err error) {
 }
 
 func (m *messageSkim) tooLong(start int64) error {
-	return m.bad(start, "a field longer than what is left of the file")
+	return m.bad(start, "a field longer than the rest of the file")
 }
 
-// allow refuses a field that cannot stand there: of an impossible number or type, a second one, one too many.
+// allow refuses a field with an invalid number or type, a repeated singular field, and a field above a limit.
 func (m *messageSkim) allow(start int64, num protowire.Number, typ protowire.Type) error {
 	if m.fields++; m.fields > maxFields {
 		return fmt.Errorf("more than %d fields", maxFields)
@@ -260,7 +260,7 @@ func (m *messageSkim) allow(start int64, num protowire.Number, typ protowire.Typ
 	}
 	if known && spec.once {
 		if m.seen&(1<<uint(num)) != 0 {
-			return fmt.Errorf("field %s stands twice at byte %d", spec.name, start)
+			return fmt.Errorf("field %s appears twice, at byte %d", spec.name, start)
 		}
 		m.seen |= 1 << uint(num)
 	}
@@ -270,8 +270,8 @@ func (m *messageSkim) allow(start int64, num protowire.Number, typ protowire.Typ
 	return m.count(m.kind, num)
 }
 
-// bytes moves a field of size bytes at off if it is a message to be looked into, or a large payload to be cut out. It
-// reports whether it was.
+// bytes copies a field of size bytes at off if it is a message to descend into, or cuts it out if it is a large payload. It
+// reports whether it did either.
 func (m *messageSkim) bytes(start int64, num protowire.Number, off, size int64) (bool, error) {
 	switch spec := m.kind.field(num); {
 	case spec.child != 0 && spec.child != kLeaf:
@@ -288,7 +288,7 @@ func (m *messageSkim) bytes(start int64, num protowire.Number, off, size int64) 
 	return false, nil
 }
 
-// nested moves a message within this one.
+// nested copies a message within this one.
 func (m *messageSkim) nested(num protowire.Number, child kind, off, size int64) (err error) {
 	head := len(m.out)
 	out := protowire.AppendVarint(protowire.AppendTag(m.out, num, protowire.BytesType), uint64(size))
@@ -296,14 +296,15 @@ func (m *messageSkim) nested(num protowire.Number, child kind, off, size int64) 
 	if out, err = m.message(out, child, off, off+size, m.depth+1); err != nil {
 		return err
 	}
-	if n := len(out) - at; int64(n) != size { // something was cut out: the length is another
+	if n := len(out) - at; int64(n) != size { // something was cut out, so the length has changed
 		out = slices.Replace(out, head, at, protowire.AppendVarint(protowire.AppendTag(nil, num, protowire.BytesType), uint64(n))...)
 	}
 	m.out = out
 	return nil
 }
 
-// keep copies the field in [start, end) as it is. What says where a tensor's data lies is set aside until the tensor is whole.
+// keep copies the field in [start, end) unchanged. Fields that locate a tensor's data are set aside until the whole tensor
+// is read.
 func (m *messageSkim) keep(start, end int64, num protowire.Number, typ protowire.Type) error {
 	if m.kept += end - start; m.kept > maxSkeleton {
 		return fmt.Errorf("the graph part is larger than %d MB", maxSkeleton>>20)
@@ -323,13 +324,13 @@ func (m *messageSkim) keep(start, end int64, num protowire.Number, typ protowire
 		}
 	}
 	if cap(m.out)-len(m.out) < len(rec) {
-		m.out = slices.Grow(m.out, len(m.out)+len(rec)) // append would grow it by little
+		m.out = slices.Grow(m.out, len(m.out)+len(rec)) // append would grow it by less
 	}
 	m.out = append(m.out, rec...)
 	return nil
 }
 
-// finish puts a hole in the place of what a tensor had set aside.
+// finish adds a hole in the place of the fields that a tensor set aside.
 func (m *messageSkim) finish() error {
 	if m.kind != kTensor {
 		return nil

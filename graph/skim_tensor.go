@@ -8,20 +8,21 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// tensorSkim gathers what must be judged over a whole TensorProto: exactly one value field, and external data.
+// tensorSkim collects what can be checked only for a whole TensorProto: that it has exactly one value field, and its
+// external data.
 type tensorSkim struct {
 	dims     []int64
 	dtype    DType
-	values   string // the value field met, "" while none
+	values   string // the value field seen, "" if none
 	cutField protowire.Number
 	entries  [][]byte // external_data records
 	location []byte   // data_location record
 	isExt    bool
 	typeSeen bool
-	at       int // where in the skeleton the records set aside stood, -1 while there are none
+	at       int // offset in the skeleton of the first record set aside, -1 if none
 }
 
-// record notes one small field of a tensor; it reports whether the field stays in the skeleton.
+// record processes one small field of a tensor. It reports whether the field stays in the skeleton.
 func (t *tensorSkim) record(num protowire.Number, typ protowire.Type, rec []byte) (bool, error) {
 	body := rec[varintLen(rec):]
 	switch {
@@ -32,7 +33,7 @@ func (t *tensorSkim) record(num protowire.Number, typ protowire.Type, rec []byte
 		for len(body) > 0 {
 			v, n := protowire.ConsumeVarint(body)
 			if n < 0 {
-				return false, errors.New("a broken dimension")
+				return false, errors.New("broken dimension")
 			}
 			t.dims = append(t.dims, int64(v))
 			body = body[n:]
@@ -42,14 +43,14 @@ func (t *tensorSkim) record(num protowire.Number, typ protowire.Type, rec []byte
 		}
 	case num == 2:
 		if t.typeSeen {
-			return false, errors.New("field data_type stands twice")
+			return false, errors.New("field data_type appears twice")
 		}
 		t.typeSeen = true
 		v, _ := protowire.ConsumeVarint(body)
 		t.dtype = DType(v)
 	case num == 14:
 		if t.location != nil {
-			return false, errors.New("field data_location stands twice")
+			return false, errors.New("field data_location appears twice")
 		}
 		v, _ := protowire.ConsumeVarint(body)
 		t.location = bytes.Clone(rec)
@@ -93,8 +94,8 @@ func (t *tensorSkim) cut(s *skimmer, num protowire.Number, off, size int64) erro
 	return nil
 }
 
-// external turns external data into a hole once the tensor is whole. Without external data it returns nil; records that
-// were set aside for nothing (a data_location of 0, say) are kept as they stood.
+// external turns external data into a hole once the whole tensor is read. Without external data, a lone data_location of 0
+// is kept as read, as a hole without a payload. If no records were set aside, it returns nil.
 func (t *tensorSkim) external(s *skimmer) (*hole, error) {
 	var original []byte
 	for _, e := range t.entries {
@@ -103,7 +104,7 @@ func (t *tensorSkim) external(s *skimmer) (*hole, error) {
 	original = append(original, t.location...)
 	if !t.isExt {
 		if len(t.entries) > 0 {
-			return nil, errors.New("a tensor has external_data but its data_location says otherwise")
+			return nil, errors.New("a tensor has external_data but its data_location is not EXTERNAL")
 		}
 		if len(original) == 0 {
 			return nil, nil
@@ -134,7 +135,7 @@ func (t *tensorSkim) external(s *skimmer) (*hole, error) {
 	return &hole{span: span, field: 13, original: original, location: e.location}, nil
 }
 
-// headerLen returns how many bytes the tag and the length of a length-delimited record take.
+// headerLen returns the size in bytes of the tag and the length of a length-delimited record.
 func headerLen(rec []byte) int {
 	_, n := protowire.ConsumeVarint(rec)
 	_, m := protowire.ConsumeVarint(rec[n:])

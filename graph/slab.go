@@ -1,10 +1,10 @@
 package graph
 
-// slab hands out zero objects from blocks. A model has tens of thousands of nodes, values and lists of them: one allocation
-// each would take longer than reading the file. A block stays in memory as long as one of its objects.
+// slab allocates zero objects in blocks. A model has tens of thousands of nodes, values and lists of them, and one
+// allocation each would take longer than reading the file. A block stays in memory as long as any of its objects.
 type slab[T any] struct {
 	free []T
-	size int // of the last block
+	size int // size of the last block
 }
 
 func (s *slab[T]) new() *T { return &s.list(1)[0] }
@@ -16,7 +16,7 @@ func (s *slab[T]) reserve(n int) {
 	}
 }
 
-// list returns n objects, side by side, whose slice cannot grow into the next one's.
+// list returns n adjacent objects. The slice has no spare capacity, so appending cannot overwrite the next list.
 func (s *slab[T]) list(n int) []T {
 	if n > len(s.free) {
 		s.size = max(n, min(2*s.size, 1024), 16)

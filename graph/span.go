@@ -14,17 +14,17 @@ import (
 	"slices"
 )
 
-// DataFile is a file that weights lie in: a model file itself or one of its external data files.
+// DataFile is a file that holds weights: a model file or one of its external data files.
 type DataFile struct {
-	Path string // as found, for messages
+	Path string // as given, for messages
 	Real string // absolute, symbolic links resolved
 	Size int64
 	f    *os.File
 
-	links uint64 // names the file has; 0 where the system does not tell
+	links uint64 // number of hard links; 0 if the system does not report it
 }
 
-// close closes the file. One that a text or a location stands for was never open.
+// close closes the file. A DataFile of a text model or of [Locations] was never open.
 func (f *DataFile) close() error {
 	if f.f == nil {
 		return nil
@@ -38,10 +38,10 @@ func (f *DataFile) readAt(p []byte, off int64) (int, error) {
 	return n, sayClosed(err)
 }
 
-// sayClosed says what it means that a file is closed.
+// sayClosed replaces the error of a closed file with one that explains it.
 func sayClosed(err error) error {
 	if errors.Is(err, fs.ErrClosed) {
-		return errors.New("the model is closed: read its weights before")
+		return errors.New("the model is closed: read its weights before closing it")
 	}
 	return err
 }
@@ -53,7 +53,7 @@ func openDataFile(path string) (*DataFile, error) {
 	}
 	if st, err := os.Stat(real); err != nil {
 		return nil, err
-	} else if !st.Mode().IsRegular() { // looked at before opening: opening a pipe would wait for a writer
+	} else if !st.Mode().IsRegular() { // checked before opening, because opening a pipe waits for a writer
 		return nil, fmt.Errorf("not a regular file")
 	}
 	f, err := os.Open(real)
@@ -63,8 +63,8 @@ func openDataFile(path string) (*DataFile, error) {
 	return newDataFile(path, real, f)
 }
 
-// openUnder opens a file of a folder; real is its path, resolved. Should a link be put in the way meanwhile, it is not
-// followed out of the folder.
+// openUnder opens a file of a folder. real is its resolved path. A link that is created after that check is not followed
+// out of the folder.
 func openUnder(dir, real, path string) (*DataFile, error) {
 	rel, err := filepath.Rel(dir, real)
 	if err != nil {
@@ -87,7 +87,7 @@ func openUnder(dir, real, path string) (*DataFile, error) {
 	return newDataFile(path, real, f)
 }
 
-// newDataFile takes over an open file, which must be a regular one.
+// newDataFile takes ownership of an open file, which must be a regular one.
 func newDataFile(path, real string, f *os.File) (*DataFile, error) {
 	st, err := f.Stat()
 	if err != nil {
@@ -101,8 +101,9 @@ func newDataFile(path, real string, f *os.File) (*DataFile, error) {
 	return &DataFile{Path: path, Real: real, Size: st.Size(), f: f, links: links(st)}, nil
 }
 
-// Sample returns a checksum, in hexadecimal, of the size of the file and of 64 stretches of it, evenly spread. It costs the
-// same for a file of any size, and tells other weights of the same shapes from these; a single changed number it may miss.
+// Sample returns a checksum, in hexadecimal, of the size of the file and of 64 evenly spaced stretches of it. The cost is
+// the same for a file of any size. It distinguishes different weights of the same shapes, but may miss a single changed
+// number.
 func (f *DataFile) Sample() (string, error) {
 	const stretches, length = 64, 64
 	h := sha256.New()
@@ -118,15 +119,15 @@ func (f *DataFile) Sample() (string, error) {
 	return hex.EncodeToString(h.Sum(nil)[:16]), nil
 }
 
-// Span is a range of bytes in a file. Ranges are checked against the file's size before a Span is made.
+// Span is a range of bytes in a file. A range is checked against the file's size before its Span is made.
 type Span struct {
 	File   *DataFile
 	Offset int64
 	Length int64
 }
 
-// overlaps refuses two ranges of external data that share some of their bytes: a wrong offset, most likely. The same range
-// twice is legal, tied weights are written so.
+// overlaps refuses two ranges of external data that share some of their bytes, which is most likely a wrong offset. Two
+// equal ranges are valid: tied weights are stored that way.
 func (s *skeleton) overlaps() error {
 	var spans []Span
 	for _, h := range s.holes {

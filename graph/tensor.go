@@ -7,10 +7,10 @@ import (
 	"unsafe"
 )
 
-// DType is an ONNX element type; the numbers are those of TensorProto.DataType.
+// DType is an ONNX element type. The numbers are those of TensorProto.DataType.
 type DType int32
 
-// The element types this project reads or writes. Others pass through as numbers.
+// The element types that this project reads or writes. Other types are only passed through, as numbers.
 const (
 	Undefined  DType = 0
 	Float32    DType = 1
@@ -49,10 +49,10 @@ var dtypes = map[DType]struct {
 	Float64: {"float64", 64}, Uint32: {"uint32", 32}, Uint64: {"uint64", 64}, Complex64: {"complex64", 64},
 	Complex128: {"complex128", 128}, BFloat16: {"bfloat16", 16}, Float8E4M3: {"float8e4m3fn", 8}, Float8E4Z: {"float8e4m3fnuz", 8},
 	Float8E5M2: {"float8e5m2", 8}, Float8E5Z: {"float8e5m2fnuz", 8}, Uint4: {"uint4", 4}, Int4: {"int4", 4}, Float4E2M1: {"float4e2m1", 4},
-	24: {"float8e8m0", 8}, 25: {"uint2", 2}, 26: {"int2", 2}, 27: {"float6e2m3", 6}, 28: {"float6e3m2", 6}, // pass through only
+	24: {"float8e8m0", 8}, 25: {"uint2", 2}, 26: {"int2", 2}, 27: {"float6e2m3", 6}, 28: {"float6e3m2", 6}, // only passed through
 }
 
-// String returns the lower-case name, such as "float32", or "dtype(99)" for a number ONNX does not define.
+// String returns the lower-case name, such as "float32", or "dtype(99)" for a number that ONNX does not define.
 func (d DType) String() string {
 	if t, ok := dtypes[d]; ok {
 		return t.name
@@ -70,16 +70,16 @@ func parseDType(s string) (DType, bool) {
 	return Undefined, false
 }
 
-// Bits returns the width of one element in bits, 0 for strings and unknown types.
+// Bits returns the width of one element in bits, or 0 for strings and unknown types.
 func (d DType) Bits() int64 { return dtypes[d].bits }
 
-// IsFloat reports whether values of the type are real numbers that activations come in.
+// IsFloat reports whether the type is a floating-point type used for activations.
 func (d DType) IsFloat() bool {
 	return d == Float32 || d == Float16 || d == BFloat16 || d == Float64
 }
 
-// ByteSize returns how many bytes a dense tensor of the type and shape takes, sub-byte types packed and rounded up.
-// It refuses negative dimensions, types without a width, and products that do not fit 63 bits.
+// ByteSize returns the size in bytes of a dense tensor of the type and shape. Types below one byte are packed, and the size
+// is rounded up. It refuses negative dimensions, types without a width, and products that do not fit 63 bits.
 func ByteSize(d DType, dims []int64) (int64, error) {
 	n, err := numElements(dims)
 	if err != nil {
@@ -118,7 +118,7 @@ func numElements(dims []int64) (int64, error) {
 	return n, nil
 }
 
-// checkedMul and checkedAdd work on non-negative numbers and report overflow of int64.
+// checkedMul and checkedAdd compute with non-negative numbers and report overflow of int64.
 func checkedMul(a, b int64) (int64, bool) {
 	if a == 0 || b == 0 {
 		return 0, true
@@ -136,9 +136,8 @@ func checkedAdd(a, b int64) (int64, bool) {
 	return a + b, true
 }
 
-// Tensor is a dense tensor in memory: what a session takes and returns, and what a constant yields once read.
-// Data is little-endian and row-major, as ONNX raw_data is; its length is [ByteSize] of DType and Dims.
-// A scalar has no Dims.
+// Tensor is a dense tensor in memory: an input or output of a session, or a constant that was read. Data is little-endian
+// and row-major, like ONNX raw_data. Its length is [ByteSize] of DType and Dims. A scalar has no Dims.
 type Tensor struct {
 	DType DType
 	Dims  []int64

@@ -86,7 +86,7 @@ func TestFloat32s(t *testing.T) {
 	}
 }
 
-// TestConst reads constants whole and by rows, in memory and on disk, and refuses rows that are not there.
+// TestConst reads constants whole and by rows, in memory and on disk, and refuses rows that do not exist.
 func TestConst(t *testing.T) {
 	big := make([]float32, 512*2)
 	for i := range big {
@@ -102,7 +102,7 @@ func TestConst(t *testing.T) {
 	m = resave(t, m)
 	onDisk := find(t, m, "big").Const()
 	if _, ok := inMemory.Span(); ok {
-		t.Error("a new constant lies on disk")
+		t.Error("a new constant is on disk")
 	}
 	if s, ok := onDisk.Span(); !ok || s.Length != 4096 || onDisk.ByteSize() != 4096 || onDisk.Len() != 1024 || !strings.Contains(s.String(), ":+4096]") {
 		t.Errorf("span %v", s)
@@ -131,7 +131,7 @@ func TestConst(t *testing.T) {
 		t.Error("strings have a size")
 	}
 	if _, err := onDisk.span.ReadAt(make([]byte, 8), 4090); err == nil {
-		t.Error("read behind the span")
+		t.Error("read past the span")
 	}
 	m.Close()
 	if _, err := onDisk.Load(); err == nil || !strings.Contains(err.Error(), "read ") {
@@ -145,7 +145,7 @@ func TestModelAccessors(t *testing.T) {
 		t.Errorf("meta %q", v)
 	}
 	if _, ok := m.Meta("none"); ok {
-		t.Error("metadata that is not there")
+		t.Error("metadata that does not exist")
 	}
 	if m.Opset("") != 17 || m.Opset("ai.onnx") != 17 || m.Opset("a.b") != 2 || m.Opset("none") != 0 || m.IRVersion() != 8 || m.Path() != "" || m.inlined {
 		t.Error("misread")

@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// Format returns the textual form of a model: what [Write] writes.
+// Format returns the textual form of a model, as printed by [Write].
 func Format(m *Model) string {
 	var b strings.Builder
 	if err := Write(&b, m); err != nil {
-		fmt.Fprintf(&b, "# broken off: %q\n", err.Error())
+		fmt.Fprintf(&b, "# incomplete: %q\n", err.Error())
 	}
 	return b.String()
 }
@@ -45,14 +45,15 @@ func Format(m *Model) string {
 //	  out y
 //	}
 //
-// A name stands bare when it is made of letters, digits and _ . / + - or a double colon, and in quotes otherwise, with Go's
-// escapes: nothing raw reaches a terminal. "_" is an omitted input or output, "@" precedes a node's label, "#" starts a
-// comment. A whole number is an int attribute, one with a point or an exponent a float; an empty list says what it is a
-// list of: ints[]. A tensor is its type and then its values in braces, or its bytes in base64, or a place in a file:
-// location (relative to the model's folder), offset, length, and for packed numbers "as int64_data". Line ends mean nothing.
+// A name is written bare if it consists of letters, digits and _ . / + - or a double colon. Otherwise it is quoted with
+// Go's escapes, so that no raw bytes reach a terminal. "_" is an omitted input or output, "@" precedes a node's label, and
+// "#" starts a comment. A whole number is an int attribute; a number with a point or an exponent is a float. An empty list
+// states its element type: ints[]. A tensor is its type, followed by its values in braces, its bytes in base64, or a place
+// in a file: location (relative to the model's folder), offset, length, and for packed numbers "as int64_data". Line ends
+// have no meaning.
 //
-// [ParseIn] reads the text again, with the folder of the model's file for the large tensors that the text only points to.
-// It also reads functions, which it inlines; they are never printed:
+// [ParseIn] reads the text back. It needs the folder of the model's file for the large tensors that the text only points
+// to. It also reads functions, which it inlines; they are never printed:
 //
 //	function pkg.Scale {
 //	  opset 17
@@ -64,7 +65,7 @@ func Format(m *Model) string {
 //	  out y
 //	}
 //
-// Doc strings, fields unknown to us, sparse initializers and types other than tensors are not part of the text.
+// Doc strings, unknown fields, sparse initializers and types other than tensors are not part of the text.
 func Write(w io.Writer, m *Model) error {
 	p := &printer{model: m}
 	p.line("ir %d", m.ir)
@@ -97,7 +98,7 @@ func Write(w io.Writer, m *Model) error {
 	return err
 }
 
-// producer returns producer_name and producer_version as the file gives them.
+// producer returns producer_name and producer_version of the file.
 func (m *Model) producer() (name, version string) {
 	for _, r := range m.records {
 		switch r.num {
@@ -157,7 +158,7 @@ func (p *printer) graph(g *Graph) {
 	p.buf.WriteByte('}')
 }
 
-// define writes a value where it is defined: its name and its declared type.
+// define returns the text that defines a value: its name and its declared type.
 func define(v *Value) string {
 	if v.typ.DType == 0 {
 		return quote(v.name)
@@ -213,7 +214,8 @@ func (p *printer) node(n *Node) {
 	p.line("")
 }
 
-// opText writes an op with its domain. Split at the last point it must give both again; odd ones are quoted one by one.
+// opText returns an op with its domain. Splitting the text at its last point must give both again; otherwise each is
+// quoted.
 func opText(n *Node) string {
 	s := n.FullOp()
 	if strings.Contains(n.op, ".") || quote(s) != s {
@@ -228,7 +230,7 @@ func opText(n *Node) string {
 	return s
 }
 
-// location is what the text calls the file a constant lies in, relative to the model's folder.
+// location returns the name of the file that holds a constant, relative to the model's folder.
 func (p *printer) location(c *Const) string {
 	if c.ext != "" {
 		return c.ext

@@ -14,7 +14,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/internal/onnxpb"
 )
 
-// attrs writes attributes on one line, or one a line when there are graphs among them.
+// attrs writes attributes on one line, or one per line if any of them holds graphs.
 func (p *printer) attrs(attrs []*Attr) {
 	long := slices.ContainsFunc(attrs, func(a *Attr) bool { return len(a.graphs) > 0 })
 	p.buf.WriteString(" {")
@@ -60,7 +60,7 @@ func (p *printer) attr(a *Attr) {
 			p.buf.WriteString(s)
 			return
 		}
-		// A kind we do not read: its bytes, nothing left in the file.
+		// A kind that is not read: its bytes, including all payloads.
 		fill := &filler{p.model.holes, func(hole) (string, int64, bool, error) { return "", 0, false, nil }}
 		whole, err := fill.message(kAttr, a.raw)
 		var b bytes.Buffer
@@ -74,7 +74,7 @@ func (p *printer) attr(a *Attr) {
 	}
 }
 
-// isGraphList reports whether the attribute holds a list of graphs, be it of one.
+// isGraphList reports whether the attribute holds a list of graphs, even a list of one.
 func (a *Attr) isGraphList() bool {
 	list := false
 	_ = fields(a.raw, func(num protowire.Number, _, _ []byte) error {
@@ -84,13 +84,13 @@ func (a *Attr) isGraphList() bool {
 	return list
 }
 
-// plainAttr writes a number, text or list attribute. ok is false for all others.
+// plainAttr returns the text of a number, string or list attribute. ok is false for all others.
 func plainAttr(pb *onnxpb.AttributeProto) (s string, ok bool) {
 	if pb.RefAttrName != nil {
 		return "", false
 	}
 	t := pb.GetType()
-	if t == onnxpb.AttributeProto_UNDEFINED { // before IR version 2 the type was left to the reader
+	if t == onnxpb.AttributeProto_UNDEFINED { // before IR version 2, files did not give the type
 		switch {
 		case pb.F != nil:
 			t = onnxpb.AttributeProto_FLOAT
@@ -118,7 +118,7 @@ func plainAttr(pb *onnxpb.AttributeProto) (s string, ok bool) {
 	case onnxpb.AttributeProto_INTS:
 		return list("ints", pb.Ints, func(i int64) string { return strconv.FormatInt(i, 10) }), true
 	case onnxpb.AttributeProto_GRAPHS:
-		return "graphs[]", true // one with graphs has been printed
+		return "graphs[]", true // a non-empty list is printed elsewhere
 	case onnxpb.AttributeProto_STRINGS:
 		return list("strings", pb.Strings, func(b []byte) string { return strconv.Quote(string(b)) }), true
 	}
@@ -136,7 +136,7 @@ func list[E any](what string, xs []E, text func(E) string) string {
 	return "[" + strings.Join(ss, ", ") + "]"
 }
 
-// floatText writes a float so that it cannot be taken for an int.
+// floatText returns a float in a form that cannot be read as an int.
 func floatText(f float32) string {
 	s := strconv.FormatFloat(float64(f), 'g', -1, 32)
 	if strings.Trim(s, "+-0123456789") == "" {

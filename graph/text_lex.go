@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// token is a word, a quoted string (with its value), or a sign.
+// token is a word, a quoted string (its value), or a sign.
 type token struct {
 	kind byte // 'w', '"', the sign itself, or 0 at the end
 	text string
 }
 
-// lexer splits the textual form into tokens. The first error stops it: from then on it is at the end.
+// lexer splits the textual form into tokens. The first error ends the input.
 type lexer struct {
 	src string
 	pos int
@@ -26,7 +26,7 @@ func newLexer(src string) *lexer {
 	return l
 }
 
-// fail keeps the first error, with the line it is in.
+// fail keeps the first error, with its line number.
 func (l *lexer) fail(format string, args ...any) {
 	if l.err == nil {
 		l.err = fmt.Errorf("parse line %d: %w", 1+strings.Count(l.src[:l.pos], "\n"), fmt.Errorf(format, args...))
@@ -39,8 +39,8 @@ func isWord(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("_./+-", c) >= 0
 }
 
-// wordLen returns how many bytes from the start of s make a word. A double colon belongs to it when more follows, as in
-// "onnx::MatMul_1".
+// wordLen returns the length in bytes of the word at the start of s. A double colon belongs to the word if more follows, as
+// in "onnx::MatMul_1".
 func wordLen(s string) int {
 	i := 0
 	for i < len(s) {
@@ -71,7 +71,7 @@ func (l *lexer) next() {
 		case c == '"':
 			q, err := strconv.QuotedPrefix(l.src[l.pos:])
 			if err != nil {
-				l.fail("a string without an end")
+				l.fail("a string without a closing quote")
 				return
 			}
 			s, err := strconv.Unquote(q)
@@ -99,12 +99,12 @@ func (l *lexer) next() {
 	l.tok = token{}
 }
 
-// is reports whether the next token is that sign or word.
+// is reports whether the next token is the given sign or word.
 func (l *lexer) is(text string) bool {
 	return l.tok.kind != '"' && l.tok.kind != 0 && l.tok.text == text
 }
 
-// accept takes the next token if it is that sign or word.
+// accept takes the next token if it is the given sign or word, and reports whether it did.
 func (l *lexer) accept(text string) bool {
 	if l.is(text) {
 		l.next()
@@ -120,7 +120,7 @@ func (l *lexer) expect(text string) {
 }
 
 func (l *lexer) unexpected(want string) {
-	got := "the end"
+	got := "the end of the text"
 	if l.tok.kind != 0 {
 		got = strconv.Quote(l.tok.text)
 	}
@@ -158,7 +158,7 @@ func (l *lexer) int() int64 {
 	return i
 }
 
-// list calls item for each of a comma-separated list up to the closing sign, which is taken too. Commas may be left out.
+// list calls item for each element of a list up to the closing sign, which is taken too. Commas are optional.
 func (l *lexer) list(end string, item func()) {
 	for l.err == nil && !l.accept(end) {
 		item()
@@ -169,7 +169,7 @@ func (l *lexer) list(end string, item func()) {
 // keywords begin statements; a name that looks like one is quoted.
 var keywords = map[string]bool{"ir": true, "opset": true, "producer": true, "meta": true, "graph": true, "function": true, "in": true, "const": true, "attr": true, "out": true, "_": true}
 
-// quoteNumber is quote for places where a bare number would be one.
+// quoteNumber is quote for places where a bare word of digits would be read as a number.
 func quoteNumber(name string) string {
 	if _, err := strconv.ParseInt(name, 10, 64); err == nil {
 		return strconv.Quote(name)
@@ -177,7 +177,7 @@ func quoteNumber(name string) string {
 	return quote(name)
 }
 
-// quote writes a name bare where it can be read back, else as a Go string: escaped, in one line, printable.
+// quote writes a name bare if it can be read back, else as a Go string: escaped, on one line, printable.
 func quote(name string) string {
 	if name != "" && wordLen(name) == len(name) && !keywords[name] {
 		return name

@@ -8,12 +8,12 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Parse reads the textual form of a model; see [Write]. Files that the text points to are looked for in the working
+// Parse reads the textual form of a model; see [Write]. Files that the text points to are expected in the working
 // directory.
 func Parse(text string) (*Model, error) { return ParseIn(".", text) }
 
-// ParseIn reads the textual form of a model whose large tensors lie in files of the folder dir. The rules for these files
-// are those for external data in [Load]. Functions in the text are inlined.
+// ParseIn reads the textual form of a model whose large tensors are stored in files of the folder dir. These files must
+// satisfy the rules for external data in [Load]. Functions in the text are inlined.
 func ParseIn(dir, text string) (*Model, error) {
 	at := filepath.Join(dir, "text")
 	files := openedBy(&DataFile{Path: at, Real: at})
@@ -35,13 +35,13 @@ func parseText(text string, files *openFiles) (*Model, error) {
 	return decodeModel(&p.out)
 }
 
-// parser writes the skeleton of a model while it reads the text; resolving names is left to the decoder.
+// parser writes the skeleton of a model while it reads the text. The decoder resolves names later.
 type parser struct {
 	*lexer
 	out    skeleton
 	open   func(location string) (*DataFile, error)
 	depth  int
-	graphs int // main graphs met
+	graphs int // main graphs seen
 }
 
 func (p *parser) put(num protowire.Number, body []byte) {
@@ -87,12 +87,12 @@ func (p *parser) opset() []byte {
 	return varintField(appendStrings(nil, 1, []string{domain}), 2, uint64(p.int()))
 }
 
-// block is what stands between the braces of a graph or function.
+// block is the content of the braces of a graph or function.
 type block struct {
 	nodes, inits []byte // whole records
 	ins, outs    []string
 	types        map[string]Type
-	order        []string // names of types, as met
+	order        []string // names of typed values, in order
 	opsets       [][]byte
 	attrs        []string
 	defaults     [][]byte
@@ -206,7 +206,7 @@ func (p *parser) block(function bool) *block {
 	return b
 }
 
-// op reads "MatMul", "com.microsoft.Attention", "domain" "op", each with ": overload" where there is one.
+// op reads "MatMul", "com.microsoft.Attention" or "domain" "op", each optionally followed by ": overload".
 func (p *parser) op() (domain, op, overload string) {
 	quoted := p.tok.kind == '"'
 	op = p.name()
@@ -271,7 +271,7 @@ func (p *parser) node(b *block) []byte {
 	return out
 }
 
-// dtype reads an element type: "float32", or "dtype99" for one that ONNX does not define.
+// dtype reads an element type: "float32", or "dtype99" for a type that ONNX does not define.
 func (p *parser) dtype() DType {
 	word := p.tok.text
 	if d, ok := parseDType(word); ok && p.tok.kind == 'w' {

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// byValue is how many elements of a tensor in memory the text shows as numbers.
+// byValue is the largest number of elements for which the text shows a tensor in memory as numbers.
 const byValue = 16
 
-// tensor writes a constant: its type, then its values, its bytes, or its place on disk.
+// tensor writes a constant: its type, followed by its values, its bytes, or its place on disk.
 func (p *printer) tensor(c *Const) {
 	t := constType(c)
 	p.buf.WriteString(typeText(t) + " ")
@@ -33,7 +33,7 @@ func (p *printer) tensor(c *Const) {
 	}
 }
 
-// elementsText writes the elements of a short tensor, if each can be read back exactly.
+// elementsText returns the elements of a short tensor as text, if each can be read back exactly.
 func elementsText(t *Tensor) (string, bool) {
 	if t.Len() > byValue {
 		return "", false
@@ -68,7 +68,7 @@ func elementsText(t *Tensor) (string, bool) {
 			return "", false
 		}
 	}
-	return strings.Join(out, ", "), string(back.Data) == string(t.Data) // not so for a NaN with a message
+	return strings.Join(out, ", "), string(back.Data) == string(t.Data) // false for a NaN with a payload
 }
 
 // appendElement reads one number into a tensor.
@@ -134,7 +134,7 @@ func float32to16(f float32) uint16 {
 		return sign
 	}
 	shift := 13
-	if exp < -14 { // subnormal: the leading 1 becomes visible and moves right
+	if exp < -14 { // subnormal: the leading 1 becomes explicit and moves right
 		frac |= 1 << 23
 		shift += -14 - exp
 		exp = -15
@@ -142,7 +142,7 @@ func float32to16(f float32) uint16 {
 	half := uint32(exp+15)<<10 | frac>>shift
 	rest, tie := frac&(1<<shift-1), uint32(1)<<(shift-1)
 	if rest > tie || rest == tie && half&1 == 1 {
-		half++ // may carry into the exponent, and rightly so
+		half++ // a carry into the exponent is correct
 	}
 	return sign | uint16(half)
 }

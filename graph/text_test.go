@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestTextOfFixtures prints real models and reads them again: the text is the same, and so is the model once saved.
+// TestTextOfFixtures prints real models and parses the text. The text and the saved model must be unchanged.
 func TestTextOfFixtures(t *testing.T) {
 	for _, path := range fixtures(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
@@ -36,7 +36,7 @@ func TestTextOfFixtures(t *testing.T) {
 	}
 }
 
-// TestText parses what people may write, and prints it in the one form of its own.
+// TestText parses text in forms that people may write, and prints it in the canonical form.
 func TestText(t *testing.T) {
 	tests := []struct{ name, in, want string }{
 		{"types", `graph g { in a in b: float32 in c: int64[] in d: float16[batch, 4, ?, "4", "a b"] in e: dtype99[2] out a }`, `
@@ -183,7 +183,7 @@ func TestTextHeader(t *testing.T) {
 	}
 }
 
-// TestTextKeepsOtherAttributes prints attributes of kinds that the package does not read: the bytes come back.
+// TestTextKeepsOtherAttributes prints attributes of kinds that the package does not read. Their bytes must be preserved.
 func TestTextKeepsOtherAttributes(t *testing.T) {
 	big := make([]byte, 4096)
 	big[7] = 9
@@ -216,29 +216,29 @@ func TestTextKeepsOtherAttributes(t *testing.T) {
 
 func TestTextRefuses(t *testing.T) {
 	tests := []struct{ name, in, want string }{
-		{"empty", "", "holds no graph"},
+		{"empty", "", "has no graph"},
 		{"second graph", "graph a { in x out x }\ngraph b { in x out x }", "parse line 2: a second main graph"},
 		{"unknown word", "graph g { in x out x }\nnonsense", `parse line 2: want ir, opset, producer, meta, function or graph, got "nonsense"`},
-		{"no end", "graph g {\n in x\n", `parse line 3: want a name, got the end`},
+		{"no end", "graph g {\n in x\n", `parse line 3: want a name, got the end of the text`},
 		{"no parenthesis", "graph g {\n x = Neg y }", `parse line 2: want "(", got "y"`},
-		{"open string", "graph g {\n in \"x }", "parse line 2: a string without an end"},
+		{"open string", "graph g {\n in \"x }", "parse line 2: a string without a closing quote"},
 		{"odd sign", "graph g {\n in x; }", "parse line 2: unexpected ';'"},
 		{"unknown value", "graph g { y = Neg(x) out y }", `reads "x", which nothing produces`},
 		{"unknown type", "graph g { in x: float31 out x }", `want an element type such as float32, got "float31"`},
 		{"value of another type", "graph g { const x = int8[1] {300} out x }", `want a value of int8, got "300"`},
 		{"too few values", "graph g { const x = int8[2] {3} out x }", "takes 2 bytes, the file has 1"},
 		{"negative dimension", "graph g { const x = int8[-1] {} out x }", "negative dimension"},
-		{"numbers and strings", `graph g { in x y = Op(x) {a: [1, "b"]} out y }`, "a list of strings and numbers"},
+		{"numbers and strings", `graph g { in x y = Op(x) {a: [1, "b"]} out y }`, "a list that mixes strings and numbers"},
 		{"no value", `graph g { in x y = Op(x) {a: } out y }`, "want an attribute value"},
 		{"broken base64", `graph g { const x = int8[1] base64 "???" out x }`, "broken base64"},
 		{"missing file", `graph g { const x = int8[1] file "none.bin" 0 1 out x }`, "none.bin is missing"},
-		{"file elsewhere", `graph g { const x = int8[1] file "../x" 0 1 out x }`, "does not lie under"},
+		{"file elsewhere", `graph g { const x = int8[1] file "../x" 0 1 out x }`, "is not under"},
 		{"past the end", `graph g { const x = int8[100] file "testdata/functions.onnx" 5500 100 out x }`, "past the end"},
 		{"another size", `graph g { const x = int8[100] file "testdata/functions.onnx" 0 99 out x }`, "takes 100 bytes, the file has 99"},
 		{"negative range", `graph g { const x = int8[1] file "testdata/functions.onnx" -1 1 out x }`, "past the end"},
-		{"no such packing", `graph g { const x = int8[1] file "testdata/functions.onnx" 0 1 as raw out x }`, `no packed field is called "raw"`},
-		{"smuggled hole", `graph g { in x y = Op(x) {a: proto "` + base64.StdEncoding.EncodeToString(cat(str(1, "a"), sub(5, num(holeField, 0)))) + `"} out y }`, "not the bytes of such an attribute"},
-		{"another attribute", `graph g { in x y = Op(x) {a: proto "CgFi"} out y }`, "not the bytes of such an attribute"},
+		{"no such packing", `graph g { const x = int8[1] file "testdata/functions.onnx" 0 1 as raw out x }`, `"raw" is not a packed field`},
+		{"smuggled hole", `graph g { in x y = Op(x) {a: proto "` + base64.StdEncoding.EncodeToString(cat(str(1, "a"), sub(5, num(holeField, 0)))) + `"} out y }`, "the bytes do not encode an attribute of this name"},
+		{"another attribute", `graph g { in x y = Op(x) {a: proto "CgFi"} out y }`, "the bytes do not encode an attribute of this name"},
 		{"far too deep", "graph g { y = If() " + strings.Repeat("{b: graph g { y = If() ", 120), "nested deeper than 100"},
 		{"cycle", "graph g { a = Neg(b) b = Neg(a) out a }", "depends on itself"},
 	}
@@ -252,7 +252,7 @@ func TestTextRefuses(t *testing.T) {
 	}
 }
 
-// TestHalf widens every 16-bit float and narrows it again, and rounds what lies between two of them to the even one.
+// TestHalf widens and narrows every 16-bit float, and checks that values between two of them round to even.
 func TestHalf(t *testing.T) {
 	for h := range 1 << 16 {
 		f := float16to32(uint16(h))

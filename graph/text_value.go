@@ -17,7 +17,7 @@ import (
 func (p *parser) attr(name string) []byte {
 	pb := &onnxpb.AttributeProto{Name: &name}
 	set := func(t onnxpb.AttributeProto_AttributeType) { pb.Type = &t }
-	var rest []byte // fields with tensors or graphs below
+	var rest []byte // fields that contain tensors or graphs
 	word := p.tok.text
 	_, isDType := parseDType(word)
 	switch {
@@ -87,7 +87,7 @@ func (p *parser) float() float32 {
 	return float32(f)
 }
 
-// elements reads a list of strings, of whole numbers, or of numbers of which at least one is no whole number.
+// elements reads a list of strings, of whole numbers, or of numbers with at least one that is not whole.
 func (p *parser) elements(pb *onnxpb.AttributeProto) {
 	t := onnxpb.AttributeProto_INTS
 	var words []string
@@ -111,7 +111,7 @@ func (p *parser) elements(pb *onnxpb.AttributeProto) {
 		words = append(words, word)
 	})
 	if len(pb.Strings) > 0 && len(words) > 0 {
-		p.fail("a list of strings and numbers")
+		p.fail("a list that mixes strings and numbers")
 	}
 	if t != onnxpb.AttributeProto_INTS {
 		pb.Ints = nil
@@ -122,18 +122,18 @@ func (p *parser) elements(pb *onnxpb.AttributeProto) {
 	pb.Type = &t
 }
 
-// proto reads the bytes of an AttributeProto of another kind.
+// proto reads the bytes of an AttributeProto of any other kind.
 func (p *parser) proto(name string) []byte {
 	b := p.base64()
 	pb := &onnxpb.AttributeProto{}
 	if err := unmarshal.Unmarshal(b, pb); err != nil || pb.GetName() != name || pb.G != nil || len(pb.Graphs) > 0 || hasHole(kAttr, b) {
-		p.fail("attribute %q: not the bytes of such an attribute", name)
+		p.fail("attribute %q: the bytes do not encode an attribute of this name", name)
 		return nil
 	}
 	return b
 }
 
-// hasHole reports whether a message holds the field that stands for a payload cut out: only the skimmer may write it.
+// hasHole reports whether a message contains the field that marks a hole. Only the skimmer may write this field.
 func hasHole(k kind, b []byte) (found bool) {
 	eachHole(k, b, func(uint64) { found = true })
 	return found
@@ -147,7 +147,7 @@ func (p *parser) base64() []byte {
 	return b
 }
 
-// tensor reads a tensor and returns the TensorProto, a hole in it where the bytes lie in a file.
+// tensor reads a tensor and returns the TensorProto, with a hole if the bytes are in a file.
 func (p *parser) tensor(name string) []byte {
 	t := &Tensor{DType: p.dtype(), Data: []byte{}}
 	p.expect("[")
@@ -185,7 +185,7 @@ func (p *parser) tensor(name string) []byte {
 	return append(out, rest...)
 }
 
-// hole reads the place of a tensor in a file, checks that it is there, and returns its number.
+// hole reads the place of a tensor in a file, checks that the range exists, and returns the hole's number.
 func (p *parser) hole(t *Tensor) int {
 	e := externalEntry{location: p.str(), offset: p.int(), length: p.int()}
 	h := hole{field: 13, location: e.location, original: externalRecords(e.location, e.offset, e.length)}
@@ -193,7 +193,7 @@ func (p *parser) hole(t *Tensor) int {
 		field := p.name()
 		i := slices.Index([]string{"int32_data", "int64_data", "uint64_data"}, field)
 		if i < 0 {
-			p.fail("no packed field is called %q", field)
+			p.fail("%q is not a packed field", field)
 			return 0
 		}
 		h.field, h.original = protowire.Number([]int{5, 7, 11}[i]), nil

@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// holds reports whether a value field of TensorProto may hold elements of a type, as the comments of onnx.proto lay down.
+// holds reports whether a value field of TensorProto may hold elements of a type, as the comments in onnx.proto define.
 func holds(field protowire.Number, d DType) bool {
 	switch field {
 	case 4:
@@ -24,8 +24,8 @@ func holds(field protowire.Number, d DType) bool {
 	return d != String
 }
 
-// unpackTyped decodes a packed varint field that may hold the type. 16-bit and smaller types lie in int32_data, one element
-// (or one byte of 4-bit pairs) each, as the comments of onnx.proto lay down.
+// unpackTyped decodes a packed varint field that may hold the type. Types of 16 bits or fewer are stored in int32_data, one
+// element (or one byte of 4-bit pairs) per number, as the comments in onnx.proto define.
 func unpackTyped(d DType, dims []int64, field protowire.Number, data []byte) (*Tensor, error) {
 	t := &Tensor{DType: d, Dims: dims}
 	width := max(1, d.Bits()/8)

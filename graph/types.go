@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// constType is the type of a constant: its element type and fixed shape.
+// constType returns the type of a constant: its element type and fixed shape.
 func constType(c *Const) Type {
 	t := Type{DType: c.DType, Ranked: true}
 	for _, d := range c.Dims {
@@ -16,8 +16,8 @@ func constType(c *Const) Type {
 	return t
 }
 
-// valueInfo reads the name and the type of a ValueInfoProto. A type other than a tensor's gives a zero Type. Written by hand:
-// a file holds one for each value.
+// valueInfo reads the name and the type of a ValueInfoProto. A type other than a tensor's gives a zero Type. It does not
+// use generated code, because a file has a record for each value.
 func (d *decoder) valueInfo(body []byte) (name string, t Type, err error) {
 	var typ []byte
 	err = fields(body, func(num protowire.Number, _, body []byte) error {
@@ -26,7 +26,7 @@ func (d *decoder) valueInfo(body []byte) (name string, t Type, err error) {
 			name = text(body)
 		case num == 2 && typ == nil:
 			typ = body[:len(body):len(body)]
-		case num == 2: // protobuf merges messages: their bytes one behind the other
+		case num == 2: // protobuf merges messages, which equals joining their bytes
 			typ = append(typ, body...)
 		}
 		return nil
@@ -43,7 +43,7 @@ func (d *decoder) valueInfo(body []byte) (name string, t Type, err error) {
 	return name, t, nil
 }
 
-// typeOf reads a TypeProto. Most values of a file have one of a few dozen types: each is read once.
+// typeOf reads a TypeProto. Most values of a file have one of a few dozen types, so each is decoded once.
 func (d *decoder) typeOf(body []byte) (Type, error) {
 	if t, ok := d.types[text(body)]; ok {
 		return t, nil
@@ -83,7 +83,7 @@ func (t *Type) decode(body []byte) error {
 	})
 }
 
-// decodeDim reads a TensorShapeProto.Dimension: dim_value 1, dim_param 2; the last one counts.
+// decodeDim reads a TensorShapeProto.Dimension: dim_value 1, dim_param 2. The last one counts.
 func decodeDim(body []byte) (Dim, error) {
 	d := Dim{Size: -1}
 	err := fields(body, func(num protowire.Number, _, body []byte) error {
@@ -148,11 +148,11 @@ func encodeValueInfo(name string, t Type) []byte {
 	return appendMessage(out, 2, appendMessage(nil, 1, tensor))
 }
 
-// Type is what is declared about a value: element type and, when known, shape. Values of one type may share their Dims: to
-// change a shape, make another.
+// Type is the declared type of a value: its element type and, when known, its shape. Values of one type may share their
+// Dims, so make a new slice to change a shape.
 type Type struct {
 	DType  DType
-	Ranked bool // Dims is meaningful; a ranked type without Dims is a scalar
+	Ranked bool // Dims is valid; a ranked type without Dims is a scalar
 	Dims   []Dim
 }
 

@@ -1,6 +1,6 @@
 package models
 
-// Config is what config.json and genai_config.json of a model folder say. Zero fields are unknown.
+// Config holds the values of config.json and genai_config.json of a model folder. A zero field is unknown.
 type Config struct {
 	ModelType string // "gpt2", "llama"
 	Layers    int

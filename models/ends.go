@@ -9,7 +9,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
-// Tokens returns the graph input that holds the token ids, nil when it cannot be told.
+// Tokens returns the graph input that holds the token ids, or nil when it is unknown.
 func (l *Layout) Tokens() *graph.Value {
 	if l.Embed == nil || l.Embed.Node == nil {
 		return nil
@@ -27,8 +27,8 @@ func (l *Layout) Tokens() *graph.Value {
 	return v
 }
 
-// Logits returns the main graph's output that holds the logits, nil when the file ends in hidden states. In a merged file it
-// is the If's output, not the branch's.
+// Logits returns the main graph's output that holds the logits, or nil when the file ends in hidden states. In a merged
+// file it is the output of the If, not of the branch.
 func (l *Layout) Logits() *graph.Value {
 	b := l.Bodies[0]
 	owner := b.Graph.Owner()
@@ -38,7 +38,7 @@ func (l *Layout) Logits() *graph.Value {
 	return owner.Out(slices.Index(b.Graph.Outputs(), b.Logits))
 }
 
-// UnembedBias returns b_U [vocab], what the file adds behind the unembedding, nil where it adds nothing.
+// UnembedBias returns b_U [vocab], which the file adds after the unembedding, or nil if there is none.
 func (l *Layout) UnembedBias() ([]float32, error) {
 	if len(l.Bodies) == 0 {
 		return nil, nil
@@ -50,7 +50,7 @@ func (l *Layout) UnembedBias() ([]float32, error) {
 		case err != nil:
 			return nil, fmt.Errorf("bias of the unembedding: %w", err)
 		case len(x) != l.Vocab:
-			return nil, fmt.Errorf("bias of the unembedding: %v has %d numbers, the vocabulary %d", t, len(x), l.Vocab)
+			return nil, fmt.Errorf("bias of the unembedding: %v has %d numbers, the vocabulary has %d", t, len(x), l.Vocab)
 		}
 		if sum == nil {
 			sum = make([]float32, len(x))

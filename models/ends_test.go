@@ -7,7 +7,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// A term that is no constant is an error, and no layout without terms has a bias.
+// A term that is not a constant is an error. A layout without terms has no bias.
 func TestUnembedBiasOfWhatIsNone(t *testing.T) {
 	m, err := graph.Load("testdata/nanogpt-torchscript.onnx")
 	if err != nil {

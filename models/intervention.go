@@ -9,21 +9,22 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/choice"
 )
 
-// Intervention is a site at which the value x of a layer can be changed to x + tau * memory. It is all that the program knows
-// about the site: ports, what they are fed, the manifest, flags, help and the laws of verify follow from the literal.
+// Intervention is a site at which the value x of a layer can be changed to x + tau * memory. It holds everything that the
+// program knows about the site: ports, neutral feeds, the manifest, flags, help and the laws of verify follow from the
+// literal.
 type Intervention struct {
-	Site PortKind // what is changed, by the kind that exposes it
+	Site PortKind // the value that is changed, named by the kind that exposes it
 	Doc  string
-	Bake bool // a fixed memory can become part of the file, without inputs
+	Bake bool // a fixed memory can be stored in the file, without inputs
 
-	// At is the operand through which x enters the rest of the model. What reads x elsewhere keeps the model's own value.
+	// At is the operand through which x enters the rest of the model. Other readers of x still get the unchanged value.
 	At func(*Layer) graph.Use
 
 	prefix string // of port names, with %d for the layer
-	inputs []Port // Kind, Doc, Neutral and dims; the rest follows from the site
+	inputs []Port // Kind, Doc, Neutral and dims; the other fields follow from the site
 }
 
-// DefaultSite is the site of a port or memory that names none: the only one of the first files.
+// DefaultSite is the site of a port or memory that names none, because the first files had only this one.
 const DefaultSite = PortAttnOut
 
 // interventions is the one table of sites, in the order of the data flow.
@@ -34,7 +35,7 @@ var interventions = []Intervention{
 		At: func(l *Layer) graph.Use { return l.MLPJoin }, prefix: "blocks.%d.hook_mlp_out", inputs: added},
 }
 
-// added are the inputs of a site [batch, pos, d_model].
+// added lists the inputs of a site [batch, pos, d_model].
 var added = []Port{
 	{Kind: PortMemory, dims: []any{"1|batch", "1|pos", "d_model"}, Doc: "the vector that is added"},
 	{Kind: PortTau, dims: []any{"1|batch", "1|pos", 1}, Doc: "the magnitude of the memory; 0 is off"},
@@ -49,10 +50,10 @@ func Sites() []PortKind {
 	return out
 }
 
-// ParseSite reads the name of a site, as --inject takes it; the error lists the names.
+// ParseSite reads the name of a site, as given to --inject. The error lists the names.
 func ParseSite(s string) (PortKind, error) { return choice.Of("site", s, Sites()) }
 
-// Intervention returns the intervention at a site. A site that has none is a mistake in this program.
+// Intervention returns the intervention at a site. It panics if there is none.
 func (k PortKind) Intervention() Intervention {
 	i := slices.Index(Sites(), k)
 	if i < 0 {
@@ -70,12 +71,12 @@ func (s Intervention) Inputs() []Port {
 	return out
 }
 
-// Name returns the name of something that belongs to the site at a layer, such as "blocks.7.attn.memory".
+// Name returns the name of a part of the site at a layer, such as "blocks.7.attn.memory".
 func (s Intervention) Name(layer int, what string) string {
 	return fmt.Sprintf(s.prefix, layer) + "." + what
 }
 
-// Missing says why a layer does not have the site, "" where it has it.
+// Missing returns the reason why a layer does not have the site, or "" if it does.
 func (s Intervention) Missing(l *Layer) string {
 	if s.At(l).Node != nil {
 		return ""
@@ -83,7 +84,7 @@ func (s Intervention) Missing(l *Layer) string {
 	return cmp.Or(l.Missing[string(s.Site)], "the operand through which it enters the model was not found")
 }
 
-// Input returns the input port of a kind at a site. A site or kind that does not exist is a mistake in this program.
+// Input returns the input port of a kind at a site. It panics if the site or the kind does not exist.
 func (k PortKind) Input(kind PortKind) Port {
 	p, ok := inputPort(k, kind)
 	if !ok {
@@ -104,7 +105,7 @@ func inputPort(site, kind PortKind) (Port, bool) {
 	return ports[i], true
 }
 
-// recorded is how files name a site: not at all where it is the default.
+// recorded returns the name of a site in files, which is "" for the default.
 func (k PortKind) recorded() PortKind {
 	if k == DefaultSite {
 		return ""

@@ -7,7 +7,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// Every site is complete: documentation, inputs that say what turns them off, and one operand of its own in a layer.
+// Every site must be complete: documentation, inputs with neutral values, and a separate operand in a layer.
 func TestInterventions(t *testing.T) {
 	l := &Layout{Heads: 12, DHead: 64, DModel: 768}
 	join, mlp := graph.Use{Node: &graph.Node{}, Slot: 0}, graph.Use{Node: &graph.Node{}, Slot: 1}
@@ -59,7 +59,7 @@ func dimNames(t graph.Type) []string {
 	return out
 }
 
-// The default site has the names of the first files, and no file names it.
+// The default site has the port names of the first files, and files do not name it.
 func TestDefaultSite(t *testing.T) {
 	l := &Layout{Heads: 12, DHead: 64, DModel: 768}
 	memory := PortAttnOut.Input(PortMemory)
@@ -93,7 +93,7 @@ func TestParseSite(t *testing.T) {
 	}
 }
 
-// A layer without an MLP says so.
+// A layer without an MLP gives a reason.
 func TestMissingSite(t *testing.T) {
 	layer := &Layer{Join: graph.Use{Node: &graph.Node{}}, Missing: map[string]string{"mlp_out": "the block has no MLP"}}
 	if why := PortMLPOut.Intervention().Missing(layer); why != "the block has no MLP" {

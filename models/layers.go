@@ -9,8 +9,8 @@ import (
 
 var layerRange = regexp.MustCompile(`^(-?[0-9]+)(?:-(-?[0-9]+))?$`)
 
-// ParseLayers reads the LAYERS of a command line for a model with n layers: "all", "7", "0-3,7", "-1" for the last layer,
-// "-2" for the one before it. The result is sorted and holds each layer once.
+// ParseLayers reads a list of layers for a model with n layers: "all", "7", "0-3,7", "-1" for the last layer, "-2" for the
+// one before it. The result is sorted and holds each layer once.
 func ParseLayers(s string, n int) ([]int, error) {
 	on := make([]bool, max(n, 0))
 	for item := range strings.SplitSeq(s, ",") {
@@ -31,7 +31,7 @@ func ParseLayers(s string, n int) ([]int, error) {
 			return nil, fmt.Errorf("layers %q: %w", s, err)
 		}
 		if to < from {
-			return nil, fmt.Errorf("layers %q: the range %q runs backwards: %d to %d", s, item, from, to)
+			return nil, fmt.Errorf("layers %q: the range %q is reversed: %d to %d", s, item, from, to)
 		}
 		for l := from; l <= to; l++ {
 			on[l] = true
@@ -46,7 +46,7 @@ func ParseLayers(s string, n int) ([]int, error) {
 	return out, nil
 }
 
-// layerNumber reads one layer, negative numbers counted from the end.
+// layerNumber reads one layer. Negative numbers count from the end.
 func layerNumber(s string, n int) (int, error) {
 	l, err := strconv.Atoi(s)
 	if l < 0 {

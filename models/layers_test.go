@@ -30,7 +30,7 @@ func TestParseLayers(t *testing.T) {
 		{"-13", 12, `no layer -13: the model has 12 layers, 0 to 11`},
 		{"0-12", 12, "no layer 12"},
 		{"99999999999999999999", 12, "no layer 99999999999999999999"},
-		{"3-1", 12, `the range "3-1" runs backwards: 3 to 1`},
+		{"3-1", 12, `the range "3-1" is reversed: 3 to 1`},
 		{"0--12", 6, "no layer -12"},
 		{"", 12, `got "", want all`},
 		{"1,,2", 12, `got ""`},
@@ -54,7 +54,7 @@ func TestParseLayers(t *testing.T) {
 	}
 }
 
-// Whatever is accepted is a sorted set of layers that exist, and writing it out in full means the same.
+// An accepted list must be a sorted set of existing layers, and writing it in full must give the same set.
 func FuzzParseLayers(f *testing.F) {
 	for _, s := range []string{"all", "7", "0-3,7", "-1", "-2", "-3--1", "1,,2", "--", "5,all", "00-1", "+1", "1-2-3"} {
 		f.Add(s, 12)

@@ -13,19 +13,19 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// ManifestKey is the key of the model's metadata_props under which a patched file describes itself.
+// ManifestKey is the key in the model's metadata_props that holds the manifest of a patched file.
 const ManifestKey = "onnx-inject"
 
-// ManifestVersion is the version that this program writes, and the newest that it reads. Fields may be added to a version;
-// anything else makes a new one.
+// ManifestVersion is the version that this program writes, and the newest that it reads. Fields may be added within a
+// version. Any other change needs a new version.
 const ManifestVersion = 1
 
-// Manifest says what was done to a model and where its ports are, so that a host in any language can use them.
+// Manifest records the changes to a model and its ports, so that a host in any language can use them.
 type Manifest struct {
 	Version int            `json:"version"`
 	Source  ManifestSource `json:"source"`
-	Weights string         `json:"weights"`        // "ref", "copy" or "embed": where the file's weights lie
-	Data    []ManifestData `json:"data,omitempty"` // of "ref": the files that are pointed into
+	Weights string         `json:"weights"`        // "ref", "copy" or "embed": where the file's weights are stored
+	Data    []ManifestData `json:"data,omitempty"` // for "ref": the files that hold the weights
 	Family  string         `json:"family"`
 	Variant string         `json:"variant"` // the exporter's form
 	Layers  int            `json:"layers"`
@@ -48,14 +48,14 @@ type ManifestSource struct {
 type ManifestPort struct {
 	Name  string   `json:"name"`
 	Kind  PortKind `json:"kind"`
-	Site  PortKind `json:"site,omitempty"` // of an input: what it changes; "" is the default
+	Site  PortKind `json:"site,omitempty"` // of an input: the site it changes; "" is the default
 	Layer int      `json:"layer"`
 	IO    string   `json:"io"` // "in" or "out"
 	DType string   `json:"dtype"`
-	Shape []any    `json:"shape"` // each a whole number, or a name: "batch", "pos", "1|pos"
+	Shape []any    `json:"shape"` // each entry is a whole number or a name: "batch", "pos", "1|pos"
 }
 
-// Port returns the line of the contract that the port follows, ok false for a port of a later program.
+// Port returns the entry of the contract for the port. ok is false for a port of a later version of this program.
 func (p ManifestPort) Port() (port Port, ok bool) {
 	if i := slices.Index(Outputs(), p.Kind); i >= 0 {
 		return outputs[i], true
@@ -63,32 +63,32 @@ func (p ManifestPort) Port() (port Port, ok bool) {
 	return inputPort(cmp.Or(p.Site, DefaultSite), p.Kind)
 }
 
-// Baked is a memory that is part of the file: tau times the vector is added at a site of the layer in every run.
+// Baked is a memory stored in the file: tau times the vector is added at a site of the layer in every run.
 type Baked struct {
 	Site       PortKind `json:"site,omitempty"` // "" is the default
 	Layer      int      `json:"layer"`
 	Tau        float64  `json:"tau"`
 	Text       string   `json:"text"`       // "" for a vector that did not come from a text
-	Encoding   string   `json:"encoding"`   // of the package memory; "" likewise
-	Convention string   `json:"convention"` // likewise
+	Encoding   string   `json:"encoding"`   // an encoding of package memory, or ""
+	Convention string   `json:"convention"` // a convention of package memory, or ""
 }
 
 // At returns the place of the memory.
 func (b Baked) At() BakedAt { return BakedAt{cmp.Or(b.Site, DefaultSite), b.Layer} }
 
-// Bake records a memory that became part of the file.
+// Bake records a memory that was stored in the file.
 func (m *Manifest) Bake(b Baked) {
 	b.Site = b.Site.recorded()
 	m.Baked = append(m.Baked, b)
 }
 
-// NewManifest starts the manifest of a file that is patched: everything but source, weights, ports and memories.
+// NewManifest starts the manifest of a patched file. It sets everything except source, weights, ports and memories.
 func NewManifest(l *Layout) *Manifest {
 	return &Manifest{Version: ManifestVersion, Family: l.Family, Variant: l.Exporter, Layers: l.Layers, Heads: l.Heads,
 		DHead: l.DHead, DModel: l.DModel, Vocab: l.Vocab, Ports: []ManifestPort{}}
 }
 
-// Port returns the port of a name, nil when the file has none; m may be nil.
+// Port returns the port of the given name, or nil when the file has none. m may be nil.
 func (m *Manifest) Port(name string) *ManifestPort {
 	if m == nil {
 		return nil
@@ -106,13 +106,13 @@ func (m *Manifest) Encode() string {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	if err := e.Encode(m); err != nil {
-		panic(fmt.Sprintf("models: encode manifest: %v", err)) // a tau that is no number: our own mistake
+		panic(fmt.Sprintf("models: encode manifest: %v", err)) // a tau that is not a number: a bug in this program
 	}
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// ReadManifest returns the manifest of a patched model, nil for a model without one. One that cannot be read, that
-// contradicts the graph, or that is of a newer version is an error: its ports could be misunderstood.
+// ReadManifest returns the manifest of a patched model, or nil for a model without one. A manifest that cannot be read,
+// that contradicts the graph, or that has a newer version is an error, because its ports could be misunderstood.
 func ReadManifest(m *graph.Model) (*Manifest, error) {
 	text, ok := m.Meta(ManifestKey)
 	if !ok {
@@ -159,7 +159,7 @@ func parseManifest(text string) (*Manifest, error) {
 		case known && (p.Name != port.Name(p.Layer) || p.IO != port.IO):
 			return nil, fmt.Errorf("port %q (%s): want %q (%s) for %s of layer %d", p.Name, p.IO, port.Name(p.Layer), port.IO, p.Kind, p.Layer)
 		case seen[p.Name]:
-			return nil, fmt.Errorf("port %q stands twice", p.Name)
+			return nil, fmt.Errorf("port %q appears twice", p.Name)
 		}
 		seen[p.Name] = true
 	}
@@ -183,14 +183,14 @@ func (m *Manifest) matches(g *graph.Graph) error {
 	return nil
 }
 
-// BakedAt is a place where memories can be part of a file.
+// BakedAt is a place at which memories can be stored in a file.
 type BakedAt struct {
 	Site  PortKind // what the memory is added to, such as [PortAttnOut]
 	Layer int
 }
 
-// BakedIn counts the memories that are part of a model at each place. A manifest that cannot be read counts as none here;
-// [ReadManifest] reports what is wrong with it.
+// BakedIn counts the memories that are stored in a model at each place. It treats an unreadable manifest as empty;
+// [ReadManifest] reports the error.
 func BakedIn(m *graph.Model) map[BakedAt]int {
 	out := map[BakedAt]int{}
 	if text, ok := m.Meta(ManifestKey); ok {

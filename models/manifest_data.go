@@ -9,15 +9,16 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// ManifestData is a file that weights are read from by reference, as it was when the model was patched. Another export under
-// its name would give other numbers without a word: the sample, see [graph.DataFile.Sample], tells.
+// ManifestData identifies a file that weights are read from by reference, as it was when the model was patched. Another
+// export under the same name would silently give other numbers. The sample (see [graph.DataFile.Sample]) detects this.
 type ManifestData struct {
-	File   string `json:"file"` // its path from the patched file's folder, with slashes
+	File   string `json:"file"` // its path relative to the patched file's folder, with slashes
 	Bytes  int64  `json:"bytes"`
 	Sample string `json:"sample"`
 }
 
-// DataOf describes the files in a folder, or below it, that a model was read from. dir is absolute, symbolic links resolved.
+// DataOf describes the files in or below a folder that a model was read from. dir is absolute, with symbolic links
+// resolved.
 func DataOf(m *graph.Model, dir string) ([]ManifestData, error) {
 	var out []ManifestData
 	for _, f := range m.Sources() {
@@ -34,31 +35,32 @@ func DataOf(m *graph.Model, dir string) ([]ManifestData, error) {
 	return out, nil
 }
 
-// below names a file from a folder, with slashes; ok is false where it does not lie there.
+// below returns the path of a file relative to a folder, with slashes. ok is false if the file is not in or below the
+// folder.
 func below(dir string, f *graph.DataFile) (name string, ok bool) {
 	name, err := filepath.Rel(dir, f.Real)
 	return filepath.ToSlash(name), err == nil && filepath.IsLocal(name)
 }
 
-// unchanged checks that the files a model points into are those that it was made from.
+// unchanged checks that the files that hold a model's weights are those that it was made from.
 func (m *Manifest) unchanged(g *graph.Model) error {
 	if len(m.Data) == 0 || g.Path() == "" {
 		return nil
 	}
 	for _, f := range g.Sources()[1:] { // its own file comes first
-		name, err := filepath.Rel(filepath.Dir(g.Path()), f.Path) // as the file writes it, wherever links lead
+		name, err := filepath.Rel(filepath.Dir(g.Path()), f.Path) // as written in the file, with links not resolved
 		if err != nil {
 			return err
 		}
 		name = filepath.ToSlash(name)
 		i := slices.IndexFunc(m.Data, func(d ManifestData) bool { return d.File == name })
 		if i < 0 {
-			return hint.With(fmt.Errorf("it points into %s, which it does not know", f.Path), "the file was changed by another program: patch the original again")
+			return hint.With(fmt.Errorf("it refers to %s, which it does not list", f.Path), "the file was changed by another program: patch the original again")
 		}
 		if sample, err := f.Sample(); err != nil {
 			return err
 		} else if f.Size != m.Data[i].Bytes || sample != m.Data[i].Sample {
-			return hint.With(fmt.Errorf("the weights in %s have changed since the file was patched", f.Path), "patch it again, from what is there now")
+			return hint.With(fmt.Errorf("the weights in %s have changed since the file was patched", f.Path), "patch the model again, from the current weights")
 		}
 	}
 	return nil

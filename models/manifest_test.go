@@ -11,7 +11,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// The contract on ports, written out: a change here is a change of version.
+// This is the contract on ports in full. A change here requires a new manifest version.
 func TestPortContract(t *testing.T) {
 	l := &Layout{Heads: 12, DHead: 64, DModel: 768}
 	want := []string{
@@ -54,7 +54,7 @@ func TestPortContract(t *testing.T) {
 	}
 	for _, p := range []ManifestPort{{Kind: "logits"}, {Kind: PortMemory, Site: PortResidMid}, {Kind: "gate"}} {
 		if port, ok := p.Port(); ok {
-			t.Errorf("%+v is taken for %+v", p, port)
+			t.Errorf("%+v is confused with %+v", p, port)
 		}
 	}
 }
@@ -72,7 +72,7 @@ func TestParseOutput(t *testing.T) {
 	}
 }
 
-// withMeta is a model with two inputs and one output by the names of ports, and the given manifest.
+// withMeta returns a model with two inputs and one output named like ports, and the given manifest.
 func withMeta(t *testing.T, text string) *graph.Model {
 	t.Helper()
 	m, err := graph.Load("testdata/nanogpt-torchscript.onnx")
@@ -99,7 +99,7 @@ func sampleManifest() *Manifest {
 	return m
 }
 
-// The contract on the manifest, written out.
+// This is the contract on the manifest in full.
 func TestManifestEncode(t *testing.T) {
 	m := sampleManifest()
 	m.Baked = []Baked{{Layer: 2, Tau: 3.5, Text: "The <Great> Barrier & Reef", Encoding: "unembed", Convention: "tl-folded"}}
@@ -135,7 +135,7 @@ func TestReadManifest(t *testing.T) {
 	if p := (*Manifest)(nil).Port("blocks.1.attn.tau"); p != nil {
 		t.Errorf("a port of no manifest: %v", p)
 	}
-	// What a later program adds within the version is passed over.
+	// Fields that a later program adds within the version are ignored.
 	var doc map[string]any
 	if err := json.Unmarshal([]byte(m.Encode()), &doc); err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func TestReadManifestRefusals(t *testing.T) {
 		{"io", change(func(m *Manifest) { m.Ports[0].IO = "input" }), `io "input", want in or out`},
 		{"layer", change(func(m *Manifest) { m.Layers = 1 }), "layer 1 of 1"},
 		{"name", change(func(m *Manifest) { m.Ports[0].Name = "memory" }), `port "memory" (in): want "blocks.1.attn.memory"`},
-		{"twice", change(func(m *Manifest) { m.Ports[1] = m.Ports[0] }), "stands twice"},
+		{"twice", change(func(m *Manifest) { m.Ports[1] = m.Ports[0] }), "appears twice"},
 		{"not in the graph", change(func(m *Manifest) { m.Ports[0] = PortAttnOut.Input(PortMemory).Manifest(2, &Layout{DModel: 32}) }), `"blocks.2.attn.memory" (in) is not in the graph`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -9,10 +9,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/choice"
 )
 
-// PortKind is what a port carries, without the layer. What an output carries is a hook, and hooks name the sites.
+// PortKind names the value of a port, without the layer. The kind of an output is a hook, and hooks name the sites.
 type PortKind string
 
-// The kinds of ports. Their names, and the values they carry, are those of TransformerLens' activation cache.
+// The kinds of ports. Their names and values are those of TransformerLens' activation cache.
 const (
 	PortZ         PortKind = "z"
 	PortResult    PortKind = "result"
@@ -27,20 +27,20 @@ const (
 	PortTau       PortKind = "tau"
 )
 
-// Port is one line of the contract on ports. A dimension is a size of the layout ("head", "d_head", "d_model"), a number, or a
-// name for a size that the caller chooses.
+// Port is one entry of the contract on ports. A dimension is a size of the layout ("head", "d_head", "d_model"), a number,
+// or a name for a size that the caller chooses.
 type Port struct {
 	Kind    PortKind
 	Site    PortKind // of an input: the site that it changes; "" for an output
 	IO      string   // "out", "in"
 	Doc     string
-	Neutral float32 // of an input: the number that changes nothing
+	Neutral float32 // of an input: the value that has no effect
 
 	name string // with %d for the layer
 	dims []any
 }
 
-// outputs is the one table of output ports. Those of inputs follow from the table of interventions.
+// outputs is the table of output ports. Input ports follow from the table of interventions.
 var outputs = []Port{
 	output(PortZ, "attn.hook_z", "attention-weighted values, before W_O", "batch", "pos", "head", "d_head"),
 	output(PortResult, "attn.hook_result", "z times the head's rows of W_O, without b_O", "batch", "pos", "head", "d_model"),
@@ -66,10 +66,10 @@ func Outputs() []PortKind {
 	return out
 }
 
-// ParseOutput reads the name of a kind of output port, as --expose takes it.
+// ParseOutput reads the name of a kind of output port, as given to --expose.
 func ParseOutput(s string) (PortKind, error) { return choice.Of("port", s, Outputs()) }
 
-// Output returns the output port of a kind. A kind that has none is a mistake in this program.
+// Output returns the output port of a kind. It panics if there is none.
 func (k PortKind) Output() Port {
 	i := slices.Index(Outputs(), k)
 	if i < 0 {
@@ -99,8 +99,8 @@ func (p Port) Type(l *Layout) graph.Type {
 	return graph.TensorType(graph.Float32, dims...)
 }
 
-// InputType is the type of an input port at a layer, with dimension names that no other port has: ONNX Runtime plans buffers by
-// them, and two ports may be fed different shapes.
+// InputType returns the type of an input port at a layer, with dimension names that no other port uses. ONNX Runtime plans
+// buffers by these names, and two ports may be fed different shapes.
 func (p Port) InputType(layer int, l *Layout) graph.Type {
 	t := p.Type(l)
 	prefix := string(p.Kind)
@@ -115,10 +115,10 @@ func (p Port) InputType(layer int, l *Layout) graph.Type {
 	return t
 }
 
-// Off is what an input port is fed when the caller feeds nothing.
+// Off returns the tensor that an input port is fed when the caller gives none.
 func (p Port) Off(l *Layout) *graph.Tensor { return p.Fill(l, func() float32 { return p.Neutral }) }
 
-// Fill makes a tensor for an input port that holds for all rows and positions, of the numbers that next returns.
+// Fill makes a tensor for an input port from the numbers that next returns. It applies to all rows and positions.
 func (p Port) Fill(l *Layout, next func() float32) *graph.Tensor {
 	size, dims := int64(1), []int64{}
 	for _, d := range p.Type(l).Dims {
@@ -132,7 +132,7 @@ func (p Port) Fill(l *Layout, next func() float32) *graph.Tensor {
 	return graph.NewFloat32(x, dims...)
 }
 
-// Shape writes the port's shape for people, such as "[1 or batch, 1 or pos, d_model]".
+// Shape returns the port's shape as text, such as "[1 or batch, 1 or pos, d_model]".
 func (p Port) Shape() string {
 	dims := strings.Join(strings.Fields(fmt.Sprint(p.dims)), ", ")
 	return strings.ReplaceAll(dims, "|", " or ")

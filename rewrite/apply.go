@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"context"
 	"fmt"
 	"iter"
 
@@ -8,45 +9,45 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// Request says what a patched model shall have. The zero request changes nothing but the manifest.
+// Request describes the changes to a model. The zero request changes only the manifest.
 type Request struct {
 	Expose     []Expose
 	Inject     []Inject
 	Bake       []Bake
-	Prefill    bool // drop the cache: whole prompts in, logits out
+	Prefill    bool // drop the cache, so that the model takes whole prompts
 	LastLogits bool // unembed the last position only
 	Signal     bool // add the output Signal if the model can have it; no port, for a model in memory
 }
 
-// Expose asks for a kind of output at some layers.
+// Expose requests a kind of output at some layers.
 type Expose struct {
 	Kind   *Kind
 	Layers []int
 }
 
-// Inject asks for the inputs of a site at some layers.
+// Inject requests the inputs of a site at some layers.
 type Inject struct {
 	Site   models.PortKind
 	Layers []int
 }
 
-// Bake asks for a fixed memory: the model keeps its signature and carries the vector.
+// Bake requests a fixed memory: the model keeps its signature and contains the vector.
 type Bake struct {
 	models.Baked
 	Vector []float32 // [d_model]
 }
 
-// Apply changes the model as asked, all or nothing, and records its ports in the manifest. The layout must be the model's
-// own; the one in force afterwards is returned, which with Prefill is another.
-func Apply(m *graph.Model, l *models.Layout, req Request) (man *models.Manifest, now *models.Layout, err error) {
-	err = m.Try(func() error { // prefill commits edits of its own
-		man, now, err = req.apply(m, l)
+// Apply makes all requested changes to the model or none, and records the ports in the manifest. The layout must be that of
+// the model. Apply returns the layout of the changed model, which differs with Prefill.
+func Apply(ctx context.Context, m *graph.Model, l *models.Layout, req Request) (man *models.Manifest, now *models.Layout, err error) {
+	err = m.Try(func() error { // prefill commits separate edits
+		man, now, err = req.apply(ctx, m, l)
 		return err
 	})
 	return man, now, err
 }
 
-func (req Request) apply(m *graph.Model, l *models.Layout) (*models.Manifest, *models.Layout, error) {
+func (req Request) apply(ctx context.Context, m *graph.Model, l *models.Layout) (*models.Manifest, *models.Layout, error) {
 	old, err := models.ReadManifest(m)
 	if err != nil {
 		return nil, nil, err
@@ -60,9 +61,9 @@ func (req Request) apply(m *graph.Model, l *models.Layout) (*models.Manifest, *m
 			return nil, nil, fmt.Errorf("last logits: %w", err)
 		}
 	}
-	man := newManifest(m, l, old) // of the file as it was
+	man := newManifest(m, l, old) // describes the file before the changes
 	if req.Prefill {
-		if l, err = prefill(m, l); err != nil {
+		if l, err = prefill(ctx, m, l); err != nil {
 			return nil, nil, fmt.Errorf("prefill: %w", err)
 		}
 	}
@@ -103,7 +104,7 @@ func (req Request) apply(m *graph.Model, l *models.Layout) (*models.Manifest, *m
 	return man, l, nil
 }
 
-// ports are those of the request: outputs first, then the inputs of each layer.
+// ports yields the ports of the request: outputs first, followed by the inputs of each layer.
 func (r Request) ports() iter.Seq2[models.Port, int] {
 	return func(yield func(models.Port, int) bool) {
 		for _, x := range r.Expose {
@@ -117,7 +118,7 @@ func (r Request) ports() iter.Seq2[models.Port, int] {
 	}
 }
 
-// inputs are the input ports of the request.
+// inputs yields the input ports of the request.
 func (r Request) inputs() iter.Seq2[models.Port, int] {
 	return func(yield func(models.Port, int) bool) {
 		for _, x := range r.Inject {

@@ -8,16 +8,18 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// An output is a cache if it is what attention reads as keys or values, moved at most, or what an attention operator gives out
-// beside z:
+// An output is a cache if it is the value that attention reads as keys or values, possibly moved, or if it is the output of an
+// attention operator for new keys or values:
 //
 //	[past ─┐]
 //	 k, v ─ Concat ─┬─ Transpose, Mul(scale) ── MatMul(q, ·), MatMul(pattern, ·)
 //	                └─ present
 //
-// Its shape alone does not tell: scores and patterns have four axes too, and half of the exporters declare no sizes.
+// The shape alone does not identify a cache: scores and patterns also have four axes, and half of the exporters declare no
+// sizes.
 
-// moves leave all of a value; cuts take a part of it, as of a cache that holds keys and values in one.
+// moves are operations that keep all of a value. cuts are those that take a part of it, such as the keys of a combined
+// cache.
 var (
 	moves = ops.Moves | ops.Repeat
 	cuts  = ops.Pick
@@ -39,7 +41,7 @@ func isPresent(v *graph.Value, b *models.Body) bool {
 	})
 }
 
-// attended reports whether attention reads a value as keys or values, behind some operations or a scale.
+// attended reports whether attention reads a value as keys or values, possibly after some operations or a scale.
 func attended(v *graph.Value, b *models.Body, over ops.Class) bool {
 	return find(v, func(v *graph.Value) (read bool, on []*graph.Value) {
 		for _, u := range v.Uses() {
@@ -56,7 +58,7 @@ func attended(v *graph.Value, b *models.Body, over ops.Class) bool {
 	})
 }
 
-// find reports whether look finds something at a value or at one of those that it leads on to.
+// find reports whether look finds something at a value or at one of the values that it leads to.
 func find(v *graph.Value, look func(*graph.Value) (found bool, on []*graph.Value)) bool {
 	seen := map[*graph.Value]bool{nil: true}
 	todo := []*graph.Value{v}

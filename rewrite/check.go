@@ -11,7 +11,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// check refuses what the model cannot have. Each check relies on those before it: that sites exist, that layers are in range.
+// check refuses requests that the model cannot satisfy. Each check relies on earlier ones: that sites exist, that layers
+// are in range.
 func (r Request) check(m *graph.Model, l *models.Layout) error {
 	for _, check := range []func(*graph.Model, *models.Layout) error{r.checkSites, r.checkPorts, r.checkExpose, r.checkInject, r.checkBake} {
 		if err := check(m, l); err != nil {
@@ -33,13 +34,13 @@ func (r Request) checkSites(*graph.Model, *models.Layout) error {
 		case err != nil:
 			return fmt.Errorf("bake: %w", err)
 		case !site.Intervention().Bake:
-			return hint.With(fmt.Errorf("bake: a memory at %s cannot be part of the file", site), "--inject adds inputs for it")
+			return hint.With(fmt.Errorf("bake: a memory at %s cannot be stored in the file", site), "--inject adds inputs for it")
 		}
 	}
 	return nil
 }
 
-// checkPorts refuses layers that do not exist and names that are taken.
+// checkPorts refuses layers that do not exist and names that are already used.
 func (r Request) checkPorts(m *graph.Model, l *models.Layout) error {
 	taken := map[string]bool{}
 	for g := range m.Graphs() {
@@ -53,7 +54,7 @@ func (r Request) checkPorts(m *graph.Model, l *models.Layout) error {
 		}
 		name := port.Name(layer)
 		if taken[name] {
-			return hint.With(fmt.Errorf("port %s exists already", name), "onnx-inject inspect lists the ports the file has")
+			return hint.With(fmt.Errorf("port %s already exists", name), "onnx-inject inspect lists the ports the file has")
 		}
 		taken[name] = true
 	}
@@ -113,20 +114,20 @@ func (r Request) checkBake(m *graph.Model, l *models.Layout) error {
 	return nil
 }
 
-// missingSite says why a layer does not have a site, nil if it does.
+// missingSite returns an error with the reason why a layer does not have a site, or nil if it does.
 func missingSite(what string, site models.PortKind, l *models.Layout, layer int) error {
 	why := func(x *models.Layer, site models.PortKind) string { return site.Intervention().Missing(x) }
 	return lacking(what, site, layer, l, why, "a memory can be added at", models.Sites())
 }
 
-// missing says why a layer does not have what the kind exposes, nil if it does.
+// missing returns an error with the reason why a layer does not have the value of the kind, or nil if it does.
 func (k *Kind) missing(l *models.Layout, layer int) error {
 	why := func(x *models.Layer, kind models.PortKind) string { return x.Missing[string(kind)] }
 	return lacking("expose", k.Port, layer, l, why, "these kinds can be exposed", models.Outputs())
 }
 
-// lacking says why a layer lacks a kind, and which of all kinds it has; nil if it has that one. A merged file must have it in
-// both branches.
+// lacking returns an error with the reason why a layer lacks a kind and a list of the kinds that it has, or nil if the
+// layer has the kind. A merged file must have it in both branches.
 func lacking(what string, kind models.PortKind, layer int, l *models.Layout, why func(*models.Layer, models.PortKind) string, offer string, all []models.PortKind) error {
 	lack := func(kind models.PortKind) *models.Body {
 		i := slices.IndexFunc(l.Bodies, func(b *models.Body) bool { return why(b.Layers[layer], kind) != "" })

@@ -15,8 +15,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// Half of a request and then the other half, with the file recognised anew in between, make the model that the whole request
-// makes at once, names of inner values apart.
+// Making half of a request and then the other half, with the file recognised again in between, must give the same model as
+// the whole request, except for names of inner values.
 func TestSplitRequests(t *testing.T) {
 	type part struct {
 		name string
@@ -46,14 +46,14 @@ func TestSplitRequests(t *testing.T) {
 					var req, a, b Request
 					first.add(&req, l)
 					second.add(&req, l)
-					_, _, wantErr := Apply(whole, l, req)
+					_, _, wantErr := Apply(t.Context(), whole, l, req)
 					halves, l := load(t, path)
 					first.add(&a, l)
 					second.add(&b, l)
-					_, _, err := Apply(halves, l, a)
+					_, _, err := Apply(t.Context(), halves, l, a)
 					if err == nil {
 						if l, err = tryLocate(t, halves); err == nil {
-							_, _, err = Apply(halves, l, b)
+							_, _, err = Apply(t.Context(), halves, l, b)
 						}
 					}
 					if fmt.Sprint(err) != fmt.Sprint(wantErr) {
@@ -71,11 +71,11 @@ func TestSplitRequests(t *testing.T) {
 	}
 }
 
-// upper are the layers 1 and, of three, the last.
+// upper returns layer 1 and, if there are three layers, the last.
 func upper(l *models.Layout) []int { return []int{1, l.Layers - 1}[:l.Layers-1] }
 
-// meaning describes a model without the names of its inner values: its inputs, its manifest, and of every output a digest of what
-// computes it.
+// meaning describes a model without the names of its inner values: its inputs, its manifest, and for every output a digest
+// of its computation.
 func meaning(t *testing.T, m *graph.Model) []string {
 	t.Helper()
 	man, err := models.ReadManifest(m)
@@ -86,7 +86,7 @@ func meaning(t *testing.T, m *graph.Model) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The ports stand in the order in which they were asked for.
+	// The ports are in the order of the requests.
 	ports := strings.Split(string(text), `{"name":`)
 	slices.Sort(ports)
 	out := []string{fmt.Sprint(len(ports))}
@@ -105,7 +105,7 @@ func meaning(t *testing.T, m *graph.Model) []string {
 	return append(out, lines...)
 }
 
-// digests holds what is known of values.
+// digests holds the digests of values computed so far.
 type digests map[*graph.Value]string
 
 func (d digests) value(v *graph.Value) string {
@@ -130,7 +130,7 @@ func (d digests) value(v *graph.Value) string {
 		for _, name := range names {
 			text += fmt.Sprint(" ", name, n.Int(name, 0), n.Float(name, 0), n.Str(name, ""), n.Ints(name), d.constant(n.Tensor(name)))
 		}
-		for _, b := range n.Branches() { // what is given out in this place
+		for _, b := range n.Branches() { // the branch's output at this index
 			text += " " + d.value(b.Outputs()[v.Index()])
 		}
 	}

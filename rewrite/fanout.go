@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"context"
 	"fmt"
 	"slices"
 
@@ -10,11 +11,12 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/inputs"
 )
 
-// Names of a fan-out graph's inputs and outputs. K is the number of cells of a layer, rows = 1 + the sum of K over the layers.
+// Names of the inputs and outputs of a fan-out graph. K is the number of cells of a layer, and rows = 1 + the sum of K over
+// the layers.
 const (
-	FanOutAnswer = "fanout.answer"   // in, int64 [1]: the token whose numbers are wanted
+	FanOutAnswer = "fanout.answer"   // in, int64 [1]: the token to score
 	FanOutLogP   = "fanout.logp"     // out, float32 [rows]: log-probability of the answer
-	FanOutRank   = "fanout.rank"     // out, int64 [rows]: how many tokens are likelier than the answer
+	FanOutRank   = "fanout.rank"     // out, int64 [rows]: the number of tokens that are likelier than the answer
 	FanOutTop    = "fanout.top"      // out, int64 [rows, N]: the N likeliest tokens, most likely first
 	FanOutTopP   = "fanout.top_logp" // out, float32 [rows, N]: their log-probabilities
 )
@@ -24,36 +26,37 @@ func FanOutMemory(layer int) string { return fmt.Sprintf("fanout.%d.memory", lay
 func FanOutTau(layer int) string    { return fmt.Sprintf("fanout.%d.tau", layer) }
 
 // FanOut turns a decoder into a graph that evaluates many injections of one prompt in one run. The batch begins as one clean
-// row. After the attention of layer l it grows by K rows, each row 0 plus tau_k * memory_k at every position; what is
-// before is computed once. The last position alone is unembedded, and the graph returns the answer's log-probability and
-// rank and the top tokens, not all logits:
+// row. After the attention of layer l it grows by K rows, each of which is row 0 plus tau_k * memory_k at every position. Work
+// before that layer is done once. Only the last position is unembedded, and the graph returns the answer's log-probability and
+// rank and the top tokens instead of all logits:
 //
 //	attn_out  [rows, pos, d] ──────────────── Concat ─┐
 //	  row 0 ──(+)── tau_k × memory_k ────────────┘    (+)── resid_mid [rows + K, pos, d]
 //	resid_pre [rows, pos, d] ──────────────── Concat ─┘
 //	  row 0, K times ────────────────────────────┘
 //
-// Whatever else of the stream meets what follows from the join grows like resid_pre: in a parallel block, the output of the
-// MLP. Row 0 is the clean run; then come the cells of layer 0, of layer 1, and so on. top is N; 0 leaves the top tokens out.
+// Any other part of the stream that is combined with values after the join grows like resid_pre: in a parallel block, the
+// output of the MLP. Row 0 is the clean run. The cells of layer 0 follow, then those of layer 1, and so on. top is N; 0 omits
+// the top tokens.
 //
-// The cache is dropped as by Prefill. Everything after the first join has more rows than the tokens; freeRows says what real
-// files need for that. Files of fixed batch size are refused, and so are files in which an operation may mix rows. The last
-// layer computes the last position alone, from W_O on or from the join on, where the operations there allow it.
+// The cache is dropped as by Prefill. Everything after the first join has more rows than the tokens; freeRows lists what real
+// files need for that. FanOut refuses files of fixed batch size and files in which an operation may mix rows. The last layer
+// computes only the last position, from W_O or from the join on, if the operations there allow it.
 //
 // A further output, [Signal], tells for each row whether the last norm saw the stream; some models cannot have it.
 //
-// The inputs that are returned feed the prompt; the caller adds those of the fan-out.
+// The returned inputs feed the prompt. The caller adds those of the fan-out.
 //
-// On an error the model is as it was.
-func FanOut(m *graph.Model, l *models.Layout, top int) (in *inputs.Signature, err error) {
+// After an error the model is as it was before.
+func FanOut(ctx context.Context, m *graph.Model, l *models.Layout, top int) (in *inputs.Signature, err error) {
 	err = m.Try(func() error {
-		in, err = fanOut(m, l, top)
+		in, err = fanOut(ctx, m, l, top)
 		return err
 	})
 	return in, err
 }
 
-func fanOut(m *graph.Model, l *models.Layout, top int) (*inputs.Signature, error) {
+func fanOut(ctx context.Context, m *graph.Model, l *models.Layout, top int) (*inputs.Signature, error) {
 	tokens := l.Tokens()
 	axis, err := positionAxis(m, l)
 	switch {
@@ -62,7 +65,7 @@ func fanOut(m *graph.Model, l *models.Layout, top int) (*inputs.Signature, error
 	case tokens != nil && len(tokens.Type().Dims) > 0 && tokens.Type().Dims[0].Size >= 0:
 		return nil, fmt.Errorf("fan-out: the file fixes the batch size to %d", tokens.Type().Dims[0].Size)
 	}
-	if l, err = prefill(m, l); err != nil {
+	if l, err = prefill(ctx, m, l); err != nil {
 		return nil, fmt.Errorf("fan-out: %w", err)
 	}
 	in, err := inputs.Read(m, l)
@@ -80,7 +83,7 @@ func fanOut(m *graph.Model, l *models.Layout, top int) (*inputs.Signature, error
 	}
 	f.freeRows(last)
 	if last != nil {
-		axis = 0 // there is but one
+		axis = 0 // there is only one position
 	}
 	if hasSignal(m, l) {
 		f.out(Signal, f.signal(), graph.TensorType(graph.Float32, "rows"))
@@ -94,15 +97,15 @@ func fanOut(m *graph.Model, l *models.Layout, top int) (*inputs.Signature, error
 	return in, nil
 }
 
-// fan is a fan-out graph in the making.
+// fan is a fan-out graph under construction.
 type fan struct {
 	*patch
-	nodes  []*graph.Node                  // in order
-	needed map[*graph.Node]bool           // what the logits are computed with
-	stream map[*graph.Node]bool           // of that, what the embeddings reach
-	after  map[*models.Layer]nodeSet      // of that, what the join of a layer reaches
-	now    map[graph.Use]*graph.Value     // operands that have grown
-	rows   map[*models.Layer]*graph.Value // how many rows there are after the join of a layer, [1]
+	nodes  []*graph.Node                  // in computation order
+	needed map[*graph.Node]bool           // the nodes that the logits depend on
+	stream map[*graph.Node]bool           // the needed nodes that depend on the embeddings
+	after  map[*models.Layer]nodeSet      // the needed nodes that depend on the join of a layer
+	now    map[graph.Use]*graph.Value     // operands that have been extended by rows
+	rows   map[*models.Layer]*graph.Value // the number of rows after the join of a layer, [1]
 }
 
 // nodeSet is a set of nodes in the order of the graph.
@@ -137,16 +140,17 @@ func newFan(m *graph.Model, l *models.Layout) *fan {
 		}
 	}
 	if l.Embed != nil && l.Embed.Node != nil {
-		f.stream = f.behind(l.Embed.Node).has
+		f.stream = f.downstream(l.Embed.Node).has
 	}
 	for _, layer := range f.body.Layers {
-		f.after[layer] = f.behind(layer.Join.Node)
+		f.after[layer] = f.downstream(layer.Join.Node)
 	}
 	return f
 }
 
-// behind returns the needed nodes that some nodes feed, and these nodes. What reads a shape is not fed.
-func (f *fan) behind(from ...*graph.Node) nodeSet {
+// downstream returns the given nodes and the needed nodes that depend on them. Nodes that depend only on a shape are not
+// included.
+func (f *fan) downstream(from ...*graph.Node) nodeSet {
 	s := nodeSet{has: map[*graph.Node]bool{}}
 	for _, n := range f.nodes {
 		reads := func(v *graph.Value) bool { return v != nil && s.has[v.Producer()] }
@@ -172,7 +176,7 @@ func (f *fan) entering(s nodeSet) (out []graph.Use) {
 	return out
 }
 
-// operand returns what a node reads now.
+// operand returns the value that a node reads now.
 func (f *fan) operand(u graph.Use) *graph.Value {
 	if v := f.now[u]; v != nil {
 		return v
@@ -180,9 +184,8 @@ func (f *fan) operand(u graph.Use) *graph.Value {
 	return u.Node.In(u.Slot)
 }
 
-// grow appends the cells of one layer to the operand through which attention joins the stream, and as many copies of row 0 to
-// every other operand through which the stream meets it. What computes the last position alone, if anything does, is given
-// that alone.
+// grow appends the cells of one layer to the operand through which attention joins the stream, and as many copies of row 0
+// to every other operand through which the stream meets it. Nodes in last get only the last position.
 func (f *fan) grow(l *models.Layer, last *nodeSet) {
 	name := fmt.Sprintf("fanout.%d", l.Index)
 	dim := func(axis string) string { return fmt.Sprintf("fanout_%d_%s", l.Index, axis) }
@@ -217,7 +220,7 @@ func (f *fan) grow(l *models.Layer, last *nodeSet) {
 		}
 		v := f.operand(u)
 		if x := f.facts.Of(u.Node.In(u.Slot)); x.Rank() == 2 || x.Dim(0) > 1 {
-			f.edit.Fail(fmt.Errorf("%v reads the stream as %v, which has more than rows along its first axis: it cannot have more of them", u.Node, v))
+			f.edit.Fail(fmt.Errorf("%v reads the stream as %v, whose first axis holds more than rows, so rows cannot be added", u.Node, v))
 		}
 		what := fmt.Sprintf("other_%d", i)
 		now := at(what, v)
@@ -225,7 +228,7 @@ func (f *fan) grow(l *models.Layer, last *nodeSet) {
 	}
 }
 
-// size is how many slices a value has along its first axis, [1].
+// size returns the number of slices of a value along its first axis, [1].
 func (f *fan) size(name string, v *graph.Value) *graph.Value {
 	shape := f.node("Shape", name+"_shape", v)
 	return f.node("Slice", name, shape, f.ints("fanout_from", 0), f.ints("fanout_to", 1), f.ints("fanout_axis", 0))

@@ -8,9 +8,9 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// lastBlock returns the nodes of the last layer that compute the last position alone: nothing but the logits there is needed,
-// and the MLP of that layer, which has the most rows, is a tenth of a grid's work. They begin after z with W_O where that is
-// possible, else with the join, and there are none where not even those can do without the other positions.
+// lastBlock returns the nodes of the last layer that compute only the last position: only the logits there are needed, and
+// the MLP of that layer, which has the most rows, takes a tenth of the time for a grid. They begin after z with W_O if
+// possible, else with the join. There are none if even those nodes need the other positions.
 func (f *fan) lastBlock() *nodeSet {
 	l := f.body.Layers[len(f.body.Layers)-1]
 	var readers []*graph.Node
@@ -21,19 +21,19 @@ func (f *fan) lastBlock() *nodeSet {
 	}
 	onlyReshape := !slices.ContainsFunc(readers, func(n *graph.Node) bool { return !n.Is("Reshape") })
 	if l.ZForm == models.ZFlat || onlyReshape { // see cutZ
-		if block := f.behind(readers...); f.apart(block, l) {
+		if block := f.downstream(readers...); f.onePosition(block, l) {
 			return &block
 		}
 	}
-	if block := f.after[l]; f.apart(block, l) {
+	if block := f.after[l]; f.onePosition(block, l) {
 		return &block
 	}
 	return nil
 }
 
-// apart reports whether one position of what enters a set of nodes is all they need for that position of theirs.
-func (f *fan) apart(block nodeSet, l *models.Layer) bool {
-	positions := map[*graph.Value]int{} // which axis they are
+// onePosition reports whether a set of nodes needs only one position of its inputs to compute that position of its outputs.
+func (f *fan) onePosition(block nodeSet, l *models.Layer) bool {
+	positions := map[*graph.Value]int{} // the axis of positions
 	entering := f.entering(block)
 	for _, n := range block.list {
 		out := -1
@@ -70,14 +70,14 @@ func (f *fan) apart(block nodeSet, l *models.Layer) bool {
 	return true
 }
 
-// samePositions reports whether a value that is no part of the stream is the same at all positions of [batch, pos, d].
+// samePositions reports whether a value that is not part of the stream is the same at all positions of [batch, pos, d].
 func (f *fan) samePositions(v *graph.Value) bool {
 	x := f.facts.Of(v)
 	return x.Ranked && (x.Rank() <= 1 || x.Dim(-2) == 1)
 }
 
-// foldedTo returns the axis of positions after a Reshape that puts heads side by side, folds batch and positions into one axis for
-// a Gemm, or unfolds them again.
+// foldedTo returns the axis of positions after a Reshape that puts heads side by side, folds batch and positions into one
+// axis for a Gemm, or unfolds them again.
 func (f *fan) foldedTo(n *graph.Node) (axis int, ok bool) {
 	switch shape, complete := f.facts.Ints(n.In(1)); {
 	case complete && len(shape) == 2, !complete && feeds(n, "Gemm"):
@@ -93,7 +93,7 @@ func feeds(n *graph.Node, op string) bool {
 	return slices.ContainsFunc(n.Out(0).Uses(), func(u graph.Use) bool { return u.Node.Is(op) })
 }
 
-// freeLast gives a Reshape of one position a target for any number of rows; the last axis is what is left.
+// freeLast gives a Reshape of one position a target for any number of rows. The last axis is inferred.
 func (f *fan) freeLast(n *graph.Node) {
 	target := f.ints("fanout_unfold", 0, 1, -1)
 	if axis, _ := f.foldedTo(n); axis == 0 {
@@ -110,12 +110,12 @@ func (f *fan) copyZero(n *graph.Node) {
 	}
 }
 
-// cutZ gives the last position of z to its readers among some nodes. Reshapes put its heads side by side, so of one position
-// they may come in either order of axes: the Transpose is left out.
+// cutZ gives the last position of z to those of its readers that are in a set. Reshapes put its heads side by side, so for
+// one position the order of the axes does not matter and the Transpose is left out.
 func (f *fan) cutZ(l *models.Layer, readers *nodeSet) {
 	z, axis := l.Z, int64(2)
 	switch l.ZForm {
-	case models.ZByPos: // what Transpose [0, 2, 1, 3] gives
+	case models.ZByPos: // the output of Transpose [0, 2, 1, 3]
 		z = z.Producer().In(0)
 	case models.ZFlat:
 		axis = 1

@@ -8,16 +8,16 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// freeRows makes everything after the first join work for any number of rows; last is what computes the last position alone.
-// Masks and rotary positions have one row and broadcast. What does not by itself:
+// freeRows makes everything after the first join work for any number of rows. last holds the nodes that compute only the last
+// position. Masks and rotary positions have one row and broadcast. These need a change:
 //
 //	Reshape to [batch, …]        the target follows the rows
-//	attention operators          lose the cache, which is empty, and what tells padding from text, of which a prompt has none
-//	lengths and positions        are repeated for each row where an operator asks for that
+//	attention operators          lose the cache, which is empty, and the padding inputs, because a prompt has no padding
+//	lengths and positions        are repeated for each row if an operator requires it
 //	[batch × heads, …] + ALiBi   the bias of the heads is repeated for each row
-//	Concat with constants        likewise
+//	Concat with constants        the constants are repeated for each row
 //
-// An operation that may compute a row from others is refused.
+// An operation that may compute a row from other rows is refused.
 func (f *fan) freeRows(last *nodeSet) {
 	first := f.after[f.body.Layers[0]]
 	axes := f.traceRows(first)
@@ -48,8 +48,7 @@ func (f *fan) freeRows(last *nodeSet) {
 	}
 }
 
-// traceRows finds the axis of each value after the first join that rows are along. It refuses the graph where an operation may
-// mix rows.
+// traceRows finds the axis of rows of each value after the first join. It refuses the graph if an operation may mix rows.
 func (f *fan) traceRows(first nodeSet) map[*graph.Value]int {
 	axes := map[*graph.Value]int{}
 	for _, l := range f.body.Layers {
@@ -65,11 +64,11 @@ func (f *fan) traceRows(first nodeSet) map[*graph.Value]int {
 				continue
 			}
 			to, ok := ops.Follow(n, slot, at, f.facts)
-			if ops.Of(n).Whole { // rounds by the range of all rows; how far that is off, the caller compares
+			if ops.Of(n).Whole { // rounds by the range of all rows; the caller measures the resulting error
 				to, ok = at, true
 			}
 			if !ok || out >= 0 && to != out {
-				f.edit.Fail(fmt.Errorf("%v may compute a row of a batch from other rows: it cannot have more of them", n))
+				f.edit.Fail(fmt.Errorf("%v may compute a row of a batch from other rows, so rows cannot be added", n))
 				return axes
 			}
 			out = to
@@ -83,7 +82,7 @@ func (f *fan) traceRows(first nodeSet) map[*graph.Value]int {
 	return axes
 }
 
-// rowsOf returns what a node reads that has rows along its first axis, nil where there is nothing.
+// rowsOf returns an input of a node that has rows along its first axis, or nil if there is none.
 func (f *fan) rowsOf(n *graph.Node, axes map[*graph.Value]int) *graph.Value {
 	for slot, v := range n.Inputs() {
 		if at, grown := axes[v]; grown && at == 0 {
@@ -93,8 +92,8 @@ func (f *fan) rowsOf(n *graph.Node, axes map[*graph.Value]int) *graph.Value {
 	return nil
 }
 
-// perRow reports whether a value that has not grown has as many slices along its first axis as one row of the others: a Concat
-// asks for that, other operations broadcast one slice, and a product has matrices without any.
+// perRow reports whether a value that has not grown has as many slices along its first axis as one row of the other
+// operands. A Concat requires this. Other operations broadcast one slice, and a product has matrices without any.
 func (f *fan) perRow(n *graph.Node, slot int) bool {
 	least, o, v := 2, ops.Of(n), n.In(slot)
 	switch {
@@ -109,12 +108,12 @@ func (f *fan) perRow(n *graph.Node, slot int) bool {
 	return x.Rank() >= least && x.Rank() == whole.Rank() && x.Dim(0) != 1 && whole.Dim(0) != 1
 }
 
-// repeat gives a node as many slices of an operand that has not grown, all of them again for each row, as rows has.
+// repeat tiles an operand that has not grown, so that it has as many slices along its first axis as rows.
 func (f *fan) repeat(u graph.Use, rows *graph.Value) {
 	v, name := f.operand(u), fmt.Sprintf("fanout/%s_%d", u.Node.Name(), u.Slot)
 	rank := f.facts.Rank(v)
 	if rank == 0 {
-		f.edit.Fail(fmt.Errorf("%v needs %v for each row of the batch, and the file does not say how many axes it has", u.Node, v))
+		f.edit.Fail(fmt.Errorf("%v needs %v for each row of the batch, but the file does not declare its number of axes", u.Node, v))
 		return
 	}
 	times := f.node("Div", name+"/times", f.size(name+"/needed", rows), f.size(name+"/there", v))
@@ -128,7 +127,8 @@ func (f *fan) repeat(u graph.Use, rows *graph.Value) {
 	f.edit.Redirect(u, f.node("Tile", name+"/repeated", v, times))
 }
 
-// freeOperator repeats the inputs of an operator that need a row for each row, and leaves out those that a prompt does without.
+// freeOperator repeats the inputs of an operator that need a row for each row of the batch, and omits those that a prompt
+// does not need.
 func (f *fan) freeOperator(n *graph.Node, axes map[*graph.Value]int, rows *graph.Value) {
 	o := ops.Of(n)
 	for _, r := range o.Rows {
@@ -155,9 +155,9 @@ func (f *fan) freeOperator(n *graph.Node, axes map[*graph.Value]int, rows *graph
 	}
 }
 
-// freeReshape makes the target of a Reshape follow the rows. Of one row its first element was right: where the rest says all
-// other sizes it becomes -1, what is left; where the input's first axis stays as it is, 0; else it is multiplied by the rows,
-// unless the file computes it from a value that has grown.
+// freeReshape makes the target of a Reshape follow the rows. Its first element was correct for one row. It becomes -1
+// (inferred) if the other elements give all other sizes, and 0 if the input's first axis is kept. Otherwise it is
+// multiplied by the number of rows, unless the file computes it from a value that has grown.
 func (f *fan) freeReshape(n *graph.Node) {
 	shape, complete := f.facts.Ints(n.In(1))
 	one := ops.Unknown // the first element for one row
@@ -190,7 +190,7 @@ func (f *fan) retarget(n *graph.Node, first *graph.Value) {
 	f.edit.Redirect(graph.Use{Node: n, Slot: 1}, f.nodeAttrs("Concat", n.Name()+"/free", graph.Attrs{"axis": 0}, first, rest))
 }
 
-// layerOf returns the last layer whose join a node comes after.
+// layerOf returns the last layer whose join precedes a node.
 func (f *fan) layerOf(n *graph.Node) (out *models.Layer) {
 	for _, l := range f.body.Layers {
 		if f.after[l].has[n] {

@@ -6,9 +6,9 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// score replaces the logits by what is asked of them at the last position, axis being that of positions: for each row the
-// largest logit m, the sum s of exp(logit - m), and with these log p = logit - m - log s. What needs no order among tokens is
-// computed part by part, for a row has 50,000 of them.
+// score replaces the logits by the scores of the last position, where axis is that of positions. For each row it computes
+// the largest logit m, the sum s of exp(logit - m), and with these log p = logit - m - log s. Everything that needs no
+// order among tokens is computed part by part, because a row has 50,000 of them.
 func (p *patch) score(top int, axis int64) {
 	answer := p.edit.Input(FanOutAnswer, graph.TensorType(graph.Int64, 1))
 	reduce := func(op, name string, x *graph.Value) *graph.Value { // over the vocabulary
@@ -29,8 +29,8 @@ func (p *patch) score(top int, axis int64) {
 	}
 	logits := p.nodeAttrs("Concat", "fanout/logits", graph.Attrs{"axis": 1}, parts...)
 	largest := p.node("Max", "fanout/max", each("max", func(name string, part *graph.Value) *graph.Value { return reduce("ReduceMax", name, part) })...)
-	// The sum is in double precision: where one token has nearly all of the probability, a float32 sum loses what the other 50,000
-	// add to it, and the logarithm is 3e-5 off.
+	// The sum is in double precision: if one token has nearly all of the probability, a float32 sum loses the contributions
+	// of the other 50,000, and the logarithm is wrong by 3e-5.
 	norm := p.node("Log", "fanout/norm", p.node("Sum", "fanout/sum", each("sum", func(name string, part *graph.Value) *graph.Value {
 		exp := p.node("Exp", name+"/exp", p.node("Sub", name+"/shifted", part, largest))
 		return reduce("ReduceSum", name, cast(name+"/wide", exp, graph.Float64))
@@ -42,7 +42,7 @@ func (p *patch) score(top int, axis int64) {
 	own := p.nodeAttrs("Gather", "fanout/own", graph.Attrs{"axis": 1}, logits, answer)
 	flat := p.ints("fanout_flat", -1)
 	p.out(FanOutLogP, p.node("Reshape", "fanout/logp_flat", logps(own, "fanout/logp"), flat), graph.TensorType(graph.Float32, "rows"))
-	// Counted in float32, which is exact up to 2^24 tokens and half as wide as int64.
+	// The count is in float32, which is exact up to 2^24 tokens and half as wide as int64.
 	rank := cast("fanout/rank", p.node("Sum", "fanout/above", each("above", func(name string, part *graph.Value) *graph.Value {
 		return reduce("ReduceSum", name, cast(name+"/float", p.node("Greater", name+"/likelier", part, own), graph.Float32))
 	})...), graph.Int64)

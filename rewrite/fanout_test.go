@@ -12,8 +12,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
-// The last layer computes the last position alone from W_O on where a file allows it, else from the join on, else nowhere. The
-// numbers are the same in all three, so nothing else would tell that the saving is lost.
+// The last layer must compute only the last position: from W_O on if a file allows it, else from the join on, else nowhere.
+// The numbers are the same in all three cases, so no other test would detect a lost saving.
 func TestFanOutLastPosition(t *testing.T) {
 	at := map[string]string{"ort-int8-dynamic": "", "optimum-int8-neox": "", "optimum-1-with-past": "refused", "q4-with-past": "refused"}
 	for _, path := range fixtures(t) {
@@ -37,19 +37,19 @@ func TestFanOutLastPosition(t *testing.T) {
 	}
 }
 
-// lastFrom makes a fan-out graph of a file with memories in some layers, and says where the last layer leaves the other positions
-// out: what is cut there.
+// lastFrom makes a fan-out graph of a file with memories in some layers, and returns the place from which the last layer
+// computes only the last position.
 func lastFrom(t *testing.T, path string, memories ...int) string {
 	t.Helper()
 	m, l := load(t, path)
 	if memories != nil {
-		_, patched, err := Apply(m, l, Request{Inject: attn(memories...)})
+		_, patched, err := Apply(t.Context(), m, l, Request{Inject: attn(memories...)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		l = patched
 	}
-	if _, err := FanOut(m, l, 0); err != nil {
+	if _, err := FanOut(t.Context(), m, l, 0); err != nil {
 		return "refused"
 	}
 	for _, n := range m.Graph.Nodes() {
@@ -63,10 +63,10 @@ func lastFrom(t *testing.T, path string, memories ...int) string {
 	return ""
 }
 
-// A tied W_U is multiplied in parts, and each part is cut out of what the file stores.
+// A tied W_U must be multiplied in parts, and each part must be a range of the stored matrix.
 func TestFanOutUnembedsInParts(t *testing.T) {
 	m, l := load(t, filepath.Join("..", "models", "demo", "model.onnx"))
-	if _, err := FanOut(m, l, 0); err != nil {
+	if _, err := FanOut(t.Context(), m, l, 0); err != nil {
 		t.Fatal(err)
 	}
 	parts, tokens := 0, int64(0)
@@ -84,7 +84,7 @@ func TestFanOutUnembedsInParts(t *testing.T) {
 	}
 }
 
-// W_U of four bits is no value that could be cut.
+// A W_U of four bits cannot be divided into parts.
 func TestFanOutOfBlockwiseUnembedding(t *testing.T) {
 	m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
 	n, k, v := l.Unembed.Node, l.Unembed.In, l.Unembed.Out
@@ -113,7 +113,7 @@ func TestFanOutOfBlockwiseUnembedding(t *testing.T) {
 	if l.Unembed.Block == nil {
 		t.Fatal("the unembedding is not blockwise")
 	}
-	if _, err := FanOut(m, l, 0); err != nil {
+	if _, err := FanOut(t.Context(), m, l, 0); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -129,7 +129,7 @@ func TestFanOutRefuses(t *testing.T) {
 		"fan-out: the model ends in hidden states: it has no logits": func(e *graph.Edit, l *models.Layout) {
 			e.ReplaceOutput(l.Logits(), l.Unembed.Node.In(0))
 		},
-		`fan-out: ReduceMax "mixer" may compute a row of a batch from other rows: it cannot have more of them`: func(e *graph.Edit, l *models.Layout) {
+		`fan-out: ReduceMax "mixer" may compute a row of a batch from other rows, so rows cannot be added`: func(e *graph.Edit, l *models.Layout) {
 			mlp := l.Bodies[0].Layers[1].MLPJoin
 			v := mlp.Node.In(mlp.Slot)
 			most := e.Node(l.Bodies[0].Graph, graph.Spec{Op: "ReduceMax", Name: "mixer", Attrs: graph.Attrs{"axes": []int64{0}}, Inputs: []*graph.Value{v}})
@@ -139,7 +139,7 @@ func TestFanOutRefuses(t *testing.T) {
 		t.Run(want, func(t *testing.T) {
 			m, l := changed(t, "torchscript-op10", change)
 			before := graph.Format(m)
-			if _, err := FanOut(m, l, 0); err == nil || err.Error() != want {
+			if _, err := FanOut(t.Context(), m, l, 0); err == nil || err.Error() != want {
 				t.Errorf("%v, want %s", err, want)
 			}
 			if graph.Format(m) != before {
@@ -149,7 +149,7 @@ func TestFanOutRefuses(t *testing.T) {
 	}
 }
 
-// In a parallel block the stream comes in behind the join, on either side of an Add.
+// In a parallel block the stream must grow after the join, on either side of an Add.
 func TestFanOutOfSwappedParallelBlock(t *testing.T) {
 	m, l := changed(t, "gpt-j", func(e *graph.Edit, l *models.Layout) {
 		for _, layer := range l.Bodies[0].Layers {
@@ -158,16 +158,16 @@ func TestFanOutOfSwappedParallelBlock(t *testing.T) {
 			e.Redirect(graph.Use{Node: end, Slot: 1}, end.In(0))
 		}
 	})
-	if _, err := FanOut(m, l, 0); err != nil {
+	if _, err := FanOut(t.Context(), m, l, 0); err != nil {
 		t.Error(err)
 	}
 }
 
-// One of the N likeliest tokens is as good a question as ten; none leaves the two outputs out.
+// FanOut must accept any number of top tokens. For none, it omits the two outputs.
 func TestFanOutTop(t *testing.T) {
 	for top, want := range []string{"onnx-inject.signal fanout.logp fanout.rank", "onnx-inject.signal fanout.logp fanout.rank fanout.top_logp fanout.top"} {
 		m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
-		if _, err := FanOut(m, l, top); err != nil {
+		if _, err := FanOut(t.Context(), m, l, top); err != nil {
 			t.Fatal(err)
 		}
 		if _, got, _ := strings.Cut(signature(m), " -> "); got != want {
@@ -176,8 +176,8 @@ func TestFanOutTop(t *testing.T) {
 	}
 }
 
-// An attention operator after a join has more rows than what tells the cache and padding, which it can do without, and than
-// lengths and positions, which are repeated.
+// An attention operator after a join has more rows than its inputs for the cache and padding, which must be omitted, and
+// than lengths and positions, which must be repeated.
 func TestFanOutOfAttentionOperators(t *testing.T) {
 	for node, want := range map[string]string{
 		"Attention(q, k, v, m, p, p, n)":                                     "q k v m nothing nothing nothing",
@@ -228,15 +228,15 @@ func TestFanOutOfAttentionOperators(t *testing.T) {
 	}
 }
 
-// The first element of a target is what is left, or stays, or is multiplied by the rows, or was right from the beginning.
+// The first element of a target must be inferred, kept, multiplied by the rows, or left unchanged if it is already correct.
 func TestFanOutReshapes(t *testing.T) {
 	for target, want := range map[string]string{
-		"Concat(b, t, hd) {axis: 0}":       "const",  // what is left
-		"Concat(b, rest) {axis: 0}":        "Where",  // another element is what is left
-		"Concat(b, t, minus) {axis: 0}":    "Where",  // likewise
-		"Concat(minus, t, hd) {axis: 0}":   "as was", // what is left already
-		"Concat(own, rest) {axis: 0}":      "as was", // computed from what has grown
-		"Concat(one, t, minus) {axis: 0}":  "Where",  // of rows and positions, folded
+		"Concat(b, t, hd) {axis: 0}":       "const",  // inferred
+		"Concat(b, rest) {axis: 0}":        "Where",  // another element is inferred
+		"Concat(b, t, minus) {axis: 0}":    "Where",  // another element is inferred
+		"Concat(minus, t, hd) {axis: 0}":   "as was", // already inferred
+		"Concat(own, rest) {axis: 0}":      "as was", // computed from a value that has grown
+		"Concat(one, t, minus) {axis: 0}":  "Where",  // rows and positions, folded
 		"Concat(none, t, minus) {axis: 0}": "as was", // a copy
 	} {
 		m, err := graph.Parse(`ir 8 opset 17 graph g {

@@ -7,12 +7,13 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
-// unembedParts is how many products the unembedding of a fan-out is.
+// unembedParts is the number of products into which a fan-out divides the unembedding.
 const unembedParts = 4
 
-// atLastInParts is atLast in float32, cut by tokens: each value [rows, n] holds the logits of the next n. A tied W_U is the table of
-// embeddings, transposed. A host makes a transposed copy of it when it opens a session, and holds that while it packs a second
-// one for its kernels. In parts, only one of them is there three times: of GPT-2 small's 500 MB, that saves 100 at the peak.
+// atLastInParts is atLast in float32, divided by tokens: each value [rows, n] holds the logits of the next n tokens. A tied
+// W_U is the table of embeddings, transposed. A host makes a transposed copy of it when it opens a session, and keeps the
+// copy while it packs a second one for its kernels. With parts, only one part exists three times at once. For GPT-2 small
+// with 500 MB, this saves 100 MB at the peak.
 func (p *patch) atLastInParts(axis int64) []*graph.Value {
 	flat := func(name string, v *graph.Value, tokens int64) *graph.Value {
 		rows := p.node("Reshape", name+"/rows", v, p.ints(fmt.Sprintf("fanout_rows_%d", tokens), -1, tokens))

@@ -13,9 +13,9 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// What a request does to a file, line by line of the textual form: "-" goes, "+" comes.
+// TestGolden compares the effect of a request on a file, line by line of the textual form: "-" is removed, "+" is added.
 func TestGolden(t *testing.T) {
 	kind := func(name string) *Kind {
 		k, err := KindByName(name)
@@ -58,7 +58,7 @@ func TestGolden(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m, l := load(t, filepath.Join(testdata, c.file+".onnx"))
 			before := graph.Format(m)
-			if _, _, err := Apply(m, l, c.req); err != nil {
+			if _, _, err := Apply(t.Context(), m, l, c.req); err != nil {
 				t.Fatal(err)
 			}
 			got := changedLines(before, graph.Format(m))
@@ -79,7 +79,7 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// changedLines lists the lines that only one of two texts has, in their order.
+// changedLines lists the lines that only one of two texts contains, in their order.
 func changedLines(before, after string) string {
 	count := map[string]int{}
 	for _, s := range strings.Split(before, "\n") {

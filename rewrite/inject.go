@@ -9,7 +9,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// addInputs adds the ports to the main graph; branches read them from there.
+// addInputs adds the ports to the main graph. Branches read them from there.
 func (r Request) addInputs(e *graph.Edit, l *models.Layout) map[string]*graph.Value {
 	out := map[string]*graph.Value{}
 	for port, layer := range r.inputs() {
@@ -18,7 +18,7 @@ func (r Request) addInputs(e *graph.Edit, l *models.Layout) map[string]*graph.Va
 	return out
 }
 
-// inject changes the sites of each layer where they enter the residual stream and nowhere else:
+// inject changes the sites of each layer where they enter the residual stream, and nowhere else:
 //
 //	attn_out ─────────────────────(+)── residual join
 //	memory ─(×)─ tau ─ [Cast] ─────┘
@@ -30,7 +30,7 @@ func (p *patch) inject(req Request, inputs map[string]*graph.Value) {
 	}
 }
 
-// injectAt changes one site of a layer as the request says: first what comes from inputs, then what is part of the file.
+// injectAt changes one site of a layer as requested: it adds memories from inputs first, and baked memories second.
 func (p *patch) injectAt(site models.Intervention, l *models.Layer, req Request, inputs map[string]*graph.Value) {
 	at := site.At(l)
 	if at.Node == nil {
@@ -58,7 +58,7 @@ func (p *patch) injectAt(site models.Intervention, l *models.Layer, req Request,
 	}
 }
 
-// streamType is the element type that a memory is added in at an operand of the layer, Undefined if it cannot be told.
+// streamType returns the element type in which a memory is added at an operand of the layer, or Undefined if it is unknown.
 func (p *patch) streamType(l *models.Layer, at graph.Use) graph.DType {
 	if d := p.dtype(at.Node.In(at.Slot)); d != graph.Undefined {
 		return d
@@ -66,7 +66,7 @@ func (p *patch) streamType(l *models.Layer, at graph.Use) graph.DType {
 	return p.dtype(l.ResidPre[0])
 }
 
-// scaled is tau times the memory.
+// scaled returns tau times the memory.
 func (b Bake) scaled() []float32 {
 	v := make([]float32, len(b.Vector))
 	for i, x := range b.Vector {
@@ -78,7 +78,7 @@ func (b Bake) scaled() []float32 {
 // largest holds the largest finite number of a narrow type.
 var largest = map[graph.DType]float64{graph.Float16: 65504, graph.BFloat16: 0x1.fep127}
 
-// fits refuses a bake that is not finite in the type that the layer computes in.
+// fits refuses a bake that is not finite in the element type of the layer.
 func (b Bake) fits(d graph.DType) error {
 	limit, narrow := largest[d]
 	if !narrow {
@@ -98,7 +98,7 @@ func (b Bake) fits(d graph.DType) error {
 		fmt.Sprintf("a tau below %.3g fits", limit/most))
 }
 
-// like converts v, which is float32, to the type the block computes in; where that cannot be told, to the type of ref.
+// like converts v, which is float32, to the element type of the block. If that is unknown, it converts to the type of ref.
 func (p *patch) like(name string, v *graph.Value, to graph.DType, ref *graph.Value) *graph.Value {
 	switch {
 	case to == graph.Float32:
@@ -108,5 +108,5 @@ func (p *patch) like(name string, v *graph.Value, to graph.DType, ref *graph.Val
 	case p.model.Opset("") >= 15:
 		return p.node("CastLike", name+"/cast", v, ref)
 	}
-	return v // files this old are float32
+	return v // files of this age are float32
 }

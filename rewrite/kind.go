@@ -8,15 +8,15 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// Kind is one thing that can be exposed at a layer. To add one, add its port to models and a literal here; flags, help and
-// the manifest follow.
+// Kind is a value that can be exposed at a layer. To add one, add its port to package models and a literal here; flags,
+// help and the manifest follow.
 type Kind struct {
 	Port models.PortKind
-	// value adds what computes the tensor of the port to the patch. It is called for layers that have it only.
+	// value adds the computation of the port's tensor to the patch. It is called only for layers that have the kind.
 	value func(p *patch, l *models.Layer) *graph.Value
 }
 
-// Kinds lists what can be exposed, in the order of the contract.
+// Kinds lists the kinds that can be exposed, in the order of the contract.
 var Kinds = []*Kind{
 	{models.PortZ, (*patch).z},
 	{models.PortResult, (*patch).result},
@@ -29,13 +29,13 @@ var Kinds = []*Kind{
 	{models.PortMLPOut, site(models.PortMLPOut, func(l *models.Layer) models.Site { return l.MLPOut })},
 }
 
-// Name returns the kind's name, as --expose takes it.
+// Name returns the kind's name, as given to --expose.
 func (k *Kind) Name() string { return string(k.Port) }
 
-// Doc returns what the kind exposes, in words.
+// Doc returns a description of the exposed value.
 func (k *Kind) Doc() string { return k.Port.Output().Doc }
 
-// KindByName finds a kind; the error lists those there are.
+// KindByName finds a kind. The error lists all kinds.
 func KindByName(name string) (*Kind, error) {
 	port, err := models.ParseOutput(name)
 	if err != nil {
@@ -45,7 +45,7 @@ func KindByName(name string) (*Kind, error) {
 	return Kinds[i], nil
 }
 
-// site makes a kind of a place in the residual stream: the sum of its terms.
+// site makes a kind for a place in the residual stream, which is the sum of its terms.
 func site(port models.PortKind, at func(*models.Layer) models.Site) func(*patch, *models.Layer) *graph.Value {
 	return func(p *patch, l *models.Layer) *graph.Value {
 		terms := at(l)
@@ -57,8 +57,8 @@ func site(port models.PortKind, at func(*models.Layer) models.Site) func(*patch,
 	}
 }
 
-// unfold gives v the axes [batch, pos, d_model] where the file computes it as [batch*pos, d_model], as the MLP of OPT is. like has
-// the axes that v has.
+// unfold gives v the axes [batch, pos, d_model] if the file computes it as [batch*pos, d_model], as for the MLP of OPT.
+// like has the axes that v has.
 func (p *patch) unfold(name string, like, v *graph.Value, l *models.Layer) *graph.Value {
 	if p.facts.Rank(like) != 2 {
 		return v
@@ -67,7 +67,8 @@ func (p *patch) unfold(name string, like, v *graph.Value, l *models.Layer) *grap
 	return p.node("Reshape", name+"/unfolded", v, shape)
 }
 
-// fold gives v, which is [1|batch, 1|pos, d_model], the axes [batch*pos, d_model] where the file computes x so. It undoes unfold.
+// fold gives v, which is [1|batch, 1|pos, d_model], the axes [batch*pos, d_model] if the file computes x in that form. It
+// is the inverse of unfold.
 func (p *patch) fold(name string, x, v *graph.Value, l *models.Layer) *graph.Value {
 	if p.facts.Rank(x) != 2 {
 		return v
@@ -77,7 +78,8 @@ func (p *patch) fold(name string, x, v *graph.Value, l *models.Layer) *graph.Val
 	return p.node("Reshape", name+"/folded", v, p.ints("folded", -1, int64(p.layout.DModel)))
 }
 
-// z is [batch, pos, head, d_head]: as the graph has it behind the transpose that merges the heads, or made so.
+// z returns [batch, pos, head, d_head]: the graph's own value after the transpose that merges the heads, or a converted
+// value.
 func (p *patch) z(l *models.Layer) *graph.Value {
 	name := models.PortZ.Name(l.Index)
 	switch l.ZForm {
@@ -90,8 +92,8 @@ func (p *patch) z(l *models.Layer) *graph.Value {
 	return l.Z
 }
 
-// result is z · W_O head by head. Row-major [heads*d_head, d_model] and [heads, d_head, d_model] are the same bytes, so that
-// W_O needs a Reshape only, which a host folds into a constant:
+// result computes z · W_O head by head. Row-major [heads*d_head, d_model] and [heads, d_head, d_model] are the same bytes, so
+// W_O needs only a Reshape, which a host folds into a constant:
 //
 //	z [batch, pos, head, d_head] → Transpose → MatMul(·, [head, d_head, d_model]) → Transpose → [batch, pos, head, d_model]
 func (p *patch) result(l *models.Layer) *graph.Value {
@@ -104,7 +106,7 @@ func (p *patch) result(l *models.Layer) *graph.Value {
 	return p.nodeAttrs("Transpose", name+"/by_pos", graph.Attrs{"perm": []int64{0, 2, 1, 3}}, r)
 }
 
-// residPost is the stream behind the layer; a skip norm that ends a fused file gives it as its fourth output.
+// residPost returns the stream after the layer. A skip norm at the end of a fused file returns it as its fourth output.
 func (p *patch) residPost(l *models.Layer) *graph.Value {
 	if l.ResidPostOut != nil {
 		return p.edit.SetOutput(l.ResidPostOut, 3, models.PortResidPost.Name(l.Index)+"/sum")
@@ -112,15 +114,21 @@ func (p *patch) residPost(l *models.Layer) *graph.Value {
 	return p.unfold(models.PortResidPost.Name(l.Index), l.ResidPost[0], l.ResidPost[0], l)
 }
 
-// pattern is the value that multiplies v; an attention operator gives it as a further output when an attribute says so.
+// pattern returns the value that multiplies v. An attention operator returns it as a further output if an attribute is set.
 func (p *patch) pattern(l *models.Layer) *graph.Value {
-	if l.Pattern != nil {
+	name := models.PortPattern.Name(l.Index)
+	switch {
+	case l.PatternFolded: // the heads of a row of the batch follow each other
+		sizes := p.node("Slice", name+"/sizes", p.node("Shape", name+"/shape", l.Pattern), p.ints("pattern_from", 1), p.ints("pattern_to", 3), p.ints("pattern_axis", 0))
+		target := p.nodeAttrs("Concat", name+"/target", graph.Attrs{"axis": 0}, p.ints("pattern_heads", -1, int64(p.layout.Heads)), sizes)
+		return p.node("Reshape", name+"/unfolded", l.Pattern, target)
+	case l.Pattern != nil:
 		return l.Pattern
 	}
 	s := ops.Of(l.PatternOut).Attn
 	p.edit.SetAttr(l.PatternOut, s.Mode, s.Value)
-	return p.edit.SetOutput(l.PatternOut, s.Pattern, models.PortPattern.Name(l.Index)+"/probabilities")
+	return p.edit.SetOutput(l.PatternOut, s.Pattern, name+"/probabilities")
 }
 
-// has reports whether a layer has what the kind exposes.
+// has reports whether a layer has the kind's value.
 func (k *Kind) has(l *models.Layer) bool { return l.Missing[k.Name()] == "" }

@@ -10,31 +10,31 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// positionAxis returns the axis of the logits that counts positions, by how many there are: [batch, pos, vocab], or
-// [batch, choice, pos, vocab]. It is 0 for [batch, vocab], which are those of the last position already.
+// positionAxis returns the axis of the logits that counts positions. It depends on the number of axes: [batch, pos, vocab]
+// or [batch, choice, pos, vocab]. It is 0 for [batch, vocab], which are already the logits of the last position.
 func positionAxis(m *graph.Model, l *models.Layout) (int64, error) {
 	if slices.ContainsFunc(l.Bodies, func(b *models.Body) bool { return b.Logits == nil }) {
 		return 0, errors.New("the model ends in hidden states: it has no logits")
 	}
-	if v := m.Opset(""); v < 10 { // Slice takes its bounds as inputs from then on
+	if v := m.Opset(""); v < 10 { // Slice takes its bounds as inputs since opset 10
 		return 0, fmt.Errorf("opset 10 or later is needed, the model has %d", v)
 	}
 	facts := ops.NewFacts(ops.Unlimited())
 	n := facts.Rank(l.Logits())
-	if n == 0 { // a branch may tell what its If does not
+	if n == 0 { // a branch may declare a shape that its If does not
 		n = facts.Rank(l.Bodies[0].Logits)
 	}
 	switch {
 	case n == 0:
-		return 0, errors.New("the file does not declare the shape of the logits: which axis counts positions cannot be told")
+		return 0, errors.New("the file does not declare the shape of the logits, so the axis of positions is unknown")
 	case n < 2 || n > 4:
 		return 0, fmt.Errorf("logits of %d axes, want [batch, vocab], [batch, pos, vocab] or [batch, choice, pos, vocab]", n)
 	}
 	return int64(n - 2), nil
 }
 
-// lastLogits makes the model unembed the last position only: logits become [batch, 1, vocab]. It returns what is the body's
-// output then.
+// lastLogits makes the model unembed only the last position: logits become [batch, 1, vocab]. It returns the new output of
+// the body.
 func (p *patch) lastLogits(axis int64) *graph.Value {
 	old, outer := p.body.Logits, p.layout.Logits()
 	if axis == 0 {
@@ -45,7 +45,7 @@ func (p *patch) lastLogits(axis int64) *graph.Value {
 	if v != old {
 		p.edit.ReplaceOutput(old, v)
 	}
-	if outer.Graph() != p.body.Graph { // a branch: the If declares its outputs, too
+	if outer.Graph() != p.body.Graph { // a branch: the If also declares its outputs
 		p.edit.Retype(outer, onePosition(outer.Type(), axis))
 	}
 	return v
@@ -59,9 +59,9 @@ func onePosition(t graph.Type, axis int64) graph.Type {
 	return t
 }
 
-// atLast gives the logits of the last position, as many axes as they have. The slice goes in front of the unembedding, where it
-// saves the work, unless the way to it reshapes by the number of positions or is quantised by their range; then the logits
-// are sliced.
+// atLast returns the logits of the last position, with unchanged axes. The slice is placed before the unembedding, which
+// saves the work, unless a Reshape on the way depends on the number of positions, or quantisation uses the range of all
+// positions. Then the logits are sliced.
 func (p *patch) atLast(axis int64) *graph.Value {
 	if n := p.layout.Unembed.Node; p.direct() {
 		p.edit.Redirect(graph.Use{Node: n, Slot: 0}, p.last("last_logits", n.In(0), axis))
@@ -70,7 +70,7 @@ func (p *patch) atLast(axis int64) *graph.Value {
 	return p.last("last_logits", p.body.Logits, axis)
 }
 
-// last cuts a value down to the last position, along the axis of positions; 0 is none.
+// last restricts a value to the last position along the axis of positions; axis 0 means no such axis.
 func (p *patch) last(name string, v *graph.Value, axis int64) *graph.Value {
 	if axis == 0 {
 		return v
@@ -82,8 +82,8 @@ func (p *patch) last(name string, v *graph.Value, axis int64) *graph.Value {
 	return p.node("Slice", name, v, p.ints("last_start", -1), p.ints("last_end", 1<<31-1), p.ints(along, axis))
 }
 
-// direct reports whether the unembedding takes one position as well as all of them, and the logits are its output, converted, with
-// a bias, a factor or a soft cap at most: what it reads has the axes of the logits then.
+// direct reports whether the unembedding accepts one position as well as all of them, and the logits are its output with at
+// most a conversion, a bias, a factor or a soft cap. Then its input has the axes of the logits.
 func (p *patch) direct() bool {
 	w, v := p.layout.Unembed, p.body.Logits
 	n := w.Node

@@ -26,7 +26,7 @@ func newManifest(m *graph.Model, l *models.Layout, old *models.Manifest) *models
 	return man
 }
 
-// Save writes a patched model and records in its manifest where the weights lie. ctx is as for [graph.Save].
+// Save writes a patched model and records in its manifest where the weights are stored. ctx is used as in [graph.Save].
 func Save(ctx context.Context, m *graph.Model, man *models.Manifest, path string, w graph.Weights, force bool) (*graph.Saved, error) {
 	w = graph.WeightsFor(m, path, w)
 	man.Weights, man.Data = string(w), nil
@@ -35,7 +35,7 @@ func Save(ctx context.Context, m *graph.Model, man *models.Manifest, path string
 		if err == nil {
 			dir, err = filepath.Abs(dir)
 		}
-		if err == nil { // else graph.Save says what is wrong with the folder
+		if err == nil { // else graph.Save reports the problem with the folder
 			if man.Data, err = models.DataOf(m, dir); err != nil {
 				return nil, err
 			}
@@ -49,8 +49,8 @@ func Save(ctx context.Context, m *graph.Model, man *models.Manifest, path string
 	return graph.Save(ctx, m, path, w, force)
 }
 
-// portType is the declared type of an output port. Batch and positions are those of the model's token input, so that a file
-// of fixed shape says so in its ports too, and no name of ours meets one of the exporter's by accident.
+// portType returns the declared type of an output port. Batch and positions are those of the model's token input, so that
+// the ports of a file with fixed shapes are fixed too, and no added name equals one of the exporter's by accident.
 func portType(port models.Port, l *models.Layout) graph.Type {
 	t := port.Type(l)
 	axes := map[string]graph.Dim{"batch": {Size: -1}, "pos": {Size: -1}, "key": {Size: -1}}

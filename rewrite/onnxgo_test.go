@@ -14,18 +14,18 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// onnx-go cannot run a GPT-2, but it runs the part that we insert: Mul and Add, cut out of a patched model. Its sum is an
-// independent witness that attn_out' = attn_out + tau * memory.
+// onnx-go cannot run GPT-2, but it can run the inserted part: Mul and Add, cut out of a patched model. Its result
+// independently confirms that attn_out' = attn_out + tau * memory.
 func TestInsertedNodesInOnnxGo(t *testing.T) {
 	m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
 	attn := l.Bodies[0].Layers[1].AttnOut[0]
-	if _, _, err := Apply(m, l, Request{Inject: []Inject{{models.PortAttnOut, []int{1}}}}); err != nil {
+	if _, _, err := Apply(t.Context(), m, l, Request{Inject: []Inject{{models.PortAttnOut, []int{1}}}}); err != nil {
 		t.Fatal(err)
 	}
 	join := l.Bodies[0].Layers[1].Join
 	injected := join.Node.In(join.Slot)
 	memory, tau := m.Graph.Lookup(models.PortAttnOut.Input(models.PortMemory).Name(1)), m.Graph.Lookup(models.PortAttnOut.Input(models.PortTau).Name(1))
-	// Nothing is left but the two nodes. onnx-go wants fixed shapes: 5 positions of 32 numbers.
+	// Only the two nodes are left. onnx-go requires fixed shapes: 5 positions of 32 numbers.
 	const pos, d = 5, 32
 	e, sum := m.Edit(), injected.Producer()
 	x := e.Input("x", graph.TensorType(graph.Float32, pos, d))

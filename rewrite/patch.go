@@ -9,8 +9,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
-// patch is an edit of one body in the making: what kinds build with. A merged file has two bodies and one patch for each;
-// they share the edit, and a port of the main graph is joined from both by the If that chooses.
+// patch is an unfinished edit of one body, to which kinds add nodes. A merged file has two bodies and one patch for each.
+// They share the edit, and the If that chooses between them joins each port of the main graph from both.
 type patch struct {
 	edit   *graph.Edit
 	model  *graph.Model
@@ -19,7 +19,7 @@ type patch struct {
 	consts map[string]*graph.Value
 	types  *ops.Types
 	facts  *ops.Facts
-	suffix string // tells the nodes of the second body from those of the first
+	suffix string // distinguishes the nodes of the second body from those of the first
 }
 
 func newPatch(e *graph.Edit, m *graph.Model, l *models.Layout, b *models.Body) *patch {
@@ -39,7 +39,7 @@ func (p *patch) nodeAttrs(op, name string, attrs graph.Attrs, inputs ...*graph.V
 	return p.edit.Node(p.body.Graph, graph.Spec{Op: op, Name: name + p.suffix, Inputs: inputs, Attrs: attrs})
 }
 
-// ints gives a constant vector of integers, one for each name.
+// ints returns a constant vector of integers, one for each name.
 func (p *patch) ints(name string, v ...int64) *graph.Value {
 	return p.constant(name, graph.NewInt64(v, int64(len(v))))
 }
@@ -53,8 +53,8 @@ func (p *patch) constant(name string, t *graph.Tensor) *graph.Value {
 	return v
 }
 
-// convert casts v to a type unless it has it already. A value whose type cannot be told is cast: a host drops a cast that
-// changes nothing.
+// convert casts v to a type unless it already has it. A value of unknown type is cast too, because a host removes a cast
+// that has no effect.
 func (p *patch) convert(name string, v *graph.Value, to graph.DType) *graph.Value {
 	if d := p.dtype(v); d == to || to == graph.Undefined {
 		return v
@@ -64,7 +64,7 @@ func (p *patch) convert(name string, v *graph.Value, to graph.DType) *graph.Valu
 	return out
 }
 
-// dtype finds the element type of a value, Undefined where it cannot be told.
+// dtype returns the element type of a value, or Undefined if it is unknown.
 func (p *patch) dtype(v *graph.Value) graph.DType { return p.types.Of(v) }
 
 // port gives v the name of a port and makes it an output of the main graph, as float32.
@@ -80,7 +80,7 @@ func (p *patch) port(name string, v *graph.Value, t graph.Type, ports *mainPorts
 	ports.add(p, name, t)
 }
 
-// mainPorts gives the If of a merged file one more output for each port, once both branches have it.
+// mainPorts adds one output per port to the If of a merged file, once both branches have it.
 type mainPorts struct {
 	seen map[string]bool
 }
@@ -95,13 +95,13 @@ func (m *mainPorts) add(p *patch, name string, t graph.Type) {
 	p.edit.Output(owner.Graph(), out)
 }
 
-// matrix gives the weight as a value [in, out] of the graph, float whatever the file holds.
+// matrix returns the weight as a value [in, out] of the graph, as floats for every stored form.
 func (p *patch) matrix(name string, w *weights.Weight) *graph.Value {
 	var v *graph.Value
 	switch {
 	case w.Operand == nil:
 		v = p.unpack(name, w)
-	case w.ScaleValue != nil: // (q - zero) * scale, columns along the last axis
+	case w.ScaleValue != nil: // (q - zero) * scale, columns are along the last axis
 		to := graph.Attrs{"to": int64(w.Scale.DType)}
 		q := p.nodeAttrs("Cast", name+"/W_q", to, w.Operand)
 		if w.ZeroValue != nil {
@@ -122,10 +122,10 @@ func (p *patch) matrix(name string, w *weights.Weight) *graph.Value {
 	return v
 }
 
-// unpack lets an operator with packed weights dequantise them itself: its product with the identity matrix, without bias,
-// is W. The host folds it once.
+// unpack makes an operator with packed weights dequantise them: its product with the identity matrix, without bias, is W.
+// The host folds this product once.
 func (p *patch) unpack(name string, w *weights.Weight) *graph.Value {
-	d := p.dtype(w.Node.In(2)) // of the scales, which is that of the other operand
+	d := p.dtype(w.Node.In(2)) // the type of the scales, which is that of the other operand
 	if d == graph.Undefined {
 		d = p.dtype(w.Node.In(0))
 	}

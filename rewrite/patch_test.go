@@ -8,7 +8,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
-// The element type of a value decides whether ports and memories are cast; a wrong guess makes a file that no host loads.
+// The element type of a value determines whether ports and memories are cast. A wrong type makes a file that no host loads.
 func TestDType(t *testing.T) {
 	m, err := graph.Parse(`
 ir 8
@@ -51,7 +51,7 @@ graph main {
 	}
 }
 
-// What stands in the place of W_O must not hold b_O, which some operators take as an input.
+// The replacement for W_O must not contain b_O, which some operators take as an input.
 func TestUnpackLeavesBiasBehind(t *testing.T) {
 	m, err := graph.Parse(`
 ir 8
@@ -76,8 +76,8 @@ graph main {
 	}
 }
 
-// The identity matrix that packed weights are multiplied by has the type of their scales, or of the other operand; without one
-// there is no such matrix.
+// The identity matrix that packed weights are multiplied by must have the type of their scales, or of the other operand.
+// Without such a type, unpacking must fail.
 func TestUnpackNeedsAType(t *testing.T) {
 	for scales, want := range map[string]string{
 		"Abs(single)":          "",
@@ -119,7 +119,7 @@ graph main {
 	}
 }
 
-// A memory is float32. Where the type of the block cannot be told, the host converts; files older than CastLike are float32.
+// A memory is float32. If the type of the block is unknown, the host must convert; files older than CastLike are float32.
 func TestMemoryOfUnknownType(t *testing.T) {
 	for opset, want := range map[string]string{"14": "", "15": "CastLike"} {
 		m, err := graph.Parse(`

@@ -12,16 +12,16 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
-// prefill drops the cache: inputs of earlier keys and values, outputs of present ones, and of a merged file the branch that
-// reads them. What is left takes a whole prompt. The shape of a cache input often feeds positions and masks; that goes on
-// working, for in the place of the input stands an empty tensor of its shape. A file without a cache stays as it is.
-func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
+// prefill drops the cache: inputs of earlier keys and values, outputs of present ones, and in a merged file the branch that
+// reads them. The result takes a whole prompt. The shape of a cache input is often used for positions and masks; this still
+// works, because an empty tensor of the same shape replaces the input. A file without a cache is unchanged.
+func prefill(ctx context.Context, m *graph.Model, l *models.Layout) (*models.Layout, error) {
 	if len(l.Bodies) > 1 {
 		if err := choose(m, l.Bodies[0].Graph); err != nil {
 			return nil, err
 		}
 		var err error
-		if l, err = locateAgain(m, l); err != nil {
+		if l, err = locateAgain(ctx, m, l); err != nil {
 			return nil, err
 		}
 	}
@@ -56,7 +56,7 @@ func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 		for _, u := range past.Uses() {
 			joined := u.Node.Out(0)
 			if u.Node.Is("Concat") && len(u.Node.Inputs()) == 2 && (!joined.IsOutput() || slices.Contains(presents, joined)) {
-				fresh := u.Node.In(1 - u.Slot) // Concat with nothing is the rest
+				fresh := u.Node.In(1 - u.Slot) // Concat with an empty tensor is the other operand
 				for _, r := range joined.Uses() {
 					e.Redirect(r, fresh)
 				}
@@ -74,19 +74,20 @@ func prefill(m *graph.Model, l *models.Layout) (*models.Layout, error) {
 	if err := e.Commit(); err != nil {
 		return nil, err
 	}
-	return locateAgain(m, l)
+	return locateAgain(ctx, m, l)
 }
 
-// locateAgain recognises a model that was changed; what it was says what the graph may no longer tell.
-func locateAgain(m *graph.Model, was *models.Layout) (*models.Layout, error) {
+// locateAgain recognises a changed model again. was provides information that the graph may no longer contain.
+func locateAgain(ctx context.Context, m *graph.Model, was *models.Layout) (*models.Layout, error) {
 	cfg := &models.Config{Heads: was.Heads}
 	if was.Embed != nil {
 		cfg.Vocab = int(was.Embed.In)
 	}
-	return recognise.Locate(context.Background(), m, cfg)
+	return recognise.Locate(ctx, m, cfg)
 }
 
-// choose puts a branch in the place of the If that holds it, and removes the inputs that only the choice or the other branch read.
+// choose replaces the If that holds a branch with the branch, and removes the inputs that only the condition or the other
+// branch read.
 func choose(m *graph.Model, branch *graph.Graph) error {
 	inputs := m.Graph.Inputs()
 	read := slices.DeleteFunc(inputs, func(v *graph.Value) bool { return len(v.Uses()) == 0 })
@@ -105,12 +106,12 @@ func choose(m *graph.Model, branch *graph.Graph) error {
 	return e.Commit()
 }
 
-// pastsOf returns the inputs that are caches: that attention reads as keys or values.
+// pastsOf returns the inputs that are caches, because attention reads them as keys or values.
 func pastsOf(m *graph.Model, l *models.Layout) ([]*graph.Value, error) {
 	var pasts []*graph.Value
 	for _, v := range m.Graph.Inputs() {
 		switch {
-		case !v.Type().DType.IsFloat() || !attended(v, l.Bodies[0], moves|cuts): // a mask has four axes, too
+		case !v.Type().DType.IsFloat() || !attended(v, l.Bodies[0], moves|cuts): // a mask also has four axes
 		case !isCache(v.Type(), l):
 			return nil, fmt.Errorf("input %q is %v, want keys or values [batch, %d, past, %d]", v.Name(), v.Type(), l.KVHeads, l.DHead)
 		default:
@@ -124,7 +125,7 @@ func pastsOf(m *graph.Model, l *models.Layout) ([]*graph.Value, error) {
 }
 
 // isCache reports whether a type is that of keys and values: [batch, head, past, d_head], or stacked [2, batch, head, past,
-// d_head]. What is declared about heads must agree: a mask may have four axes too.
+// d_head]. The declared number of heads must agree, because a mask may also have four axes.
 func isCache(t graph.Type, l *models.Layout) bool {
 	d := t.Dims
 	k := len(d)
@@ -135,7 +136,7 @@ func isCache(t graph.Type, l *models.Layout) bool {
 	return agrees(d[k-3], l.KVHeads) && agrees(d[k-1], l.DHead)
 }
 
-// empty builds a tensor like past with no positions in it: the batch of the tokens, heads and d_head as declared.
+// empty builds a tensor like past but without positions: the batch of the tokens, and heads and d_head as declared.
 func (p *patch) empty(past, tokens *graph.Value) *graph.Value {
 	d := past.Type().Dims
 	shape := p.node("Shape", past.Name()+"/tokens_shape", tokens)

@@ -35,7 +35,7 @@ func fixtures(t *testing.T) []string {
 	return files
 }
 
-// tryLocate recognises a model, with what its folder says.
+// tryLocate recognises a model, with the configuration in its folder.
 func tryLocate(t *testing.T, m *graph.Model) (*models.Layout, error) {
 	t.Helper()
 	f, err := folder.Open(m.Path())
@@ -64,7 +64,7 @@ func locate(t *testing.T, m *graph.Model) *models.Layout {
 	return l
 }
 
-// changed is a fixture after an edit, recognised anew.
+// changed returns a fixture after an edit, recognised again.
 func changed(t *testing.T, file string, change func(e *graph.Edit, l *models.Layout)) (*graph.Model, *models.Layout) {
 	t.Helper()
 	m, l := load(t, filepath.Join(testdata, file+".onnx"))
@@ -84,11 +84,11 @@ func allLayers(l *models.Layout) []int {
 	return out
 }
 
-// attn asks for memories at attn_out, mlp for memories at mlp_out.
+// attn requests memories at attn_out, and mlp requests memories at mlp_out.
 func attn(layers ...int) []Inject { return []Inject{{models.PortAttnOut, layers}} }
 func mlp(layers ...int) []Inject  { return []Inject{{models.PortMLPOut, layers}} }
 
-// everything asks for all the model can have.
+// everything requests every port that the model can have.
 func everything(l *models.Layout) Request {
 	var req Request
 	for _, site := range models.Sites() {
@@ -104,8 +104,8 @@ func everything(l *models.Layout) Request {
 	return req
 }
 
-// A patched file has the ports that its manifest names, is recognised as the same model, and refuses the same ports again,
-// in every weights mode.
+// A patched file must have the ports in its manifest, must be recognised as the same model, and must refuse the same ports
+// again, in every weights mode.
 func TestPatchedFiles(t *testing.T) {
 	for _, path := range fixtures(t) {
 		if _, err := os.Stat(path + ".data"); err == nil {
@@ -119,7 +119,7 @@ func TestPatchedFiles(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if filepath.Base(path) == "model.onnx" { // in a folder of its own, with all that it reads
+				if filepath.Base(path) == "model.onnx" { // in a separate folder, with all files that it reads
 					err = os.CopyFS(dir, os.DirFS(filepath.Dir(path)))
 				} else {
 					err = os.WriteFile(src, data, 0o600)
@@ -129,7 +129,7 @@ func TestPatchedFiles(t *testing.T) {
 				}
 				m, l := load(t, src)
 				req := everything(l)
-				man, _, err := Apply(m, l, req)
+				man, _, err := Apply(t.Context(), m, l, req)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -157,15 +157,15 @@ func TestPatchedFiles(t *testing.T) {
 					case v.Type().DType != graph.Float32 || len(v.Type().Dims) != len(p.Shape):
 						t.Errorf("%s is %v, the manifest says %v", p.Name, v.Type(), p.Shape)
 					case p.IO == "in" && !v.IsInput() || p.IO == "out" && !v.IsOutput():
-						t.Errorf("%s is no %sput", p.Name, p.IO)
+						t.Errorf("%s is not an %sput", p.Name, p.IO)
 					}
 				}
 				if l2.Family != l.Family || l2.Layers != l.Layers || l2.Heads != l.Heads || l2.DModel != l.DModel || len(l2.Bodies) != len(l.Bodies) {
 					t.Errorf("recognised as %s of %d layers, %d heads", l2.Family, l2.Layers, l2.Heads)
 				}
 				before := graph.Format(again)
-				_, _, err = Apply(again, l2, Request{Inject: attn(1)})
-				if err == nil || !strings.Contains(err.Error(), "port blocks.1.attn.memory exists already") {
+				_, _, err = Apply(t.Context(), again, l2, Request{Inject: attn(1)})
+				if err == nil || !strings.Contains(err.Error(), "port blocks.1.attn.memory already exists") {
 					t.Errorf("a second port of the same name: %v", err)
 				}
 				if after := graph.Format(again); after != before {
@@ -204,8 +204,8 @@ func TestPatchedFiles(t *testing.T) {
 	}
 }
 
-// A memory that was added earlier is told from a bias: what the site gave stays what it was, and so does b_O, whatever was added
-// to it in whichever order.
+// An earlier memory must be distinguished from a bias: the site's own value and b_O must not change, whatever was added in
+// whichever order.
 func TestMemoriesAreNoBiases(t *testing.T) {
 	type step func(models.PortKind, *models.Layout) Request
 	inject := func(site models.PortKind, _ *models.Layout) Request {
@@ -228,7 +228,7 @@ func TestMemoriesAreNoBiases(t *testing.T) {
 					m, before := load(t, path)
 					for _, step := range steps {
 						l := locate(t, m)
-						if _, _, err := Apply(m, l, step(site, l)); err != nil {
+						if _, _, err := Apply(t.Context(), m, l, step(site, l)); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -246,18 +246,18 @@ func TestMemoriesAreNoBiases(t *testing.T) {
 	}
 }
 
-// A memory can become part of a file at the sites whose literal says so.
+// A memory can be stored in a file at the sites whose literal allows it.
 func TestBakedSites(t *testing.T) {
 	for _, site := range models.Sites() {
 		m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
-		_, _, err := Apply(m, l, Request{Bake: []Bake{{models.Baked{Site: site, Layer: 1, Tau: 1}, make([]float32, l.DModel)}}})
+		_, _, err := Apply(t.Context(), m, l, Request{Bake: []Bake{{models.Baked{Site: site, Layer: 1, Tau: 1}, make([]float32, l.DModel)}}})
 		if (err == nil) != site.Intervention().Bake {
 			t.Errorf("%s: %v", site, err)
 		}
 	}
 }
 
-// Two patches one after the other give the ports of one patch with both.
+// Two patches in sequence must give the ports of one patch with both.
 func TestPatchesCompose(t *testing.T) {
 	for _, path := range fixtures(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
@@ -271,7 +271,7 @@ func TestPatchesCompose(t *testing.T) {
 			}
 			want := 4 + l.Layers + 3
 			for _, req := range steps {
-				if _, _, err := Apply(m, l, req); err != nil {
+				if _, _, err := Apply(t.Context(), m, l, req); err != nil {
 					t.Fatal(err)
 				}
 				var err error
@@ -283,7 +283,7 @@ func TestPatchesCompose(t *testing.T) {
 			if err != nil || len(man.Ports) != want {
 				t.Fatalf("%d ports, want %d (%v)", len(man.Ports), want, err)
 			}
-			// attn_out is what attention gave before the memory of layer 0, although that was injected first.
+			// attn_out is the value before the memory of layer 0, although that memory was injected first.
 			for _, b := range l.Bodies {
 				port := b.Graph.Lookup(models.PortAttnOut.Name(0))
 				if b.Graph.Owner() != nil {
@@ -323,7 +323,7 @@ func TestRefusals(t *testing.T) {
 			"expose resid_mid: layer 1: attention and MLP run in parallel: there is no residual stream between them",
 			"these kinds can be exposed: z, result, pattern, out, attn_out, resid_pre, resid_post, mlp_out"},
 		{"layer out of range", "torchscript-op10", Request{Inject: attn(3)}, "layer 3, the model has 0 to 2", ""},
-		{"the same port twice", "torchscript-op10", Request{Inject: attn(1, 1)}, "port blocks.1.attn.memory exists already", "onnx-inject inspect lists the ports the file has"},
+		{"the same port twice", "torchscript-op10", Request{Inject: attn(1, 1)}, "port blocks.1.attn.memory already exists", "onnx-inject inspect lists the ports the file has"},
 		{"a site without intervention", "torchscript-op10", Request{Inject: []Inject{{models.PortResidMid, []int{1}}}}, `inject: site "resid_mid": want one of attn_out, mlp_out`, ""},
 		{"baked at a site without intervention", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Site: "z", Layer: 1}, nil}}}, `bake: site "z": want one of attn_out, mlp_out`, ""},
 		{"layer below zero", "torchscript-op10", Request{Inject: attn(-1)}, "layer -1, the model has 0 to 2", ""},
@@ -341,7 +341,7 @@ func TestRefusals(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			m, l := load(t, filepath.Join(testdata, tt.file+".onnx"))
 			before := graph.Format(m)
-			_, _, err := Apply(m, l, tt.req)
+			_, _, err := Apply(t.Context(), m, l, tt.req)
 			if err == nil || err.Error() != tt.want || hint.Of(err) != tt.hint {
 				t.Errorf("got  %v\nhint %q\nwant %s\nhint %q", err, hint.Of(err), tt.want, tt.hint)
 			}
@@ -352,7 +352,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// What one branch of a merged file lacks cannot be a port, whichever it is.
+// A value that one branch of a merged file lacks cannot be a port, whichever branch it is.
 func TestBranchesThatDiffer(t *testing.T) {
 	for i, want := range []string{"else_branch", "then_branch"} {
 		m, l := changed(t, "optimum-1-merged", func(e *graph.Edit, l *models.Layout) {
@@ -366,29 +366,29 @@ func TestBranchesThatDiffer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := Apply(m, l, Request{Expose: []Expose{{kind, []int{0, 1}}}}); err != nil {
+		if _, _, err := Apply(t.Context(), m, l, Request{Expose: []Expose{{kind, []int{0, 1}}}}); err != nil {
 			t.Fatal(err)
 		}
 		if l, err = tryLocate(t, m); err != nil {
 			t.Fatal(err)
 		}
 		want = "expose mlp_out: " + want + ": layer 2: the block has no MLP"
-		_, _, err = Apply(m, l, Request{Expose: []Expose{{kind, []int{2}}}})
+		_, _, err = Apply(t.Context(), m, l, Request{Expose: []Expose{{kind, []int{2}}}})
 		if err == nil || err.Error() != want || hint.Of(err) != "these kinds can be exposed: z, result, pattern, out, attn_out, resid_pre, resid_mid, resid_post" {
 			t.Errorf("%v (%s), want %s", err, hint.Of(err), want)
 		}
-		if _, _, err = Apply(m, l, Request{Inject: mlp(0, 1)}); err != nil {
+		if _, _, err = Apply(t.Context(), m, l, Request{Inject: mlp(0, 1)}); err != nil {
 			t.Fatal(err)
 		}
 		want = strings.Replace(want, "expose", "inject", 1)
-		if _, _, err = Apply(m, locate(t, m), Request{Inject: mlp(2)}); err == nil || err.Error() != want || hint.Of(err) != "a memory can be added at: attn_out" {
+		if _, _, err = Apply(t.Context(), m, locate(t, m), Request{Inject: mlp(2)}); err == nil || err.Error() != want || hint.Of(err) != "a memory can be added at: attn_out" {
 			t.Errorf("%v (%s), want %s", err, hint.Of(err), want)
 		}
 	}
 }
 
-// Prefill leaves a model that takes tokens alone: no cache in, no cache out, one body, and of a merged file the branch without
-// a cache, which has fewer nodes.
+// Prefill must leave a model that takes only tokens: no cache inputs, no cache outputs, one body, and for a merged file the
+// branch without a cache, which has fewer nodes.
 func TestPrefill(t *testing.T) {
 	for name, want := range map[string]struct {
 		signature string
@@ -403,7 +403,7 @@ func TestPrefill(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, l := load(t, filepath.Join(testdata, name+".onnx"))
-			_, l2, err := Apply(m, l, Request{Prefill: true})
+			_, l2, err := Apply(t.Context(), m, l, Request{Prefill: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -432,11 +432,11 @@ func signature(m *graph.Model) string {
 	return strings.Join(words, " ")
 }
 
-// What has four axes is not always a cache.
+// A value with four axes is not always a cache.
 func TestPrefillKeeps(t *testing.T) {
 	m, l := load(t, filepath.Join(testdata, "optimum-2-cache.onnx"))
 	pattern, _ := KindByName("pattern")
-	_, l, err := Apply(m, l, Request{Expose: []Expose{{pattern, []int{1}}}})
+	_, l, err := Apply(t.Context(), m, l, Request{Expose: []Expose{{pattern, []int{1}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -452,7 +452,7 @@ func TestPrefillKeeps(t *testing.T) {
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Apply(m, l, Request{Prefill: true}); err != nil {
+	if _, _, err := Apply(t.Context(), m, l, Request{Prefill: true}); err != nil {
 		t.Fatal(err)
 	}
 	want := "input_ids attention_mask position_ids mask narrow ids three flag -> logits blocks.1.attn.hook_pattern " + attentions.Name()
@@ -461,7 +461,7 @@ func TestPrefillKeeps(t *testing.T) {
 	}
 }
 
-// Without a cache there is nothing to change, whatever else has four axes and no sizes.
+// Without a cache nothing must change, even if other values have four axes and no sizes.
 func TestPrefillWithoutCache(t *testing.T) {
 	for _, path := range fixtures(t) {
 		m, l := load(t, path)
@@ -473,7 +473,7 @@ func TestPrefillWithoutCache(t *testing.T) {
 			e := m.Edit()
 			e.Input("flag", graph.TensorType(graph.Bool, 1))
 			for _, v := range []*graph.Value{layer.Pattern, layer.Z} {
-				for ; v != nil && v.Producer() != nil && !v.IsOutput(); v = v.Producer().In(0) { // with the scores and the queries
+				for ; v != nil && v.Producer() != nil && !v.IsOutput(); v = v.Producer().In(0) { // including the scores and the queries
 					e.Output(m.Graph, v)
 					e.Retype(v, graph.TensorType(graph.Float32, "batch", "head", "query", nil))
 					if n := v.Producer(); n.Is("Gemm", "MatMulInteger", "com.microsoft.Attention", "Split") || n.Is("MatMul") && n.In(1).Const() != nil {
@@ -489,7 +489,7 @@ func TestPrefillWithoutCache(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := graph.Format(m)
-			man, _, err := Apply(m, l, Request{Prefill: true})
+			man, _, err := Apply(t.Context(), m, l, Request{Prefill: true})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -501,7 +501,8 @@ func TestPrefillWithoutCache(t *testing.T) {
 	}
 }
 
-// Present keys and values are told by what attention reads, so that their shapes need not be declared.
+// Present keys and values must be identified by the fact that attention reads them, so that their shapes need not be
+// declared.
 func TestPrefillOfUndeclaredOutputs(t *testing.T) {
 	for name, want := range map[string]string{
 		"optimum-1-merged":    "input_ids attention_mask -> logits",
@@ -520,7 +521,7 @@ func TestPrefillOfUndeclaredOutputs(t *testing.T) {
 		if err := e.Commit(); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := Apply(m, l, Request{Prefill: true}); err != nil {
+		if _, _, err := Apply(t.Context(), m, l, Request{Prefill: true}); err != nil {
 			t.Fatal(err)
 		}
 		if got := signature(m); got != want {
@@ -529,7 +530,7 @@ func TestPrefillOfUndeclaredOutputs(t *testing.T) {
 	}
 }
 
-// An input that attention reads as keys or values is a cache, and one of a shape that is not understood cannot be left out.
+// An input that attention reads as keys or values is a cache. A cache of an unknown shape must be refused.
 func TestPrefillOfStrangeCache(t *testing.T) {
 	m, l := load(t, filepath.Join(testdata, "optimum-2-cache.onnx"))
 	e := m.Edit()
@@ -538,12 +539,12 @@ func TestPrefillOfStrangeCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `prefill: input "past_key_values.1.key" is float32, want keys or values [batch, 4, past, 8]`
-	if _, _, err := Apply(m, l, Request{Prefill: true}); err == nil || err.Error() != want {
+	if _, _, err := Apply(t.Context(), m, l, Request{Prefill: true}); err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
 
-// A mask that is added to the scores has as many axes as a cache, and stays.
+// A mask that is added to the scores has as many axes as a cache, and must stay.
 func TestPrefillKeepsMask(t *testing.T) {
 	m, l := changed(t, "optimum-2-cache", func(e *graph.Edit, l *models.Layout) {
 		g := l.Bodies[0].Graph
@@ -554,7 +555,7 @@ func TestPrefillKeepsMask(t *testing.T) {
 			}
 		}
 	})
-	if _, _, err := Apply(m, l, Request{Prefill: true}); err != nil {
+	if _, _, err := Apply(t.Context(), m, l, Request{Prefill: true}); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := signature(m), "input_ids attention_mask position_ids mask -> logits"; got != want {
@@ -562,7 +563,7 @@ func TestPrefillKeepsMask(t *testing.T) {
 	}
 }
 
-// A cache of a fixed length can be left out only if that length is none.
+// A cache of a fixed length can be dropped only if that length is 0.
 func TestPrefillOfFixedCache(t *testing.T) {
 	for size, want := range map[int]string{
 		0: "",
@@ -579,7 +580,7 @@ func TestPrefillOfFixedCache(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := ""
-		if _, _, err := Apply(m, l, Request{Prefill: true}); err != nil {
+		if _, _, err := Apply(t.Context(), m, l, Request{Prefill: true}); err != nil {
 			got = err.Error()
 		}
 		if got != want {
@@ -588,33 +589,33 @@ func TestPrefillOfFixedCache(t *testing.T) {
 	}
 }
 
-// The last position is cut out before the unembedding, also where a bias, on either side of its Add, a conversion, a factor or a
-// soft cap follows; after it where the unembedding rounds by the range of all positions.
+// The last position must be cut out before the unembedding, even if a bias (on either side of its Add), a conversion, a
+// factor or a soft cap follows. It must be cut out after an unembedding that rounds by the range of all positions.
 func TestLastLogits(t *testing.T) {
 	for name, c := range map[string]struct {
 		file   string
 		change func(e *graph.Edit, l *models.Layout)
 		before bool
 	}{
-		"nothing behind":     {"torchscript-op10", nothing, true},
-		"a bias and a Cast":  {"gpt-j", nothing, true},
-		"the bias behind it": {"gpt-j", swapBias, true},
-		"a factor":           {"torchscript-op10", halveLogits, true},
-		"scaled logits":      {"families/optimum-cohere", nothing, true},
-		"a soft cap":         {"families/optimum-gemma2", nothing, true},
-		"four bits":          {"families/genai-int4-qwen2-q4", nothing, true},
-		"eight bits":         {"ort-int8-dynamic", nothing, false},
-		"in two branches":    {"optimum-1-merged", nothing, true},
-		"several choices":    {"torchscript-op10", choices, true},
+		"nothing after it":          {"torchscript-op10", nothing, true},
+		"a bias and a Cast":         {"gpt-j", nothing, true},
+		"the bias as first operand": {"gpt-j", swapBias, true},
+		"a factor":                  {"torchscript-op10", halveLogits, true},
+		"scaled logits":             {"families/optimum-cohere", nothing, true},
+		"a soft cap":                {"families/optimum-gemma2", nothing, true},
+		"four bits":                 {"families/genai-int4-qwen2-q4", nothing, true},
+		"eight bits":                {"ort-int8-dynamic", nothing, false},
+		"in two branches":           {"optimum-1-merged", nothing, true},
+		"several choices":           {"torchscript-op10", choices, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, l := changed(t, c.file, c.change)
-			_, l, err := Apply(m, l, Request{LastLogits: true})
+			_, l, err := Apply(t.Context(), m, l, Request{LastLogits: true})
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got := l.Unembed.Node.In(0).Producer().Is("Slice"); got != c.before {
-				t.Errorf("cut in front of the unembedding: %t, want %t", got, c.before)
+				t.Errorf("cut before the unembedding: %t, want %t", got, c.before)
 			}
 			if d := l.Logits().Type().Dims; d[len(d)-2].Size != 1 || d[0].Size == 1 || len(d) == 4 && d[1].Size == 1 {
 				t.Errorf("logits %v, want one position", d)
@@ -623,11 +624,11 @@ func TestLastLogits(t *testing.T) {
 	}
 }
 
-// Logits [batch, vocab] are those of the last position already.
+// Logits [batch, vocab] are already those of the last position.
 func TestLastLogitsOfOnePosition(t *testing.T) {
 	m, l := changed(t, "torchscript-op10", onlyLast)
 	nodes := len(m.Graph.Nodes())
-	if _, _, err := Apply(m, l, Request{LastLogits: true}); err != nil {
+	if _, _, err := Apply(t.Context(), m, l, Request{LastLogits: true}); err != nil {
 		t.Fatal(err)
 	}
 	if got := l.Logits().Type().String(); got != "float32[batch, 131]" || len(m.Graph.Nodes()) != nodes {
@@ -635,18 +636,19 @@ func TestLastLogitsOfOnePosition(t *testing.T) {
 	}
 }
 
-// The axis of positions is told by the rank that the file declares, else by what computes the logits, or not at all.
+// The axis of positions must follow from the declared rank, else from the computation of the logits. Otherwise it is
+// unknown.
 func TestLastLogitsOfOtherRanks(t *testing.T) {
 	retype := func(dims ...any) func(*graph.Edit, *models.Layout) {
 		return func(e *graph.Edit, l *models.Layout) { e.Retype(l.Logits(), graph.TensorType(graph.Float32, dims...)) }
 	}
 	undeclare := func(e *graph.Edit, l *models.Layout) { e.Retype(l.Logits(), graph.Type{DType: graph.Float32}) }
 	m, l := changed(t, "torchscript-op10", undeclare)
-	if _, _, err := Apply(m, l, Request{LastLogits: true}); err != nil {
-		t.Errorf("a shape that the graph tells: %v", err)
+	if _, _, err := Apply(t.Context(), m, l, Request{LastLogits: true}); err != nil {
+		t.Errorf("a shape that follows from the graph: %v", err)
 	}
 	for want, change := range map[string]func(*graph.Edit, *models.Layout){
-		"the file does not declare the shape of the logits: which axis counts positions cannot be told": func(e *graph.Edit, l *models.Layout) {
+		"the file does not declare the shape of the logits, so the axis of positions is unknown": func(e *graph.Edit, l *models.Layout) {
 			undeclare(e, l)
 			n := l.Unembed.Node // rows, as many as a run has
 			every := e.Node(n.Graph(), graph.Spec{Op: "GatherND", Inputs: []*graph.Value{n.In(0), l.Tokens()}})
@@ -657,10 +659,10 @@ func TestLastLogitsOfOtherRanks(t *testing.T) {
 	} {
 		m, l := changed(t, "torchscript-op10", change)
 		before := graph.Format(m)
-		if _, _, err := Apply(m, l, Request{LastLogits: true, Prefill: true}); err == nil || err.Error() != "last logits: "+want {
+		if _, _, err := Apply(t.Context(), m, l, Request{LastLogits: true, Prefill: true}); err == nil || err.Error() != "last logits: "+want {
 			t.Errorf("%v, want %s", err, want)
 		}
-		if _, err := FanOut(m, l, 0); err == nil || err.Error() != "fan-out: "+want {
+		if _, err := FanOut(t.Context(), m, l, 0); err == nil || err.Error() != "fan-out: "+want {
 			t.Errorf("%v, want %s", err, want)
 		}
 		if graph.Format(m) != before {
@@ -669,7 +671,7 @@ func TestLastLogitsOfOtherRanks(t *testing.T) {
 	}
 }
 
-// onlyLast makes logits [batch, vocab], as exports of code that generates text have them.
+// onlyLast makes logits [batch, vocab], as in exports of code that generates text.
 func onlyLast(e *graph.Edit, l *models.Layout) {
 	n := l.Unembed.Node
 	last := e.Const(n.Graph(), "last", graph.NewInt64([]int64{-1}))
@@ -678,7 +680,7 @@ func onlyLast(e *graph.Edit, l *models.Layout) {
 	e.Retype(l.Logits(), graph.TensorType(graph.Float32, "batch", l.Vocab))
 }
 
-// choices makes logits [batch, choice, pos, vocab], as a model with a head for multiple choice gives them.
+// choices makes logits [batch, choice, pos, vocab], as in a model with a head for multiple choice.
 func choices(e *graph.Edit, l *models.Layout) {
 	n := l.Unembed.Node
 	wide := e.Node(n.Graph(), graph.Spec{Op: "Unsqueeze", Name: "choices", Attrs: graph.Attrs{"axes": []int64{1}}, Inputs: []*graph.Value{n.In(0)}})
@@ -712,7 +714,7 @@ func ExampleApply() {
 		return
 	}
 	result, _ := KindByName("result")
-	manifest, _, err := Apply(m, layout, Request{Expose: []Expose{{result, []int{1}}}, Inject: attn(2)})
+	manifest, _, err := Apply(context.Background(), m, layout, Request{Expose: []Expose{{result, []int{1}}}, Inject: attn(2)})
 	if err != nil {
 		fmt.Println(err)
 		return

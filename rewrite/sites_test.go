@@ -15,7 +15,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
-// families are the fixtures of later families, those in folders of their own among them.
+// families lists the fixtures of other families, including those in folders.
 func families(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(testdata, "families", "*.onnx"))
@@ -27,8 +27,8 @@ func families(t *testing.T) []string {
 	return files
 }
 
-// In every family, whose blocks join in every way there is, a patched file is recognised with the model's own values: both halves
-// of a request make what it makes at once.
+// In every family, with every form of join, a patched file must be recognised with the model's own values: both halves of a
+// request must give the same model as the whole request.
 func TestSitesOfFamilies(t *testing.T) {
 	type step func(req *Request, site models.PortKind, l *models.Layout)
 	inject := func(req *Request, site models.PortKind, l *models.Layout) {
@@ -65,11 +65,11 @@ func TestSitesOfFamilies(t *testing.T) {
 						step(&whole, site, l)
 						var half Request
 						step(&half, site, l)
-						if _, _, err := Apply(models[0], l, half); err != nil {
+						if _, _, err := Apply(t.Context(), models[0], l, half); err != nil {
 							t.Fatal(err)
 						}
 					}
-					if _, _, err := Apply(models[1], read(t, models[1]), whole); err != nil {
+					if _, _, err := Apply(t.Context(), models[1], read(t, models[1]), whole); err != nil {
 						t.Fatal(err)
 					}
 					if diff := cmp.Diff(meaning(t, models[1]), meaning(t, models[0])); diff != "" {

@@ -15,11 +15,11 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
-// nodeLine is a node in text form: results, operation, inputs, attributes.
+// nodeLine matches a node in text form: results, operation, inputs, attributes.
 var nodeLine = regexp.MustCompile(`^(\s+.* = )([A-Za-z0-9_.]+)\((.*?)\)(.*)$`)
 
-// TestStrangeNodes takes inputs from nodes of the fixtures, or gives them others, another operation or no attributes: what is no
-// model that a host would take is recognised and changed, or refused, without a panic.
+// TestStrangeNodes removes inputs from nodes of the fixtures, or gives them other inputs, another operation or no
+// attributes. Such a model, which no host would accept, must be recognised and changed, or refused, without a panic.
 func TestStrangeNodes(t *testing.T) {
 	type source struct {
 		lines []string
@@ -109,9 +109,9 @@ func TestStrangeNodes(t *testing.T) {
 		}
 		for _, req := range requests {
 			m, l := read()
-			_, _, _ = Apply(m, l, req)
+			_, _, _ = Apply(t.Context(), m, l, req)
 		}
 		m, l = read()
-		_, _ = FanOut(m, l, 3)
+		_, _ = FanOut(t.Context(), m, l, 3)
 	})
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// command reads a command line and does what it says. colour says that stdout is a terminal.
-func command(ctx context.Context, args []string, stdout, stderr io.Writer, colour bool) error {
+// execute parses a command line and runs its command. colour reports whether stdout is a terminal.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer, colour bool) error {
 	app := newApp(stdout, stderr)
 	app.Metadata["colour"] = colour
 	if len(args) > 2 && args[1] == completeWord {
@@ -19,7 +19,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer, colou
 	}
 	args, err := arrange(app, args)
 	switch {
-	case errors.Is(err, errNoVerb):
+	case errors.Is(err, errNoCommand):
 		app.Writer = stderr
 		return errors.Join(helpOf(app, nil), err)
 	case err != nil:
@@ -28,12 +28,12 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer, colou
 	return app.RunContext(ctx, args)
 }
 
-// newApp makes the library's form of the table of verbs.
+// newApp converts the table of commands to the form that the command-line library needs.
 func newApp(stdout, stderr io.Writer) *cli.App {
 	app := &cli.App{
 		Name:      "onnx-inject",
 		HelpName:  "onnx-inject",
-		Usage:     "open GPT-2 models in ONNX files, and inject memories into their attention",
+		Usage:     "inspect, patch and steer decoder language models in ONNX files",
 		Version:   version(),
 		Writer:    stdout,
 		ErrWriter: stderr,
@@ -42,34 +42,34 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 			&cli.StringFlag{Name: "ort-lib", Usage: "load the ONNX Runtime library at `PATH` (default: see ort which)", TakesFile: true},
 			cli.HelpFlag,
 		},
-		HideHelpCommand:           true, // ours is a verb like the others
-		DisableSliceFlagSeparator: true, // a comma belongs to the text
+		HideHelpCommand:           true, // ours is a command like the others
+		DisableSliceFlagSeparator: true, // a comma is part of the value
 		CustomAppHelpTemplate:     appHelp,
-		ExitErrHandler:            func(*cli.Context, error) {}, // main alone exits
+		ExitErrHandler:            func(*cli.Context, error) {}, // only main exits
 		Action:                    func(c *cli.Context) error { return helpOf(c.App, nil) },
 	}
 	app.OnUsageError = badValue(app.Flags)
-	for _, v := range verbs() {
-		app.Commands = append(app.Commands, v.command())
+	for _, cmd := range commands() {
+		app.Commands = append(app.Commands, cmd.cliCommand())
 	}
 	app.Setup()
 	return app
 }
 
-// appWords tells what all verbs have in common.
-const appWords = `MODEL is an ONNX file, or a folder that holds one with config.json and the files of its tokenizer.
-LAYERS is all, 7, 0-3,7 or -1 (the last). Flags that take a list may stand several times.
+// appWords describes what all commands have in common.
+const appWords = `MODEL is an ONNX file, or a folder with an ONNX file, config.json and the tokenizer's files.
+LAYERS is all, 7, 0-3,7 or -1 (the last). Flags that take a list can be repeated.
 `
 
 const appHelp = `{{.Name}}: {{.Usage}}
 
 usage:
-  onnx-inject VERB [arguments and flags, in any order]
+  onnx-inject COMMAND [arguments and flags, in any order]
 
-verbs:{{range .VisibleCommands}}
+commands:{{range .VisibleCommands}}
   {{.Name}}{{"\t"}}{{.Usage}}{{end}}
 
-flags of every verb:{{range .VisibleFlags}}
+flags of every command:{{range .VisibleFlags}}
   {{.}}{{end}}
 
 ` + appWords + `
@@ -77,19 +77,19 @@ example:
   onnx-inject demo
 `
 
-const verbHelp = `usage:
+const commandHelp = `usage:
   {{.UsageText}}
 
 {{.Description}}
 {{if .VisibleCommands}}
-verbs:{{range .VisibleCommands}}
+commands:{{range .VisibleCommands}}
   {{.Name}}{{"\t"}}{{.Usage}}{{end}}
 {{end}}
 flags:{{range .VisibleFlags}}
   {{.}}{{end}}
 `
 
-// helpOf prints the help of the program, or of a verb and its parts.
+// helpOf prints the help of the program, or of a command or subcommand.
 func helpOf(app *cli.App, path []string) error {
 	if len(path) == 0 {
 		cli.HelpPrinter(app.Writer, appHelp, app)
@@ -103,7 +103,7 @@ func helpOf(app *cli.App, path []string) error {
 			for _, c := range commands {
 				names = append(names, c.Name)
 			}
-			return didYouMean(usagef("help: unknown verb %s", quote(path[0])), path[0], names)
+			return didYouMean(usagef("help: unknown command %s", quote(path[0])), path[0], names)
 		}
 		c = commands[i]
 		commands = c.Subcommands
@@ -112,10 +112,10 @@ func helpOf(app *cli.App, path []string) error {
 	return nil
 }
 
-func helpVerb() *verb {
-	return &verb{
-		name: "help", args: "[VERB] [PART]", usage: "what a verb does, with an example",
-		doc:     "Prints the verbs, or the flags of one with an example that works.",
+func helpCommand() *command {
+	return &command{
+		name: "help", args: "[COMMAND] [SUBCOMMAND]", usage: "show help for a command",
+		doc:     "Lists the commands, or describes one command: its flags, and an example that works.",
 		example: "onnx-inject help run",
 		run:     func(c *call) error { return helpOf(c.App, c.args) },
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/xrash/smetrics"
 )
 
-// arrange puts a command line into the one order that the library reads: global flags, the verb, its flags, "--", and the
-// arguments. Left alone, the library takes a flag behind an argument for one more argument and says nothing. Flags of the
-// verb may stand anywhere behind it, global ones anywhere; an argument that begins with a dash goes behind "--".
+// arrange puts a command line into the only order that the library reads: global flags, the command, its flags, "--", and the
+// arguments. Without this, the library silently reads a flag after an argument as another argument. Command flags can appear
+// anywhere after the command, and global flags anywhere. An argument that begins with a dash must follow "--".
 func arrange(app *cli.App, args []string) ([]string, error) {
 	line := &commandLine{global: app.Flags, commands: app.Commands, seen: map[cli.Flag]string{}}
 	for i := 1; i < len(args); i++ {
@@ -40,7 +40,7 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	case line.path == nil && line.help:
 		return out, nil
 	case line.path == nil:
-		return nil, errNoVerb
+		return nil, errNoCommand
 	}
 	out = append(out, line.path...)
 	out = append(out, line.flags...)
@@ -50,20 +50,20 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	return out, nil
 }
 
-// errNoVerb says that a command line has nothing to do.
-var errNoVerb = usagef("want a verb")
+// errNoCommand reports a command line without a command.
+var errNoCommand = usagef("missing command")
 
 // commandLine is what arrange has read so far.
 type commandLine struct {
 	global   []cli.Flag
-	verb     *cli.Command
-	commands []*cli.Command      // what the next word may name: verbs, or the parts of one
-	path     []string            // the verb and its part: "ort", "install"
-	globals  []string            // arguments that are global flags
-	flags    []string            // arguments that are flags of the verb
-	words    []string            // what is no flag
-	seen     map[cli.Flag]string // what a flag was given first
-	help     bool                // -h or -v stands somewhere: the library would take the first word for a topic
+	command  *cli.Command
+	commands []*cli.Command      // that the next word can name: commands, or subcommands
+	path     []string            // command and subcommand: "ort", "install"
+	globals  []string            // global flags
+	flags    []string            // command flags
+	words    []string            // arguments that are not flags
+	seen     map[cli.Flag]string // the first value of each flag
+	help     bool                // -h or -v was given: the library would read the first word as a help topic
 }
 
 func (l *commandLine) word(arg string) error {
@@ -79,36 +79,36 @@ func (l *commandLine) word(arg string) error {
 				names = append(names, c.Name)
 			}
 		}
-		what := strings.Join(append(slices.Clone(l.path), "verb"), " ")
-		return didYouMean(usagef("unknown %s %s, want one of %s", what, quote(arg), strings.Join(names, ", ")), arg, names)
+		what := strings.Join(append(slices.Clone(l.path), "command"), " ")
+		return didYouMean(usagef("unknown %s %s: want one of %s", what, quote(arg), strings.Join(names, ", ")), arg, names)
 	}
-	l.verb, l.commands = l.commands[i], l.commands[i].Subcommands
+	l.command, l.commands = l.commands[i], l.commands[i].Subcommands
 	l.path = append(l.path, arg)
 	return nil
 }
 
-// flag files one flag, with its value when that is the next argument, and tells how many of rest it took.
+// flag records one flag, with its value if that is the next argument. It returns how many arguments of rest it consumed.
 func (l *commandLine) flag(arg string, rest []string) (took int, err error) {
 	name, _, inline := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
 	known := l.global
 	f := find(l.global, name)
 	into := &l.globals
-	if l.verb != nil {
-		known = slices.Concat(l.verb.Flags, l.global)
-		if own := find(l.verb.Flags, name); own != nil {
+	if l.command != nil {
+		known = slices.Concat(l.command.Flags, l.global)
+		if own := find(l.command.Flags, name); own != nil {
 			f, into = own, &l.flags
 		}
 	}
 	if f == nil {
 		return 0, l.unknown(arg, name, known)
 	}
-	// The library takes the last of several values, and the others are lost. A switch may be turned on twice.
+	// The library keeps the last of several values and drops the others. A Boolean flag may be given twice with the same value.
 	value := "true"
 	if _, text, ok := strings.Cut(arg, "="); ok {
 		value = text
 	}
 	if first, again := l.seen[f]; again && !mayRepeat(f) && !(isBool(f) && first == value) {
-		return 0, usagef("flag %s: stands twice, and takes one value", dashed(name))
+		return 0, usagef("%s was given twice: it takes one value", dashed(name))
 	}
 	l.seen[f] = value
 	l.help = l.help || f == cli.HelpFlag || f == cli.VersionFlag
@@ -117,7 +117,7 @@ func (l *commandLine) flag(arg string, rest []string) (took int, err error) {
 		return 0, nil
 	}
 	if len(rest) == 0 {
-		return 0, usagef("flag %s wants a value", dashed(name))
+		return 0, usagef("flag %s needs a value", dashed(name))
 	}
 	*into = append(*into, rest[0])
 	return 1, nil
@@ -125,14 +125,14 @@ func (l *commandLine) flag(arg string, rest []string) (took int, err error) {
 
 func (l *commandLine) unknown(arg, name string, flags []cli.Flag) error {
 	err := usagef("unknown flag %s", dashed(name))
-	if l.verb != nil {
+	if l.command != nil {
 		err = usagef("%s: unknown flag %s", strings.Join(l.path, " "), dashed(name))
 	}
 	switch {
 	case strings.Trim(arg[1:], "0123456789.,") == "":
-		return hintf(err, "an argument that begins with a dash goes behind --")
-	case l.verb == nil && slices.ContainsFunc(l.commands, func(c *cli.Command) bool { return find(c.Flags, name) != nil }):
-		return hintf(err, "flags of a verb stand behind it: onnx-inject VERB %s", dashed(name))
+		return hintf(err, "put an argument that begins with a dash after --")
+	case l.command == nil && slices.ContainsFunc(l.commands, func(c *cli.Command) bool { return find(c.Flags, name) != nil }):
+		return hintf(err, "put command flags after the command: onnx-inject COMMAND %s", dashed(name))
 	}
 	var names []string
 	for _, f := range flags {
@@ -145,7 +145,7 @@ func (l *commandLine) unknown(arg, name string, flags []cli.Flag) error {
 	return didYouMean(err, dashed(name), names)
 }
 
-// find returns the flag of that name, nil when there is none.
+// find returns the flag with that name, or nil.
 func find(flags []cli.Flag, name string) cli.Flag {
 	for _, f := range flags {
 		if slices.Contains(f.Names(), name) {
@@ -169,7 +169,7 @@ func dashed(name string) string {
 	return "--" + name
 }
 
-// didYouMean adds the name that is closest to what was typed, when one is close, and else a pointer to help.
+// didYouMean adds a hint: the name that is closest to what was typed, or how to get help if no name is close.
 func didYouMean(err error, typed string, names []string) error {
 	best, score := "", 0.8
 	for _, n := range names {
@@ -178,7 +178,7 @@ func didYouMean(err error, typed string, names []string) error {
 		}
 	}
 	if best == "" {
-		return hintf(err, "onnx-inject help lists the verbs, and a verb with -h its flags")
+		return hintf(err, "onnx-inject help lists the commands; onnx-inject COMMAND -h lists its flags")
 	}
 	return hintf(err, "did you mean %s?", best)
 }

@@ -17,14 +17,14 @@ func TestArrange(t *testing.T) {
 		{"run m.onnx --tau 9 --prompt x", "run --tau 9 --prompt x -- m.onnx"},
 		{"run m.onnx --tau=9", "run --tau=9 -- m.onnx"},
 		{"run m.onnx -tau -9 --layer -1", "run -tau -9 --layer -1 -- m.onnx"},
-		{"run m.onnx --prompt --json", "run --prompt --json -- m.onnx"}, // a value, whatever it looks like
+		{"run m.onnx --prompt --json", "run --prompt --json -- m.onnx"}, // a value can look like a flag
 		{"rewrite m.onnx -o out.onnx --inject 0-3,7", "rewrite -o out.onnx --inject 0-3,7 -- m.onnx"},
 		{"run m.onnx --ort-lib /l.so --prompt x", "--ort-lib /l.so run --prompt x -- m.onnx"},
 		{"--ort-lib /l.so run m.onnx", "--ort-lib /l.so run -- m.onnx"},
 		{"inspect -- --json", "inspect -- --json"},
 		{"inspect -- a -- b", "inspect -- a -- b"},
 		{"inspect -", "inspect -- -"},
-		{"inspect m.onnx -h", "inspect -h"}, // the library would take m.onnx for a topic
+		{"inspect m.onnx -h", "inspect -h"}, // the library would read m.onnx as a help topic
 		{"ort install --cuda", "ort install --cuda"},
 		{"ort --ort-lib /l.so which --json", "--ort-lib /l.so ort which --json"},
 		{"rewrite m --inject 0 --inject 2 --expose z --expose result", "rewrite --inject 0 --inject 2 --expose z --expose result -- m"},
@@ -49,24 +49,24 @@ func TestArrange(t *testing.T) {
 
 func TestArrangeErrors(t *testing.T) {
 	tests := []struct{ line, want, hint string }{
-		{"insepct", `unknown verb "insepct"`, "did you mean inspect?"},
-		{"zzz", `unknown verb "zzz"`, "onnx-inject help lists the verbs, and a verb with -h its flags"},
+		{"insepct", `unknown command "insepct"`, "did you mean inspect?"},
+		{"zzz", `unknown command "zzz"`, "onnx-inject help lists the commands; onnx-inject COMMAND -h lists its flags"},
 		{"rewrite m --exposes z", "rewrite: unknown flag --exposes", "did you mean --expose?"},
-		{"rewrite m --qqq", "rewrite: unknown flag --qqq", "onnx-inject help lists the verbs, and a verb with -h its flags"},
-		{"--jsn inspect", "unknown flag --jsn", "onnx-inject help lists the verbs, and a verb with -h its flags"},
-		{"--json inspect m", "unknown flag --json", "flags of a verb stand behind it: onnx-inject VERB --json"},
-		{"help --jzon", "help: unknown flag --jzon", "onnx-inject help lists the verbs, and a verb with -h its flags"}, // dashes are no likeness
-		{"", "want a verb", ""},
-		{"--", "want a verb", ""},
-		{"--ort-lib /l.so", "want a verb", ""},
-		{"run m --tau 1 --prompt x -tau=2", "flag --tau: stands twice, and takes one value", ""},
-		{"rewrite m --bake --memory a --memory a", "flag --memory: stands twice, and takes one value", ""},
-		{"rewrite m -o a --out b", "flag --out: stands twice, and takes one value", ""},
-		{"--ort-lib a run m --ort-lib b", "flag --ort-lib: stands twice, and takes one value", ""},
-		{"run m --encoding embed --encoding layer", "flag --encoding: stands twice, and takes one value", ""},
-		{"run m --prompt-bos --prompt-bos=false", "flag --prompt-bos: stands twice, and takes one value", ""},
-		{"run m --tau", "flag --tau wants a value", ""},
-		{"ort instal", `unknown ort verb "instal", want one of which, install, doctor`, "did you mean install?"},
+		{"rewrite m --qqq", "rewrite: unknown flag --qqq", "onnx-inject help lists the commands; onnx-inject COMMAND -h lists its flags"},
+		{"--jsn inspect", "unknown flag --jsn", "onnx-inject help lists the commands; onnx-inject COMMAND -h lists its flags"},
+		{"--json inspect m", "unknown flag --json", "put command flags after the command: onnx-inject COMMAND --json"},
+		{"help --jzon", "help: unknown flag --jzon", "onnx-inject help lists the commands; onnx-inject COMMAND -h lists its flags"}, // leading dashes do not count
+		{"", "missing command", ""},
+		{"--", "missing command", ""},
+		{"--ort-lib /l.so", "missing command", ""},
+		{"run m --tau 1 --prompt x -tau=2", "--tau was given twice: it takes one value", ""},
+		{"rewrite m --bake --memory a --memory a", "--memory was given twice: it takes one value", ""},
+		{"rewrite m -o a --out b", "--out was given twice: it takes one value", ""},
+		{"--ort-lib a run m --ort-lib b", "--ort-lib was given twice: it takes one value", ""},
+		{"run m --encoding embed --encoding layer", "--encoding was given twice: it takes one value", ""},
+		{"run m --prompt-bos --prompt-bos=false", "--prompt-bos was given twice: it takes one value", ""},
+		{"run m --tau", "flag --tau needs a value", ""},
+		{"ort instal", `unknown ort command "instal": want one of which, install, doctor`, "did you mean install?"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.line, func(t *testing.T) {

@@ -13,11 +13,11 @@ import (
 //go:embed completion
 var completionScripts embed.FS
 
-func completionVerb() *verb {
-	script := func(shell, file, how string) *verb {
-		return &verb{
-			name: shell, usage: "for " + shell,
-			doc:     "Prints the script that completes verbs, flags and their values in " + shell + ".\nTo use it: " + how,
+func completionCommand() *command {
+	script := func(shell, file, how string) *command {
+		return &command{
+			name: shell, usage: "completion script for " + shell,
+			doc:     "Prints the script that completes commands, flags and their values in " + shell + ".\nTo use it: " + how,
 			example: "onnx-inject completion " + shell,
 			run: func(c *call) error {
 				b, err := completionScripts.ReadFile("completion/" + file)
@@ -28,11 +28,11 @@ func completionVerb() *verb {
 			},
 		}
 	}
-	return &verb{
-		name: "completion", usage: "a script that completes command lines in a shell",
-		doc:     "Prints a script for one shell; the shell's own help says how to load it.",
+	return &command{
+		name: "completion", usage: "print a shell completion script",
+		doc:     "Prints a completion script for one shell. The help of each subcommand shows how to load the script.",
 		example: "onnx-inject completion bash",
-		parts: []*verb{
+		parts: []*command{
 			script("bash", "bash.sh", "source <(onnx-inject completion bash)"),
 			script("zsh", "zsh.sh", "source <(onnx-inject completion zsh)"),
 			script("fish", "fish.fish", "onnx-inject completion fish | source"),
@@ -41,16 +41,16 @@ func completionVerb() *verb {
 	}
 }
 
-// completeWord stands in the place of the verb when a completion script asks what may come next. The words of the line follow,
-// and at the end what has been typed of the next one, which may be empty. The library's own completion knows no flags behind an
-// argument, and no values.
+// completeWord takes the place of the command when a completion script asks what can come next. The words of the line follow it;
+// the last one is the part of the next word that has been typed, which can be empty. The library's own completion handles neither
+// flags after an argument nor the values of flags.
 const completeWord = "__complete"
 
-// complete prints what may stand next, one a line, with a tab and what it is behind it: verbs, parts of one, flags, or the words
-// that a flag takes. Where it prints nothing, shells offer files.
+// complete prints the words that can come next, one per line, each followed by a tab and its description: commands, subcommands,
+// flags, or the words that a flag takes. If it prints nothing, shells offer files.
 func complete(app *cli.App, words []string, typed string) {
 	commands, flags := app.Commands, app.Flags
-	var before cli.Flag // whose value is wanted
+	var before cli.Flag // the flag whose value comes next
 	for _, w := range words {
 		if before = nil; strings.HasPrefix(w, "-") && !strings.Contains(w, "=") {
 			if before = find(flags, strings.TrimLeft(w, "-")); before != nil && isBool(before) {
@@ -58,7 +58,7 @@ func complete(app *cli.App, words []string, typed string) {
 			}
 		} else if i := slices.IndexFunc(commands, func(c *cli.Command) bool { return c.HasName(w) }); i >= 0 {
 			flags = slices.Concat(commands[i].Flags, app.Flags)
-			if commands[i].Name != "help" { // behind which verbs stand, too
+			if commands[i].Name != "help" { // whose arguments are commands
 				commands = commands[i].Subcommands
 			}
 		}

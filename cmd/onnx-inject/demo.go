@@ -10,22 +10,24 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 	"github.com/onnx-inject/onnx-inject/models/demo"
 	"github.com/onnx-inject/onnx-inject/models/memory"
+	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/eval"
 	"github.com/onnx-inject/onnx-inject/runtime/study/lens"
 	"github.com/onnx-inject/onnx-inject/runtime/study/paper"
-	pages "github.com/onnx-inject/onnx-inject/runtime/study/report" // report prints errors here
+	pages "github.com/onnx-inject/onnx-inject/runtime/study/report" // in this package, report prints errors
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-func demoVerb() *verb {
-	return &verb{
-		name: "demo", usage: "see the effect on the built-in model, without a download",
-		doc: `Writes the built-in model to DIR, a small GPT-2 that knows a geography of 48 countries, and runs on it the three
-experiments of the paper "Memory Injections": what each head writes for questions of one hop and of two; the missing hop
-as a memory at every layer and magnitude; and that memory against wrong and random ones. DIR/report.html shows all of
-it, DIR/results has the numbers. The other verbs take DIR as MODEL.`,
+func demoCommand() *command {
+	return &command{
+		name: "demo", usage: "run the paper's experiments on the built-in model, without a download",
+		doc: `Writes the built-in model to DIR: a small GPT-2 that knows the geography of 48 countries. Runs the three experiments of
+the paper "Memory Injections" on it: what each head writes for one-hop and two-hop questions; the missing hop as a memory
+at every layer and magnitude; and that memory compared with wrong and random ones. DIR/report.html shows the results, and
+DIR/results contains the numbers. The other commands accept DIR as MODEL.`,
 		example: "onnx-inject demo",
 		flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the model to `DIR`", Value: "onnx-inject-demo", TakesFile: true},
@@ -35,13 +37,13 @@ it, DIR/results has the numbers. The other verbs take DIR as MODEL.`,
 	}
 }
 
-// demoTool names who wrote the results of a demo, so that another demo may replace them.
+// demoTool marks results that a demo wrote, so that another version's demo may replace them.
 const demoTool = "onnx-inject demo"
 
 func runDemo(c *call) error {
 	dir := c.String("out")
 	if dir == "" {
-		return usagef("demo: want a name behind -o")
+		return usagef("demo: -o needs a name")
 	}
 	if err := demo.WriteTo(dir); err != nil {
 		return unwritten(err)
@@ -50,23 +52,19 @@ func runDemo(c *call) error {
 	if err != nil {
 		return err
 	}
-	at := func(name string) string { return filepath.Join(dir, name) }
-	bar := evalProgress(c.err)
-	cfg := paper.Config{
-		Config: eval.Config{
-			Model: dir, Data: at("prompts.csv"), Dir: at("results"), Taus: paper.Taus, Plan: eval.Auto, Top: 5,
-			Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded, Texts: memory.PaperTexts,
-			Options: options, Tool: demoTool + " " + version(), Progress: bar.tell,
-		},
-		Words: at("words.txt"), Among: 10,
+	o, err := open(dir)
+	if err != nil {
+		return err
 	}
+	defer o.Close()
+	bar := evalProgress(c.err)
+	cfg := demoConfig(o.Model, dir, options)
+	cfg.Progress = bar.show
 	if cfg.Host, err = hostFacts(host, options); err != nil {
 		return err
 	}
-	if old, err := results.Load(cfg.Dir); err == nil && strings.HasPrefix(old.Manifest.Tool, demoTool) && old.Manifest.Tool != cfg.Tool {
-		if err := os.RemoveAll(cfg.Dir); err != nil { // an earlier version's
-			return unwritten(err)
-		}
+	if err := removeOldDemo(cfg.Dir, cfg.Tool); err != nil {
+		return unwritten(err)
 	}
 	r, err := paper.Run(c.ctx, host, cfg, progress(c.err, "pairs"))
 	bar.end()
@@ -84,7 +82,7 @@ func runDemo(c *call) error {
 	if c.Bool("json") {
 		return c.out.json(demoJSON(dir, w, r, p))
 	}
-	m, err := steer.Open(host, dir, options)
+	m, err := steer.New(c.ctx, host, o.Model, options)
 	if err != nil {
 		return refused(err)
 	}
@@ -101,7 +99,29 @@ func runDemo(c *call) error {
 	return nil
 }
 
-// demoReport writes the page about a demo's results beside the model.
+// demoConfig describes the experiments on the model in dir.
+func demoConfig(model *decoder.Model, dir string, options runtime.Options) paper.Config {
+	at := func(name string) string { return filepath.Join(dir, name) }
+	return paper.Config{
+		Config: eval.Config{
+			Model: model, Data: at("prompts.csv"), Dir: at("results"), Taus: paper.Taus, Plan: eval.Auto, Top: 5,
+			Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded, Texts: memory.PaperTexts,
+			Options: options, Tool: demoTool + " " + version(),
+		},
+		Words: at("words.txt"), Among: 10,
+	}
+}
+
+// removeOldDemo removes the results that another version's demo wrote to a folder.
+func removeOldDemo(dir, tool string) error {
+	old, err := results.Load(dir)
+	if err != nil || old.Manifest.Tool == tool || !strings.HasPrefix(old.Manifest.Tool, demoTool) {
+		return nil
+	}
+	return os.RemoveAll(dir)
+}
+
+// demoReport writes the report of a demo's results into the folder of the model.
 func demoReport(r *paper.Result, dir string) (page string, err error) {
 	names, err := findTokens(dir, []*results.Run{r.Run})
 	if err != nil {
@@ -123,7 +143,7 @@ func demoReport(r *paper.Result, dir string) (page string, err error) {
 	return page, unwritten(f.Commit())
 }
 
-// demoResult is the JSON of demo. All probabilities are of the answer's first token, the mean over the prompts.
+// demoResult is the JSON of demo. All probabilities are those of the answer's first token, averaged over the prompts.
 type demoResult struct {
 	Dir      string      `json:"dir"`
 	Report   string      `json:"report"`
@@ -135,12 +155,12 @@ type demoResult struct {
 	Layer    int         `json:"layer"`
 	Tau      float64     `json:"tau"`
 	Best     number      `json:"best"`
-	Improved int         `json:"improved"` // prompts that the best cell makes likelier
+	Improved int         `json:"improved"` // number of prompts whose answer becomes more likely in the best cell
 	Wrong    number      `json:"wrong"`
 	Random   number      `json:"random"`
 
 	Heads   []lens.Count   `json:"heads"`
-	Example demo.Prompt    `json:"example"` // the prompt that gained most
+	Example demo.Prompt    `json:"example"` // the prompt with the largest gain
 	Summary *stats.Summary `json:"summary"`
 }
 

@@ -11,44 +11,44 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// printDemo tells the story of the paper with the numbers of the built-in model.
+// printDemo prints the three experiments of the paper with the numbers of the built-in model.
 func printDemo(p *printer, dir, page string, r *paper.Result, most results.Prompt, q steer.Query, one *steer.Result) {
 	oneHop, twoHop := r.Levels()
 	p.line(styled(bold, "%s", dir), text(": a GPT-2 of %d layers that knows a small geography", len(r.Grid())))
 	p.line()
-	p.line(text("It knows facts, and cannot put two together. Mean probability of the right answer, %d prompts:", r.Report.Prompts))
+	p.line(text("The model knows facts but cannot combine two of them. Mean probability of the correct answer, %d prompts:", r.Report.Prompts))
 	p.table([][]span{
 		{text("   one hop"), text("%s", probability(oneHop)), styled(dim, "%s …", quote(most.OneHop))},
 		{text("   two hops"), text("%s", probability(twoHop)), styled(dim, "%s …", quote(most.TwoHop))},
 	})
 	p.line()
-	p.line(text("1. What heads write. Prompts for which a head has the missing hop among its %d likeliest tokens:", r.Survey.Among))
+	p.line(text("1. What heads write. Number of prompts for which a head has the missing hop among its %d most likely tokens:", r.Survey.Among))
 	p.table(demoHeads(r.Survey), 1, 2)
 	p.line()
-	p.line(text("2. The missing hop (here %s) as a memory, added to the attention of one layer. Mean probability:", quote(most.ExplicitEntity)))
+	p.line(text("2. The missing hop (here %s) as a memory, added to the attention output of one layer. Mean probability:", quote(most.ExplicitEntity)))
 	p.table(demoGrid(r, twoHop), columns(len(paper.Taus))...)
 	p.line(text("   The best cell is layer %d, tau %v: ", r.Layer, r.Tau), styled(green, "%s, %s", probabilityOf(r.Curated.MeanP), times(float64(r.Curated.MeanP)/twoHop)),
 		text("; %d of %d prompts gain.", r.Curated.Improved, r.Report.Prompts))
 	p.line()
-	p.line(text("3. Other memories at that cell:"))
+	p.line(text("3. Other memories in that cell:"))
 	p.table([][]span{
 		{text("   another country"), text("%s", probabilityOf(r.Wrong.MeanP)), styled(dim, "%d of %d prompts gain", r.Wrong.Improved, r.Wrong.N)},
 		{text("   a random word"), text("%s", probabilityOf(r.Random.MeanP)), styled(dim, "%d of %d prompts gain", r.Random.Improved, r.Random.N)},
 	})
 	p.line()
-	p.line(text("One of them, %s:", quote(q.Prompt)))
+	p.line(text("One of the prompts, %s:", quote(q.Prompt)))
 	printTokens(p, one)
 	p.line()
-	p.line(styled(bold, "%s", page), text(": all of it as a page, open it in a browser"))
+	p.line(styled(bold, "%s", page), text(": all results as a page; open it in a browser"))
 	at := shellWord(dir)
-	p.line(styled(bold, "Go on with"))
+	p.line(styled(bold, "Next steps"))
 	p.line(text("  onnx-inject inspect %s", at))
 	p.line(text("  onnx-inject run %s --prompt %s --memory %s --layer %d --tau %v --answer %s", at, quote(q.Prompt), quote(q.Memory), q.Layer, q.Tau, quote(q.Answer)))
 	p.line(text("  onnx-inject lens %s --prompt %s --against %s --entity %s", at, quote(most.OneHop), quote(most.TwoHop), quote(most.ExplicitEntity)))
 	p.line(text("  onnx-inject rewrite %s -o %s --expose result,pattern --inject all", at, shellWord(filepath.Join(dir, "heads.onnx"))))
 }
 
-// demoHeads is the heads that name the missing hop for the most prompts of either kind.
+// demoHeads lists the heads that name the missing hop for the most prompts of either kind.
 func demoHeads(s *lens.Survey) [][]span {
 	heads := slices.Clone(s.Heads)
 	slices.SortStableFunc(heads, func(a, b lens.Count) int { return max(b.OneHop, b.TwoHop) - max(a.OneHop, a.TwoHop) })
@@ -59,7 +59,7 @@ func demoHeads(s *lens.Survey) [][]span {
 	return rows
 }
 
-// demoGrid is the mean probability of the right answer for every layer and tau; the best cell stands out.
+// demoGrid shows the mean probability of the correct answer for every layer and tau, with the best cell highlighted.
 func demoGrid(r *paper.Result, clean float64) [][]span {
 	head := []span{styled(dim, "   layer")}
 	for _, t := range paper.Taus {

@@ -14,14 +14,14 @@ import (
 
 const module = "github.com/onnx-inject/onnx-inject"
 
-// rooms are the folders at the top, lowest first: a package imports its own room and those below it.
+// rooms are the top-level folders, lowest first. A package imports its own room and those below it.
 var rooms = []string{"graph", "models", "rewrite", "runtime", "cmd"}
 
-// rule forbids imports. Patterns are paths in which a trailing /... stands for everything below; paths of ours begin with "./".
+// rule forbids imports. A pattern is a path; a trailing /... matches the path and all paths below it. Our own paths begin with "./".
 type rule struct {
-	what      string   // who the rule is about
-	in        []string // packages it is about
-	except    []string // and those of them it is not about
+	what      string   // title
+	in        []string // packages that the rule restricts
+	except    []string // exceptions among them
 	forbids   []string
 	tests     bool // also in test files
 	rationale string
@@ -29,94 +29,98 @@ type rule struct {
 
 var rules = []rule{
 	{
-		what: "the library in C", in: []string{"./..."}, except: []string{"./runtime/ort"}, forbids: []string{"C", "github.com/yalue/onnxruntime_go", "runtime/cgo"},
-		rationale: "inspect and rewrite are plain Go and work on a machine without a C compiler or ONNX Runtime",
+		what: "the C library", in: []string{"./..."}, except: []string{"./runtime/ort"}, forbids: []string{"C", "github.com/yalue/onnxruntime_go", "runtime/cgo"},
+		rationale: "inspect and rewrite are pure Go and work on a machine without a C compiler or ONNX Runtime",
 	},
 	{
 		what: "loading of code", in: []string{"./..."}, forbids: []string{"plugin", "encoding/gob"}, tests: true,
-		rationale: "a model or data file never brings code",
+		rationale: "a model or data file never loads code",
 	},
 	{
 		what: "the network", in: []string{"./..."}, except: []string{"./models/...", "./cmd/...", "./runtime/..."}, forbids: []string{"net/http", "net"}, tests: true,
-		rationale: "graph and rewrite work on files; nothing there can phone home",
+		rationale: "graph and rewrite work on files and never use the network",
 	},
 	{
 		what: "the network and locks, below models", in: []string{"./models/..."}, except: []string{"./models/hub/..."},
 		forbids: []string{"net/http", "net", "github.com/gofrs/flock"}, tests: true,
-		rationale: "the hub is one package; what knows models reads files",
+		rationale: "only package hub uses the network; the other packages of models read files",
 	},
 	{
-		what: "other programs", in: []string{"./graph/...", "./models/...", "./rewrite/...", "./runtime", "./runtime/steer", "./runtime/ort"},
+		what: "other programs", in: []string{"./graph/...", "./models/...", "./rewrite/...", "./runtime", "./runtime/decoder", "./runtime/steer", "./runtime/ort"},
 		forbids:   []string{"os/exec"},
-		rationale: "only ort/lib runs one: the package client of the machine",
+		rationale: "only ort/lib runs another program: pip or npm",
 	},
 	{
 		what: "onnx-go", in: []string{"./..."}, forbids: []string{"github.com/owulveryck/onnx-go/..."},
-		rationale: "archived, and it cannot run a GPT-2: it is an independent judge in tests, never part of the program",
+		rationale: "archived, and it cannot run a GPT-2: tests use it as an independent implementation, the program never does",
 	},
 	{
 		what: "flags and terminals", in: []string{"./..."}, except: []string{"./cmd/...", "./scripts/..."},
 		forbids: []string{"flag", "github.com/urfave/cli/...", "golang.org/x/term", "github.com/schollz/progressbar/...",
 			"github.com/jedib0t/go-pretty/...", "os/signal"},
-		rationale: "below cmd everything is a library: it returns errors and values, and prints nothing",
+		rationale: "every package outside cmd is a library: it returns values and errors, and prints nothing",
 	},
 	{
-		what: "ours, at the base", in: []string{"./graph/base/..."}, forbids: []string{"./..."}, tests: true,
-		rationale: "advice, choices and whole files are of use to every package, and so know none",
+		what: "our packages, in graph/base", in: []string{"./graph/base/..."}, forbids: []string{"./..."}, tests: true,
+		rationale: "every package uses hints, choices and atomic files, so they depend on no other package",
 	},
 	{
-		what: "what a decoder is, below models", in: []string{"./models/weights", "./models/tokenizer", "./models/vector"},
+		what: "decoders, below models", in: []string{"./models/weights", "./models/tokenizer", "./models/vector"},
 		forbids:   []string{"./models", "./models/recognise", "./models/inputs", "./models/memory", "./models/folder"},
-		rationale: "matrices, tokens and vector files are what they are, whatever model they belong to",
+		rationale: "matrices, tokens and vector files do not depend on the structure of a model",
 	},
 	{
 		what: "the uses of a layout", in: []string{"./models", "./models/recognise"},
 		forbids:   []string{"./models/inputs", "./models/memory", "./models/folder"},
-		rationale: "a layout is found without a thought of what it is for",
+		rationale: "finding a layout does not depend on its uses",
 	},
 	{
 		what: "recognition", in: []string{"./models", "./models/inputs", "./models/memory", "./models/folder"}, forbids: []string{"./models/recognise"},
-		rationale: "what a layout is used for does not depend on how it was found: it can be made by hand",
+		rationale: "the uses of a layout do not depend on how it was found: a layout can be built by hand",
+	},
+	{
+		what: "hosts, where decoders are opened", in: []string{"./runtime", "./runtime/decoder", "./runtime/steer"}, forbids: []string{"./runtime/ort/..."},
+		rationale: "the caller chooses the host: another one can take the place of ONNX Runtime",
 	},
 	{
 		what: "the study", in: []string{"./..."}, except: []string{"./runtime/study/...", "./cmd/...", "./scripts/..."}, forbids: []string{"./runtime/study/..."}, tests: true,
-		rationale: "a program that runs and steers a model carries no statistics and no pictures",
+		rationale: "a program that only runs and steers a model contains no statistics and no drawing code",
 	},
 	{
 		what: "drawing", in: []string{"./..."}, except: []string{"./runtime/study/report", "./scripts/..."}, forbids: []string{"gonum.org/v1/..."},
-		rationale: "the report draws; who wants a picture asks it for one",
+		rationale: "only package report draws; callers that need a picture use it",
 	},
 	{
 		what: "tests", in: []string{"./..."}, except: helpers,
 		forbids:   []string{"testing", "pgregory.net/rapid", "github.com/google/go-cmp/...", "github.com/rogpeppe/go-internal/..."},
-		rationale: "test helpers stand in packages that are named for it",
+		rationale: "test helpers are in packages whose names end in test",
 	},
 	{
 		what: "scripts", in: []string{"./..."}, except: []string{"./scripts/..."}, forbids: []string{"./scripts/..."}, tests: true,
-		rationale: "scripts may use everything; nothing may need a script",
+		rationale: "a script can use every package; no package depends on a script",
 	},
 }
 
-// helpers are the packages that tests of other packages import.
+// helpers are the packages that contain test helpers for other packages.
 var helpers = []string{"./graph/graphtest", "./models/hub/hubtest", "./runtime/runtimetest", "./runtime/ort/orttest"}
 
-// thirdParty lists what the lower rooms may import from others.
+// thirdParty lists the modules that the lower rooms may import.
 var thirdParty = map[string][]string{
 	"graph":   {"google.golang.org/protobuf/..."}, // the wire format, and the messages generated from onnx-ml.proto
-	"models":  {"github.com/gofrs/flock"},         // hub alone: its cache is shared with the hub's own client, which locks files
-	"rewrite": nil,                                // edits of a graph
+	"models":  {"github.com/gofrs/flock"},         // only hub: it shares its cache with the hub's own client, which locks files
+	"rewrite": nil,
 }
 
 // imported is one import of one file.
 type imported struct {
-	pkg, file, path string // pkg and path of ours begin with "./"
+	pkg, file, path string // our own packages begin with "./"
 	test            bool
 }
 
 func TestImports(t *testing.T) {
 	all := readImports(t, "../..")
 	if len(all) < 200 {
-		t.Fatalf("%d imports found: is the walk broken?", len(all))
+		t.Fatalf("found only %d imports: the walk over the files is broken", len(all))
 	}
 	for _, i := range all {
 		for _, r := range rules {
@@ -127,7 +131,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// broken reports whether an import is what the rule forbids.
+// broken reports whether the rule forbids an import.
 func (r rule) broken(i imported) bool {
 	return (!i.test || r.tests) && within(i.pkg, r.in) && !within(i.pkg, r.except) && within(i.path, r.forbids)
 }
@@ -146,11 +150,11 @@ func TestImportsOneWay(t *testing.T) {
 		}
 	}
 	if len(used) < 4 {
-		t.Errorf("only %v were seen", used)
+		t.Errorf("found imports of %v only", used)
 	}
 }
 
-// The lower rooms stand on the standard library and what thirdParty lists.
+// The lower rooms import only the standard library and the modules in thirdParty.
 func TestImportsThirdParty(t *testing.T) {
 	for _, i := range readImports(t, "../..") {
 		first, _, _ := strings.Cut(i.path, "/")
@@ -159,18 +163,18 @@ func TestImportsThirdParty(t *testing.T) {
 			continue
 		}
 		if allowed, listed := thirdParty[rooms[n]]; listed && !within(i.path, allowed) {
-			t.Errorf("%s imports %s: %s stands on %v alone", i.file, i.path, rooms[n], append([]string{"the standard library"}, allowed...))
+			t.Errorf("%s imports %s: %s may import only %v", i.file, i.path, rooms[n], append([]string{"the standard library"}, allowed...))
 		}
 	}
 }
 
-// A rule must catch what it is about, and let pass what it excepts.
+// A rule forbids the imports it describes and allows its exceptions.
 func TestImportsRules(t *testing.T) {
 	concrete := func(pattern string) string { return strings.Replace(pattern, "...", "some/package", 1) }
 	for _, r := range rules {
 		t.Run(r.what, func(t *testing.T) {
 			if r.rationale == "" || len(r.in) == 0 || len(r.forbids) == 0 {
-				t.Errorf("the rule is not whole: %+v", r)
+				t.Errorf("the rule is incomplete: %+v", r)
 			}
 			for _, in := range r.in {
 				for _, f := range r.forbids {
@@ -187,7 +191,7 @@ func TestImportsRules(t *testing.T) {
 		})
 	}
 	if within("./graphics", []string{"./graph/..."}) || !within("./graph", []string{"./graph/..."}) {
-		t.Error("patterns do not end at path elements")
+		t.Error("patterns do not match whole path elements")
 	}
 }
 
@@ -207,7 +211,7 @@ func within(p string, patterns []string) bool {
 	})
 }
 
-// readImports parses the imports of every Go file of the module, whatever system it is for.
+// readImports parses the imports of every Go file of the module, for all systems.
 func readImports(t *testing.T, root string) []imported {
 	t.Helper()
 	var out []imported

@@ -1,17 +1,17 @@
-// Command onnx-inject opens trained GPT-2 models in ONNX files: it shows what their attention heads write, and it injects
+// Command onnx-inject opens decoder language models in ONNX files: it shows what their attention heads write, and it injects
 // memories into them.
 //
-// A verb is a sentence about a model: flags in, one call to the packages beside this one, text or JSON out. Each verb stands
-// in a file of its own and on one line of [verbs]; help, manual page and completion follow from the table. What is worth a
-// unit test lives elsewhere, with two exceptions that only a command line needs: [arrange], which lets flags stand behind
-// arguments, and [escape], which keeps what a model file says away from the terminal.
+// A command reads its flags, calls the library packages, and prints text or JSON. Each command has its own file and one line
+// in [commands]; help, the manual page and shell completion are generated from that table. Logic that needs unit tests is in
+// the library packages, with two exceptions that only a command line needs: [arrange], which allows flags after arguments, and
+// [escape], which removes control characters of model files from the output.
 //
-// What always holds:
-//   - Results go to standard output, everything else to standard error, each line with "onnx-inject: " before it.
-//   - With --json, standard output holds one JSON document or nothing. It never holds NaN; what is not finite is null.
-//   - A verb returns an error and never exits; [exitCode] alone knows the numbers.
-//   - inspect and rewrite load no shared library. Built without cgo they work, and so does every part of the others that
-//     needs no run of a model.
+// Invariants:
+//   - Results go to standard output. Everything else goes to standard error; each of its lines begins with "onnx-inject: ".
+//   - With --json, standard output is one JSON document or empty. It never contains NaN; a value that is not finite is null.
+//   - A command returns an error and never exits; only [exitCode] maps errors to numbers.
+//   - inspect and rewrite load no shared library. They work in a program built without cgo, and so does every part of the
+//     other commands that does not run a model.
 //
 // # Exit codes
 //

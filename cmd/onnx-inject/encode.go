@@ -13,17 +13,17 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/vector"
 )
 
-func encodeVerb() *verb {
-	return &verb{
-		name: "encode", args: "MODEL", need: "--text TEXT -o OUT", usage: "make a memory vector of a text and write it to a file",
-		doc: `Writes the vector [d_model] that run and rewrite --bake would inject for the text. The ending of OUT says the format:
-.npy holds the numbers only; .safetensors and .gguf hold the text, the encoding, the convention and the layer too.
-The encodings unembed and embed read the weights and run nothing; layer runs the model and wants --layer.`,
+func encodeCommand() *command {
+	return &command{
+		name: "encode", args: "MODEL", need: "--text TEXT -o OUT", usage: "encode a text as a memory vector and write it to a file",
+		doc: `Writes the vector [d_model] that run and rewrite --bake inject for the text. The extension of OUT selects the format:
+.npy contains only the numbers; .safetensors and .gguf also contain the text, the encoding, the convention and the layer.
+The encodings unembed and embed read the weights and do not run the model. The encoding layer runs it and needs --layer.`,
 		example: `onnx-inject encode onnx-inject-demo --text " Peru" -o onnx-inject-demo/peru.safetensors`,
 		flags: slices.Concat([]cli.Flag{
 			outFlag("the vector"),
 			&cli.StringFlag{Name: "text", Usage: "the memory as `TEXT`"},
-			&cli.StringFlag{Name: "layer", Usage: "layer `L` that the memory is meant for; -1 is the last"},
+			&cli.StringFlag{Name: "layer", Usage: "layer `L` that the memory is for; -1 is the last"},
 			boolFlag("force", "replace OUT"),
 			jsonFlag(),
 		}, encodingFlags(), hostFlags()),
@@ -36,20 +36,20 @@ func encodeText(c *call) error {
 	enc, conv := chosen[memory.Encoding](c, "encoding"), chosen[memory.Convention](c, "convention")
 	switch {
 	case c.String("text") == "":
-		return usagef("encode: want --text TEXT")
+		return usagef("encode: missing --text TEXT")
 	case out == "":
-		return usagef("encode: want -o OUT")
+		return usagef("encode: missing -o OUT")
 	case !slices.Contains(vector.Extensions(), filepath.Ext(out)):
 		return usagef("flag -o %s: want a name that ends in %s", quote(out), strings.Join(vector.Extensions(), ", "))
 	case enc == memory.EncodingLayer && !c.IsSet("layer"):
-		return usagef("encode: --encoding layer wants --layer L")
+		return usagef("encode: --encoding layer needs --layer L")
 	}
 	o, err := open(c.args[0])
 	if err != nil {
 		return err
 	}
-	defer o.model.Close()
-	l, err := o.locate()
+	defer o.Close()
+	l, err := o.locate(c.ctx)
 	if err != nil {
 		return err
 	}
@@ -65,14 +65,14 @@ func encodeText(c *call) error {
 	}
 	v := &vector.Vector{Name: "memory", Data: data, Meta: map[string]string{
 		vector.MetaText: c.String("text"), vector.MetaEncoding: string(enc), vector.MetaConvention: string(conv),
-		vector.MetaModel: filepath.Base(o.folder.Model),
+		vector.MetaModel: filepath.Base(o.Folder.Model),
 	}}
 	if c.IsSet("layer") {
 		v.Meta[vector.MetaLayer] = strconv.Itoa(layer)
 	}
 	c.noteFaint(quote(c.String("text")), memory.Length(data), unlearned)
 	if err := vector.Write(out, v, c.Bool("force")); err != nil {
-		return refused(writeHint(err, 4*int64(len(data)))) // about writing it has a code of its own, which exitCode sees
+		return refused(writeHint(err, 4*int64(len(data)))) // exitCode recognises an error of writing and overrides this code
 	}
 	if c.Bool("json") {
 		return c.out.json(struct {
@@ -88,12 +88,13 @@ func encodeText(c *call) error {
 	return nil
 }
 
-// unlearned is why the vector of a text is faint: its tokens never occurred in training, and weight decay took their rows away.
+// unlearned explains why the vector of a text is almost zero: its tokens never occurred in training, and weight decay reduced
+// their rows to nothing.
 const unlearned = ": the model never learned its tokens"
 
-// noteFaint warns of a memory that can have no effect.
+// noteFaint warns about a memory that is too small to have an effect.
 func (c *call) noteFaint(name string, norm float64, why string) {
 	if norm < memory.Faint {
-		c.note("the vector of %s is as good as zero (its length is %.2g)%s", name, norm, why)
+		c.note("the vector of %s is almost zero (norm %.2g)%s", name, norm, why)
 	}
 }

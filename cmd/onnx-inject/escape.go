@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// escape makes text that came from a file harmless for a terminal: control characters, marks that turn the direction of
-// writing, and bytes that are not UTF-8 show as Go writes them, "\x1b". Text without them stays as it is.
+// escape makes text from a file safe to print on a terminal. Control characters, marks that change the direction of writing, and
+// bytes that are not UTF-8 are written as Go escapes, "\x1b". Other text is unchanged.
 func escape(s string) string {
 	if strings.IndexFunc(s, hidden) < 0 && utf8.ValidString(s) {
 		return s
@@ -31,13 +31,13 @@ func escape(s string) string {
 	return b.String()
 }
 
-// hidden reports whether a terminal would do something else with r than show it. The space is the only blank that stays.
+// hidden reports whether a terminal would do anything other than display r. The space is the only white space it displays.
 func hidden(r rune) bool { return !strconv.IsPrint(r) }
 
-// quote shows text as people would type it, in quotes: a token's space, which matters, can be seen.
+// quote writes text in quotes, so that the space at the start of a token is visible.
 func quote(s string) string { return strconv.Quote(s) }
 
-// shellWord writes an argument of a command line that people will paste.
+// shellWord quotes an argument for a command line that users can paste into a shell.
 func shellWord(s string) string {
 	plain := func(r rune) bool {
 		return strings.ContainsRune("-_./:@%+=,", r) || unicode.IsLetter(r) || unicode.IsDigit(r)

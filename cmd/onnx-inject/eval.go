@@ -18,53 +18,54 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-func evalVerb() *verb {
-	return &verb{
-		name: "eval", args: "MODEL", need: "--data FILE -o DIR", usage: "every cell of prompts x layers x taus, as files",
-		doc: `Runs every prompt of FILE clean and with a memory at every layer and tau, and writes DIR: cells.csv (a row a cell),
-prompts.csv (a row a prompt), manifest.json (what was evaluated) and summary.json (statistics). FILE is .csv or .jsonl
-with the paper's columns (explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer) or with prompt,
-memory, answer. "onnx-inject report DIR" makes pictures of it.
+func evalCommand() *command {
+	return &command{
+		name: "eval", args: "MODEL", need: "--data FILE -o DIR", usage: "evaluate every cell of prompts x layers x taus and write files",
+		doc: `Runs every prompt of FILE without a memory and with a memory at every layer and tau. Writes to DIR: cells.csv (one row
+per cell), prompts.csv (one row per prompt), manifest.json (what was evaluated) and summary.json (statistics). FILE is
+.csv or .jsonl with the paper's columns (explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer)
+or with prompt, memory, answer. "onnx-inject report DIR" draws the results.
 
-The same command goes on where it was stopped; Ctrl-C finishes the prompt first. --shard i/N does a part of the prompts in
-a folder of its own, and report takes all of these folders together.
+Running the same command again resumes a stopped evaluation. Ctrl-C stops it after the current prompt. --shard i/N
+evaluates one part of the prompts into a separate folder; report reads several such folders together.
 
---layers, --taus and --memory may stand several times, and add up. A source of memories is one of
+--layers, --taus and --memory can be repeated to extend their lists. A source of memories is one of
 ` + listing(eval.Sources()) + `
-LIST and PATH are a .txt file with one text a line, or FILE.csv#COLUMN; PATH may hold vectors (.npy, .safetensors, .gguf).
+LIST and PATH are a .txt file with one text per line, or FILE.csv#COLUMN. PATH can also be a file of vectors (.npy,
+.safetensors, .gguf).
 
---plan is how the cells are computed. All plans give the same numbers, save on a model that quantises as it runs, by
-the range of all rows together; auto looks whether they do:
+--plan selects how the cells are computed. All plans give the same numbers, except for float16 models and for models that
+quantise activations at run time by the range of all rows together; auto checks that the plans agree:
 ` + listing(eval.Plans()) + `
-The conventions are those of the paper's code: the beginning-of-text token stands before prompts and not before
-memories, and an answer counts by the first token of " " + answer.
+The conventions are those of the paper's code: a prompt begins with the beginning-of-text token, a memory does not, and
+the probability of an answer is that of the first token of " " + answer.
 
-The table at the end has the best cell of each source by two measures, which often disagree: the paper's mean (of the
-changes of the probability, those above the 99th percentile left out) and the mean change of the log-odds. p clean and
-one hop are mean probabilities without a memory, of the prompts and of the same with the hop spelled out. other half is
-the measure where the cell is chosen on one half of the prompts and counted on the other.`,
+The table at the end shows the best cell of each source by two measures, which often disagree: the paper's mean (of the
+relative changes of the probability, without those above the 99th percentile) and the mean change of the log-odds.
+p clean and one hop are mean probabilities without a memory, for the prompts and for their one-hop versions. other half
+is the measure on one half of the prompts when the cell is chosen on the other half.`,
 		example: "onnx-inject eval onnx-inject-demo --data onnx-inject-demo/prompts.csv --taus 0.5,1,2,4 -o demo-results",
 		flags: append(append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "prompts to evaluate: `FILE`", TakesFile: true},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the results to `DIR`", TakesFile: true},
 			listFlag("layers", "`LAYERS` that get the memory, one at a time", "all"),
 			listFlag("taus", "`TAUS`: 1:15, 0.5:2:0.25, or 1,2.5,4", "1:15"),
-			&cli.GenericFlag{Name: "memory", Usage: "where memories come from: `SOURCE`", Value: &texts{}, DefaultText: "curated"},
-			&cli.IntFlag{Name: "memories", Usage: "take the first `N` memories of a file; 0 takes all"},
+			&cli.GenericFlag{Name: "memory", Usage: "`SOURCE` of memories", Value: &texts{}, DefaultText: "curated"},
+			&cli.IntFlag{Name: "memories", Usage: "use the first `N` memories of a file; 0 means all"},
 			oneOf("encoding", "`ENCODING` of texts", memory.Encodings),
-			oneOf("convention", "`CONVENTION` that vectors are in", memory.Conventions),
+			oneOf("convention", "`CONVENTION` of the vectors", memory.Conventions),
 			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, last, or tokens A-B counted from 0", Value: "all"},
 			oneOf("plan", "`PLAN`", firsts(eval.Plans())),
-			&cli.StringFlag{Name: "shard", Usage: "do part `I/N` of the prompts; auto asks Slurm or Kubernetes"},
-			&cli.IntFlag{Name: "limit", Usage: "evaluate the first `N` prompts; 0 is all"},
-			&cli.IntFlag{Name: "top", Usage: "list the `N` likeliest tokens in each row"},
+			&cli.StringFlag{Name: "shard", Usage: "evaluate part `I/N` of the prompts; auto reads it from Slurm or Kubernetes"},
+			&cli.IntFlag{Name: "limit", Usage: "evaluate the first `N` prompts; 0 means all"},
+			&cli.IntFlag{Name: "top", Usage: "list the `N` most likely tokens in each row"},
 			jsonFlag(),
 		}, textFlags()...), hostFlags()...),
 		run: runEval,
 	}
 }
 
-// listing writes names and meanings in two columns.
+// listing writes names and descriptions in two columns.
 func listing(rows [][2]string) string {
 	var b strings.Builder
 	for _, r := range rows {
@@ -90,8 +91,8 @@ func runEval(c *call) error {
 	if err != nil {
 		return err
 	}
-	defer o.model.Close()
-	l, err := o.locate()
+	defer o.Close()
+	l, err := o.locate(c.ctx)
 	if err != nil {
 		return err
 	}
@@ -102,19 +103,19 @@ func runEval(c *call) error {
 	if err != nil {
 		return err
 	}
-	cfg.Options = options
+	cfg.Model, cfg.Options = o.Model, options
 	if cfg.Host, err = hostFacts(host, options); err != nil {
 		return err
 	}
 	bar := evalProgress(c.err)
-	cfg.Progress = bar.tell
+	cfg.Progress = bar.show
 	r, err := eval.Run(c.ctx, host, *cfg)
 	bar.end()
 	if err != nil {
 		return evalError(c, cfg, r, err)
 	}
 	if n := len(r.Faint); n > 0 {
-		c.note("the vectors of %d memories are as good as zero, that of %s among them: a file has zeros, or the model never learned the tokens", n, quote(r.Faint[0]))
+		c.note("the vectors of %d memories are almost zero, for example that of %s: the file contains zeros, or the model never learned the tokens", n, quote(r.Faint[0]))
 	}
 	if c.Bool("json") {
 		err = c.out.json(evalJSON(cfg, r))
@@ -133,7 +134,7 @@ func runEval(c *call) error {
 	return nil
 }
 
-// hostFacts describes the host for a manifest. It loads the library, which knows its version.
+// hostFacts describes the host for a manifest. It loads the library to read its version.
 func hostFacts(host runtime.Host, o runtime.Options) (results.Host, error) {
 	facts := results.Host{Name: host.Name(), Device: o.Device.String()}
 	var err error
@@ -143,7 +144,7 @@ func hostFacts(host runtime.Host, o runtime.Options) (results.Host, error) {
 	return facts, refused(err)
 }
 
-// evalConfig reads the flags that need no model.
+// evalConfig reads the flags that do not depend on the model.
 func evalConfig(c *call) (*eval.Config, error) {
 	var missing []string
 	for _, f := range [][2]string{{"data", "--data FILE"}, {"out", "-o DIR"}} {
@@ -152,7 +153,7 @@ func evalConfig(c *call) (*eval.Config, error) {
 		}
 	}
 	if missing != nil {
-		return nil, usagef("eval: want %s", strings.Join(missing, " and "))
+		return nil, usagef("eval: missing %s", strings.Join(missing, " and "))
 	}
 	for _, name := range []string{"memories", "limit", "top"} {
 		if n := c.Int(name); n < 0 {
@@ -160,7 +161,7 @@ func evalConfig(c *call) (*eval.Config, error) {
 		}
 	}
 	cfg := &eval.Config{
-		Model: c.args[0], Data: c.String("data"), Dir: c.String("out"), Memories: *c.Generic("memory").(*texts),
+		Data: c.String("data"), Dir: c.String("out"), Memories: *c.Generic("memory").(*texts),
 		Encoding: chosen[memory.Encoding](c, "encoding"), Convention: chosen[memory.Convention](c, "convention"), Plan: chosen[string](c, "plan"),
 		Texts: textsOf(c),
 		Limit: c.Int("limit"), Top: c.Int("top"), First: c.Int("memories"), Tool: "onnx-inject " + version(),
@@ -186,7 +187,7 @@ func evalConfig(c *call) (*eval.Config, error) {
 	return cfg, nil
 }
 
-// evalError gives an error its exit code, and tells after an interruption how to go on.
+// evalError gives an error its exit code. After an interruption, the hint says how to resume.
 func evalError(c *call, cfg *eval.Config, r *eval.Report, err error) error {
 	var stopped interrupted
 	switch {
@@ -198,7 +199,7 @@ func evalError(c *call, cfg *eval.Config, r *eval.Report, err error) error {
 		if done == 0 {
 			return stopped
 		}
-		return hintf(fmt.Errorf("%w: %d of %d prompts are in %s", stopped, done, r.Prompts, cfg.Dir), "the same command goes on from there")
+		return hintf(fmt.Errorf("%w: %d of %d prompts are in %s", stopped, done, r.Prompts, cfg.Dir), "run the same command again to resume")
 	case errors.Is(err, results.ErrLocked):
 		return coded{err, exitLocked}
 	}
@@ -209,8 +210,8 @@ type evalResult struct {
 	Dir       string         `json:"dir"`
 	Plan      results.Plan   `json:"plan"`
 	Prompts   int            `json:"prompts"` // in the folder
-	Resumed   int            `json:"resumed"` // of these, from an earlier run
-	Cells     int            `json:"cells"`   // computed now
+	Resumed   int            `json:"resumed"` // prompts from an earlier run
+	Cells     int            `json:"cells"`   // computed by this run
 	NotFinite int            `json:"not_finite"`
 	Seconds   eval.Seconds   `json:"seconds"`
 	Summary   *stats.Summary `json:"summary"`
@@ -220,7 +221,7 @@ func evalJSON(cfg *eval.Config, r *eval.Report) evalResult {
 	return evalResult{cfg.Dir, r.Plan, r.Prompts, r.Resumed, r.Cells, r.NotFinite, r.Seconds, r.Summary}
 }
 
-// printEval shows the best cells, and what to do next.
+// printEval shows the best cells and the next steps.
 func printEval(p *printer, cfg *eval.Config, r *eval.Report) {
 	facts := [][]span{
 		{text("results"), styled(bold, "%s", cfg.Dir)},
@@ -231,7 +232,7 @@ func printEval(p *printer, cfg *eval.Config, r *eval.Report) {
 		facts[1] = append(facts[1], styled(dim, "%d of them from an earlier run", r.Resumed))
 	}
 	if r.Cells > 0 {
-		facts = append(facts, []span{text("cells"), text("%d", r.Cells), styled(dim, "%.3g s, %.3g ms a cell", r.Seconds.Total, 1e3*r.Seconds.Run/float64(r.Cells))})
+		facts = append(facts, []span{text("cells"), text("%d", r.Cells), styled(dim, "%.3g s, %.3g ms per cell", r.Seconds.Total, 1e3*r.Seconds.Run/float64(r.Cells))})
 	}
 	p.table(facts)
 	p.line()
@@ -241,6 +242,6 @@ func printEval(p *printer, cfg *eval.Config, r *eval.Report) {
 	}
 	printBest(p, r.Summary, sources)
 	p.line()
-	p.line(styled(bold, "Go on with"))
+	p.line(styled(bold, "Next step"))
 	p.line(text("  onnx-inject report %s", shellWord(cfg.Dir)))
 }

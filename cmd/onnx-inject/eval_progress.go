@@ -10,15 +10,15 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/eval"
 )
 
-// evalBar tells how far an evaluation is: a bar on a terminal, a line a minute elsewhere.
+// evalBar shows the progress of an evaluation: a bar on a terminal, one line per minute elsewhere.
 type evalBar struct {
 	w     io.Writer
 	every time.Duration // between two lines; 0 on a terminal
 	stage eval.Stage
 	bar   *progressbar.ProgressBar
 	start time.Time // of the stage
-	first int       // what was done then
-	told  time.Time
+	first int       // number done at the start of the stage
+	shown time.Time // time of the last line
 }
 
 func evalProgress(w io.Writer) *evalBar {
@@ -29,10 +29,10 @@ func evalProgress(w io.Writer) *evalBar {
 	return b
 }
 
-func (b *evalBar) tell(p eval.Progress) {
+func (b *evalBar) show(p eval.Progress) {
 	if p.Stage != b.stage {
 		b.end()
-		b.stage, b.start, b.first, b.told = p.Stage, time.Now(), p.Done, time.Now()
+		b.stage, b.start, b.first, b.shown = p.Stage, time.Now(), p.Done, time.Now()
 		if b.every == 0 {
 			b.bar = progressbar.NewOptions(p.All, progressbar.OptionSetWriter(b.w), progressbar.OptionSetDescription(string(p.Stage)), progressbar.OptionFullWidth(),
 				progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString(string(p.Stage)), progressbar.OptionSetPredictTime(true), progressbar.OptionClearOnFinish())
@@ -43,19 +43,19 @@ func (b *evalBar) tell(p eval.Progress) {
 		b.bar.Set(p.Done) // fails only when done is more than all
 		return
 	}
-	if time.Since(b.told) < b.every {
+	if time.Since(b.shown) < b.every {
 		return
 	}
-	b.told = time.Now()
+	b.shown = time.Now()
 	line := fmt.Sprintf("%s %d of %d", p.Stage, p.Done, p.All)
 	if n := p.Done - b.first; n > 0 {
 		each := time.Since(b.start) / time.Duration(n)
-		line += fmt.Sprintf(", %.3g a minute, %v left", float64(time.Minute)/float64(each), (each * time.Duration(p.All-p.Done)).Round(time.Second))
+		line += fmt.Sprintf(", %.3g per minute, %v left", float64(time.Minute)/float64(each), (each * time.Duration(p.All-p.Done)).Round(time.Second))
 	}
 	say(b.w, "%s", line+best(p))
 }
 
-// best names the best cell so far.
+// best describes the best cell so far.
 func best(p eval.Progress) string {
 	if p.Best == nil {
 		return ""
@@ -63,7 +63,7 @@ func best(p eval.Progress) string {
 	return fmt.Sprintf(", best so far layer %d tau %v: log-odds %+.2f", p.Best.Layer, p.Best.Tau, p.Best.LogOdds)
 }
 
-// end takes the bar away.
+// end removes the bar.
 func (b *evalBar) end() {
 	if b.bar != nil {
 		b.bar.Clear()

@@ -7,8 +7,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// printBest shows what memories do at the best cell of each series, by the measure to trust and by the paper's. names are
-// those of the series.
+// printBest shows the effect of the memories in the best cell of each series, by the log-odds and by the paper's measure. names
+// are the names of the series.
 func printBest(p *printer, s *stats.Summary, names []string) {
 	rows := [][]span{{
 		styled(dim, "memory"), styled(dim, "p clean"), styled(dim, "one hop"), styled(dim, "best by"), styled(dim, "layer"), styled(dim, "tau"), styled(dim, "p"),
@@ -36,7 +36,7 @@ func printBest(p *printer, s *stats.Summary, names []string) {
 	p.table(rows, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11)
 }
 
-// measureName calls a measure what the column of its numbers is called, here and on the page.
+// measureName returns the title of the measure's column, in the text and on the page.
 func measureName(m stats.Measure) string {
 	if m == stats.ByRejected {
 		return "paper's mean"

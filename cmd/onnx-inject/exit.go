@@ -25,7 +25,7 @@ const (
 	exitNotFinite = 8
 )
 
-// exitCodes are the words for them that the manual page has.
+// exitCodes describes the exit codes for the manual page.
 var exitCodes = []struct {
 	code int
 	what string
@@ -43,7 +43,7 @@ var exitCodes = []struct {
 	{exitCode(interrupted{syscall.SIGTERM}), "interrupted by SIGTERM"},
 }
 
-// coded is an error that knows its exit code.
+// coded is an error with an exit code.
 type coded struct {
 	error
 	code int
@@ -51,16 +51,16 @@ type coded struct {
 
 func (c coded) Unwrap() error { return c.error }
 
-// usagef is an error in the command line.
+// usagef returns an error about the command line.
 func usagef(format string, args ...any) error { return coded{fmt.Errorf(format, args...), exitUsage} }
 
-// usage makes an error one in the command line; nil stays nil.
+// usage marks an error as one about the command line; nil stays nil.
 func usage(err error) error { return withCode(err, exitUsage) }
 
-// refused makes an error one about what was given: a model, a file, a library, a device. nil stays nil.
+// refused marks an error as one about an input: a model, a file, a library, a device. nil stays nil.
 func refused(err error) error { return withCode(err, exitRefused) }
 
-// unwritten makes an error one about writing; nil stays nil.
+// unwritten marks an error as one about writing; nil stays nil.
 func unwritten(err error) error { return withCode(err, exitWrite) }
 
 func withCode(err error, code int) error {
@@ -75,7 +75,8 @@ func hintf(err error, format string, args ...any) error {
 	return hint.With(err, fmt.Sprintf(format, args...))
 }
 
-// exitCode finds the code of an error. What ran out or could not be written is told from the error itself, wherever it happened.
+// exitCode returns the exit code of an error. Errors about memory, writing and signals are recognised wherever they occurred, and
+// override the code that a caller gave.
 func exitCode(err error) int {
 	var write *atomicfile.Error
 	var stopped interrupted
@@ -95,7 +96,7 @@ func exitCode(err error) int {
 	return exitInternal
 }
 
-// report prints an error and its advice for people.
+// report prints an error and its hint.
 func report(w io.Writer, err error) {
 	if err == nil {
 		return
@@ -106,7 +107,7 @@ func report(w io.Writer, err error) {
 	}
 }
 
-// say prints lines that are not results. They may hold what a file says, so that nothing goes out unescaped.
+// say prints lines that are not results. They can contain text from a file, so each line is escaped.
 func say(w io.Writer, format string, args ...any) {
 	for line := range strings.SplitSeq(strings.TrimRight(fmt.Sprintf(format, args...), "\n"), "\n") {
 		fmt.Fprintf(w, "onnx-inject: %s\n", escape(line))

@@ -28,7 +28,7 @@ func TestExitCode(t *testing.T) {
 		{refused(errors.New("x")), 3},
 		{coded{errors.New("x"), exitFailed}, 4},
 		{write, 5},
-		{refused(fmt.Errorf("save: %w", write)), 5}, // what went wrong wins over where
+		{refused(fmt.Errorf("save: %w", write)), 5}, // the cause overrides the caller's code
 		{unwritten(os.ErrExist), 5},
 		{refused(fmt.Errorf("run: %w", runtime.ErrMemory)), 7},
 		{fmt.Errorf("x: %w", syscall.ENOMEM), 7},
@@ -42,7 +42,7 @@ func TestExitCode(t *testing.T) {
 	}
 }
 
-// Every line of an error has the prefix, advice has a line of its own, and nothing goes out raw.
+// Every line of an error has the prefix, the hint has its own line, and control characters are escaped.
 func TestReport(t *testing.T) {
 	var b bytes.Buffer
 	report(&b, hint.With(errors.Join(errors.New("one"), errors.New("two \x1b[2J")), "go \x07home"))
@@ -63,16 +63,16 @@ func TestCheckSpace(t *testing.T) {
 		t.Error(err)
 	}
 	err := checkSpace("d/m.onnx", 5e6, free(4e6, true))
-	if err == nil || err.Error() != "write d/m.onnx: 5 MB are needed, 4 MB are free there" || exitCode(err) != exitWrite {
+	if err == nil || err.Error() != "write d/m.onnx: 5 MB are needed, but only 4 MB are free" || exitCode(err) != exitWrite {
 		t.Errorf("got %v, code %d", err, exitCode(err))
 	}
-	// A folder that is not there yet will be where the one above it is.
+	// A folder that does not exist yet has the free space of its parent.
 	dir := t.TempDir()
 	asked := ""
 	if err := checkRoom("x", filepath.Join(dir, "a", "b"), 1, func(d string) (int64, bool) { asked = d; return 0, true }); err == nil || asked != dir {
 		t.Errorf("got %v for %s, want it for %s", err, asked, dir)
 	}
 	if _, ok := freeSpace(t.TempDir()); !ok {
-		t.Log("the free space of a folder is not known on this system")
+		t.Log("the free space of a folder is unknown on this system")
 	}
 }

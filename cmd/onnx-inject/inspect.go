@@ -13,19 +13,19 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
-func inspectVerb() *verb {
-	return &verb{
-		name: "inspect", args: "MODEL", usage: "what a file is, and what can be reached in it",
-		doc: `Recognises the decoder in an ONNX file by its structure, whoever exported it, and lists its layers, the sites that
-can be exposed and changed, the ports that it has, its inputs and outputs, and where its weights lie. Nothing is run and no
-weights are read.
+func inspectCommand() *command {
+	return &command{
+		name: "inspect", args: "MODEL", usage: "describe a model: its layers, sites, ports, inputs and outputs",
+		doc: `Recognises the decoder in an ONNX file by its structure, whatever exported it. Lists the layers, the sites that can be
+exposed and changed, the existing ports, the inputs and outputs, and where the weights are stored. It neither runs the
+model nor reads its weights.
 
-With --why it also tells what each known form of attention came to: how many nodes it looked at, how many it found,
-and where the closest miss was. That works for a file that is refused too.`,
+--why also reports how far each known form of attention matched: how many nodes were tried, how many matched, and where
+the closest miss was. It works for a refused file too.`,
 		example: "onnx-inject inspect onnx-inject-demo",
 		flags: []cli.Flag{
 			jsonFlag(),
-			boolFlag("why", "explain what was recognised and what was not"),
+			boolFlag("why", "explain what was recognised and what was not, form by form"),
 			boolFlag("text", "print the whole graph as text, and nothing else"),
 		},
 		run: inspect,
@@ -34,24 +34,24 @@ and where the closest miss was. That works for a file that is refused too.`,
 
 func inspect(c *call) error {
 	if c.Bool("text") && (c.Bool("json") || c.Bool("why")) {
-		return usagef("inspect: --text goes without --json and --why")
+		return usagef("inspect: --text cannot be combined with --json or --why")
 	}
 	o, err := open(c.args[0])
 	if err != nil {
 		return err
 	}
-	defer o.model.Close()
+	defer o.Close()
 	if c.Bool("text") {
-		return graph.Write(c.out.w, o.model) // which quotes every name
+		return graph.Write(c.out.w, o.Graph) // it quotes every name
 	}
-	l, err := o.locate()
+	l, err := o.locate(c.ctx)
 	var why *recognise.Report
 	if c.Bool("why") {
-		why = recognise.Why(c.ctx, o.model, o.folder.Config)
+		why = recognise.Why(c.ctx, o.Graph, o.Folder.Config)
 	}
 	if err != nil {
 		if why != nil {
-			return errorOr(c.refusal(o, why), hintf(err, "")) // the advice is to do what was just done
+			return errorOr(c.refusal(o, why), hintf(err, "")) // the hint would be to use --why
 		}
 		return err
 	}
@@ -70,13 +70,13 @@ func (c *call) refusal(o *opened, why *recognise.Report) error {
 		return c.out.json(struct {
 			File string            `json:"file"`
 			Why  *recognise.Report `json:"why"`
-		}{o.folder.Model, why})
+		}{o.Folder.Model, why})
 	}
 	printWhy(c.out, why)
 	return nil
 }
 
-// errorOr returns the first of two errors that there is.
+// errorOr returns the first error that is not nil.
 func errorOr(a, b error) error {
 	if a != nil {
 		return a
@@ -84,7 +84,7 @@ func errorOr(a, b error) error {
 	return b
 }
 
-// description is what inspect found, as it is printed as JSON.
+// description is the JSON of inspect.
 type description struct {
 	File      string                `json:"file"`
 	Family    string                `json:"family"`
@@ -96,7 +96,7 @@ type description struct {
 	DHead     int                   `json:"d_head"`
 	DModel    int                   `json:"d_model"`
 	Vocab     int                   `json:"vocab"`
-	NCtx      int                   `json:"n_ctx"`  // 0: the file does not tell
+	NCtx      int                   `json:"n_ctx"`  // 0: the file does not say
 	Merged    bool                  `json:"merged"` // two decoders in the branches of an If
 	Parallel  bool                  `json:"parallel"`
 	Nodes     int                   `json:"nodes"`
@@ -109,13 +109,14 @@ type description struct {
 	Weights   weightsInfo           `json:"weights"`
 	Config    string                `json:"config,omitempty"`    // path of config.json
 	Tokenizer string                `json:"tokenizer,omitempty"` // folder of the tokenizer's files
-	Others    []string              `json:"others,omitempty"`    // ONNX files of the folder that were not taken
+	Others    []string              `json:"others,omitempty"`    // ONNX files of the folder that were not chosen
 	Warnings  []string              `json:"warnings,omitempty"`
 	Manifest  *models.Manifest      `json:"manifest,omitempty"`
 	Why       *recognise.Report     `json:"why,omitempty"`
+	traits
 }
 
-// siteInfo tells at which layers a site can be reached, and why not at the others.
+// siteInfo lists the layers at which a site can be reached, and why the other layers lack it.
 type siteInfo struct {
 	Kind    models.PortKind `json:"kind"`
 	Doc     string          `json:"doc"`
@@ -135,7 +136,7 @@ type signature struct {
 	Shape []any  `json:"shape"` // sizes, names, or null; null for a shape that is not declared
 }
 
-// weightsInfo tells where the large tensors lie.
+// weightsInfo lists the files that store the large tensors.
 type weightsInfo struct {
 	Bytes int64      `json:"bytes"` // of all large tensors
 	Files []fileInfo `json:"files"`
@@ -149,16 +150,16 @@ type fileInfo struct {
 
 func describe(o *opened, l *models.Layout) *description {
 	d := &description{
-		File: o.folder.Model, Family: l.Family, Exporter: l.Exporter, Opset: o.model.Opset(""), IR: o.model.IRVersion(),
-		Layers: l.Layers, Heads: l.Heads, DHead: l.DHead, DModel: l.DModel, Vocab: l.Vocab, NCtx: l.NCtx,
+		File: o.Folder.Model, Family: l.Family, Exporter: l.Exporter, Opset: o.Graph.Opset(""), IR: o.Graph.IRVersion(),
+		traits: traitsOf(o, l), Layers: l.Layers, Heads: l.Heads, DHead: l.DHead, DModel: l.DModel, Vocab: l.Vocab, NCtx: l.NCtx,
 		Merged: len(l.Bodies) > 1, Sites: sitesOf(l), Inject: injectOf(l), Ports: []models.ManifestPort{}, Baked: []models.Baked{},
-		Inputs: signatures(o.model.Graph.Inputs()), Outputs: signatures(o.model.Graph.Outputs()), Weights: weightsOf(o.model),
-		Config: o.folder.ConfigFile, Tokenizer: o.folder.TokenizerDir, Others: o.folder.Others, Manifest: o.manifest, Warnings: o.model.Warnings(), Nodes: countNodes(o.model),
+		Inputs: signatures(o.Graph.Graph.Inputs()), Outputs: signatures(o.Graph.Graph.Outputs()), Weights: weightsOf(o.Graph),
+		Config: o.Folder.ConfigFile, Tokenizer: o.Folder.TokenizerDir, Others: o.Folder.Others, Manifest: o.Manifest, Warnings: o.Graph.Warnings(), Nodes: countNodes(o.Graph),
 	}
 	for _, layer := range l.Bodies[0].Layers {
 		d.Parallel = d.Parallel || layer.ResidMid == nil
 	}
-	if man := o.manifest; man != nil {
+	if man := o.Manifest; man != nil {
 		d.Ports = append(d.Ports, man.Ports...)
 		d.Baked = append(d.Baked, man.Baked...)
 	}
@@ -183,7 +184,7 @@ func injectOf(l *models.Layout) []siteInfo {
 	return out
 }
 
-// siteOf sorts the layers by why they lack a site. In a merged file a site must be there in both branches.
+// siteOf groups the layers by why they lack a site. In a merged file, both branches must have the site.
 func siteOf(l *models.Layout, kind models.PortKind, doc string, why func(*models.Layer) string) siteInfo {
 	s := siteInfo{Kind: kind, Doc: doc, Layers: []int{}}
 	for i := range l.Layers {
@@ -238,7 +239,7 @@ func weightsOf(m *graph.Model) weightsInfo {
 	return w
 }
 
-// shorter writes a path relative to the folder of the model where it lies below it.
+// shorter returns a path relative to the model's folder if the folder contains it.
 func shorter(model, path string) string {
 	if rel, err := filepath.Rel(filepath.Dir(model), path); err == nil && filepath.IsLocal(rel) {
 		return rel

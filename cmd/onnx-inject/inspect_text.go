@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,19 +10,22 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// print shows a description to people: the facts, a picture of one block, and what can be reached in it.
+// print prints a description as text: the facts, a picture of one block, and the sites that can be reached in it.
 func (d *description) print(p *printer) {
 	p.line(styled(bold, "%s", d.File))
 	facts := [][]span{
 		{text("family"), text("%s (%s)", d.Family, d.Exporter)},
 		{text("layers"), text("%d", d.Layers)},
-		{text("heads"), text("%d of d_head %d", d.Heads, d.DHead)},
+		{text("heads"), text("%s", d.headsText())},
 		{text("d_model"), text("%d", d.DModel)},
+		{text("norm"), text("%s", cmp.Or(string(d.Norm), "not recognised"))},
+		{text("positions"), text("%s", d.positionsText())},
 		{text("vocabulary"), text("%s", orUnknown(d.Vocab, "tokens", "none: the file ends in hidden states"))},
-		{text("context"), text("%s", orUnknown(d.NCtx, "positions", "the file does not tell"))},
+		{text("context"), text("%s", orUnknown(d.NCtx, "positions", "unknown: the file does not say"))},
 		{text("graph"), text("%d nodes, opset %d", d.Nodes, d.Opset)},
 		{text("weights"), text("%s", d.Weights)},
 	}
+	facts = append(facts, d.rare()...)
 	if d.Merged {
 		facts = append(facts, []span{text("merged"), text("an If chooses between a decoder with a cache and one without; both get every port")})
 	}
@@ -29,10 +33,10 @@ func (d *description) print(p *printer) {
 	case d.Tokenizer != "":
 		facts = append(facts, []span{text("tokenizer"), text("%s", d.Tokenizer)})
 	default:
-		facts = append(facts, []span{text("tokenizer"), styled(dim, "none beside the file: run and encode need one")})
+		facts = append(facts, []span{text("tokenizer"), styled(dim, "none in the folder: run and encode need one")})
 	}
 	if len(d.Others) > 0 {
-		facts = append(facts, []span{text("not taken"), text("%s", strings.Join(d.Others, ", "))})
+		facts = append(facts, []span{text("not chosen"), text("%s", strings.Join(d.Others, ", "))})
 	}
 	for _, w := range d.Warnings {
 		facts = append(facts, []span{text("warning"), styled(red, "%s", w)})
@@ -69,7 +73,7 @@ func memoryName(text string) string {
 	return quote(text)
 }
 
-// bakedAt is the place of a memory in the file; the default site goes without saying.
+// bakedAt describes the place of a memory in the file; the default site is not named.
 func bakedAt(b models.Baked) string {
 	at := b.At()
 	if at.Site == models.DefaultSite {
@@ -121,7 +125,7 @@ func (s siteInfo) where(layers int) string {
 	return layerList(s.Layers)
 }
 
-// about says what the site is, or why layers lack it.
+// about describes the site, or explains why layers lack it.
 func (s siteInfo) about() string {
 	var why []string
 	for _, m := range s.Missing {
@@ -145,7 +149,7 @@ func (d *description) printPorts(p *printer) {
 	p.table(portRows(d.Ports))
 }
 
-// portRows describes ports, those of one kind and site in one row: a model of 48 layers has hundreds.
+// portRows describes ports, with one row for all ports of one kind and site: a model of 48 layers has hundreds of ports.
 func portRows(ports []models.ManifestPort) [][]span {
 	type class struct{ kind, site models.PortKind }
 	layers := map[class][]int{}
@@ -157,7 +161,7 @@ func portRows(ports []models.ManifestPort) [][]span {
 	for _, p := range ports {
 		c := class{p.Kind, p.Site}
 		if layers[c] == nil {
-			continue // has a row
+			continue // it has a row
 		}
 		slices.Sort(layers[c])
 		name := strings.Replace(p.Name, "."+strconv.Itoa(p.Layer)+".", ".{"+layerList(layers[c])+"}.", 1)
@@ -178,7 +182,7 @@ func (d *description) printSignatures(p *printer, list []signature) {
 	p.table(rows)
 }
 
-// shape writes dimensions for people: "[batch, pos, 768]", a size that the file leaves open as "?".
+// shape writes dimensions as text: "[batch, pos, 768]". A size that the file leaves open is "?".
 func shape(dims []any) string {
 	var out []string
 	for _, d := range dims {

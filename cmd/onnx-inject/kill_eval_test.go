@@ -16,13 +16,13 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// An evaluation that is killed again and again, at random instants, ends with the bytes of one that was not.
+// An evaluation that is killed repeatedly at random times produces the same bytes as an uninterrupted one.
 func TestKilledEval(t *testing.T) {
 	kills := 50
 	if testing.Short() {
 		kills = 8
 	}
-	self, err := exec.LookPath("onnx-inject") // TestMain put it first there
+	self, err := exec.LookPath("onnx-inject") // TestMain put it first on the PATH
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestKilledEval(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Duration(r.Int64N(int64(took))))
-		c.Process.Kill() // fails when the process has ended by itself
+		c.Process.Kill() // fails if the process has already ended
 		if c.Wait() != nil {
 			killed++
 			continue
@@ -69,7 +69,7 @@ func TestKilledEval(t *testing.T) {
 	t.Logf("%d kills in %d evaluations", killed, rounds)
 }
 
-// Ctrl-C finishes the prompt, says how to go on, and ends with 130.
+// Ctrl-C finishes the current prompt, prints how to resume, and ends with exit code 130.
 func TestInterruptedEval(t *testing.T) {
 	self, err := exec.LookPath("onnx-inject")
 	if err != nil {
@@ -86,7 +86,7 @@ func TestInterruptedEval(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	for range 600 { // until there is something to keep
+	for range 600 { // until a prompt has been written
 		time.Sleep(50 * time.Millisecond)
 		if b, _ := os.ReadFile(filepath.Join(dir, results.PromptsFile)); bytes.Count(b, []byte("\n")) > 2 {
 			break
@@ -96,7 +96,7 @@ func TestInterruptedEval(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Wait()
-	want := regexp.MustCompile(`^onnx-inject: interrupted: (\d+) of 216 prompts are in .*\nonnx-inject: hint: the same command goes on from there\n$`)
+	want := regexp.MustCompile(`^onnx-inject: interrupted: (\d+) of 216 prompts are in .*\nonnx-inject: hint: run the same command again to resume\n$`)
 	m := want.FindSubmatch(errs.Bytes())
 	if c.ProcessState.ExitCode() != 130 || m == nil || out.Len() > 0 {
 		t.Fatalf("exit code %d: %s%s", c.ProcessState.ExitCode(), &out, &errs)
@@ -118,7 +118,7 @@ func sameResults(t *testing.T, want, got string) {
 	}
 }
 
-// A second evaluation into the same folder is refused at once; a lock that a killed process left is taken over.
+// A second evaluation into the same folder is refused at once. A lock that a killed process left is ignored.
 func TestLockedEval(t *testing.T) {
 	t.Setenv("ONNX_INJECT_ORT_LIB", orttest.Host(t).Lib)
 	world, dir := t.TempDir(), t.TempDir()

@@ -15,10 +15,11 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/demo"
 )
 
-// rewriting gives a command that writes one of two versions of a file, both of them, and how long it takes. The second stands there.
+// rewriting returns a command that writes one of two versions of a file, both versions, and how long writing takes. The file is
+// the second version.
 func rewriting(t *testing.T) (out string, rewrite func(layers string) *exec.Cmd, versions [2][]byte, took time.Duration) {
 	t.Helper()
-	self, err := exec.LookPath("onnx-inject") // TestMain put it first there
+	self, err := exec.LookPath("onnx-inject") // TestMain put it first on the PATH
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func rewriting(t *testing.T) (out string, rewrite func(layers string) *exec.Cmd,
 	return out, rewrite, versions, took
 }
 
-// A rewrite that is killed at any instant leaves the old file or the new one, whole.
+// A rewrite that is killed at any time leaves the complete old file or the complete new one.
 func TestKilledRewrite(t *testing.T) {
 	kills := 200
 	if testing.Short() {
@@ -58,7 +59,7 @@ func TestKilledRewrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Duration(r.Int64N(int64(took) * 5 / 4)))
-		c.Process.Kill() // fails when the process has ended by itself
+		c.Process.Kill() // fails if the process has already ended
 		if c.Wait() == nil {
 			finished++
 		}
@@ -69,7 +70,7 @@ func TestKilledRewrite(t *testing.T) {
 		if !bytes.Equal(got, versions[0]) && !bytes.Equal(got, versions[1]) {
 			t.Fatalf("%d bytes are neither the old file nor the new one", len(got))
 		}
-		if bytes.Equal(got, versions[0]) { // start again from the other one
+		if bytes.Equal(got, versions[0]) { // start again from the other version
 			if err := atomicfile.Write(out, versions[1], true); err != nil {
 				t.Fatal(err)
 			}
@@ -81,10 +82,10 @@ func TestKilledRewrite(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(out), atomicfile.Prefix+"*")); len(left) > 1 {
 		t.Errorf("the next run removes what the last left, but %d files are there: %v", len(left), left)
 	}
-	t.Logf("%d of %d were killed half-way", kills-finished, kills)
+	t.Logf("%d of %d were killed while running", kills-finished, kills)
 }
 
-// A rewrite that is asked to end at any instant says by its exit code which file is there, and leaves no other.
+// The exit code of a rewrite that a signal stops at any time shows which version of the file exists. No other file is left.
 func TestInterruptedRewrite(t *testing.T) {
 	tries := 60
 	if testing.Short() {
@@ -105,13 +106,13 @@ func TestInterruptedRewrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Duration(r.Int64N(int64(took))))
-		c.Process.Signal(signal) // fails when the process has ended by itself
+		c.Process.Signal(signal) // fails if the process has already ended
 		c.Wait()
 		want := versions[1]
 		switch got := c.ProcessState.ExitCode(); got {
 		case 0:
 			want = versions[0]
-		case -1: // it had not begun, or was done but for its exit: then the file is there
+		case -1: // the signal came before the handler was set, or after the file was written
 		case code:
 			stopped++
 			if !strings.Contains(errs.String(), "interrupted") {
@@ -128,9 +129,9 @@ func TestInterruptedRewrite(t *testing.T) {
 			want = versions[0]
 		}
 		if !bytes.Equal(got, want) {
-			t.Errorf("%v: not the file that the exit code tells of", c.ProcessState)
+			t.Errorf("%v: the file does not match the exit code", c.ProcessState)
 		}
-		if bytes.Equal(got, versions[0]) { // start again from the other one
+		if bytes.Equal(got, versions[0]) { // start again from the other version
 			if err := atomicfile.Write(out, versions[1], true); err != nil {
 				t.Fatal(err)
 			}

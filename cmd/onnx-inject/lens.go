@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/urfave/cli/v2"
@@ -9,33 +10,34 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/lens"
 )
 
-func lensVerb() *verb {
-	return &verb{
-		name: "lens", args: "MODEL", need: "--prompt TEXT|--data FILE", usage: "what each attention head writes, as words",
-		doc: `Takes the output of every attention head at the last position of a prompt through the unembedding, and shows the likeliest
-tokens; with --against, those for a second prompt beside them. --layer shows one layer at length. MODEL stays as it is.
+func lensCommand() *command {
+	return &command{
+		name: "lens", args: "MODEL", need: "--prompt TEXT|--data FILE", usage: "show what each attention head writes, as tokens",
+		doc: `Applies the unembedding to the output of every attention head at the last position of a prompt, and shows the most likely
+tokens; with --against, also those for a second prompt, side by side. --layer shows one layer in detail. MODEL is not
+changed.
 
---entity looks for a text, the missing hop: at which rank its first token is under each head, with a space in front or
-without one, whichever is better; a dot marks it where it is among the N tokens of --top. With two prompts the difference
-of its log-probability is shown for every head, the first prompt's minus the second's.
+--entity searches for a text, the missing hop: it reports the rank of the text's first token under each head, with or
+without a leading space, whichever is better. A dot marks the token if it is among the N tokens of --top. With two
+prompts, the difference of its log-probability is shown for every head: the first prompt minus the second.
 
---data goes through a file of prompt pairs instead, with the columns explicit_sentence, obscure_sentence, explicit_entity
-and answer, and counts for every head for how many one-hop and two-hop prompts it names the entity among its N likeliest
+--data reads a file of prompt pairs instead, with the columns explicit_sentence, obscure_sentence, explicit_entity and
+answer. For every head it counts the one-hop and two-hop prompts for which the entity is among the head's N most likely
 tokens.
 
---norm says what lies between a head and the unembedding. final divides by the scale that the final norm has at the last
-position, and so tells what the head adds to the logits; tl is a head in the folded coordinates of TransformerLens with no
-norm in between; raw is the file's own numbers. The paper looked at heads with --norm tl --prompt-bos=false.
-A probability is the softmax of one head's logits: how sharply it points, not what the model says.`,
+--norm selects what is applied between a head and the unembedding. final divides by the scale of the final norm at the
+last position, which gives the head's contribution to the logits. tl uses TransformerLens' folded coordinates without a
+norm. raw uses the file's own numbers. The paper used --norm tl --prompt-bos=false.
+A probability is the softmax of one head's logits: it measures how sharply the head points, not what the model predicts.`,
 		example: `onnx-inject lens onnx-inject-demo --prompt "People in Peru speak" --against "People in the land of Machu Picchu speak" --entity Peru`,
 		flags: slices.Concat([]cli.Flag{
-			&cli.StringFlag{Name: "prompt", Usage: "look at the last position of `TEXT`"},
-			&cli.StringFlag{Name: "against", Usage: "a second `TEXT` beside it"},
-			&cli.StringFlag{Name: "entity", Usage: "look for `TEXT`"},
-			&cli.StringFlag{Name: "layer", Usage: "show layer `L` at length; -1 is the last"},
+			&cli.StringFlag{Name: "prompt", Usage: "show the last position of `TEXT`"},
+			&cli.StringFlag{Name: "against", Usage: "compare with a second `TEXT`"},
+			&cli.StringFlag{Name: "entity", Usage: "search for `TEXT`"},
+			&cli.StringFlag{Name: "layer", Usage: "show layer `L` in detail; -1 is the last"},
 			&cli.StringFlag{Name: "data", Usage: "count over the prompt pairs of `FILE`, .csv or .jsonl", TakesFile: true},
-			&cli.IntFlag{Name: "limit", Usage: "take the first `N` pairs of the file; 0 is all"},
-			&cli.IntFlag{Name: "top", Usage: "take the `N` likeliest tokens of a head", Value: 10},
+			&cli.IntFlag{Name: "limit", Usage: "use the first `N` pairs of the file; 0 means all"},
+			&cli.IntFlag{Name: "top", Usage: "use the `N` most likely tokens of a head", Value: 10},
 			oneOf("norm", "`NORM` between head and unembedding", lens.Norms),
 			textFlags()[0], // --prompt-bos
 			&cli.StringFlag{Name: "csv", Usage: "write a table to `FILE`", TakesFile: true},
@@ -79,13 +81,13 @@ func runLens(c *call) error {
 	return nil
 }
 
-// checkLens refuses flags that do not go together.
+// checkLens refuses flags that cannot be combined.
 func checkLens(c *call) error {
 	switch {
 	case c.IsSet("prompt") && c.IsSet("data"):
-		return usagef("--prompt and --data exclude each other: one prompt, or a file of pairs")
+		return usagef("--prompt and --data cannot be combined: give one prompt, or a file of pairs")
 	case !c.IsSet("prompt") && !c.IsSet("data"):
-		return usagef("lens: want --prompt TEXT or --data FILE")
+		return usagef("lens: missing --prompt TEXT or --data FILE")
 	case c.IsSet("against") && c.String("against") == "":
 		return usagef("flag --against: the text is empty")
 	case c.IsSet("entity") && c.String("entity") == "":
@@ -95,7 +97,7 @@ func checkLens(c *call) error {
 	case c.Int("limit") < 0:
 		return usagef("flag --limit: want 0 or more, got %d", c.Int("limit"))
 	case c.IsSet("limit") && !c.IsSet("data"):
-		return usagef("lens: --limit wants --data FILE beside it")
+		return usagef("lens: --limit needs --data FILE")
 	}
 	for _, name := range []string{"csv", "html"} {
 		if c.IsSet(name) && c.String(name) == "" {
@@ -104,20 +106,33 @@ func checkLens(c *call) error {
 	}
 	for _, name := range []string{"against", "entity"} {
 		if c.IsSet(name) && c.IsSet("data") {
-			return usagef("--%s and --data exclude each other: the file has the texts", name)
+			return usagef("--%s and --data cannot be combined: the file contains the texts", name)
 		}
 	}
 	return nil
 }
 
-// openLens loads the model as the flags ask for.
-func openLens(c *call) (*lens.Lens, error) {
+// openedLens is a lens with its model.
+type openedLens struct {
+	*lens.Lens
+	model *opened
+}
+
+// Close frees both.
+func (l *openedLens) Close() error { return errors.Join(l.Lens.Close(), l.model.Close()) }
+
+// openLens loads the model with the options that the flags select.
+func openLens(c *call) (out *openedLens, err error) {
 	o, err := open(c.args[0])
 	if err != nil {
 		return nil, err
 	}
-	defer o.model.Close()
-	layout, err := o.locate()
+	defer func() {
+		if err != nil {
+			o.Close()
+		}
+	}()
+	layout, err := o.locate(c.ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +144,7 @@ func openLens(c *call) (*lens.Lens, error) {
 		}
 		options.Layers = []int{layer}
 	}
-	if _, err := o.folder.Tokenizer(); err != nil { // before seconds go into loading the model
+	if _, err := o.Folder.Tokenizer(); err != nil { // check this before loading the model, which takes seconds
 		return nil, refused(err)
 	}
 	host, ro, err := hostOf(c)
@@ -137,6 +152,9 @@ func openLens(c *call) (*lens.Lens, error) {
 		return nil, err
 	}
 	options.Runtime = ro
-	l, err := lens.Open(c.ctx, host, c.args[0], options)
-	return l, refused(err)
+	l, err := lens.Open(c.ctx, host, o.Model, options)
+	if err != nil {
+		return nil, refused(err)
+	}
+	return &openedLens{l, o}, nil
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/lens"
 )
 
-// runSurvey is lens over a file of prompt pairs.
+// runSurvey runs lens over a file of prompt pairs.
 func runSurvey(c *call) error {
 	file := c.String("data")
 	data, err := eval.ReadData(file)
@@ -50,7 +50,7 @@ func runSurvey(c *call) error {
 	return nil
 }
 
-// writeTables writes the files of --csv and --html where they are asked for.
+// writeTables writes the files that --csv and --html name.
 func (c *call) writeTables(csv, html func(io.Writer) error) error {
 	for name, write := range map[string]func(io.Writer) error{"csv": csv, "html": html} {
 		path := c.String(name)

@@ -9,10 +9,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/lens"
 )
 
-// compactTokens is how many tokens of a head stand on its line when all layers are shown, unless --top says otherwise.
+// compactTokens is the number of tokens on the line of a head when all layers are shown and --top is not given.
 const compactTokens = 3
 
-// printLens shows a look at all layers with a line for each head, or at one layer at length.
+// printLens shows all layers with one line for each head, or one layer in detail.
 func printLens(c *call, r *lens.Report) {
 	p := c.out
 	facts := [][]span{}
@@ -59,12 +59,12 @@ func printLens(c *call, r *lens.Report) {
 	printNamers(p, r)
 }
 
-// viewName is what a prompt is called.
+// viewName returns the title of a prompt.
 func viewName(i int) string { return []string{"prompt", "against"}[i] }
 
 func headName(layer, head int) string { return strconv.Itoa(layer) + "." + strconv.Itoa(head) }
 
-// lensToken shows a token; the entity's stands out, with colours and without.
+// lensToken shows a token and marks those of the entity, with and without colours.
 func lensToken(r *lens.Report, t lens.Token) span {
 	if r.Entity.Has(t.ID) {
 		return styled(green, "%s ●", quote(t.Token))
@@ -72,7 +72,7 @@ func lensToken(r *lens.Report, t lens.Token) span {
 	return text("%s", quote(t.Token))
 }
 
-// printHeads shows n tokens of every head on its line.
+// printHeads shows one line for each head with its n most likely tokens.
 func printHeads(p *printer, r *lens.Report, n int) {
 	head := []span{styled(dim, "head")}
 	right := []int{}
@@ -114,7 +114,7 @@ func rankStyle(r *lens.Report, h lens.Head) string {
 	return dim
 }
 
-// printHead shows one head at length.
+// printHead shows one head in detail.
 func printHead(p *printer, r *lens.Report, k int) {
 	h := r.Views[0].Heads[k]
 	title := []span{styled(bold, "head %s", headName(h.Layer, h.Head))}
@@ -156,11 +156,11 @@ func printNamers(p *printer, r *lens.Report) {
 		}
 	}
 	if len(named) == 0 {
-		p.line(text("no head has %s among its %d likeliest tokens", quote(r.Entity.Text), r.Top))
+		p.line(text("no head has %s among its %d most likely tokens", quote(r.Entity.Text), r.Top))
 		return
 	}
 	slices.SortStableFunc(named, func(a, b int) int { return best(a) - best(b) })
-	p.line(text("heads with %s among their %d likeliest tokens:", quote(r.Entity.Text), r.Top))
+	p.line(text("heads with %s among their %d most likely tokens:", quote(r.Entity.Text), r.Top))
 	head, right := []span{styled(dim, "   head")}, []int{}
 	for i := range r.Views {
 		right = append(right, len(head))
@@ -178,7 +178,7 @@ func printNamers(p *printer, r *lens.Report) {
 	p.table(rows, right...)
 }
 
-// grid is a table [layer][head].
+// grid returns the rows of a table [layer][head].
 func grid(layers []int, heads int, cell func(k int) span) [][]span {
 	head := []span{styled(dim, "   layer")}
 	for h := range heads {
@@ -195,23 +195,23 @@ func grid(layers []int, heads int, cell func(k int) span) [][]span {
 	return rows
 }
 
-// surveyHeads is how many heads the text of a survey lists.
+// surveyHeads is the number of heads that the text of a survey lists.
 const surveyHeads = 20
 
-// printSurvey lists the heads that name the entity for the one-hop prompt alone most often.
+// printSurvey lists the heads that most often name the entity for the one-hop prompt only.
 func printSurvey(p *printer, file string, s *lens.Survey) {
 	facts := [][]span{
 		{text("data"), text("%s", file), styled(dim, "%d pairs of prompts", s.Pairs)},
 		{text("norm"), text("%s", s.Norm), styled(dim, "%s", s.Norm.Doc())},
 	}
 	if s.Commonest.Pairs > 1 {
-		facts = append(facts, []span{text("entities"), text("%d first tokens", s.FirstTokens), styled(dim, "the commonest, %s, of %d pairs", quote(s.Commonest.Token), s.Commonest.Pairs)})
+		facts = append(facts, []span{text("entities"), text("%d first tokens", s.FirstTokens), styled(dim, "the most common one, %s, in %d pairs", quote(s.Commonest.Token), s.Commonest.Pairs)})
 	}
 	p.table(facts)
 	p.line()
-	p.line(text("how often a head has the entity among its %d likeliest tokens:", s.Among))
-	rows := [][]span{{styled(dim, "   head"), styled(dim, "one hop"), styled(dim, "two hops"), styled(dim, "difference"), styled(bold, "one hop alone"),
-		styled(dim, "two hops alone"), styled(dim, "mean log p, one hop minus two")}}
+	p.line(text("number of prompts for which a head has the entity among its %d most likely tokens:", s.Among))
+	rows := [][]span{{styled(dim, "   head"), styled(dim, "one hop"), styled(dim, "two hops"), styled(dim, "difference"), styled(bold, "one hop only"),
+		styled(dim, "two hops only"), styled(dim, "mean log p, one hop minus two")}}
 	silent, largest := 0, 0.0
 	for _, c := range s.Heads {
 		largest = max(largest, math.Abs(c.LogP))
@@ -225,11 +225,11 @@ func printSurvey(p *printer, file string, s *lens.Survey) {
 			styled(green, "%d", c.OnlyOneHop), text("%d", c.OnlyTwoHop), text("%s", lens.Signed(c.LogP, largest))})
 	}
 	if len(rows) == 1 {
-		p.line(text("   no head ever"))
+		p.line(text("   no head does for any prompt"))
 		return
 	}
 	p.table(rows, 1, 2, 3, 4, 5, 6)
 	if silent > 0 {
-		p.line(styled(dim, "   and %d heads that name it less often or never; --json, --csv and --html have them all", silent))
+		p.line(styled(dim, "   and %d heads that name it less often or never; --json, --csv and --html list all heads", silent))
 	}
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
-// TestExamples runs the example of every help text, as it stands there, in a folder where demo has been. Only the three that
-// take long or reach out are read and not run; the scripts cover demo and pull, and lib's tests install.
+// TestExamples runs the example of every help text unchanged, in a folder with the model of demo. It only parses three examples
+// that are slow or use the network; the scripts cover demo and pull, and the tests of package lib cover install.
 func TestExamples(t *testing.T) {
 	t.Setenv("ONNX_INJECT_ORT_LIB", orttest.Host(t).Lib)
 	t.Chdir(t.TempDir())
@@ -28,18 +28,18 @@ func TestExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	skip := []string{"onnx-inject demo", "onnx-inject ort install", "onnx-inject pull openai-community/gpt2"}
-	var check func(path string, v *verb)
-	check = func(path string, v *verb) {
-		args := words(t, v.example)
+	var check func(path string, cmd *command)
+	check = func(path string, cmd *command) {
+		args := words(t, cmd.example)
 		if len(args) < 2 || args[0] != "onnx-inject" {
-			t.Fatalf("%s: example %q", path, v.example)
+			t.Fatalf("%s: example %q", path, cmd.example)
 		}
 		var help, out, errs bytes.Buffer
 		if code := run(append(strings.Fields("onnx-inject "+path), "-h"), &help, &errs); code != 0 {
 			t.Errorf("%s -h: exit code %d: %s", path, code, &errs)
 		}
-		ending := v.example
-		if v.name == "help" { // the help of help is that of the program
+		ending := cmd.example
+		if cmd.name == "help" { // help -h prints the help of the program
 			ending = "onnx-inject demo"
 		}
 		if !strings.HasSuffix(help.String(), "\nexample:\n  "+ending+"\n") {
@@ -48,23 +48,23 @@ func TestExamples(t *testing.T) {
 		if strings.Contains(help.String(), " value ") {
 			t.Errorf("%s -h: a flag's value has no name:\n%s", path, &help)
 		}
-		if !slices.Contains(skip, v.example) {
+		if !slices.Contains(skip, cmd.example) {
 			if code := run(args, &out, &errs); code != 0 || out.Len() == 0 {
-				t.Errorf("%s: exit code %d\n%s%s", v.example, code, &out, &errs)
+				t.Errorf("%s: exit code %d\n%s%s", cmd.example, code, &out, &errs)
 			}
 		} else if _, err := arrange(newApp(&out, &errs), args); err != nil {
-			t.Errorf("%s: %v", v.example, err)
+			t.Errorf("%s: %v", cmd.example, err)
 		}
-		for _, p := range v.parts {
+		for _, p := range cmd.parts {
 			check(path+" "+p.name, p)
 		}
 	}
-	for _, v := range verbs() {
-		check(v.name, v)
+	for _, cmd := range commands() {
+		check(cmd.name, cmd)
 	}
 }
 
-// words splits a command line as a shell does, for the quotes that examples use.
+// words splits a command line like a shell, with the kind of quotes that examples use.
 func words(t *testing.T, line string) []string {
 	t.Helper()
 	var out []string
@@ -78,40 +78,40 @@ func words(t *testing.T, line string) []string {
 	return out
 }
 
-// Every verb and flag is declared whole; every flag says what it is for.
-func TestVerbsAreDocumented(t *testing.T) {
+// Every command has a name, a description and an example, and every flag has a description.
+func TestCommandsAreDocumented(t *testing.T) {
 	seen := map[string]bool{}
-	var check func(v *verb)
-	check = func(v *verb) {
-		if v.name == "" || v.usage == "" || v.doc == "" || v.example == "" || (v.run == nil) == (v.parts == nil) || seen[v.name] {
-			t.Errorf("verb %+v", v)
+	var check func(cmd *command)
+	check = func(cmd *command) {
+		if cmd.name == "" || cmd.usage == "" || cmd.doc == "" || cmd.example == "" || (cmd.run == nil) == (cmd.parts == nil) || seen[cmd.name] {
+			t.Errorf("command %+v", cmd)
 		}
-		for line := range strings.SplitSeq(v.doc, "\n") {
+		for line := range strings.SplitSeq(cmd.doc, "\n") {
 			if n := len([]rune(line)); n > 122 {
-				t.Errorf("%s: a line of %d characters: %s", v.name, n, line)
+				t.Errorf("%s: a line of %d characters: %s", cmd.name, n, line)
 			}
 		}
-		for _, f := range v.flags {
+		for _, f := range cmd.flags {
 			if d, ok := f.(cli.DocGenerationFlag); !ok || d.GetUsage() == "" {
-				t.Errorf("%s: flag %v has no usage", v.name, f.Names())
+				t.Errorf("%s: flag %v has no usage", cmd.name, f.Names())
 			}
 		}
-		for _, p := range v.parts {
+		for _, p := range cmd.parts {
 			check(p)
 		}
 	}
-	for _, v := range verbs() {
-		check(v)
-		seen[v.name] = true
+	for _, cmd := range commands() {
+		check(cmd)
+		seen[cmd.name] = true
 	}
 }
 
-// A panic is an internal error: exit code 1, with the lines that a report needs.
+// A panic is an internal error: exit code 1, and the output that a bug report needs.
 func TestPanic(t *testing.T) {
 	var errs bytes.Buffer
 	code := run([]string{"onnx-inject", "version"}, panicking{}, &errs)
 	if code != exitInternal || !strings.Contains(errs.String(), "onnx-inject: internal error: out of ink") ||
-		!strings.Contains(errs.String(), "onnx-inject: hint: this is a mistake in onnx-inject") {
+		!strings.Contains(errs.String(), "onnx-inject: hint: this is a bug in onnx-inject") {
 		t.Errorf("exit code %d\n%s", code, &errs)
 	}
 }
@@ -120,9 +120,9 @@ type panicking struct{}
 
 func (panicking) Write([]byte) (int, error) { panic("out of ink") }
 
-// A signal ends a run soon, with the code that shells expect, and leaves no torn results.
+// A signal ends a run quickly, with the exit code that shells expect.
 func TestInterrupted(t *testing.T) {
-	self, err := exec.LookPath("onnx-inject") // TestMain put it first there
+	self, err := exec.LookPath("onnx-inject") // TestMain put it first on the PATH
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-// build compiles the program with more environment.
+// build compiles the program with additional environment variables.
 func build(t *testing.T, env ...string) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "onnx-inject")
@@ -178,7 +178,7 @@ func build(t *testing.T, env ...string) string {
 	return bin
 }
 
-// Without cgo the program builds; inspect and rewrite work, and run says what is missing.
+// Without cgo the program builds, inspect and rewrite work, and run reports what is missing.
 func TestWithoutCgo(t *testing.T) {
 	bin := build(t, "CGO_ENABLED=0")
 	dir := t.TempDir()

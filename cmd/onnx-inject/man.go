@@ -9,29 +9,29 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-func manVerb() *verb {
-	return &verb{
-		name: "man", usage: "the manual page",
+func manCommand() *command {
+	return &command{
+		name: "man", usage: "print the manual page",
 		doc:     "Prints the manual page, section 1, in roff. To read it: onnx-inject man | man -l -",
 		example: "onnx-inject man",
 		run: func(c *call) error {
-			_, err := c.out.w.Write(md2man.Render([]byte(manPage(newApp(io.Discard, io.Discard), verbs()))))
+			_, err := c.out.w.Write(md2man.Render([]byte(manPage(newApp(io.Discard, io.Discard), commands()))))
 			return err
 		},
 	}
 }
 
-// manPage says in Markdown what the help texts say, and what all verbs have in common. The page that the command line's library
-// makes, with the same renderer, has another synopsis than help, and neither exit codes nor the names of flags' values.
-func manPage(app *cli.App, verbs []*verb) string {
+// manPage writes the help texts and what all commands have in common as Markdown. The manual page of the command-line library has
+// a synopsis that differs from the help, no exit codes, and no names for the values of flags.
+func manPage(app *cli.App, list []*command) string {
 	p := &markdown{}
-	p.lines("% "+strings.ToUpper(app.Name)+" 1", "# NAME", app.Name+" - "+app.Usage, "# SYNOPSIS", escaped.Replace(app.Name+" VERB [arguments and flags, in any order]"), "# DESCRIPTION")
+	p.lines("% "+strings.ToUpper(app.Name)+" 1", "# NAME", app.Name+" - "+app.Usage, "# SYNOPSIS", escaped.Replace(app.Name+" COMMAND [arguments and flags, in any order]"), "# DESCRIPTION")
 	p.doc(appWords)
-	p.lines("# VERBS")
-	for _, v := range verbs {
-		p.verb(v, app.Name)
+	p.lines("# COMMANDS")
+	for _, cmd := range list {
+		p.command(cmd, app.Name)
 	}
-	p.lines("# FLAGS OF EVERY VERB")
+	p.lines("# FLAGS OF EVERY COMMAND")
 	p.flags(app.Flags)
 	p.lines("# EXIT STATUS")
 	for _, e := range exitCodes {
@@ -39,8 +39,8 @@ func manPage(app *cli.App, verbs []*verb) string {
 	}
 	p.lines("# ENVIRONMENT")
 	p.item("ONNX_INJECT_ORT_LIB, ONNXRUNTIME_SHARED_LIBRARY_PATH", "path of the ONNX Runtime library")
-	p.item("HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_HUB_OFFLINE", "token, folders and address of the hub, as its own client reads them")
-	p.item("NO_COLOR", "when set, no colours on a terminal")
+	p.item("HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_HUB_OFFLINE", "access token, folders and address of the hub; the hub's own client uses the same variables")
+	p.item("NO_COLOR", "if set, output on a terminal has no colours")
 	return p.String()
 }
 
@@ -53,14 +53,14 @@ func (p *markdown) lines(paragraphs ...string) {
 	}
 }
 
-// escaped keeps what our texts have from being taken for markup.
+// escaped escapes characters of our texts that Markdown would read as markup.
 var escaped = strings.NewReplacer(`\`, `\\`, "*", `\*`, "_", `\_`, "<", `\<`, "[", `\[`, "`", "\\`", "|", `\|`)
 
 func (p *markdown) item(term, what string) {
 	p.lines("**" + escaped.Replace(term) + "**\n: " + escaped.Replace(what))
 }
 
-// doc writes paragraphs; indented lines are lists of names and meanings.
+// doc writes paragraphs; indented lines are lists of names and descriptions.
 func (p *markdown) doc(s string) {
 	for line := range strings.SplitSeq(strings.TrimSpace(s), "\n") {
 		if name, what, ok := strings.Cut(strings.TrimSpace(line), "  "); ok && strings.HasPrefix(line, "  ") {
@@ -80,14 +80,14 @@ func (p *markdown) flags(flags []cli.Flag) {
 	}
 }
 
-func (p *markdown) verb(v *verb, prefix string) {
-	p.lines("### " + escaped.Replace(v.usageText(prefix)))
-	p.doc(v.doc)
-	p.flags(v.flags)
-	if v.parts == nil {
-		p.lines("Example:", "```\n"+strings.TrimRight(v.example, "\n")+"\n```")
+func (p *markdown) command(cmd *command, prefix string) {
+	p.lines("### " + escaped.Replace(cmd.usageText(prefix)))
+	p.doc(cmd.doc)
+	p.flags(cmd.flags)
+	if cmd.parts == nil {
+		p.lines("Example:", "```\n"+strings.TrimRight(cmd.example, "\n")+"\n```")
 	}
-	for _, part := range v.parts {
-		p.verb(part, prefix+" "+v.name)
+	for _, part := range cmd.parts {
+		p.command(part, prefix+" "+cmd.name)
 	}
 }

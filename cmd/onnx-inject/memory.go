@@ -16,7 +16,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
 
-// memory is what the flags say about a memory: a text or a file, where it goes, and how large.
+// injection is the memory that the flags describe: a text or a vector, and its magnitude.
 type injection struct {
 	text       string
 	vector     []float32 // from a file; nil for a text
@@ -26,33 +26,33 @@ type injection struct {
 	tau        float64
 }
 
-// encodingFlags say how a text becomes a vector.
+// encodingFlags select how a text becomes a vector.
 func encodingFlags() []cli.Flag {
 	return []cli.Flag{
 		oneOf("encoding", "`ENCODING` of the text", memory.Encodings),
-		oneOf("convention", "`CONVENTION` that the vector is in", memory.Conventions),
+		oneOf("convention", "`CONVENTION` of the vector", memory.Conventions),
 	}
 }
 
-// memoryFlags are those of the verbs that inject a memory.
+// memoryFlags are the flags of the commands that inject a memory.
 func memoryFlags() []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringFlag{Name: "memory", Usage: "the memory as `TEXT`"},
-		&cli.StringFlag{Name: "vector", Usage: "the memory as a vector: `FILE` that ends in .npy, .safetensors or .gguf", TakesFile: true},
+		&cli.StringFlag{Name: "vector", Usage: "the memory as a vector from `FILE`: .npy, .safetensors or .gguf", TakesFile: true},
 		&cli.StringFlag{Name: "layer", Usage: "layer `L` that the memory is added to; -1 is the last"},
 		&cli.Float64Flag{Name: "tau", Usage: "magnitude `T` of the memory", Value: 1},
 	}, encodingFlags()...)
 }
 
-// hostFlags say what a model runs on.
+// hostFlags select the device and the threads that run the model.
 func hostFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "device", Usage: "run on `DEVICE`: cpu, cuda or cuda:N", Value: "cpu"},
-		&cli.IntFlag{Name: "threads", Usage: "use `N` threads; 0 is one for each core"},
+		&cli.IntFlag{Name: "threads", Usage: "use `N` threads; 0 means one for each core"},
 	}
 }
 
-// readMemory reads the flags. It returns nil when they name no memory.
+// readMemory reads the flags. It returns nil if they name no memory.
 func readMemory(c *call) (*injection, error) {
 	m := &injection{
 		text: c.String("memory"), tau: c.Float64("tau"),
@@ -63,13 +63,13 @@ func readMemory(c *call) (*injection, error) {
 	case math.IsNaN(m.tau) || math.IsInf(float64(float32(m.tau)), 0):
 		return nil, usagef("flag --tau: want a number that float32 can hold, got %v", m.tau)
 	case c.IsSet("memory") && c.IsSet("vector"):
-		return nil, usagef("--memory and --vector exclude each other: a memory is a text or a file")
+		return nil, usagef("--memory and --vector cannot be combined: a memory is a text or a file")
 	case c.IsSet("memory") && m.text == "":
 		return nil, usagef("flag --memory: the text is empty")
 	case !utf8.ValidString(m.text):
 		return nil, notUTF8("memory", m.text)
 	case c.IsSet("vector") && (c.IsSet("encoding") || c.IsSet("convention")):
-		return nil, usagef("--vector excludes --encoding and --convention: they say how a text becomes a vector")
+		return nil, usagef("--vector cannot be combined with --encoding or --convention: they select how a text becomes a vector")
 	case c.IsSet("vector"):
 		v, err := vector.Read(file)
 		if err != nil {
@@ -92,15 +92,15 @@ func notUTF8(flag, text string) error {
 	return usagef("flag --%s: want UTF-8, got %s", flag, quote(text))
 }
 
-// fits refuses a vector of another width than the model's.
+// fits refuses a vector whose width is not the model's. A run without a memory has a nil m.
 func (m *injection) fits(l *models.Layout) error {
-	if m.vector != nil && len(m.vector) != l.DModel {
-		return refused(fmt.Errorf("the vector has %d numbers, d_model is %d: it was made for another model", len(m.vector), l.DModel))
+	if m != nil && m.vector != nil && len(m.vector) != l.DModel {
+		return refused(fmt.Errorf("the vector has %d numbers, but d_model is %d: it was made for another model", len(m.vector), l.DModel))
 	}
 	return nil
 }
 
-// encode makes the vector of a text. Only the layer encoding runs the model.
+// encode returns the vector of a text. Only the encoding layer runs the model.
 func encode(c *call, o *opened, l *models.Layout, text string, enc memory.Encoding, conv memory.Convention, layer int) ([]float32, error) {
 	if enc != memory.EncodingLayer {
 		ids, err := o.tokens(text)
@@ -119,20 +119,20 @@ func encode(c *call, o *opened, l *models.Layout, text string, enc memory.Encodi
 	return v, refused(err)
 }
 
-// openSteer loads the model on the host that the flags ask for.
+// openSteer prepares the model for the host that the flags select.
 func openSteer(c *call, o *opened) (*steer.Model, error) {
-	if _, err := o.folder.Tokenizer(); err != nil { // before seconds go into loading the model
+	if _, err := o.Folder.Tokenizer(); err != nil { // check this before loading the model, which takes seconds
 		return nil, refused(err)
 	}
 	host, options, err := hostOf(c)
 	if err != nil {
 		return nil, err
 	}
-	m, err := steer.Open(host, o.folder.Model, options)
+	m, err := steer.New(c.ctx, host, o.Model, options)
 	return m, refused(err)
 }
 
-// hostOf reads the flags about the host and loads its library.
+// hostOf reads the flags about the host and finds its library.
 func hostOf(c *call) (runtime.Host, runtime.Options, error) {
 	var o runtime.Options
 	var err error
@@ -154,7 +154,7 @@ func hostOf(c *call) (runtime.Host, runtime.Options, error) {
 	return ort.Host{Lib: found.Path}, o, nil
 }
 
-// deviceOf reads --device; a verb without the flag runs on the CPU.
+// deviceOf reads --device. A command without the flag runs on the CPU.
 func deviceOf(c *call) (runtime.Device, error) {
 	s := c.String("device")
 	if s == "" && !c.IsSet("device") {

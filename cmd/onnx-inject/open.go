@@ -2,73 +2,52 @@ package main
 
 import (
 	"context"
-	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
-	"github.com/onnx-inject/onnx-inject/models/folder"
-	"github.com/onnx-inject/onnx-inject/models/recognise"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 )
 
-// opened is a model on disk with what lies beside it. The model is for the caller to close.
-type opened struct {
-	folder   *folder.Folder
-	model    *graph.Model
-	manifest *models.Manifest // nil for a model that is not patched
-}
+// opened is the MODEL of a command line. The caller closes it.
+type opened struct{ *decoder.Model }
 
-// open reads the MODEL of a command line: the graph, no weights. Whatever the verb does with a patched file, its manifest must
-// hold: weights that changed behind a reference would give other numbers without a word.
+// open reads the MODEL of a command line: the graph, but no weights. It checks the manifest of a patched file for every command.
 func open(path string) (*opened, error) {
-	f, err := folder.Open(path)
+	m, err := decoder.Open(path)
 	if err != nil {
 		return nil, refused(err)
 	}
-	m, err := graph.Load(f.Model)
-	if err != nil && hint.Of(err) == "" && filepath.Ext(f.Model) != ".onnx" {
-		err = hintf(err, "want an ONNX file; optimum-cli export onnx makes one of a PyTorch checkpoint")
-	}
-	if err != nil {
-		return nil, refused(err)
-	}
-	man, err := models.ReadManifest(m)
-	if err != nil {
-		m.Close()
-		return nil, refused(err)
-	}
-	return &opened{f, m, man}, nil
+	return &opened{m}, nil
 }
 
 // locate finds the layers of an opened model.
-func (o *opened) locate() (*models.Layout, error) {
-	l, err := recognise.Locate(context.Background(), o.model, o.folder.Config)
+func (o *opened) locate(ctx context.Context) (*models.Layout, error) {
+	l, err := o.Locate(ctx)
 	if err != nil {
-		err = hintf(err, "onnx-inject inspect --why %s shows how far each form of attention got", shellWord(o.folder.Model))
+		err = hintf(err, "onnx-inject inspect --why %s shows how far each form of attention got", shellWord(o.Folder.Model))
 	}
 	return l, refused(err)
 }
 
-// ports counts the ports that the file has.
+// ports returns the number of ports in the file.
 func (o *opened) ports() int {
-	if o.manifest == nil {
+	if o.Manifest == nil {
 		return 0
 	}
-	return len(o.manifest.Ports)
+	return len(o.Manifest.Ports)
 }
 
-// tokens makes numbers of a text with the model's own tokenizer.
+// tokens encodes a text with the model's own tokenizer.
 func (o *opened) tokens(text string) ([]int64, error) {
-	t, err := o.folder.Tokenizer()
+	t, err := o.Folder.Tokenizer()
 	if err != nil {
 		return nil, refused(err)
 	}
 	return t.Encode(text), nil
 }
 
-// boolFlag makes a switch; help shows no default for it.
+// boolFlag returns a Boolean flag without a default in the help.
 func boolFlag(name, usage string) cli.Flag {
 	return &cli.BoolFlag{Name: name, Usage: usage, DisableDefaultText: true}
 }

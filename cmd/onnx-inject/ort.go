@@ -11,34 +11,34 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort/lib"
 )
 
-func ortVerb() *verb {
-	cuda := boolFlag("cuda", "the build that can use NVIDIA GPUs")
-	return &verb{
-		name: "ort", usage: "the ONNX Runtime library: which one, get it, is it well",
-		doc: `Models run on the ONNX Runtime library, ` + lib.Oldest + ` or newer, which is looked for at --ort-lib, $ONNX_INJECT_ORT_LIB,
-$ONNXRUNTIME_SHARED_LIBRARY_PATH, lib/ beside this program, the user cache and the system's folders, in this order.
-inspect and rewrite do without it.`,
+func ortCommand() *command {
+	cuda := boolFlag("cuda", "use the build for NVIDIA GPUs")
+	return &command{
+		name: "ort", usage: "locate, install or diagnose ONNX Runtime",
+		doc: `Models run on the ONNX Runtime library, version ` + lib.Oldest + ` or newer. The program searches --ort-lib, $ONNX_INJECT_ORT_LIB,
+$ONNXRUNTIME_SHARED_LIBRARY_PATH, the folder lib next to this program, the user cache and the system's folders, in this
+order. inspect and rewrite do not need the library.`,
 		example: "onnx-inject ort install",
-		parts: []*verb{
+		parts: []*command{
 			{
-				name: "which", usage: "the library that would be loaded",
-				doc:     "Prints the path of the library that run, verify and demo would load. With --json also its version and where it was found.",
+				name: "which", usage: "print the path of the library that would be loaded",
+				doc:     "Prints the path of the library that run, verify and demo load. --json also prints its version and where it was found.",
 				example: "onnx-inject ort which",
 				flags:   []cli.Flag{cuda, jsonFlag()},
 				run:     ortWhich,
 			},
 			{
-				name: "install", usage: "get the library with pip or npm",
-				doc: `Gets the pinned version of the library with the package client of this machine, pip or npm, checks its SHA-256 and
-puts it into the user cache. No install script runs. A good file that is there is left alone.`,
+				name: "install", usage: "install the library with pip or npm",
+				doc: `Downloads the pinned version of the library with pip or npm, checks its SHA-256 and puts it into the user cache. No
+install script runs. A valid file in the cache is kept.`,
 				example: "onnx-inject ort install",
-				flags: []cli.Flag{cuda, &cli.StringFlag{Name: "dir", Usage: "put it into `DIR` and not into the user cache", TakesFile: true},
+				flags: []cli.Flag{cuda, &cli.StringFlag{Name: "dir", Usage: "put the library into `DIR` instead of the user cache", TakesFile: true},
 					jsonFlag()},
 				run: ortInstall,
 			},
 			{
-				name: "doctor", usage: "everything that is known about the library on this machine",
-				doc: `Looks at every place, loads the library that would be taken, and tells what CUDA lacks. The exit code is 4 when no
+				name: "doctor", usage: "diagnose the library on this machine",
+				doc: `Searches every place, loads the library that the other commands use, and lists what CUDA needs. The exit code is 4 if no
 library can be loaded.`,
 				example: "onnx-inject ort doctor",
 				flags:   []cli.Flag{cuda, jsonFlag()},
@@ -106,7 +106,7 @@ func ortDoctor(c *call) error {
 func printDoctor(p *printer, r lib.Report) {
 	rows := [][]span{
 		{text("platform"), text("%s", r.Platform)},
-		{text("versions"), text("%s is what install gets, %s the oldest that works", r.Pinned, r.Oldest)},
+		{text("versions"), text("install provides %s; the oldest supported version is %s", r.Pinned, r.Oldest)},
 		{text("clients"), text("%s", orNone(strings.Join(r.Clients, ", ")))},
 	}
 	switch {
@@ -119,7 +119,7 @@ func printDoctor(p *printer, r lib.Report) {
 	}
 	rows = append(rows, []span{text("CUDA"), text("%s", cudaState(r.CUDA))})
 	p.table(rows)
-	p.line(styled(bold, "looked at"))
+	p.line(styled(bold, "searched"))
 	rows = nil
 	for _, l := range r.Looked {
 		state := text("absent")
@@ -137,9 +137,9 @@ func printDoctor(p *printer, r lib.Report) {
 func cudaState(g lib.GPU) string {
 	switch {
 	case g.Provider == "":
-		return "no library to ask"
+		return "unknown: no library was found"
 	case !g.Present:
-		return "the library is for the CPU: " + g.Provider + " is absent"
+		return "the library is for the CPU: " + g.Provider + " is missing"
 	case len(g.Missing) > 0:
 		return g.Provider + " needs " + strings.Join(g.Missing, ", ")
 	}

@@ -9,8 +9,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// A block of the two kinds that there are. "@" stands for the mark of the name after it; a name with pluses is the place where
-// its memory is added, and as wide as what is drawn for it.
+// The two kinds of blocks. "@" is replaced by the mark of the name that follows. A name with pluses is replaced by the place where
+// the site's memory is added; the pluses make both equally wide.
 const (
 	sequential = `
    @ resid_pre
@@ -45,7 +45,7 @@ const (
 
 var marked = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`@ ([a-z_]+)(\+*)`) })
 
-// picture draws one block with what can be reached in it.
+// picture draws one block with its sites.
 func (d *description) picture(p *printer) {
 	art := sequential
 	if d.Parallel {
@@ -67,16 +67,16 @@ func (d *description) picture(p *printer) {
 		p.line(append(spans, styled(dim, "%s", line[at:]))...)
 	}
 	p.line()
-	p.line(text("   "), styled(green, "● port"), text("   ○ can be one   "), styled(red, "× not in this file"))
+	p.line(text("   "), styled(green, "● port"), text("   ○ available   "), styled(red, "× not in this file"))
 }
 
-// mark says what an output is in this file: a port, a site, or nothing.
+// mark returns the mark of an output: a port, available, or not in this file.
 func (d *description) mark(kind models.PortKind) (label, style string) {
 	is := func(p models.ManifestPort) bool { return p.Kind == kind && p.IO == "out" }
 	return markOf(slices.ContainsFunc(d.Ports, is), d.Sites, kind)
 }
 
-// injectMark says what a site is in this file: it has ports or a memory, it can have them, or nothing.
+// injectMark returns the mark of a site that can be changed: it has ports or a baked memory, is available, or is not in this file.
 func (d *description) injectMark(site models.PortKind) (label, style string) {
 	is := func(p models.ManifestPort) bool { port, ok := p.Port(); return ok && port.Site == site }
 	baked := func(b models.Baked) bool { return b.At().Site == site }

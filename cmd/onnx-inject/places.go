@@ -10,34 +10,34 @@ import (
 	"github.com/onnx-inject/onnx-inject/rewrite"
 )
 
-// placesFlag is a flag that takes NAME[@LAYERS], several of them with commas between.
+// placesFlag is a flag that takes a list of NAME[@LAYERS], separated by commas.
 type placesFlag[T comparable] struct {
 	name string
-	noun string                         // what a name is, in errors
-	read func(string) (T, error)        // reads a name
-	bare func(layers string) (T, error) // what layers without a name belong to, or why there is no such thing
+	noun string                         // for a name, in errors
+	read func(string) (T, error)        // parses a name
+	bare func(layers string) (T, error) // returns the default for layers without a name, or an error
 }
 
 var exposeFlag = placesFlag[*rewrite.Kind]{"expose", "kind", rewrite.KindByName, func(layers string) (*rewrite.Kind, error) {
-	return nil, hintf(usagef("%s is no kind", quote(layers)), "layers go behind an @: z@%s", layers)
+	return nil, hintf(usagef("%s is not a kind", quote(layers)), "put layers after a kind and @: z@%s", layers)
 }}
 
 var injectFlag = placesFlag[models.PortKind]{"inject", "site", models.ParseSite, func(string) (models.PortKind, error) { return models.DefaultSite, nil }}
 
-// place is one NAME[@LAYERS]; the layers are words until the model is known.
+// place is one NAME[@LAYERS]. The layers are text until the model is known.
 type place[T comparable] struct {
 	what   T
 	layers []string
 }
 
-// layerish is what a part of LAYERS looks like: it belongs to the name before it, for a comma separates both.
+// layerish matches a part of LAYERS. Commas separate both names and layers, so such a part belongs to the name before it.
 var layerish = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(all|-?[0-9]+(-(-?[0-9]+))?)$`) })
 
-// parse reads the values of the flag. "z@0-3,7,result" is z at the layers 0-3,7 and result at all.
+// parse reads the values of the flag. "z@0-3,7,result" is z at layers 0-3 and 7, and result at all layers.
 func (f placesFlag[T]) parse(values []string) ([]place[T], error) {
 	var out []place[T]
 	for _, value := range values {
-		open := false // the item before has layers
+		open := false // the previous item has layers
 		for item := range strings.SplitSeq(value, ",") {
 			item = strings.TrimSpace(item)
 			if open && layerish().MatchString(item) {
@@ -56,12 +56,12 @@ func (f placesFlag[T]) parse(values []string) ([]place[T], error) {
 	return out, nil
 }
 
-// item reads one part between commas; open says that layers may follow.
+// item reads one part between commas. open reports that layers may follow.
 func (f placesFlag[T]) item(item string) (p place[T], open bool, err error) {
 	name, layers, open := strings.Cut(item, "@")
 	switch {
 	case item == "":
-		return p, false, usagef("a %s is missing beside a comma", f.noun)
+		return p, false, usagef("a %s is missing before or after a comma", f.noun)
 	case layerish().MatchString(item):
 		p.layers = []string{item}
 		p.what, err = f.bare(item)
@@ -69,20 +69,20 @@ func (f placesFlag[T]) item(item string) (p place[T], open bool, err error) {
 	case !open:
 		layers = "all"
 	case !layerish().MatchString(layers):
-		return p, false, hintf(usagef("%s are no layers", quote(layers)), "layers are all, 7, 0-3,7 or -1 (the last)")
+		return p, false, hintf(usagef("%s is not a list of layers", quote(layers)), "layers are all, 7, 0-3,7 or -1 (the last)")
 	}
 	p.layers = []string{layers}
 	p.what, err = f.read(name)
 	return p, open, err
 }
 
-// counted are the layers of a model that one name was given.
+// counted is a name with its layers in a model.
 type counted[T comparable] struct {
 	what   T
 	layers []int
 }
 
-// count counts the layers out for a model. A name that was given twice gets the layers of both.
+// count resolves the layers for a model. A name that was given twice gets both lists of layers.
 func (f placesFlag[T]) count(list []place[T], l *models.Layout) ([]counted[T], error) {
 	var out []counted[T]
 	for _, x := range list {

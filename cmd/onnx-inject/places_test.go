@@ -24,12 +24,12 @@ func TestParseExpose(t *testing.T) {
 		{[]string{"z@1,all"}, "z:0-11"},
 		{[]string{" z@0 , result "}, "z:0 result:0-11"},
 		{[]string{"z@12"}, `flag --expose: layers "12": no layer 12: the model has 12 layers, 0 to 11`},
-		{[]string{"z,3"}, `flag --expose "z,3": "3" is no kind`},
-		{[]string{"3"}, `flag --expose "3": "3" is no kind`},
-		{[]string{"z@"}, `flag --expose "z@": "" are no layers`},
-		{[]string{"z@x"}, `flag --expose "z@x": "x" are no layers`},
-		{[]string{"z,"}, `flag --expose "z,": a kind is missing beside a comma`},
-		{[]string{""}, `flag --expose "": a kind is missing beside a comma`},
+		{[]string{"z,3"}, `flag --expose "z,3": "3" is not a kind`},
+		{[]string{"3"}, `flag --expose "3": "3" is not a kind`},
+		{[]string{"z@"}, `flag --expose "z@": "" is not a list of layers`},
+		{[]string{"z@x"}, `flag --expose "z@x": "x" is not a list of layers`},
+		{[]string{"z,"}, `flag --expose "z,": a kind is missing before or after a comma`},
+		{[]string{""}, `flag --expose "": a kind is missing before or after a comma`},
 		{[]string{"memory"}, `flag --expose "memory": port "memory": want one of z, `},
 	}
 	for _, tt := range tests {
@@ -66,13 +66,13 @@ func TestParseInject(t *testing.T) {
 		{[]string{"mlp_out@3,attn_out@1,mlp_out@-1"}, "mlp_out:3,11 attn_out:1"},
 		{[]string{"3", "attn_out@3"}, "attn_out:3"},
 		{[]string{"12"}, `flag --inject: layers "12": no layer 12: the model has 12 layers, 0 to 11`},
-		{[]string{"2-1"}, `flag --inject: layers "2-1": the range "2-1" runs backwards: 2 to 1`},
-		{[]string{"mlp_out@"}, `flag --inject "mlp_out@": "" are no layers`},
-		{[]string{"mlp_out@z"}, `flag --inject "mlp_out@z": "z" are no layers`},
+		{[]string{"2-1"}, `flag --inject: layers "2-1": the range "2-1" is reversed: 2 to 1`},
+		{[]string{"mlp_out@"}, `flag --inject "mlp_out@": "" is not a list of layers`},
+		{[]string{"mlp_out@z"}, `flag --inject "mlp_out@z": "z" is not a list of layers`},
 		{[]string{"resid_mid@3"}, `flag --inject "resid_mid@3": site "resid_mid": want one of attn_out, mlp_out`},
 		{[]string{"@3"}, `flag --inject "@3": site "": want one of attn_out, mlp_out`},
-		{[]string{"7,"}, `flag --inject "7,": a site is missing beside a comma`},
-		{[]string{""}, `flag --inject "": a site is missing beside a comma`},
+		{[]string{"7,"}, `flag --inject "7,": a site is missing before or after a comma`},
+		{[]string{""}, `flag --inject "": a site is missing before or after a comma`},
 	}
 	for _, tt := range tests {
 		t.Run(strings.Join(tt.values, " "), func(t *testing.T) {
@@ -90,7 +90,7 @@ func TestParseInject(t *testing.T) {
 	}
 }
 
-// checkPlaces compares what was read, or the beginning of the error, with what is expected.
+// checkPlaces compares the parsed places, or the beginning of the error, with what is expected.
 func checkPlaces(t *testing.T, got string, err error, want string) {
 	t.Helper()
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// printer writes results for people or for programs. Text goes through span, so that nothing from a file reaches the terminal
-// as it stands.
+// printer writes results as text or JSON. All text is written as spans, which are escaped, so that nothing from a file reaches
+// the terminal unescaped.
 type printer struct {
 	w      io.Writer
 	colour bool
@@ -28,7 +28,7 @@ func newPrinter(app *cli.App) *printer {
 	return &printer{app.Writer, colour && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
 
-// isTerminal reports whether somebody watches what is written.
+// isTerminal reports whether w is a terminal.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
@@ -40,7 +40,7 @@ type span struct {
 	style string // parameters of the terminal's SGR sequence, "" for plain
 }
 
-// Styles are few: what matters, what is new, what is wrong, what can be skipped.
+// The styles of important, secondary, wrong and new text.
 const (
 	bold  = "1"
 	dim   = "2"
@@ -52,7 +52,7 @@ func text(format string, args ...any) span { return span{fmt.Sprintf(format, arg
 
 func styled(style, format string, args ...any) span { return span{fmt.Sprintf(format, args...), style} }
 
-// render escapes a span and paints it where colours are wanted.
+// render escapes a span and adds its style if colours are enabled.
 func (p *printer) render(s span) string {
 	t := escape(s.text)
 	if s.style == "" || !p.colour || t == "" {
@@ -61,7 +61,7 @@ func (p *printer) render(s span) string {
 	return "\x1b[" + s.style + "m" + t + "\x1b[0m"
 }
 
-// line prints spans one behind the other.
+// line prints spans on one line.
 func (p *printer) line(spans ...span) {
 	var b strings.Builder
 	for _, s := range spans {
@@ -70,7 +70,7 @@ func (p *printer) line(spans ...span) {
 	fmt.Fprintln(p.w, strings.TrimRight(b.String(), " "))
 }
 
-// table prints rows in aligned columns, two spaces in front and between. Columns whose numbers are given in right end flush.
+// table prints rows in aligned columns, each preceded by two spaces. right lists the columns that are aligned to the right.
 func (p *printer) table(rows [][]span, right ...int) {
 	t := table.NewWriter()
 	t.SetStyle(table.StyleDefault)
@@ -94,7 +94,7 @@ func (p *printer) table(rows [][]span, right ...int) {
 	}
 }
 
-// json prints one document. Characters that a terminal would act on are written as \u escapes, which means the same.
+// json prints one document. Characters that would control a terminal are written as equivalent \u escapes.
 func (p *printer) json(v any) error {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
@@ -117,10 +117,10 @@ func (p *printer) json(v any) error {
 	return err
 }
 
-// number is a float in JSON that is null where it is not finite.
+// number is a float that is null in JSON if it is not finite.
 type number = stats.Number
 
-// size writes a number of bytes for people.
+// size writes a number of bytes with a unit.
 func size(n int64) string {
 	const unit = 1000
 	f := float64(n)
@@ -136,7 +136,7 @@ func size(n int64) string {
 	return fmt.Sprintf("%.3g TB", f)
 }
 
-// layerList writes sorted layers as --layers takes them: "0-3,7".
+// layerList writes sorted layers in the form that --layers takes: "0-3,7".
 func layerList(layers []int) string {
 	var parts []string
 	for i := 0; i < len(layers); {

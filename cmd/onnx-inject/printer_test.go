@@ -69,7 +69,7 @@ func TestColour(t *testing.T) {
 	}
 }
 
-// Columns line up whatever stands in them: colours take no room, wide characters take two.
+// Columns are aligned whatever they contain: colours have width 0, wide characters have width 2.
 func TestTable(t *testing.T) {
 	rows := [][]span{{styled(bold, "日本"), text("1"), text("x")}, {text("a"), text("22"), text("yy")}, {text("abcdef")}}
 	for _, colour := range []bool{false, true} {
@@ -116,7 +116,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// Both drawings name every site that a block of their kind has, and their corners meet.
+// Each drawing names every site of its kind of block, and its lines meet.
 func TestPicture(t *testing.T) {
 	for _, parallel := range []bool{false, true} {
 		d := &description{Parallel: parallel, Ports: []models.ManifestPort{

@@ -6,7 +6,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// progress returns a function that shows how far a long run is, on a terminal; elsewhere it shows nothing.
+// progress returns a function that shows the progress of a long run on a terminal. Elsewhere it shows nothing.
 func progress(w io.Writer, what string) func(done, all int) {
 	if !isTerminal(w) {
 		return func(int, int) {}

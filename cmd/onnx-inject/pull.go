@@ -13,26 +13,26 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/hub"
 )
 
-func pullVerb() *verb {
-	return &verb{
-		name: "pull", args: "REPO", usage: "a model folder from the Hugging Face hub",
-		doc: `Fetches an ONNX file of a repository, the files of its weights, config.json and the tokenizer, and nothing else.
-Prints the folder, or the file, that the other verbs take: onnx-inject inspect $(onnx-inject pull
-openai-community/gpt2). Without --file it is the ONNX file that a folder opens with: model.onnx,
-decoder_model_merged.onnx or decoder_model.onnx, at the top or under onnx. --file takes another one, or a folder of
-the repository: --file onnx/model_q4f16.onnx, --file cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4.
+func pullCommand() *command {
+	return &command{
+		name: "pull", args: "REPO", usage: "download a model folder from the Hugging Face hub",
+		doc: `Downloads one ONNX file of a repository with its weights, config.json and the tokenizer's files, and nothing else. Prints
+the folder or the file that the other commands take: onnx-inject inspect $(onnx-inject pull openai-community/gpt2).
+The default is the first of model.onnx, decoder_model_merged.onnx and decoder_model.onnx, at the top or in the folder
+onnx. --file selects another ONNX file, or a folder of the repository: --file onnx/model_q4f16.onnx,
+--file cpu_and_mobile/cpu-int4-rtn-block-32-acc-level-4.
 
-Files go into the cache that the hub's own client keeps ($HF_HUB_CACHE, $HF_HOME/hub or ~/.cache/huggingface/hub), and
-what is there is not fetched again. A transfer that was cut goes on where it stopped; a file gets its name when its
-checksum is right. HF_TOKEN (or the file that a login leaves) opens private and gated models, HF_ENDPOINT names
-another hub, and with HF_HUB_OFFLINE=1 the cache must do.`,
+Files are stored in the cache of the hub's own client ($HF_HUB_CACHE, $HF_HOME/hub or ~/.cache/huggingface/hub). pull
+skips cached files and resumes interrupted downloads. A file gets its name only after its checksum has been verified.
+HF_TOKEN, or the token file that a login writes, gives access to private and gated models. HF_ENDPOINT selects another
+hub. With HF_HUB_OFFLINE=1, no network requests are made and only cached files are used.`,
 		example: "onnx-inject pull openai-community/gpt2",
 		flags: []cli.Flag{
-			&cli.StringFlag{Name: "file", Usage: "take this `ONNX` file of the repository, or the one in this folder of it"},
-			&cli.StringFlag{Name: "revision", Usage: "take this `BRANCH`, tag or commit", Value: hub.DefaultRevision},
-			boolFlag("list", "show the ONNX files of the repository, and fetch nothing"),
-			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write plain files into `DIR`, and not into the cache", TakesFile: true},
-			boolFlag("force", "with -o, replace files that hold something else"),
+			&cli.StringFlag{Name: "file", Usage: "download this `ONNX` file of the repository, or the one in this folder"},
+			&cli.StringFlag{Name: "revision", Usage: "use this `BRANCH`, tag or commit", Value: hub.DefaultRevision},
+			boolFlag("list", "list the ONNX files of the repository without downloading"),
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write plain files into `DIR` instead of the cache", TakesFile: true},
+			boolFlag("force", "with -o, replace files whose contents differ"),
 			jsonFlag(),
 		},
 		run: runPull,
@@ -49,7 +49,7 @@ func runPull(c *call) error {
 	}
 	bar := pullProgress(c.err)
 	client.Agent = "onnx-inject/" + version()
-	client.Progress = bar.tell
+	client.Progress = bar.show
 	client.Log = func(s string) {
 		bar.end()
 		c.note("%s", s)
@@ -74,12 +74,12 @@ func runPull(c *call) error {
 			fetched++
 		}
 	}
-	c.note("%s at %s: %d files, %s, %d fetched now", r.Repo, p.Commit[:8], len(p.Files), size(bytes), fetched)
+	c.note("%s at %s: %d files, %s, %d downloaded now", r.Repo, p.Commit[:8], len(p.Files), size(bytes), fetched)
 	c.out.line(text("%s", p.Open))
 	return nil
 }
 
-// checkPull refuses what can be told from the command line alone.
+// checkPull refuses errors that are visible in the command line alone.
 func checkPull(c *call) error {
 	if err := hub.CheckRepo(c.args[0]); err != nil {
 		return usage(fmt.Errorf("pull: %w", err))
@@ -89,18 +89,18 @@ func checkPull(c *call) error {
 	case file != "" && path.Ext(file) != ".onnx":
 		return hintf(usagef("flag --file: want an ONNX file of the repository, got %s", quote(file)), "--list shows them")
 	case c.IsSet("file") && c.Bool("list"):
-		return usagef("flags --file and --list: want one of them")
+		return usagef("--file and --list cannot be combined")
 	case c.IsSet("out") && c.Bool("list"):
-		return usagef("flags -o and --list: want one of them")
+		return usagef("-o and --list cannot be combined")
 	case c.IsSet("out") && c.String("out") == "", c.IsSet("file") && file == "", c.String("revision") == "":
 		return usagef("pull: the value of a flag is empty")
 	case c.Bool("force") && !c.IsSet("out"):
-		return usagef("flag --force: wants -o DIR")
+		return usagef("pull: --force needs -o DIR")
 	}
 	return nil
 }
 
-// pullError gives an error its exit code, and tells after an interruption how to go on.
+// pullError gives an error its exit code. After an interruption, the hint says how to resume.
 func pullError(c *call, r hub.Request, last hub.Progress, err error) error {
 	var stopped interrupted
 	var write *atomicfile.Error
@@ -109,12 +109,12 @@ func pullError(c *call, r hub.Request, last hub.Progress, err error) error {
 		if last.Done == 0 {
 			return stopped
 		}
-		return hintf(fmt.Errorf("%w: %s of %s are here", stopped, size(last.Done), size(last.All)), "the same command goes on from there")
+		return hintf(fmt.Errorf("%w: %s of %s have been downloaded", stopped, size(last.Done), size(last.All)), "run the same command again to resume")
 	case !errors.As(err, &write), hint.Of(err) != "":
 	case r.Dir != "":
-		err = hintf(err, "give another folder with -o")
+		err = hintf(err, "choose another folder with -o")
 	default:
-		err = hintf(err, "HF_HUB_CACHE names another folder for the cache, -o one for plain files")
+		err = hintf(err, "set HF_HUB_CACHE to another cache folder, or write plain files with -o DIR")
 	}
-	return refused(err) // about writing it has a code of its own, which exitCode sees
+	return refused(err) // exitCode recognises an error of writing and overrides this code
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/hub"
 )
 
-// pullBar shows on a terminal how many bytes of a pull have come, and how fast; elsewhere it shows nothing.
+// pullBar shows the number of downloaded bytes and the speed on a terminal. Elsewhere it shows nothing.
 type pullBar struct {
 	w    io.Writer
 	bar  *progressbar.ProgressBar
@@ -18,7 +18,7 @@ type pullBar struct {
 
 func pullProgress(w io.Writer) *pullBar { return &pullBar{w: w} }
 
-func (b *pullBar) tell(p hub.Progress) {
+func (b *pullBar) show(p hub.Progress) {
 	before := b.last
 	b.last = p
 	if !isTerminal(b.w) {
@@ -38,7 +38,7 @@ func (b *pullBar) tell(p hub.Progress) {
 	b.bar.Set64(p.Done) // fails only when done is more than all
 }
 
-// end takes the bar away; should more come, it comes again.
+// end removes the bar. The next call of show makes a new one.
 func (b *pullBar) end() {
 	if b.bar != nil {
 		b.bar.Clear()

@@ -22,8 +22,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/hub/hubtest"
 )
 
-// repositories are what the hub of the scripts has: org/small-world with the demo model, org/external with its weights beside
-// the graph under onnx, org/no-onnx, org/gated, and org/private, which hf_good opens.
+// repositories are the repositories of the scripts' hub: org/small-world with the demo model, org/external with a graph and a
+// separate file of weights in the folder onnx, org/no-onnx, org/gated, and org/private, which needs the token hf_good.
 var repositories = sync.OnceValues(func() (map[string]map[string][]byte, error) {
 	dir, err := os.MkdirTemp("", "onnx-inject-test-")
 	if err != nil {
@@ -79,13 +79,13 @@ func newHub(t testing.TB) *hubtest.Hub {
 	return h
 }
 
-// hub says what goes wrong from now on, and what was asked for:
+// hub sets how the hub fails from now on, and checks its requests:
 //
-//	hub cut BYTES     every answer of the host of large files ends after so many bytes
-//	hub damage        every answer of that host has a wrong byte
-//	hub well          nothing goes wrong
-//	hub forget        what was asked for until now
-//	hub asked N       so many requests came since the last time
+//	hub cut BYTES     the host of large files ends every response after that many bytes
+//	hub damage        every response of that host has a wrong byte
+//	hub well          nothing fails
+//	hub forget        resets the count of requests
+//	hub asked N       fails unless N requests came since the last reset or check
 func hubCommand(ts *testscript.TestScript, neg bool, args []string) {
 	h := ts.Value("hub").(*hubtest.Hub)
 	var n int
@@ -120,7 +120,7 @@ func hubCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cutting ends an answer after some bytes: at once, or when gone is closed.
+// cutting ends a response after some bytes: at once, or when gone is closed.
 type cutting struct {
 	http.ResponseWriter
 	left int
@@ -147,9 +147,9 @@ func (d damaging) Write(p []byte) (int, error) {
 	return d.ResponseWriter.Write(q)
 }
 
-// A signal ends a pull with the code that shells expect; what came is kept, and the same command goes on from there.
+// A signal ends a pull with the exit code that shells expect. The downloaded bytes are kept, and the same command resumes.
 func TestInterruptedPull(t *testing.T) {
-	self, err := exec.LookPath("onnx-inject") // TestMain put it first there
+	self, err := exec.LookPath("onnx-inject") // TestMain put it first on the PATH
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,24 +176,13 @@ func TestInterruptedPull(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-came
-	part := filepath.Join(home, "hub", "models--org--small-world", "blobs", "*.incomplete")
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		found, _ := filepath.Glob(part)
-		if len(found) == 1 {
-			if st, err := os.Stat(found[0]); err == nil && st.Size() == 2<<20 {
-				break
-			}
-		}
-		if time.Now().After(deadline) {
-			t.Fatal("no part came")
-		}
-	}
+	waitForSize(t, filepath.Join(home, "hub", "models--org--small-world", "blobs", "*.incomplete"), 2<<20)
 	if err := c.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
 	err = c.Wait()
 	var exit *exec.ExitError
-	want := "onnx-inject: interrupted: 2.1 MB of 5.75 MB are here\nonnx-inject: hint: the same command goes on from there\n"
+	want := "onnx-inject: interrupted: 2.1 MB of 5.75 MB have been downloaded\nonnx-inject: hint: run the same command again to resume\n"
 	if !errors.As(err, &exit) || exit.ExitCode() != 128+int(syscall.SIGINT) || errs.String() != want || out.Len() > 0 {
 		t.Errorf("%v, stdout %q, stderr %q; want %q", err, out, errs, want)
 	}
@@ -211,4 +200,19 @@ func TestInterruptedPull(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
+}
+
+// waitForSize waits until the only file that matches a pattern has a size.
+func waitForSize(t *testing.T, pattern string, size int64) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		found, _ := filepath.Glob(pattern)
+		if len(found) != 1 {
+			continue
+		}
+		if st, err := os.Stat(found[0]); err == nil && st.Size() == size {
+			return
+		}
+	}
+	t.Fatalf("no file %s of %d bytes", pattern, size)
 }

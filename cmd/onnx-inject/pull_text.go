@@ -10,15 +10,15 @@ type pullResult struct {
 	Commit   string     `json:"commit"`
 	Folder   string     `json:"folder"`
 	Model    string     `json:"model"` // path of the ONNX file
-	Open     string     `json:"open"`  // what the other verbs take for this model: the folder, or the file where the folder has a better one
+	Open     string     `json:"open"`  // the path for the other commands: the folder, or the file if the folder would open with another one
 	Files    []pullFile `json:"files"`
 }
 
 type pullFile struct {
-	Name   string `json:"name"` // in the repository and below the folder
+	Name   string `json:"name"` // path in the repository and in the folder
 	Bytes  int64  `json:"bytes"`
-	Etag   string `json:"etag"`             // the checksum that the hub and the cache know the file by
-	SHA256 string `json:"sha256,omitempty"` // where that is one; else it is git's SHA-1 of a blob
+	Etag   string `json:"etag"`             // the checksum that identifies the file on the hub and in the cache
+	SHA256 string `json:"sha256,omitempty"` // the etag if it is a SHA-256; otherwise the etag is git's SHA-1 of the blob
 	State  string `json:"state"`            // cached or fetched
 }
 
@@ -43,9 +43,9 @@ type listResult struct {
 
 type listFile struct {
 	Name    string `json:"name"`
-	Bytes   int64  `json:"bytes"`      // -1 where the hub does not tell
-	Data    int64  `json:"data_bytes"` // of the files beside it that are named as its weights
-	Default bool   `json:"default"`    // pull without --file takes it
+	Bytes   int64  `json:"bytes"`      // -1 if the hub does not report the size
+	Data    int64  `json:"data_bytes"` // size of the external data files that belong to it by name
+	Default bool   `json:"default"`    // pull without --file downloads it
 }
 
 // listRepo shows the ONNX files of a repository.
@@ -85,7 +85,7 @@ func printList(p *printer, l listResult) {
 			bytes += " + " + size(f.Data)
 		}
 		if f.Default {
-			mark = styled(dim, "without --file it is this one")
+			mark = styled(dim, "the default without --file")
 		}
 		rows = append(rows, []span{text("%s", f.Name), text("%s", bytes), mark})
 	}

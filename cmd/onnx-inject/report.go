@@ -17,32 +17,31 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
 	"github.com/onnx-inject/onnx-inject/runtime/study/published"
-	pages "github.com/onnx-inject/onnx-inject/runtime/study/report" // report prints errors here
+	pages "github.com/onnx-inject/onnx-inject/runtime/study/report" // in this package, report prints errors
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-func reportVerb() *verb {
-	return &verb{
-		name: "report", args: "[DIR…]", usage: "results as one HTML page, pictures, tables",
-		doc: `Reads folders that eval wrote and makes one HTML page of them that needs nothing else: heat-maps over layers and taus,
-the curated memories against the others, the prompts that gain and lose most, and where all of it comes from.
-Shards of one evaluation are put together; different evaluations stand side by side. A folder may be read while eval
-writes to it.
+func reportCommand() *command {
+	return &command{
+		name: "report", args: "[DIR…]", usage: "show results as one HTML page, pictures and tables",
+		doc: `Reads folders that eval wrote and writes one self-contained HTML page: heat-maps over layers and taus, the curated
+memories compared with the others, the prompts with the largest gains and losses, and the origin of the data. Shards of
+one evaluation are merged; different evaluations are shown side by side. A folder can be read while eval writes to it.
 
 --published reads the CSV files that the authors of "Memory Injections" published, and checks the headline of their paper.
-DIR may then be left out.
+DIR is then optional.
 
-A page that an earlier report wrote is replaced; any other file is left alone without --force.
-The likeliest tokens are shown as text when the model's tokenizer is found: with --model, or in a folder of the model's
-name beside DIR or in the current folder; what the results say of its bytes must fit.`,
+A page that an earlier report wrote is replaced; any other existing file is kept unless --force is given.
+The most likely tokens are shown as text if the model's tokenizer is found: with --model, or in a folder with the model's
+name next to DIR or in the current folder. Its checksum must be the one in the results.`,
 		example: "onnx-inject report demo-results -o demo-report.html",
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the page to `OUT`", Value: "report.html", TakesFile: true},
-			boolFlag("png", "write the pictures as PNG and SVG, too, to the folder OUT-pictures"),
-			&cli.StringFlag{Name: "published", Usage: "show the authors' result files below `DIR`, too", TakesFile: true},
+			boolFlag("png", "also write the pictures as PNG and SVG to the folder OUT-pictures"),
+			&cli.StringFlag{Name: "published", Usage: "also show the authors' result files in `DIR`", TakesFile: true},
 			&cli.StringFlag{Name: "parquet", Usage: "write the cells to `FILE`, for pandas, polars or DuckDB", TakesFile: true},
-			&cli.StringFlag{Name: "model", Usage: "take the texts of tokens from the tokenizer of `MODEL`", TakesFile: true},
-			boolFlag("force", "replace files that are in the way"),
+			&cli.StringFlag{Name: "model", Usage: "show tokens as text with the tokenizer of `MODEL`", TakesFile: true},
+			boolFlag("force", "replace existing files"),
 			jsonFlag(),
 		},
 		run: runReport,
@@ -51,7 +50,7 @@ name beside DIR or in the current folder; what the results say of its bytes must
 
 func runReport(c *call) error {
 	if len(c.args) == 0 && c.String("published") == "" {
-		return hintf(usagef("report: want a folder of results, or --published DIR"), "onnx-inject eval writes such folders")
+		return hintf(usagef("report: missing a folder of results, or --published DIR"), "onnx-inject eval writes folders of results")
 	}
 	for _, name := range []string{"out", "published", "parquet", "model"} {
 		if c.IsSet(name) && c.String(name) == "" {
@@ -122,7 +121,7 @@ func readRuns(c *call) ([]*results.Run, error) {
 	return runs, nil
 }
 
-// reportFiles is what a report writes.
+// reportFiles lists the files that a report writes.
 type reportFiles struct {
 	Page     string   `json:"page"`
 	Pictures []string `json:"pictures"` // PNG and SVG
@@ -131,7 +130,7 @@ type reportFiles struct {
 	force bool
 }
 
-// write writes the page last: when it is there, all is.
+// write writes the page last, so that its presence means that all files are complete.
 func (w *reportFiles) write(c *call, r *pages.Report, runs []*results.Run) error {
 	w.Pictures = []string{}
 	if st, err := os.Stat(w.Page); err == nil && st.IsDir() {
@@ -185,19 +184,19 @@ func (w *reportFiles) writePictures(r *pages.Report, force bool) error {
 	return nil
 }
 
-// hint adds what to do about an error of writing.
+// hint adds advice to an error of writing.
 func (w *reportFiles) hint(err error) error {
 	var errno syscall.Errno
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		err = hintf(err, "give another name, or --force to replace it")
 	case errors.As(err, &errno) && errno != syscall.ENOSPC && errno != syscall.EFBIG:
-		err = hintf(err, "choose a folder that can be written to")
+		err = hintf(err, "choose a folder with write access")
 	}
 	return unwritten(err)
 }
 
-// isReport tells a page that a report wrote from a file of somebody else's.
+// isReport reports whether a file is a page that report wrote.
 func isReport(path string) bool {
 	f, err := sidefile.OpenOwn(path, math.MaxInt64)
 	if err != nil {

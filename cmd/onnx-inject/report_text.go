@@ -5,18 +5,18 @@ import (
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/runtime/study/published"
-	pages "github.com/onnx-inject/onnx-inject/runtime/study/report" // report prints errors here
+	pages "github.com/onnx-inject/onnx-inject/runtime/study/report" // in this package, report prints errors
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// headline is the claim of the paper and what its files give, as the page shows it.
+// headline returns the paper's claim and the result of its published files as a section of the page.
 func headline(c *published.Claim) pages.Finding {
 	e := c.Effect
 	f := pages.Finding{
 		Title: fmt.Sprintf("The paper's headline, up to %.0f %%, and its cell in the published files", 100*c.Claimed),
 		Text:  c.Why,
 		Facts: [][2]string{
-			{"the paper says", percent(stats.Number(c.Claimed))},
+			{"the paper's claim", percent(stats.Number(c.Claimed))},
 			{"the published file, by the paper's rule", percent(e.Rejected)},
 			{"median", percent(e.MedianChange)},
 			{"prompts that gain", fmt.Sprintf("%d of %d", e.Improved, e.N)},
@@ -37,13 +37,13 @@ func headline(c *published.Claim) pages.Finding {
 	return f
 }
 
-// showReport shows the best cells, the headline where it was checked, and what was written.
+// showReport shows the best cells, the headline if it was checked, and the files that were written.
 func showReport(p *printer, w *reportFiles, r *pages.Report, claim *published.Claim) {
 	printBest(p, r.Summary, r.Names())
 	p.line()
 	if claim != nil {
 		e := claim.Effect
-		p.line(styled(bold, "headline"), text("  the paper says %s; its published file gives %s by the paper's rule, median %s, %d of %d prompts gain",
+		p.line(styled(bold, "headline"), text("  the paper claims %s; its published file gives %s by the paper's rule, median %s, %d of %d prompts gain",
 			percent(stats.Number(claim.Claimed)), percent(e.Rejected), percent(e.MedianChange), e.Improved, e.N))
 		p.line()
 	}

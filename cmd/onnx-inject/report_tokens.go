@@ -10,12 +10,12 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// tokenTexts are the tokenizers of runs, where they were found.
+// tokenTexts maps runs to their tokenizers, if they were found.
 type tokenTexts map[*results.Run]*tokenizer.Tokenizer
 
-// findTokens takes the tokenizer of the named model for all runs that have it, and else looks for a folder of the model's name.
-// A named one that no run has is an error; one that was looked for and does not fit is passed over. The authors' files do not
-// say which tokenizer they are of, and take the named one.
+// findTokens uses the tokenizer of the named model for all runs made with it, and searches a folder with the model's name for the
+// other runs. It is an error if no run was made with the named model's tokenizer; a tokenizer that was found by search and does
+// not match is ignored. The authors' files do not record a tokenizer, so they use the named one.
 func findTokens(model string, runs []*results.Run) (tokenTexts, error) {
 	out := tokenTexts{}
 	if model != "" {
@@ -37,7 +37,7 @@ func findTokens(model string, runs []*results.Run) (tokenTexts, error) {
 			}
 		}
 		if len(out) == 0 {
-			return nil, hintf(refused(usagef("flag --model %s: its tokenizer is not the one that the results were made with", quote(model))), "leave --model out to see the numbers of tokens")
+			return nil, hintf(refused(usagef("flag --model %s: the results were made with another tokenizer", quote(model))), "omit --model to show tokens as numbers")
 		}
 	}
 	for _, r := range runs {
@@ -55,7 +55,7 @@ func findTokens(model string, runs []*results.Run) (tokenTexts, error) {
 	return out, nil
 }
 
-// tokensIn loads the tokenizer of a folder when its bytes are those; nil otherwise.
+// tokensIn loads the tokenizer of a folder. It returns nil unless the tokenizer's checksum is sum.
 func tokensIn(dir, sum string) *tokenizer.Tokenizer {
 	if have, err := eval.HashTokenizer(dir); err != nil || have != sum {
 		return nil
@@ -67,7 +67,7 @@ func tokensIn(dir, sum string) *tokenizer.Tokenizer {
 	return t
 }
 
-// text writes a token in quotes, because most begin with a space; "" where the tokenizer was not found.
+// text writes a token in quotes, because most tokens begin with a space. It returns "" if the tokenizer was not found.
 func (t tokenTexts) text(run *results.Run, id int64) string {
 	if t[run] == nil {
 		return ""

@@ -14,7 +14,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/rewrite"
 )
 
-func rewriteVerb() *verb {
+func rewriteCommand() *command {
 	row := func(name, doc string) string { return fmt.Sprintf("  %-12s%s\n", name, doc) }
 	var kinds, sites, inputs string
 	var names []string
@@ -28,39 +28,39 @@ func rewriteVerb() *verb {
 		names = append(names, string(port.Kind))
 		inputs += row(string(port.Kind), port.Shape()+": "+port.Doc)
 	}
-	return &verb{
-		name: "rewrite", args: "MODEL", need: "-o OUT", usage: "write a patched copy: outputs that show, inputs that steer",
-		doc: `Writes a copy of the model with ports: outputs for what the layers compute, and inputs that change it. With --bake the
-memory becomes part of the file instead, and the inputs and outputs stay as they are. What was done is recorded in the
-file, under the key onnx-inject.
+	return &command{
+		name: "rewrite", args: "MODEL", need: "-o OUT", usage: "write a patched copy of a model with more outputs and inputs",
+		doc: `Writes a copy of the model with ports: outputs that show what the layers compute, and inputs that change it. --bake makes
+a memory part of the file instead, without new inputs or outputs. The file records the changes in its metadata, under the
+key onnx-inject.
 
---expose takes KIND[@LAYERS], several with commas between: z@0-3,7,result is z at layers 0 to 3 and 7, and result at
-all of them. The kinds:
+--expose takes a list of KIND[@LAYERS], separated by commas: z@0-3,7,result is z at layers 0 to 3 and 7, and result at all
+layers. The kinds:
 
 ` + kinds + `
---inject takes [SITE@]LAYERS in the same way; without a site it is attn_out: 7,mlp_out@0-3 is attn_out at layer 7 and
-mlp_out at layers 0 to 3. The sites:
+--inject takes a list of [SITE@]LAYERS; the default site is attn_out. 7,mlp_out@0-3 is attn_out at layer 7 and mlp_out at
+layers 0 to 3. The sites:
 
 ` + sites + `
-Each site gets these inputs at each of its layers:
+Each site gets these inputs at each selected layer:
 
 ` + inputs + `
---weights says where the weights of the copy lie: ref points into the original's files, which must stay in the same
-folder; copy writes one data file beside the copy; embed makes one file of everything, up to 2 GiB; auto is ref in
-the folder of the weights, else embed under 1 GiB, else copy.
+--weights selects where the weights of the copy are stored: ref refers to the original's files, which must stay in the
+same folder; copy writes one data file next to the copy; embed writes a single file, up to 2 GiB; auto is ref in the
+folder of the weights, otherwise embed for less than 1 GiB, otherwise copy.
 
-OUT may be an existing folder: the copy gets the name of the original there. Without --force nothing is replaced, and
-the original itself never is. The copy appears whole or not at all. With --force, data files that --weights copy wrote
-beside the old OUT, and that no other model of the folder reads, are removed.`,
+OUT can be an existing folder: the copy then gets the name of the original. Without --force, no file is replaced; the
+original is never replaced. The copy is written completely or not at all. --force also removes the data files that
+--weights copy wrote for the old OUT, unless another model of the folder uses them.`,
 		example: "onnx-inject rewrite onnx-inject-demo -o onnx-inject-demo/heads.onnx --expose result,pattern@-1 --inject all",
 		flags: append([]cli.Flag{
 			outFlag("the copy"),
 			&cli.GenericFlag{Name: "expose", Usage: "add outputs: `KIND[@LAYERS],…`", Value: &texts{}},
 			&cli.GenericFlag{Name: "inject", Usage: "add " + strings.Join(names, " and ") + " inputs at `[SITE@]LAYERS,…`", Value: &texts{}},
 			oneOf("weights", "`MODE` of the weights", graph.WeightsModes),
-			boolFlag("prefill", "drop the cache: whole prompts in, logits out"),
-			boolFlag("last-logits", "unembed the last position only"),
-			boolFlag("bake", "make a memory part of the file: needs --layer and --memory or --vector"),
+			boolFlag("prefill", "remove the cache: the copy takes whole prompts"),
+			boolFlag("last-logits", "compute the logits of the last position only"),
+			boolFlag("bake", "make a memory part of the file; needs --layer and --memory or --vector"),
 			boolFlag("force", "replace OUT"),
 			jsonFlag(),
 		}, memoryFlags()...),
@@ -72,7 +72,7 @@ func outFlag(what string) cli.Flag {
 	return &cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write " + what + " to `OUT`", TakesFile: true}
 }
 
-// rewriteFlags is what the flags ask for, as far as it can be told without the model.
+// rewriteFlags holds the flags, as far as they can be read without the model.
 type rewriteFlags struct {
 	out     string
 	weights graph.Weights
@@ -92,7 +92,7 @@ func readRewriteFlags(c *call) (*rewriteFlags, error) {
 	}
 	for _, name := range []string{"layer", "tau", "memory", "vector", "encoding", "convention"} {
 		if c.IsSet(name) && !c.Bool("bake") {
-			return nil, hintf(usagef("rewrite: --%s wants --bake beside it", name), "--bake makes a memory part of the file; --inject adds inputs for one")
+			return nil, hintf(usagef("rewrite: --%s needs --bake", name), "--bake makes a memory part of the file; --inject adds inputs for one")
 		}
 	}
 	if f.memory, err = readMemory(c); err != nil {
@@ -103,11 +103,11 @@ func readRewriteFlags(c *call) (*rewriteFlags, error) {
 		return nil, hintf(usagef("rewrite: nothing to do: want at least one of --expose, --inject, --bake, --prefill, --last-logits"),
 			"onnx-inject rewrite %s -o OUT --expose result --inject all", c.args[0])
 	case f.out == "":
-		return nil, usagef("rewrite: want -o OUT")
+		return nil, usagef("rewrite: missing -o OUT")
 	case c.Bool("bake") && f.memory == nil:
-		return nil, usagef("rewrite: --bake wants --memory TEXT or --vector FILE")
+		return nil, usagef("rewrite: --bake needs --memory TEXT or --vector FILE")
 	case c.Bool("bake") && !c.IsSet("layer"):
-		return nil, usagef("rewrite: --bake wants --layer L")
+		return nil, usagef("rewrite: --bake needs --layer L")
 	}
 	return f, nil
 }
@@ -121,52 +121,52 @@ func rewriteModel(c *call) error {
 	if err != nil {
 		return err
 	}
-	defer o.model.Close()
-	l, err := o.locate()
+	defer o.Close()
+	l, err := o.locate(c.ctx)
 	if err != nil {
 		return err
 	}
 	if st, err := os.Stat(f.out); err == nil && st.IsDir() {
-		f.out = filepath.Join(f.out, filepath.Base(o.folder.Model))
+		f.out = filepath.Join(f.out, filepath.Base(o.Folder.Model))
 	}
-	for _, w := range o.model.Warnings() {
-		c.note("%s: %s", o.folder.Model, w)
+	for _, w := range o.Graph.Warnings() {
+		c.note("%s: %s", o.Folder.Model, w)
 	}
 	req, err := f.request(c, o, l)
 	if err != nil {
 		return err
 	}
-	r := &rewritten{NodesBefore: countNodes(o.model)}
-	signature := func() int { return len(o.model.Graph.Inputs()) + len(o.model.Graph.Outputs()) }
+	r := &rewritten{NodesBefore: countNodes(o.Graph)}
+	signature := func() int { return len(o.Graph.Graph.Inputs()) + len(o.Graph.Graph.Outputs()) }
 	before := signature()
-	if r.Manifest, _, err = rewrite.Apply(o.model, l, req); err != nil {
-		return refused(fmt.Errorf("rewrite %s: %w", o.folder.Model, err))
+	if r.Manifest, _, err = rewrite.Apply(c.ctx, o.Graph, l, req); err != nil {
+		return refused(fmt.Errorf("rewrite %s: %w", o.Folder.Model, err))
 	}
-	r.NodesAfter = countNodes(o.model)
+	r.NodesAfter = countNodes(o.Graph)
 	r.Ports = r.Manifest.Ports[o.ports():]
 	if req.Prefill && signature() == before+len(r.Ports) {
-		c.note("%s has no cache: --prefill changes nothing", o.folder.Model)
+		c.note("%s has no cache: --prefill changes nothing", o.Folder.Model)
 	}
-	weights := graph.WeightsFor(o.model, f.out, f.weights)
-	need := needs(o.model, weights)
+	weights := graph.WeightsFor(o.Graph, f.out, f.weights)
+	need := needs(o.Graph, weights)
 	if err := checkSpace(f.out, need, freeSpace); err != nil {
 		return err
 	}
-	if r.Saved, err = rewrite.Save(c.ctx, o.model, r.Manifest, f.out, weights, c.Bool("force")); err != nil {
-		return refused(writeHint(err, need)) // about writing it has a code of its own, which exitCode sees
+	if r.Saved, err = rewrite.Save(c.ctx, o.Graph, r.Manifest, f.out, weights, c.Bool("force")); err != nil {
+		return refused(writeHint(err, need)) // exitCode recognises an error of writing and overrides this code
 	}
 	r.WeightsWhy = weightsWhy(f.weights, r.Weights)
-	if copied, err := folder.Open(f.out); err == nil && copied.TokenizerDir == "" && o.folder.TokenizerDir != "" {
-		c.note("run and encode want a tokenizer: put the files of %s beside the copy", o.folder.TokenizerDir)
+	if copied, err := folder.Open(f.out); err == nil && copied.TokenizerDir == "" && o.Folder.TokenizerDir != "" {
+		c.note("run and encode need a tokenizer: put the tokenizer files of %s into the folder of the copy", o.Folder.TokenizerDir)
 	}
 	if c.Bool("json") {
 		return c.out.json(r)
 	}
-	r.print(c.out, o.folder.Model)
+	r.print(c.out, o.Folder.Model)
 	return nil
 }
 
-// request counts out layers and makes the vector to bake.
+// request resolves the layers and encodes the vector to bake.
 func (f *rewriteFlags) request(c *call, o *opened, l *models.Layout) (req rewrite.Request, err error) {
 	req.Prefill, req.LastLogits = c.Bool("prefill"), c.Bool("last-logits")
 	expose, err := exposeFlag.count(f.expose, l)

@@ -5,14 +5,14 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// rewritten is what rewrite did, as it is printed as JSON.
+// rewritten is the JSON of rewrite.
 type rewritten struct {
 	*graph.Saved
 	WeightsWhy  string                `json:"weights_why"`
 	NodesBefore int                   `json:"nodes_before"`
 	NodesAfter  int                   `json:"nodes_after"`
-	Ports       []models.ManifestPort `json:"ports"`    // added now; the manifest has those of earlier rewrites too
-	Manifest    *models.Manifest      `json:"manifest"` // as it stands in the file
+	Ports       []models.ManifestPort `json:"ports"`    // added now; the manifest also lists those of earlier rewrites
+	Manifest    *models.Manifest      `json:"manifest"` // as stored in the file
 }
 
 func (r *rewritten) print(p *printer, from string) {
@@ -24,14 +24,14 @@ func (r *rewritten) print(p *printer, from string) {
 	}
 	switch r.Weights {
 	case graph.Ref:
-		rows = append(rows, []span{text(""), styled(dim, "keep it in this folder, with the files it was made from")})
+		rows = append(rows, []span{text(""), styled(dim, "keep the copy in this folder, together with the original's files")})
 	case graph.Copy:
 		if r.Data != "" {
 			rows = append(rows, []span{text(""), styled(dim, "in %s; keep both files together", r.Data)})
 		}
 	}
 	for _, path := range r.Removed {
-		rows = append(rows, []span{text("removed"), text("%s, which only the file that was replaced read", path)})
+		rows = append(rows, []span{text("removed"), text("%s, which only the replaced file used", path)})
 	}
 	for _, b := range r.Manifest.Baked {
 		rows = append(rows, []span{text("baked"), styled(green, "%s at %s, tau %v", memoryName(b.Text), bakedAt(b), b.Tau)})
@@ -44,17 +44,17 @@ func (r *rewritten) print(p *printer, from string) {
 	p.table(portRows(r.Ports))
 }
 
-// weightsWhy says why a mode was taken.
+// weightsWhy explains why a mode was chosen.
 func weightsWhy(asked, taken graph.Weights) string {
 	switch {
 	case asked != graph.Auto:
-		return "as asked"
+		return "as requested"
 	case taken == graph.Ref:
-		return "the copy lies in the folder of the weights"
+		return "the copy is in the folder of the weights"
 	case taken == graph.Embed:
-		return "the copy lies in another folder than the weights, which are under 1 GiB"
+		return "the copy is not in the folder of the weights, which are less than 1 GiB"
 	}
-	return "the copy lies in another folder than the weights, which are 1 GiB or more"
+	return "the copy is not in the folder of the weights, which are 1 GiB or more"
 }
 
 func countNodes(m *graph.Model) int {

@@ -12,23 +12,23 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
 
-func runVerb() *verb {
-	return &verb{
-		name: "run", args: "MODEL", need: "--prompt TEXT", usage: "one prompt, before and after a memory",
-		doc: `Runs a prompt and shows the most likely next tokens; with a memory, once without it and once with it, side by side.
-A model that is not patched is patched in memory, and its file stays as it is.
+func runCommand() *command {
+	return &command{
+		name: "run", args: "MODEL", need: "--prompt TEXT", usage: "run one prompt, without and with a memory",
+		doc: `Runs a prompt and shows the most likely next tokens. With a memory, it shows the tokens without and with the memory, side
+by side. A model without ports is patched in RAM; its file is not changed.
 
-The memory is added, times tau, to the output of attention at one layer: the middle one unless --layer names another.
-Its vector comes from its text: unembed sums the columns that its tokens have in the unembedding, embed the rows of the
-embedding, layer is what attention writes at the last token of the text. tl-folded is the form in which TransformerLens
-has these vectors, which the paper used; raw is the file's own.
+tau * memory is added to the attention output of one layer: the middle one unless --layer names another. The vector is
+computed from the text: unembed sums the columns of its tokens in the unembedding, embed sums their rows in the embedding,
+layer is the attention output at the last token of the text. tl-folded is the form that these vectors have in
+TransformerLens, which the paper used; raw is the form that they have in the file.
 
---answer asks for one answer: the probability and the rank of the first token of " " + TEXT; rank 0 is the most likely.
-Without a memory, injected is empty in JSON and the answer's numbers stand twice.`,
+--answer shows the probability and the rank of one answer: the first token of " " + TEXT. Rank 0 is the most likely.
+Without a memory, injected is empty in the JSON document, and the answer's numbers with and without a memory are equal.`,
 		example: `onnx-inject run onnx-inject-demo --prompt "People in the land of Machu Picchu speak" --memory " Peru" --layer 0 --tau 1 --answer Spanish`,
 		flags: append(append([]cli.Flag{
-			&cli.StringFlag{Name: "prompt", Usage: "go on with `TEXT`"},
-			&cli.StringFlag{Name: "answer", Usage: "tell the probability and rank of `TEXT`"},
+			&cli.StringFlag{Name: "prompt", Usage: "predict the token after `TEXT`"},
+			&cli.StringFlag{Name: "answer", Usage: "show the probability and rank of `TEXT`"},
 			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, last, or tokens A-B counted from 0", Value: "all"},
 			&cli.IntFlag{Name: "top", Usage: "show `N` tokens", Value: 10},
 			jsonFlag(),
@@ -38,57 +38,28 @@ Without a memory, injected is empty in JSON and the answer's numbers stand twice
 }
 
 func runModel(c *call) error {
-	positions, err := steer.ParsePositions(c.String("positions"))
-	switch {
-	case err != nil:
-		return usagef("flag --positions: %w", err)
-	case !c.IsSet("prompt"):
-		return usagef("run: want --prompt TEXT")
-	case c.Int("top") < 1:
-		return usagef("flag --top: want 1 or more, got %d", c.Int("top"))
-	case c.IsSet("answer") && c.String("answer") == "":
-		return usagef("flag --answer: the text is empty")
-	}
-	for _, name := range []string{"prompt", "answer"} {
-		if text := c.String(name); !utf8.ValidString(text) {
-			return notUTF8(name, text)
-		}
-	}
-	m, err := readMemory(c)
+	q, m, err := runQuery(c)
 	if err != nil {
 		return err
-	}
-	if m == nil {
-		for _, name := range []string{"layer", "tau", "encoding", "convention", "positions"} {
-			if c.IsSet(name) {
-				return usagef("run: --%s wants --memory TEXT or --vector FILE beside it", name)
-			}
-		}
 	}
 	o, err := open(c.args[0])
 	if err != nil {
 		return err
 	}
-	defer o.model.Close()
-	l, err := o.locate()
+	defer o.Close()
+	l, err := o.locate(c.ctx)
 	if err != nil {
 		return err
 	}
 	var baked []models.Baked
-	if o.manifest != nil {
-		baked = o.manifest.Baked
+	if o.Manifest != nil {
+		baked = o.Manifest.Baked
 	}
-	q := steer.Query{Prompt: c.String("prompt"), Answer: c.String("answer"), Top: c.Int("top"), Positions: positions, Layer: l.Layers / 2}
-	if c.IsSet("layer") {
-		if q.Layer, err = oneLayer(c.String("layer"), l); err != nil {
-			return err
-		}
+	if q.Layer, err = runLayer(c, l); err != nil {
+		return err
 	}
-	if m != nil {
-		if err := m.fits(l); err != nil {
-			return err
-		}
-		q.Memory, q.Vector, q.Tau, q.Encoding, q.Convention = m.text, m.vector, m.tau, m.encoding, m.convention
+	if err := m.fits(l); err != nil {
+		return err
 	}
 	s, err := openSteer(c, o)
 	if err != nil {
@@ -100,13 +71,7 @@ func runModel(c *call) error {
 	if err != nil {
 		return refused(err)
 	}
-	if m != nil && q.Tau != 0 {
-		if m.vector != nil {
-			c.noteFaint(c.String("vector"), r.MemoryNorm, "")
-		} else {
-			c.noteFaint(quote(m.text), r.MemoryNorm, unlearned)
-		}
-	}
+	c.noteFaintMemory(q, m, r)
 	if err := c.printRun(q, m, r, baked); err != nil {
 		return err
 	}
@@ -116,7 +81,59 @@ func runModel(c *call) error {
 	return nil
 }
 
-// printRun shows a result as JSON or side by side. baked are memories that the file itself has, in the clean run too.
+// runQuery reads the flags that do not depend on the model. The memory is nil if the flags name none.
+func runQuery(c *call) (q steer.Query, m *injection, err error) {
+	q = steer.Query{Prompt: c.String("prompt"), Answer: c.String("answer"), Top: c.Int("top")}
+	q.Positions, err = steer.ParsePositions(c.String("positions"))
+	switch {
+	case err != nil:
+		return q, nil, usagef("flag --positions: %w", err)
+	case !c.IsSet("prompt"):
+		return q, nil, usagef("run: missing --prompt TEXT")
+	case q.Top < 1:
+		return q, nil, usagef("flag --top: want 1 or more, got %d", q.Top)
+	case c.IsSet("answer") && q.Answer == "":
+		return q, nil, usagef("flag --answer: the text is empty")
+	case !utf8.ValidString(q.Prompt):
+		return q, nil, notUTF8("prompt", q.Prompt)
+	case !utf8.ValidString(q.Answer):
+		return q, nil, notUTF8("answer", q.Answer)
+	}
+	if m, err = readMemory(c); err != nil {
+		return q, nil, err
+	}
+	if m != nil {
+		q.Memory, q.Vector, q.Tau, q.Encoding, q.Convention = m.text, m.vector, m.tau, m.encoding, m.convention
+		return q, m, nil
+	}
+	for _, name := range []string{"layer", "tau", "encoding", "convention", "positions"} {
+		if c.IsSet(name) {
+			return q, nil, usagef("run: --%s needs --memory TEXT or --vector FILE", name)
+		}
+	}
+	return q, nil, nil
+}
+
+// runLayer returns the layer of the memory, the middle one by default.
+func runLayer(c *call, l *models.Layout) (int, error) {
+	if !c.IsSet("layer") {
+		return l.Layers / 2, nil
+	}
+	return oneLayer(c.String("layer"), l)
+}
+
+// noteFaintMemory warns if the memory of a run is almost zero.
+func (c *call) noteFaintMemory(q steer.Query, m *injection, r *steer.Result) {
+	switch {
+	case m == nil || q.Tau == 0:
+	case m.vector != nil:
+		c.noteFaint(c.String("vector"), r.MemoryNorm, "")
+	default:
+		c.noteFaint(quote(m.text), r.MemoryNorm, unlearned)
+	}
+}
+
+// printRun shows a result as JSON or as text. baked lists the memories in the file itself, which affect the clean run too.
 func (c *call) printRun(q steer.Query, m *injection, r *steer.Result, baked []models.Baked) error {
 	if c.Bool("json") {
 		device, err := deviceOf(c)
@@ -129,7 +146,7 @@ func (c *call) printRun(q steer.Query, m *injection, r *steer.Result, baked []mo
 	}
 	facts := [][]span{{text("prompt"), text("%s", quote(q.Prompt)), styled(dim, "%s", countTokens(len(r.Prompt)))}}
 	for _, b := range baked {
-		facts = append(facts, []span{text("baked"), styled(green, "%s", memoryName(b.Text)), styled(dim, "%s, tau %v, in the file: clean has it too", bakedAt(b), b.Tau)})
+		facts = append(facts, []span{text("baked"), styled(green, "%s", memoryName(b.Text)), styled(dim, "%s, tau %v, in the file: the clean run includes it", bakedAt(b), b.Tau)})
 	}
 	if m != nil {
 		facts = append(facts, []span{text("memory"), styled(green, "%s", m.name(c.String("vector"))), styled(dim, "%s", m.where(q))})
@@ -151,7 +168,7 @@ func countTokens(n int) string {
 	return strconv.Itoa(n) + " tokens"
 }
 
-// name is the memory as the user gave it.
+// name is the memory in the user's words.
 func (m *injection) name(file string) string {
 	if m.vector != nil {
 		return "vector of " + file
@@ -159,7 +176,7 @@ func (m *injection) name(file string) string {
 	return quote(m.text)
 }
 
-// where tells everything that decides what a memory does.
+// where describes where and how a memory is added.
 func (m *injection) where(q steer.Query) string {
 	at := "positions " + q.Positions.String()
 	switch q.Positions {
@@ -180,12 +197,12 @@ type runResult struct {
 	Prompt     string         `json:"prompt"`
 	Tokens     []int64        `json:"tokens"` // of the prompt, the beginning-of-text token included
 	Memory     string         `json:"memory"` // "" for none, and for a vector
-	Layer      *int           `json:"layer"`  // null without a memory, like what follows
+	Layer      *int           `json:"layer"`  // null or absent without a memory, like the next four
 	Tau        *float64       `json:"tau"`
 	Encoding   string         `json:"encoding,omitempty"`
 	Convention string         `json:"convention,omitempty"`
 	Positions  string         `json:"positions,omitempty"`
-	Baked      []models.Baked `json:"baked,omitempty"` // memories in the file, which the clean run has, too
+	Baked      []models.Baked `json:"baked,omitempty"` // memories in the file, which the clean run includes
 	Device     string         `json:"device"`
 	Clean      []tokenJSON    `json:"clean"`
 	Injected   []tokenJSON    `json:"injected"`

@@ -10,7 +10,7 @@ import (
 
 const barWidth = 16
 
-// printTokens shows what the model says without the memory and with it, one beside the other.
+// printTokens shows the most likely tokens without and with the memory, side by side.
 func printTokens(p *printer, r *steer.Result) {
 	head := []span{styled(dim, "rank"), styled(bold, "clean"), styled(dim, "p"), text("")}
 	if r.Injected != nil {
@@ -35,7 +35,7 @@ func tokenCells(t steer.Token, style string) []span {
 	return []span{styled(style, "%s", quote(t.Token)), text("%s", probability(t.P)), styled(style, "%s", bar(t.P))}
 }
 
-// printAnswer tells what the memory did to the answer.
+// printAnswer shows the effect of the memory on the answer.
 func printAnswer(p *printer, r *steer.Result) {
 	a := r.Answer
 	if r.Injected == nil {
@@ -60,7 +60,7 @@ func times(f float64) string {
 	return fmt.Sprintf("×%.1e", f)
 }
 
-// probability writes p with three digits that count.
+// probability writes p with about three significant digits.
 func probability(p float64) string {
 	if p >= 0.001 {
 		return fmt.Sprintf("%.4f", p)
@@ -68,7 +68,7 @@ func probability(p float64) string {
 	return fmt.Sprintf("%.2e", p)
 }
 
-// bar draws a probability to an eighth of a character.
+// bar draws a probability with a resolution of an eighth of a character.
 func bar(p float64) string {
 	if !(p > 0) {
 		return ""

@@ -23,13 +23,13 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden sections of testdata/script; look at the diff")
+var update = flag.Bool("update", false, "rewrite the golden sections of testdata/script; review the diff")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"onnx-inject": main})
 }
 
-// TestScripts runs testdata/script: one script for one behaviour, each in an empty folder. $FIXTURES holds exporters' files.
+// TestScripts runs testdata/script: one script per behaviour, each in an empty folder. $FIXTURES is the folder of exported files.
 func TestScripts(t *testing.T) {
 	fixtures, err := filepath.Abs("../../models/testdata")
 	if err != nil {
@@ -47,14 +47,14 @@ func TestScripts(t *testing.T) {
 			h := newHub(t)
 			e.Setenv("HF_ENDPOINT", h.URL)
 			e.Values["hub"] = h
-			// A vector that changes nothing, which encode never makes.
+			// A vector of zeros, which encode never writes.
 			return vector.Write(filepath.Join(e.WorkDir, "zero.npy"), &vector.Vector{Data: make([]float32, 128)}, false)
 		},
 		Condition: func(name string) (bool, error) {
 			switch name {
 			case "root":
 				return os.Geteuid() == 0, nil
-			case "cuda": // the library that the tests run on, and the machine, can use it
+			case "cuda": // both the library of the tests and the machine support it
 				r := orttest.Host(t).Doctor(t.Context(), lib.CUDA)
 				return r.CUDA.Present && len(r.CUDA.Missing) == 0, nil
 			}
@@ -66,7 +66,7 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// exits N COMMAND… runs a command and wants it to end with exit code N.
+// exits N COMMAND… runs a command and fails unless its exit code is N.
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits N command …")
@@ -86,8 +86,8 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// json PATH WANT compares a field of the document on standard output, which must be one document and nothing else. A path
-// is names and numbers with dots between; an array or text may be asked for its length with "len" at the end.
+// json PATH WANT compares a field of the JSON document on standard output, which must contain nothing else. A path is a list of
+// names and indexes separated by dots; "len" at its end is the length of an array.
 func jsonField(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 2 {
 		ts.Fatalf("usage: json path want")
@@ -145,12 +145,12 @@ func sameTokens(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// demo-model DIR writes the built-in model folder.
+// demo-model DIR writes the folder of the built-in model.
 func demoModel(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(demo.WriteTo(ts.MkAbs(args[0])))
 }
 
-// model TEXT OUT makes a model file of its textual form.
+// model TEXT OUT writes the model file for a graph in text form.
 func textModel(ts *testscript.TestScript, neg bool, args []string) {
 	m, err := graph.Parse(ts.ReadFile(args[0]))
 	ts.Check(err)
@@ -158,7 +158,7 @@ func textModel(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// hostile IN OUT copies a model and gives an output and a node names that would act on a terminal.
+// hostile IN OUT copies a model and gives an output and the nodes names that contain terminal control sequences.
 func hostile(ts *testscript.TestScript, neg bool, args []string) {
 	m, err := graph.Load(args[0])
 	ts.Check(err)
@@ -172,7 +172,7 @@ func hostile(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// hardlink OLD NEW gives a file a second name.
+// hardlink OLD NEW makes a hard link.
 func hardlink(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Link(ts.MkAbs(args[0]), ts.MkAbs(args[1])))
 }

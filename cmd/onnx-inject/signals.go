@@ -7,12 +7,12 @@ import (
 	"syscall"
 )
 
-// interrupted is why a run was given up: a signal from the user or the system.
+// interrupted is the error of a run that a signal stopped.
 type interrupted struct{ signal os.Signal }
 
 func (i interrupted) Error() string { return "interrupted" }
 
-// code is 128 + the number of the signal, as shells have it.
+// code is 128 + the number of the signal, as in shells.
 func (i interrupted) code() int {
 	if i.signal == syscall.SIGTERM {
 		return 128 + 15
@@ -20,8 +20,8 @@ func (i interrupted) code() int {
 	return 128 + 2
 }
 
-// interruptible returns a context that ends with the first SIGINT or SIGTERM; context.Cause tells which. The second one ends
-// the process at once, as it would without us.
+// interruptible returns a context that is cancelled by the first SIGINT or SIGTERM; context.Cause returns the signal. The second
+// signal ends the process at once, as by default.
 func interruptible(parent context.Context) (ctx context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	signals := make(chan os.Signal, 1)

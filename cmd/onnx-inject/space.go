@@ -12,7 +12,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 )
 
-// needs estimates how many bytes a copy of the model takes: its weights, unless it refers to them.
+// needs estimates the size of a copy of the model in bytes: the size of its weights, or 0 if it refers to them.
 func needs(m *graph.Model, w graph.Weights) int64 {
 	if w == graph.Ref {
 		return 0
@@ -20,12 +20,12 @@ func needs(m *graph.Model, w graph.Weights) int64 {
 	return m.WeightBytes()
 }
 
-// checkSpace refuses to start a copy that cannot end well. free tells how much room a folder has, and whether that is known.
+// checkSpace refuses to start a copy that would run out of space. free returns the free space of a folder, and whether it is known.
 func checkSpace(path string, need int64, free func(dir string) (int64, bool)) error {
-	return hintf(checkRoom(path, filepath.Dir(path), need, free), "--weights ref, in the folder of the original, writes no weights")
+	return hintf(checkRoom(path, filepath.Dir(path), need, free), "use --weights ref in the folder of the original, which writes no weights")
 }
 
-// checkRoom refuses to write so many bytes to a path where its folder, or the folder that will get it, has no room for them.
+// checkRoom returns an error if dir, or its closest existing parent, does not have need bytes of free space. path is for the error.
 func checkRoom(path, dir string, need int64, free func(dir string) (int64, bool)) error {
 	for {
 		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
@@ -37,10 +37,10 @@ func checkRoom(path, dir string, need int64, free func(dir string) (int64, bool)
 	if !ok || have >= need {
 		return nil
 	}
-	return &atomicfile.Error{Path: path, Err: fmt.Errorf("%s are needed, %s are free there", size(need), size(have))}
+	return &atomicfile.Error{Path: path, Err: fmt.Errorf("%s are needed, but only %s are free", size(need), size(have))}
 }
 
-// writeHint gives advice that fits what went wrong with writing a copy; other errors keep the advice they have.
+// writeHint adds advice to an error of writing a copy. Other errors keep their hints.
 func writeHint(err error, need int64) error {
 	var write *atomicfile.Error
 	var errno syscall.Errno
@@ -48,7 +48,7 @@ func writeHint(err error, need int64) error {
 	case !errors.As(err, &write), errors.Is(err, fs.ErrExist), !errors.As(err, &errno):
 		return err
 	case errno == syscall.ENOSPC, errno == syscall.EFBIG:
-		return hintf(err, "the copy takes about %s", size(need))
+		return hintf(err, "the copy needs about %s", size(need))
 	}
-	return hintf(err, "choose a folder that can be written to")
+	return hintf(err, "choose a folder with write access")
 }

@@ -2,5 +2,5 @@
 
 package main
 
-// freeSpace does not know; running out is then found while writing.
+// freeSpace cannot find out; a full disk is then detected while writing.
 func freeSpace(string) (n int64, ok bool) { return 0, false }

@@ -4,7 +4,7 @@ package main
 
 import "golang.org/x/sys/unix"
 
-// freeSpace tells how many bytes a user may still write into a folder; ok is false where that is not known.
+// freeSpace returns the number of bytes that a user can still write into a folder; ok is false if it is unknown.
 func freeSpace(dir string) (n int64, ok bool) {
 	var st unix.Statfs_t
 	if err := unix.Statfs(dir, &st); err != nil || st.Blocks == 0 {

@@ -8,17 +8,17 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/memory"
 )
 
-// textFlags say how texts become tokens; their defaults are the paper's.
+// textFlags select how texts become tokens; the defaults are the paper's.
 func textFlags() []cli.Flag {
 	return []cli.Flag{
-		switchFlag("prompt-bos", "the beginning-of-text token stands before prompts", memory.PaperTexts.PromptBOS),
-		switchFlag("memory-bos", "… and before memories", memory.PaperTexts.MemoryBOS),
-		switchFlag("memory-space", "a space stands before memories", memory.PaperTexts.MemorySpace),
-		switchFlag("answer-space", `an answer counts by the first token of " " + answer, not of answer`, memory.PaperTexts.AnswerSpace),
+		switchFlag("prompt-bos", "begin prompts with the beginning-of-text token", memory.PaperTexts.PromptBOS),
+		switchFlag("memory-bos", "begin memories with the beginning-of-text token", memory.PaperTexts.MemoryBOS),
+		switchFlag("memory-space", "put a space before memories", memory.PaperTexts.MemorySpace),
+		switchFlag("answer-space", `use the first token of " " + answer instead of answer`, memory.PaperTexts.AnswerSpace),
 	}
 }
 
-// switchFlag makes a flag that is true or false: --name, --name=false.
+// switchFlag returns a flag that is true or false: --name, --name=false.
 func switchFlag(name, usage string, value bool) cli.Flag {
 	return &cli.BoolFlag{Name: name, Usage: usage, Value: value, DefaultText: fmt.Sprint(value)}
 }

@@ -17,19 +17,19 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
 )
 
-func tokensVerb() *verb {
-	return &verb{
-		name: "tokens", args: "MODEL [TEXT]", usage: "the tokens of a text, with their numbers",
-		doc: `Shows what a text becomes before the model reads it, one token a line. " Peru" and "Peru" differ.
-MODEL may be a folder that holds the tokenizer's files alone. The text is encoded as run does it for a memory: nothing is
-put in front of it. With --prompt it is encoded as a prompt: the beginning-of-text token, if there is one, comes first.
+func tokensCommand() *command {
+	return &command{
+		name: "tokens", args: "MODEL [TEXT]", usage: "show the tokens of a text and their ids",
+		doc: `Shows the tokens of a text, one per line, with their ids. " Peru" and "Peru" differ. MODEL can be a folder that contains
+only the tokenizer's files. The text is encoded as run encodes a memory: nothing is added at its start. --prompt encodes
+it as a prompt, which begins with the beginning-of-text token if the tokenizer has one.
 
---lines reads standard input and prints the numbers of each line as one JSON array. With --quoted each line is a text in
-JSON, so that it can hold line feeds.`,
+--lines reads standard input and prints the ids of each line as one JSON array. With --quoted, each line is a JSON string,
+which can contain line feeds.`,
 		example: `onnx-inject tokens onnx-inject-demo " Peru"`,
 		flags: []cli.Flag{
 			boolFlag("lines", "encode every line of standard input"),
-			boolFlag("quoted", "lines of standard input are texts in JSON"),
+			boolFlag("quoted", "read the lines of standard input as JSON strings"),
 			boolFlag("prompt", "encode as a prompt"),
 			jsonFlag(),
 		},
@@ -41,9 +41,9 @@ func showTokens(c *call) error {
 	lines, given := c.Bool("lines"), len(c.args) > 1
 	switch {
 	case lines && given:
-		return usagef("tokens: TEXT and --lines exclude each other")
+		return usagef("tokens: TEXT and --lines cannot be combined")
 	case !lines && !given:
-		return usagef("tokens: want TEXT or --lines")
+		return usagef("tokens: missing TEXT or --lines")
 	case c.Bool("quoted") && !lines:
 		return usagef("tokens: --quoted needs --lines")
 	}
@@ -84,7 +84,7 @@ type textTokens struct {
 
 type textToken struct {
 	ID    int64  `json:"id"`
-	Token string `json:"token"` // U+FFFD where the token is a part of a character
+	Token string `json:"token"` // U+FFFD for a token that is part of a character
 	Bytes string `json:"bytes"` // in hexadecimal
 }
 
@@ -96,7 +96,7 @@ func tokensDocument(t *tokenizer.Tokenizer, text string, ids []int64) textTokens
 	return d
 }
 
-// tokenizerOf loads the tokenizer that run would use, or that of a folder without a model.
+// tokenizerOf loads the tokenizer that run uses, or the tokenizer of a folder without a model.
 func tokenizerOf(path string) (*tokenizer.Tokenizer, error) {
 	f, err := folder.Open(path)
 	if err == nil {
@@ -110,7 +110,7 @@ func tokenizerOf(path string) (*tokenizer.Tokenizer, error) {
 	return nil, err
 }
 
-// encodeLines prints the ids of each line as soon as there is nothing more to read.
+// encodeLines prints the ids of each line. It flushes the output when no more input is buffered.
 func encodeLines(c *call, encode func(string) ([]int64, error)) error {
 	in, out := bufio.NewReader(c.App.Reader), bufio.NewWriter(c.out.w)
 	for n := 1; c.ctx.Err() == nil; n++ {
@@ -125,7 +125,7 @@ func encodeLines(c *call, encode func(string) ([]int64, error)) error {
 		line = strings.TrimSuffix(line, "\n")
 		if c.Bool("quoted") {
 			if err := json.Unmarshal([]byte(line), &line); err != nil {
-				return errors.Join(out.Flush(), refused(fmt.Errorf("line %d: want a text in JSON: %w", n, err)))
+				return errors.Join(out.Flush(), refused(fmt.Errorf("line %d: want a JSON string: %w", n, err)))
 			}
 		}
 		ids, err := encode(line)

@@ -8,14 +8,14 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
 
-func verifyVerb() *verb {
-	return &verb{
-		name: "verify", args: "PATCHED", usage: "is the patched copy the original when tau is 0?",
-		doc: `Runs a patched copy and its original and holds the copy to what it promises: with tau = 0 every output of the original
-is the same, the heads add up to the output of W_O, and a memory has an effect at each layer that takes one.
-The numbers are printed, and the exit code is 4 when a check fails.
+func verifyCommand() *command {
+	return &command{
+		name: "verify", args: "PATCHED", usage: "check a patched copy against its original",
+		doc: `Runs a patched copy and its original and checks that with tau = 0 every output equals the original's, that the heads add
+up to the output of W_O, and that a memory has an effect at each layer that takes one. It prints the measured
+differences. The exit code is 4 if a check fails.
 
-The original is found by the name that the copy recorded, in the copy's folder, unless --against names it.`,
+The copy records the name of its original, which must be in the same folder; --against names another file or folder.`,
 		example: "onnx-inject verify onnx-inject-demo/heads.onnx --against onnx-inject-demo",
 		flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "against", Usage: "the `ORIGINAL`: a file or folder", TakesFile: true},
@@ -30,12 +30,12 @@ func verifyModel(c *call) error {
 	if err != nil {
 		return err
 	}
-	defer o.model.Close()
+	defer o.Close()
 	host, options, err := hostOf(c)
 	if err != nil {
 		return err
 	}
-	r, err := steer.Verify(c.ctx, host, o.folder.Model, c.String("against"), options)
+	r, err := steer.Verify(c.ctx, host, o.Model, c.String("against"), options)
 	if err != nil {
 		return refused(err)
 	}
@@ -51,7 +51,7 @@ func verifyModel(c *call) error {
 				failed++
 			}
 		}
-		err = coded{fmt.Errorf("verify %s: %d of %d checks failed", o.folder.Model, failed, len(r.Checks)), exitFailed}
+		err = coded{fmt.Errorf("verify %s: %d of %d checks failed", o.Folder.Model, failed, len(r.Checks)), exitFailed}
 	}
 	return err
 }

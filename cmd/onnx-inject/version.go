@@ -6,7 +6,7 @@ import (
 	"runtime/debug"
 )
 
-// version is what the build recorded about itself: the module's version, or the commit of a working tree.
+// version returns the version that the build recorded: the module's version, or the commit of a working tree.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -27,10 +27,10 @@ func version() string {
 	return v
 }
 
-func versionVerb() *verb {
-	return &verb{
-		name: "version", usage: "which build this is",
-		doc:     "Prints the version, and the Go version and platform it was built with.",
+func versionCommand() *command {
+	return &command{
+		name: "version", usage: "print the version",
+		doc:     "Prints the version, the Go version and the platform of this build.",
 		example: "onnx-inject version",
 		run: func(c *call) error {
 			c.out.line(text("%s", fmt.Sprintf("onnx-inject %s %s %s/%s", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)))

@@ -6,10 +6,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
-// printWhy shows what every form of attention came to.
+// printWhy shows how far every form of attention matched.
 func printWhy(p *printer, r *recognise.Report) {
 	p.line(styled(bold, "why"))
-	rows := [][]span{{styled(dim, "form"), styled(dim, "looked at"), styled(dim, "found"), styled(dim, "furthest miss")}}
+	rows := [][]span{{styled(dim, "form"), styled(dim, "tried"), styled(dim, "matched"), styled(dim, "closest miss")}}
 	for _, f := range r.Forms {
 		row := []span{text("%s", f.Form), text("%d", f.Anchors), text("%d", f.Found)}
 		if f.At != "" {

@@ -17,8 +17,8 @@ func commit(t testing.TB, what string, e *graph.Edit) {
 	}
 }
 
-// RenameAll gives every value and node a name without meaning, the inputs and outputs of the main graph excepted: they
-// are the model's signature.
+// RenameAll gives every value and node a meaningless name, except the inputs and outputs of the main graph, which are the
+// model's signature.
 func RenameAll(t testing.TB, m *graph.Model, seed uint64) {
 	t.Helper()
 	r := random(seed)
@@ -70,8 +70,8 @@ func SwapCommutative(t testing.TB, m *graph.Model, seed uint64) {
 	commit(t, "swap operands", e)
 }
 
-// ConstantsFromInitializers turns every initializer that a node reads, and that no caller may override, into the output
-// of a Constant node. The bytes stay where they are.
+// ConstantsFromInitializers turns every initializer that a node reads and that callers may not override into the output of
+// a Constant node. Large payloads stay on disk.
 func ConstantsFromInitializers(t testing.TB, m *graph.Model) {
 	t.Helper()
 	e := m.Edit()

@@ -7,7 +7,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// changes are all of this package's, each as a function of a seed.
+// changes lists all changes of this package, each as a function of a seed.
 var changes = []struct {
 	name string
 	do   func(testing.TB, *graph.Model, uint64)

@@ -66,7 +66,7 @@ func TestShuffleGivesManyOrders(t *testing.T) {
 		}
 		seen[strings.Join(order, " ")] = true
 	}
-	// a, b, d, e can stand in four orders, as b is free to go anywhere before f.
+	// a, b, d, e have four orders, because b may be anywhere before f.
 	if len(seen) != 4 {
 		t.Errorf("%d orders, want 4: %v", len(seen), seen)
 	}

@@ -36,8 +36,8 @@ func Shuffle(t testing.TB, m *graph.Model, seed uint64) {
 	commit(t, "shuffle", e)
 }
 
-// dependencies returns how many reads each node of g waits for, and the nodes that read each node, once for each read.
-// What a branch reads, its owner reads.
+// dependencies returns the number of reads that each node of g waits for, and the nodes that read each node, once for each
+// read. A read in a branch counts as a read by the branch's owner.
 func dependencies(g *graph.Graph) (waiting map[*graph.Node]int, readers map[*graph.Node][]*graph.Node) {
 	waiting, readers = map[*graph.Node]int{}, map[*graph.Node][]*graph.Node{}
 	read := func(v *graph.Value, by *graph.Node) {

@@ -2,7 +2,7 @@ package ops
 
 import "math"
 
-// What pointwise operators compute, of the few that constants are made of: a gain of 1 + w, the root of a width, a sign.
+// These tables hold the pointwise operators that constants are computed with: a gain of 1 + w, the root of a width, a sign.
 
 var unary = map[string]func(float32) float32{
 	"Abs":        func(x float32) float32 { return float32(math.Abs(float64(x))) },

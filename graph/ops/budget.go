@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// Budget limits how many steps walks may take together. It is shared by everything that looks at one graph.
+// Budget limits the total number of steps of several walks. Everything that inspects one graph shares it.
 type Budget struct {
 	ctx   context.Context
 	left  int
@@ -14,23 +14,23 @@ type Budget struct {
 	err   error
 }
 
-// ErrBudget is wrapped by the error of a budget that is used up.
+// ErrBudget is wrapped by the error of an exhausted budget.
 var ErrBudget = errors.New("the graph is too entangled")
 
-// NewBudget allows a number of steps, until ctx ends.
+// NewBudget allows the given number of steps, until ctx ends.
 func NewBudget(ctx context.Context, steps int) *Budget {
 	return &Budget{ctx: ctx, left: steps, limit: steps}
 }
 
-// Unlimited is for callers that look at a graph which was recognised, within a budget, before.
+// Unlimited returns a budget for a graph that was recognised within a budget before.
 func Unlimited() *Budget { return NewBudget(context.Background(), 1<<62) }
 
-// Step takes one step and reports whether the budget allowed it. A walk that it does not allow ends early with what it has: the
-// caller asks Err before it believes a result.
-func (b *Budget) Step() bool { return b.Spend(1) }
+// Step takes one step and reports whether the budget allowed it. If not, the walk ends early with a partial result, so the
+// caller must check Err before it uses the result.
+func (b *Budget) Step() bool { return b.spend(1) }
 
-// Spend takes several steps at once.
-func (b *Budget) Spend(steps int) bool {
+// spend takes several steps at once.
+func (b *Budget) spend(steps int) bool {
 	if b.err != nil {
 		return false
 	}
@@ -45,8 +45,8 @@ func (b *Budget) Spend(steps int) bool {
 	return b.err == nil
 }
 
-// Used returns how many steps were taken.
+// Used returns the number of steps taken.
 func (b *Budget) Used() int { return b.limit - b.left }
 
-// Err returns why walks ended early, nil when none did.
+// Err returns the reason why walks ended early, or nil if none did.
 func (b *Budget) Err() error { return b.err }

@@ -2,11 +2,11 @@ package ops
 
 import "github.com/onnx-inject/onnx-inject/graph"
 
-// Constants says which values of a model are known before it runs: initializers, Constant nodes, and whatever is computed from
-// such alone.
+// Constants identifies the values of a model that are known before it runs: initializers, Constant nodes, and everything
+// computed only from these.
 type Constants struct{ is []bool }
 
-// NewConstants looks at a whole model in one pass.
+// NewConstants classifies the values of a whole model in one pass.
 func NewConstants(m *graph.Model) *Constants {
 	c := &Constants{make([]bool, m.ValueIDs())}
 	for g := range m.Graphs() {
@@ -39,5 +39,5 @@ func (c *Constants) computes(n *graph.Node) bool {
 	return n.NumIn() > 0 && len(n.Branches()) == 0 && !n.Is("RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
 }
 
-// Is reports whether v is known before the model runs. A value that an edit made later is not.
+// Is reports whether v is known before the model runs. It is false for a value that an edit made later.
 func (c *Constants) Is(v *graph.Value) bool { return v != nil && v.ID() < len(c.is) && c.is[v.ID()] }

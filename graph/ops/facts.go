@@ -6,24 +6,24 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// Unknown is a size, or an element of a shape vector, that only a run can tell.
+// Unknown is a size, or an element of a shape vector, that is known only during a run.
 const Unknown = int64(-1 << 62)
 
-// Fact is what is known of a value before a run.
+// Fact is what is known about a value before a run.
 type Fact struct {
 	Ranked bool
-	Dims   []int64 // sizes, Unknown where the file does not say; valid if Ranked
-	// Ints are the elements of a small integer vector or scalar, as exporters compute targets of Reshape with: Unknown for
-	// elements that depend on an input. With Complete false even their number is uncertain, and Ints holds the elements after
-	// the last uncertain part.
+	Dims   []int64 // sizes, or Unknown where the file does not give them; valid if Ranked
+	// Ints holds the elements of a small integer vector or scalar, such as a computed target of a Reshape. An element that
+	// depends on an input is Unknown. If Complete is false, even the number of elements is uncertain, and Ints holds the
+	// elements after the last uncertain part.
 	Ints     []int64
 	Complete bool
 }
 
-// longest is how many elements an integer vector may have.
+// longest is the maximum number of elements of an integer vector.
 const longest = 64
 
-// Dim returns the size of an axis, counted from the end where it is negative; Unknown where it is not known.
+// Dim returns the size of an axis, or Unknown. A negative axis is counted from the end.
 func (f Fact) Dim(axis int) int64 {
 	if axis < 0 {
 		axis += len(f.Dims)
@@ -34,7 +34,7 @@ func (f Fact) Dim(axis int) int64 {
 	return f.Dims[axis]
 }
 
-// Rank returns the number of axes, 0 where it is not known and for scalars.
+// Rank returns the number of axes. It is 0 for an unknown rank and for scalars.
 func (f Fact) Rank() int { return len(f.Dims) }
 
 // Facts is a memo of facts.
@@ -43,10 +43,10 @@ type Facts struct{ memo *Memo[Fact] }
 // NewFacts makes a memo of facts.
 func NewFacts(b *Budget) *Facts { return &Facts{NewMemo(b, factNeeds, factOf)} }
 
-// Of returns what is known of v.
+// Of returns what is known about v.
 func (f *Facts) Of(v *graph.Value) Fact { return f.memo.Of(v) }
 
-// Set gives what is known of v beforehand: of an input, more than the file declares.
+// Set gives the fact of v in advance, for an input about which more is known than the file declares.
 func (f *Facts) Set(v *graph.Value, x Fact) { f.memo.Set(v, x) }
 
 // Ints returns the elements of a small integer vector; see [Fact].
@@ -55,10 +55,10 @@ func (f *Facts) Ints(v *graph.Value) (elems []int64, complete bool) {
 	return x.Ints, x.Complete
 }
 
-// Rank returns how many axes v has, 0 where that is not known.
+// Rank returns the number of axes of v, or 0 if it is unknown.
 func (f *Facts) Rank(v *graph.Value) int { return f.memo.Of(v).Rank() }
 
-// factNeeds lists the values whose facts those of v follow from. A declared shape without free axes needs none.
+// factNeeds lists the values whose facts determine the fact of v. A declared shape without free axes needs none.
 func factNeeds(v *graph.Value) []*graph.Value {
 	n := v.Producer()
 	if n == nil || v.Const() != nil {
@@ -90,8 +90,8 @@ func factOf(v *graph.Value, of func(*graph.Value) Fact) Fact {
 	if v.Type().Ranked {
 		f = declared(f, v.Type())
 	}
-	if n != nil && mayHoldInts(v) {
-		f.Ints, f.Complete = computedInts(n, of)
+	if rule := Of(n).Ints; rule != nil && mayHoldInts(v) {
+		f.Ints, f.Complete = rule(n, of)
 		if len(f.Ints) > longest {
 			f.Ints, f.Complete = nil, false
 		}
@@ -99,7 +99,7 @@ func factOf(v *graph.Value, of func(*graph.Value) Fact) Fact {
 	return f
 }
 
-// declared adds what the file says about a value's shape to what follows from its producer.
+// declared adds the declared shape of a value to the fact that follows from its producer.
 func declared(f Fact, t graph.Type) Fact {
 	computed := f.Dims
 	same := f.Ranked && len(computed) == len(t.Dims)
@@ -127,165 +127,4 @@ func constInts(c *graph.Const) ([]int64, bool) {
 	}
 	out, err := t.Int64s()
 	return out, err == nil
-}
-
-// computedInts evaluates the operators that exporters compute shapes with.
-func computedInts(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
-	in := func(i int) ([]int64, bool) { f := of(n.In(i)); return f.Ints, f.Complete }
-	switch {
-	case n.Is("Identity", "Cast", "Squeeze", "Flatten"):
-		return in(0)
-	case n.Is("Unsqueeze"): // of a scalar: a vector of one
-		if x, ok := in(0); ok {
-			return x, true
-		}
-		return []int64{Unknown}, true
-	case n.Is("Reshape"):
-		if to, ok := in(1); !ok || len(to) != 1 || to[0] != -1 {
-			return nil, false
-		}
-		if x, ok := in(0); ok {
-			return x, true
-		}
-		return []int64{Unknown}, true
-	case n.Is("Shape"):
-		f := of(n.In(0))
-		if !f.Ranked { // of some axes: how many is known
-			if from, to := n.Int("start", 0), n.Int("end", 0); 0 <= from && from < to && to-from <= longest {
-				return slices.Repeat([]int64{Unknown}, int(to-from)), true
-			}
-			return nil, false
-		}
-		from, to := span(n.Int("start", 0), n.Int("end", 1<<31), int64(len(f.Dims)))
-		return f.Dims[from:to], true
-	case n.Is("Gather"):
-		x, ok := in(0)
-		at, known := in(1)
-		if !known {
-			return nil, false
-		}
-		out := make([]int64, len(at))
-		for i, k := range at {
-			if k < 0 {
-				k += int64(len(x))
-			}
-			out[i] = Unknown
-			if ok && k >= 0 && k < int64(len(x)) {
-				out[i] = x[k]
-			}
-		}
-		return out, true
-	case n.Is("Slice"):
-		return slicedInts(n, of)
-	case n.Is("Concat"):
-		var out []int64
-		complete := true
-		for i := range n.Inputs() {
-			part, ok := in(i)
-			if !ok {
-				out, complete = nil, false
-			}
-			out = append(out, part...)
-		}
-		return out, complete
-	case n.Is("Add", "Sub", "Mul", "Div", "Equal"):
-		return arithmetic(n.Op(), of(n.In(0)), of(n.In(1)))
-	case n.Is("Where"):
-		return chosen(of(n.In(0)), of(n.In(1)), of(n.In(2)))
-	case n.Is("ConstantOfShape"): // of a known length
-		x, ok := in(0)
-		if t := n.Tensor("value"); ok && len(x) == 1 && x[0] >= 0 && x[0] <= longest && t != nil {
-			if fill, ok := constInts(t); ok && len(fill) == 1 {
-				return slices.Repeat(fill, int(x[0])), true
-			}
-		}
-	}
-	return nil, false
-}
-
-// slicedInts is Slice of a vector with constant bounds and step 1.
-func slicedInts(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
-	x := of(n.In(0))
-	from, ok1 := bound(n, of, 1, "starts")
-	to, ok2 := bound(n, of, 2, "ends")
-	step, _ := bound(n, of, 4, "")
-	if !x.Complete || !ok1 || !ok2 || len(from) != 1 || len(to) != 1 || len(step) == 1 && step[0] != 1 {
-		return nil, false
-	}
-	a, b := span(from[0], to[0], int64(len(x.Ints)))
-	return x.Ints[a:b], true
-}
-
-// bound reads an input of integers, an attribute before opset 10.
-func bound(n *graph.Node, of func(*graph.Value) Fact, slot int, attr string) ([]int64, bool) {
-	if n.In(slot) == nil {
-		x := n.Ints(attr)
-		return x, x != nil
-	}
-	f := of(n.In(slot))
-	return f.Ints, f.Complete && !slices.Contains(f.Ints, Unknown)
-}
-
-// span is the range of a slice of n elements, negative bounds counted from the end.
-func span(from, to, n int64) (int64, int64) {
-	fix := func(x int64) int64 {
-		if x < 0 {
-			x += n
-		}
-		return min(max(x, 0), n)
-	}
-	a := fix(from)
-	return a, max(a, fix(to))
-}
-
-// arithmetic applies an operator to two vectors, of which one may have a single element.
-func arithmetic(op string, a, b Fact) ([]int64, bool) {
-	if !a.Complete || !b.Complete || len(a.Ints) == 0 || len(b.Ints) == 0 {
-		return nil, false
-	}
-	n := max(len(a.Ints), len(b.Ints))
-	if len(a.Ints) != n && len(a.Ints) != 1 || len(b.Ints) != n && len(b.Ints) != 1 {
-		return nil, false
-	}
-	out := make([]int64, n)
-	for i := range out {
-		x, y := a.Ints[min(i, len(a.Ints)-1)], b.Ints[min(i, len(b.Ints)-1)]
-		switch {
-		case x == Unknown || y == Unknown || op == "Div" && y == 0:
-			out[i] = Unknown
-		case op == "Add":
-			out[i] = x + y
-		case op == "Sub":
-			out[i] = x - y
-		case op == "Mul":
-			out[i] = x * y
-		case op == "Div":
-			out[i] = x / y
-		case x == y: // Equal
-			out[i] = 1
-		}
-	}
-	return out, true
-}
-
-// chosen is Where over vectors.
-func chosen(c, a, b Fact) ([]int64, bool) {
-	if !a.Complete || !b.Complete || len(a.Ints) == 0 || len(b.Ints) == 0 {
-		return nil, false
-	}
-	out := make([]int64, max(len(a.Ints), len(b.Ints)))
-	for i := range out {
-		x, y := a.Ints[min(i, len(a.Ints)-1)], b.Ints[min(i, len(b.Ints)-1)]
-		out[i] = Unknown
-		switch {
-		case x == y:
-			out[i] = x
-		case !c.Complete || i >= len(c.Ints):
-		case c.Ints[i] == 1:
-			out[i] = x
-		case c.Ints[i] == 0:
-			out[i] = y
-		}
-	}
-	return out, true
 }

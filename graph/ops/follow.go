@@ -6,13 +6,13 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// Follow says where an axis of an input goes: the axis of the first output (of Split, of every output) along which each slice is
-// computed from the same slice of the input, and from no other. The rows of a batch are such an axis everywhere; to a norm or
-// an MLP the positions are one. ok is false where slices are mixed, where some are left out, and where the file does not say
-// enough.
+// Follow takes one step with an axis of an input. It returns the axis of the first output (for Split, of every output)
+// along which each slice is computed from the same slice of the input and from no other. The rows of a batch are such an
+// axis in every operator; the positions are one for a norm or an MLP. ok is false if slices are mixed, if some are left
+// out, or if the file does not give enough information.
 //
-// Axes are counted from the first one, 0. Of the axes of a Reshape only the first one is followed: it stays the first one,
-// with others folded into it or taken out of it, and its slices stay together.
+// Axes are counted from the first one, 0. For a Reshape, only the first axis is followed: it stays the first one, with
+// others folded into it or taken out of it, and its slices stay together.
 func Follow(n *graph.Node, slot, axis int, facts *Facts) (out int, ok bool) {
 	f := follower{n, slot, axis, facts.Rank(n.In(slot)), facts}
 	switch o := Of(n); {
@@ -53,11 +53,11 @@ func Follow(n *graph.Node, slot, axis int, facts *Facts) (out int, ok bool) {
 type follower struct {
 	n          *graph.Node
 	slot, axis int
-	rank       int // of the input, 0 where it is not known
+	rank       int // of the input; 0 if unknown
 	facts      *Facts
 }
 
-// at counts an axis from the first one; one that is counted from the end of an unknown rank comes out negative.
+// at counts an axis from the first one. The result is negative for an axis counted from the end of an unknown rank.
 func (f follower) at(axis int64) int {
 	if axis < 0 {
 		axis += int64(f.rank)
@@ -65,19 +65,20 @@ func (f follower) at(axis int64) int {
 	return int(axis)
 }
 
-// on reports whether the given axis is the followed one, or may be. Of an unknown rank, the last axis is not the first one.
+// on reports whether the given axis is or may be the followed one. With an unknown rank, the last axis is not the first
+// one.
 func (f follower) on(axis int64) bool {
 	a := f.at(axis)
 	return a == f.axis || a < 0 && f.axis > 0
 }
 
-// from reports whether the followed axis is the given one or after it, or may be.
+// from reports whether the followed axis is or may be the given one or after it.
 func (f follower) from(axis int64) bool {
 	a := f.at(axis)
 	return a >= 0 && a <= f.axis || a < 0 && f.axis > 0
 }
 
-// highest reports whether no other operand of a node that broadcasts has more axes, as far as the file says.
+// highest reports whether no other operand of a broadcasting node has more axes, as far as the file declares.
 func (f follower) highest() bool {
 	for i, v := range f.n.Inputs() {
 		axes := f.facts.Rank(v)
@@ -153,14 +154,14 @@ func (f follower) picked() (int, bool) {
 			return f.axis, true
 		}
 		return f.axis + at.Rank() - 1, at.Ranked
-	case n.Is("GatherND"): // of axes after those that the indices count along
+	case n.Is("GatherND"): // only axes after those that the indices refer to
 		at := f.facts.Of(n.In(1))
 		after := f.axis - int(at.Dim(-1)+n.Int("batch_dims", 0))
 		return at.Rank() - 1 + after, at.Dim(-1) > 0 && after >= 0
 	case n.Is("Slice"):
 		axes, ok := bound(n, f.facts.Of, 3, "axes")
 		if from, known := bound(n, f.facts.Of, 1, "starts"); !ok && n.In(3) == nil && known {
-			for i := range from { // the first axes
+			for i := range from { // all of the first axes
 				axes, ok = append(axes, int64(i)), true
 			}
 		}
@@ -170,7 +171,7 @@ func (f follower) picked() (int, bool) {
 }
 
 func (f follower) reduced() (int, bool) {
-	if f.n.Is("GlobalAveragePool") { // over the axes after the second one
+	if f.n.Is("GlobalAveragePool") { // averages over the axes after the second one
 		return f.axis, f.axis < 2
 	}
 	axes, ok := bound(f.n, f.facts.Of, 1, "axes")
@@ -186,7 +187,7 @@ func (f follower) reduced() (int, bool) {
 	return out, true
 }
 
-// multiplied follows an axis that a product has before its last two, or that counts the rows of its left operand.
+// multiplied follows an axis of a product that is before the last two, or that counts the rows of the left operand.
 func (f follower) multiplied() (int, bool) {
 	n := f.n
 	turned := n.Int("transA", 0) != 0

@@ -8,8 +8,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// Each axis of h [b, head, t, 16] is followed through the last node: to an axis of the output, or "-" where its slices are mixed, or
-// some of them left out, or where that cannot be told.
+// TestFollow follows each axis of h [b, head, t, 16] through the last node. The result is an axis of the output, or "-" if
+// its slices are mixed, some of them are left out, or the axis is unknown.
 func TestFollow(t *testing.T) {
 	const head = `ir 8 opset 23 opset com.microsoft 1 graph main { in h: float32[b, 4, t, 16] in z: float32[b, 4, t, 16] in u: float32
 		in one: int64[1] in index: int64[b, t] in wide: float32[2, b, 4, t, 16] in w: float32[16, 16]
@@ -86,7 +86,7 @@ func TestFollow(t *testing.T) {
 	}
 }
 
-// The first axis is followed where the file says nothing of the others; from the end they cannot be counted.
+// The first axis is followed even if the file does not declare the others. Axes counted from the end are unknown then.
 func TestFollowUnknownRank(t *testing.T) {
 	for body, want := range map[string]string{
 		"Softmax(u) {axis: -1}": "0 -", "Add(u, u)": "0 1", "MatMul(u, u)": "0 -", "Squeeze(u, last)": "- -", "Transpose(u) {perm: [1, 0, 2]}": "1 0", "Transpose(u)": "- -",

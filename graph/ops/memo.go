@@ -2,13 +2,13 @@ package ops
 
 import "github.com/onnx-inject/onnx-inject/graph"
 
-// Memo computes something of values from what it computed for other values: of shapes from the shapes of inputs, for instance.
-// Each value is computed once. Chains of any length are followed without recursion.
+// Memo computes a result for a value from the results for other values, such as a shape from the shapes of inputs. Each
+// value is computed once. Chains of any length are followed without recursion.
 type Memo[T any] struct {
 	budget *Budget
-	needs  func(*graph.Value) []*graph.Value // the values whose results compute asks for
+	needs  func(*graph.Value) []*graph.Value // the values whose results compute may use
 	get    func(v *graph.Value, of func(*graph.Value) T) T
-	state  []memoState // by the value's ID
+	state  []memoState // indexed by the value's ID
 	known  []T
 }
 
@@ -16,16 +16,16 @@ type memoState uint8
 
 const (
 	untold memoState = iota
-	open             // its needs are being computed
+	open             // its needs are in progress
 	told
 )
 
-// NewMemo makes a memo. compute may ask "of" for the values that needs lists; anything else, and nil, gives the zero T.
+// NewMemo makes a memo. compute may call of for the values that needs lists. Any other value, and nil, gives the zero T.
 func NewMemo[T any](b *Budget, needs func(*graph.Value) []*graph.Value, compute func(v *graph.Value, of func(*graph.Value) T) T) *Memo[T] {
 	return &Memo[T]{budget: b, needs: needs, get: compute}
 }
 
-// Of returns the result for v, the zero T for nil.
+// Of returns the result for v, or the zero T for nil.
 func (m *Memo[T]) Of(v *graph.Value) T {
 	if v == nil {
 		var zero T
@@ -59,7 +59,7 @@ func (m *Memo[T]) Of(v *graph.Value) T {
 	return m.known[v.ID()]
 }
 
-// at returns the state of a value; an edit may have made it after the memo.
+// at returns the state of a value, which may be newer than the memo.
 func (m *Memo[T]) at(v *graph.Value) memoState {
 	if v.ID() >= len(m.state) {
 		n := max(v.Graph().Model().ValueIDs(), v.ID()+1)
@@ -77,18 +77,18 @@ func (m *Memo[T]) peek(v *graph.Value) T {
 	return m.known[v.ID()]
 }
 
-// Set gives the result for a value beforehand.
+// Set gives the result for a value in advance.
 func (m *Memo[T]) Set(v *graph.Value, x T) {
 	m.at(v)
 	m.known[v.ID()], m.state[v.ID()] = x, told
 }
 
-// Search finds nodes that values are computed from: those that accept holds for, reached against the data flow through nodes
-// that over holds for. It does not look past an accepted node. A value is asked whether it comes from one node, several or none;
-// so a result holds no more than two nodes.
+// Search finds the nodes that a value is computed from. It walks against the data flow through nodes for which over is
+// true, to nodes for which accept is true, and not past these. Callers distinguish one node, several and none, so a result
+// holds at most two nodes.
 type Search struct{ memo *Memo[[]*graph.Node] }
 
-// NewSearch makes a search. Where stop holds for a value, it does not look any further.
+// NewSearch makes a search. It does not look past a value for which stop is true.
 func NewSearch(b *Budget, over func(*graph.Node) bool, accept func(*graph.Node) bool, stop func(*graph.Value) bool) *Search {
 	needs := func(v *graph.Value) []*graph.Value {
 		if n := v.Producer(); n != nil && !stop(v) && !accept(n) && over(n) {
@@ -121,5 +121,5 @@ func NewSearch(b *Budget, over func(*graph.Node) bool, accept func(*graph.Node) 
 	})}
 }
 
-// From returns the accepted nodes that v comes from: none, one, or two where there are two or more.
+// From returns the accepted nodes that v comes from: none, one, or two if there are two or more.
 func (s *Search) From(v *graph.Value) []*graph.Node { return s.memo.Of(v) }

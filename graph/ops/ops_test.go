@@ -11,7 +11,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// Every line of the table is complete enough to be used, and names one operator.
+// Every line of the table must be complete enough to be used, and each operator must have only one line.
 func TestTable(t *testing.T) {
 	if len(byName) != len(table) {
 		t.Errorf("%d operators, %d lines: one is listed twice", len(byName), len(table))
@@ -26,7 +26,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// Shapes and integer vectors as exporters compute them.
+// TestFacts checks shapes and integer vectors in forms that exporters compute.
 func TestFacts(t *testing.T) {
 	const head = "ir 8\nopset 18\ngraph main {\n in x: float32[b, t, 64]\n in past: float32[b, 2, p, 16]\n in w: float32[64, 32]\n"
 	for _, c := range []struct{ body, want string }{
@@ -57,7 +57,7 @@ func TestFacts(t *testing.T) {
 	}
 }
 
-// A chain of any length needs no stack and linear time, and a budget ends it.
+// A chain of any length must need no stack and linear time, and a budget must end it.
 func TestMemoOfChain(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("ir 8\nopset 18\ngraph main {\n in v0: float32[b, t, 64]\n")

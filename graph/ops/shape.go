@@ -6,11 +6,11 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// ShapeRule computes the shape of a node's first output (of Split, of every output; of a skip norm, of the sum as well) from
-// the facts of its inputs; ok is false where even the number of axes is unknown.
+// ShapeRule computes the shape of a node's first output (for Split, of every output; for a skip norm, also of the sum) from
+// the facts of its inputs. ok is false if even the number of axes is unknown.
 type ShapeRule func(n *graph.Node, of func(*graph.Value) Fact) (dims []int64, ok bool)
 
-// like gives the shape of an input.
+// like returns the shape of an input.
 func like(slot int) ShapeRule {
 	return func(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 		f := of(n.In(slot))
@@ -18,20 +18,20 @@ func like(slot int) ShapeRule {
 	}
 }
 
-// sameRank gives as many axes as input 0, of unknown sizes.
+// sameRank returns as many axes as input 0 has, of unknown sizes.
 func sameRank(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	f := of(n.In(0))
 	return unknowns(f.Rank()), f.Ranked
 }
 
-// ranked gives a number of axes of unknown sizes.
+// ranked returns the given number of axes, of unknown sizes.
 func ranked(axes int) ShapeRule {
 	return func(*graph.Node, func(*graph.Value) Fact) ([]int64, bool) { return unknowns(axes), true }
 }
 
 func unknowns(n int) []int64 { return slices.Repeat([]int64{Unknown}, n) }
 
-// broadcast gives the shape of operands that are computed with number by number.
+// broadcast returns the shape of elementwise operators, with broadcasting.
 func broadcast(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	var out []int64
 	for _, v := range n.Inputs() {
@@ -57,15 +57,15 @@ func broadcastDims(a, b []int64) []int64 {
 		switch x, y := a[at], b[i]; {
 		case x == 1:
 			out[at] = y
-		case x == Unknown && y != 1: // not 1, and sizes that are not 1 agree
+		case x == Unknown && y != 1: // y is not 1, and sizes other than 1 must agree
 			out[at] = y
 		}
 	}
 	return out
 }
 
-// target is the shape that a Reshape has in its second input. A -1 is computed where it can only be part of the last axis of the
-// input, as where heads are made of it.
+// target returns the shape in the second input of a Reshape. A -1 is computed only if it can only be part of the input's
+// last axis, as when the last axis is split into heads.
 func target(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	to := of(n.In(1))
 	if n.In(1) == nil { // opset 1 to 4
@@ -93,7 +93,7 @@ func target(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	if free < 0 {
 		return out, true
 	}
-	if total := times(x.Dims); x.Ranked && total != Unknown { // everything else is known
+	if total := times(x.Dims); x.Ranked && total != Unknown { // all other sizes are known
 		rest := times(slices.Concat(out[:free], out[free+1:]))
 		if rest > 0 && total%rest == 0 {
 			out[free] = total / rest
@@ -110,7 +110,7 @@ func target(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return out, true
 }
 
-// times is the product of sizes, Unknown where one is, or where it is out of range.
+// times returns the product of sizes, or Unknown if one is unknown or the product is out of range.
 func times(dims []int64) int64 {
 	out := int64(1)
 	for _, d := range dims {
@@ -122,7 +122,7 @@ func times(dims []int64) int64 {
 	return out
 }
 
-// axesOf reads axes from input 1 or the attribute, from 0 on; ok is false where they are not known.
+// axesOf reads axes from input 1 or the attribute, counted from 0. ok is false if they are unknown.
 func axesOf(n *graph.Node, of func(*graph.Value) Fact, rank int) (axes []int64, ok bool) {
 	axes, ok = bound(n, of, 1, "axes")
 	if !ok {
@@ -203,7 +203,7 @@ func sliced(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	from, ok1 := bound(n, of, 1, "starts")
 	to, ok2 := bound(n, of, 2, "ends")
 	axes, ok3 := bound(n, of, 3, "axes")
-	if !ok3 && n.In(3) == nil { // all axes from the first on
+	if !ok3 && n.In(3) == nil { // the default is all axes, starting from the first
 		ok3 = true
 		for i := range from {
 			axes = append(axes, int64(i))
@@ -230,7 +230,7 @@ func sliced(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return out, true
 }
 
-// split gives the shape of every output: equal parts, or those of the second input.
+// split returns the shape of every output: equal parts, or the parts given by the second input.
 func split(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	f := of(n.In(0))
 	if !f.Ranked {
@@ -257,7 +257,7 @@ func split(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return out, true
 }
 
-// gathered is Gather: the indexed axis is replaced by the axes of the indices.
+// gathered computes Gather: the axes of the indices replace the indexed axis.
 func gathered(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	f, at := of(n.In(0)), of(n.In(1))
 	axis := int(n.Int("axis", 0))
@@ -270,7 +270,7 @@ func gathered(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return slices.Concat(f.Dims[:axis], at.Dims, f.Dims[axis+1:]), true
 }
 
-// gatheredND is GatherND: each row of the indices counts along the first axes, those of the batch aside.
+// gatheredND computes GatherND: each row of the indices selects along the first axes after those of the batch.
 func gatheredND(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	f, at := of(n.In(0)), of(n.In(1))
 	first := int64(at.Rank()) - 1
@@ -280,7 +280,7 @@ func gatheredND(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return nil, false
 }
 
-// gatheredBlocks is GatherBlockQuantized of rows: several numbers in a byte.
+// gatheredBlocks computes GatherBlockQuantized of rows. A byte may hold several numbers.
 func gatheredBlocks(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	f, at := of(n.In(0)), of(n.In(1))
 	v, bits := n.In(0), n.Int("bits", 4)
@@ -341,7 +341,7 @@ func joined(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return out, len(out) > 0
 }
 
-// reduced keeps the axes that are not reduced; without a list all of them are.
+// reduced keeps the axes that are not reduced. Without a list, all axes are reduced.
 func reduced(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	f := of(n.In(0))
 	axes, ok := axesOf(n, of, f.Rank())
@@ -367,7 +367,7 @@ func reduced(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return out, true
 }
 
-// product is MatMul: the axes before the last two are broadcast.
+// product computes MatMul: the axes before the last two are broadcast.
 func product(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	a, b := of(n.In(0)), of(n.In(1))
 	if a.Rank() < 2 || b.Rank() < 2 {
@@ -395,7 +395,7 @@ func gemm(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return []int64{rows, cols}, true
 }
 
-// attributeN replaces the last axis by the attribute N.
+// attributeN replaces the last axis with the attribute N.
 func attributeN(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	f := of(n.In(0))
 	if f.Rank() == 0 {
@@ -406,7 +406,7 @@ func attributeN(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return out, true
 }
 
-// attended is the standard Attention: q's shape, the last axis that of v.
+// attended computes the standard Attention: q's shape with the last axis of v.
 func attended(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	q, v := of(n.In(0)), of(n.In(2))
 	if !q.Ranked || q.Rank() != 3 && q.Rank() != 4 {
@@ -420,7 +420,7 @@ func attended(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return out, true
 }
 
-// flat is an attention operator that puts heads side by side: [batch, pos, heads * d_head].
+// flat computes an attention operator that puts heads side by side: [batch, pos, heads * d_head].
 func flat(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	out := unknowns(3)
 	if x := of(n.In(0)); x.Rank() == 3 {
@@ -429,7 +429,7 @@ func flat(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return out, true
 }
 
-// grouped is GroupQueryAttention: [batch, pos, heads * d_head].
+// grouped computes GroupQueryAttention: [batch, pos, heads * d_head].
 func grouped(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	out, ok := flat(n, of)
 	if q := of(n.In(0)); q.Rank() == 3 && n.In(1) != nil {
@@ -438,7 +438,7 @@ func grouped(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	return out, ok
 }
 
-// filled is ConstantOfShape.
+// filled computes ConstantOfShape.
 func filled(n *graph.Node, of func(*graph.Value) Fact) ([]int64, bool) {
 	f := of(n.In(0))
 	return f.Ints, f.Complete

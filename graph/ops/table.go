@@ -4,10 +4,11 @@ import "slices"
 
 const ms = "com.microsoft."
 
-// table has a line for each operator. Shapes and types are those of the first output; see shape.go and types.go for the rules.
+// table has one line for each operator. Shapes and types are those of the first output; shape.go and types.go define the
+// rules.
 var table = slices.Concat([]Op{
-	{Name: "Identity", Class: Convert, Type: from(0), Shape: like(0)},
-	{Name: "Cast", Class: Convert, Type: attribute("to"), Shape: like(0)},
+	{Name: "Identity", Class: Convert, Type: from(0), Shape: like(0), Ints: sameInts},
+	{Name: "Cast", Class: Convert, Type: attribute("to"), Shape: like(0), Ints: sameInts},
 	{Name: "CastLike", Class: Convert, Data: 1, Type: from(1), Shape: like(0)},
 	{Name: "Dropout", Class: Convert, Data: 1, Type: from(0), Shape: like(0)},
 	{Name: "QuantizeLinear", Class: Convert, Data: 1, Type: from(2), Shape: like(0)},
@@ -16,26 +17,26 @@ var table = slices.Concat([]Op{
 	{Name: ms + "QuantizeLinear", Class: Convert, Data: 1, Type: from(2), Shape: like(0)},
 	{Name: "DynamicQuantizeLinear", Class: Convert, Data: 1, Shape: like(0), Whole: true},
 
-	{Name: "Reshape", Class: Reshape, Data: 1, Type: from(0), Shape: target},
-	{Name: "Squeeze", Class: Reshape, Data: 1, Type: from(0), Shape: squeezed},
-	{Name: "Unsqueeze", Class: Reshape, Data: 1, Type: from(0), Shape: unsqueezed},
-	{Name: "Flatten", Class: Reshape, Type: from(0), Shape: ranked(2)},
+	{Name: "Reshape", Class: Reshape, Data: 1, Type: from(0), Shape: target, Ints: flatInts},
+	{Name: "Squeeze", Class: Reshape, Data: 1, Type: from(0), Shape: squeezed, Ints: sameInts},
+	{Name: "Unsqueeze", Class: Reshape, Data: 1, Type: from(0), Shape: unsqueezed, Ints: oneInt},
+	{Name: "Flatten", Class: Reshape, Type: from(0), Shape: ranked(2), Ints: sameInts},
 	{Name: "Transpose", Class: Permute, Type: from(0), Shape: permuted},
 
-	{Name: "Slice", Class: Pick, Data: 1, Type: from(0), Shape: sliced},
+	{Name: "Slice", Class: Pick, Data: 1, Type: from(0), Shape: sliced, Ints: slicedInts},
 	{Name: "Split", Class: Pick, Data: 1, Type: from(0), Shape: split},
 	{Name: "SplitToSequence", Class: Pick, Data: 1},
 	{Name: "SequenceAt", Class: Pick, Data: 1},
-	{Name: "Gather", Class: Pick, Data: 1, Type: from(0), Shape: gathered},
+	{Name: "Gather", Class: Pick, Data: 1, Type: from(0), Shape: gathered, Ints: gatheredInts},
 	{Name: "GatherND", Class: Pick, Data: 1, Type: from(0), Shape: gatheredND},
 	{Name: "GatherElements", Class: Pick, Data: 1, Type: from(0), Shape: like(1)},
 	{Name: ms + "GatherBlockQuantized", Class: Pick, Data: 1, Type: from(2), Shape: gatheredBlocks},
 	{Name: "Trilu", Class: Pick, Data: 1, Type: from(0), Shape: like(0)},
 	{Name: "Expand", Class: Repeat, Data: 1, Type: from(0), Shape: expanded},
 	{Name: "Tile", Class: Repeat, Data: 1, Type: from(0), Shape: sameRank},
-	{Name: "Concat", Class: Join, Type: from(0, 1), Shape: joined},
+	{Name: "Concat", Class: Join, Type: from(0, 1), Shape: joined, Ints: joinedInts},
 
-	{Name: "Where", Class: Pointwise, Skip: 1, Type: from(1, 2), Shape: broadcast},
+	{Name: "Where", Class: Pointwise, Skip: 1, Type: from(1, 2), Shape: broadcast, Ints: chosenInts},
 	{Name: "Clip", Class: Pointwise, Data: 1, Type: from(0), Shape: like(0)},
 	{Name: ms + "BiasGelu", Class: Pointwise, Type: from(0, 1), Shape: like(0)},
 	{Name: ms + "FastGelu", Class: Pointwise, Type: from(0, 1), Shape: like(0)},
@@ -71,6 +72,9 @@ var table = slices.Concat([]Op{
 	{Name: ms + "MatMulNBits", Class: Product, Data: 1, Type: from(2), Shape: attributeN, Bias: 5},
 	{Name: ms + "MatMulBnb4", Class: Product, Data: 1, Type: from(2), Shape: attributeN},
 
+	{Name: ms + "MoE", Data: 2, Type: from(0), Shape: like(0)},
+	{Name: ms + "QMoE", Data: 2, Type: from(0), Shape: like(0)},
+
 	{Name: "Attention", Class: Attention, Data: 3, Type: from(0), Shape: attended, Attn: &AttnSlots{Q: 0, K: 1, V: 2, Heads: "q_num_heads", KVHeads: "kv_num_heads",
 		Causal: "is_causal", Mask: 3, Past: []int{4, 5}, Rows: []int{6}, Mode: "qk_matmul_output_mode", Value: 3, Pattern: 3}},
 	{Name: ms + "Attention", Class: Attention, Data: 1, Type: from(0), Shape: flat, Attn: &AttnSlots{Packed: true, Heads: "num_heads", Causal: "unidirectional",
@@ -87,11 +91,11 @@ var table = slices.Concat([]Op{
 	{Name: ms + "DecoderMaskedMultiHeadAttention", Class: Attention, Data: 3, Type: from(0), Attn: &AttnSlots{Q: 0, K: 1, V: 2, Heads: "num_heads",
 		Mask: 4, Past: []int{5, 6}, Single: true}},
 
-	{Name: "Shape", Type: always(int64s), Shape: ranked(1)},
+	{Name: "Shape", Type: always(int64s), Shape: ranked(1), Ints: shapeInts},
 	{Name: "Size", Type: always(int64s), Shape: ranked(0)},
 	{Name: "Range", Type: from(0), Shape: ranked(1)},
-	{Name: "ConstantOfShape", Type: fill, Shape: filled},
-	{Name: "Equal", Class: Pointwise, Type: always(bools), Shape: broadcast},
+	{Name: "ConstantOfShape", Type: fill, Shape: filled, Ints: filledInts},
+	{Name: "Equal", Class: Pointwise, Type: always(bools), Shape: broadcast, Ints: equalInts},
 	{Name: "Less", Class: Pointwise, Type: always(bools), Shape: broadcast},
 	{Name: "LessOrEqual", Class: Pointwise, Type: always(bools), Shape: broadcast},
 	{Name: "Greater", Class: Pointwise, Type: always(bools), Shape: broadcast},
@@ -101,7 +105,7 @@ var table = slices.Concat([]Op{
 	{Name: "Xor", Class: Pointwise, Type: always(bools), Shape: broadcast},
 	{Name: "Not", Class: Pointwise, Type: always(bools), Shape: broadcast},
 	{Name: "IsNaN", Class: Pointwise, Type: always(bools), Shape: like(0)},
-}, pointwise("Add", "Sub", "Mul", "Div", "Max", "Min", "Mean", "Sum", "Mod"), // of several operands
+}, pointwise("Add", "Sub", "Mul", "Div", "Max", "Min", "Mean", "Sum", "Mod"), // operators with several operands
 	pointwise("Pow", "Sqrt", "Reciprocal", "Neg", "Abs", "Exp", "Log", "Tanh", "Erf", "Sigmoid", "Relu", "LeakyRelu", "Elu", "Gelu", "Silu", "Swish",
 		"HardSigmoid", "HardSwish", "Softplus", "Softsign", "Sin", "Cos", "Sign", "Floor", "Ceil", "Round", "ThresholdedRelu", "Mish",
 		ms+"Gelu", ms+"QuickGelu"))
@@ -110,7 +114,7 @@ var table = slices.Concat([]Op{
 func pointwise(names ...string) []Op {
 	out := make([]Op, len(names))
 	for i, n := range names {
-		out[i] = Op{Name: n, Class: Pointwise, Type: from(0, 1), Shape: broadcast, Unary: unary[n], Binary: binary[n]}
+		out[i] = Op{Name: n, Class: Pointwise, Type: from(0, 1), Shape: broadcast, Ints: integer[n], Unary: unary[n], Binary: binary[n]}
 	}
 	return out
 }

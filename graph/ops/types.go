@@ -2,12 +2,12 @@ package ops
 
 import "github.com/onnx-inject/onnx-inject/graph"
 
-// TypeRule says what element type the first output of an operator has.
+// TypeRule determines the element type of an operator's first output.
 type TypeRule struct {
-	slots []int       // that of the first of these inputs whose type is known
-	attr  string      // the attribute that names it
-	fixed graph.DType // always this one
-	fill  bool        // that of the attribute value, a tensor; float32 without one
+	slots []int       // the type of the first of these inputs whose type is known
+	attr  string      // the attribute that gives the type
+	fixed graph.DType // always this type
+	fill  bool        // the type of the tensor attribute value; float32 without one
 }
 
 const (
@@ -65,9 +65,9 @@ func typeOf(v *graph.Value, of func(*graph.Value) graph.DType) graph.DType {
 	return graph.Undefined
 }
 
-// Of returns the element type of a value: what the file declares, else what its producer makes of its inputs. Undefined means
-// that it cannot be told.
+// Of returns the element type of a value: the declared type, else the type that follows from its producer and inputs.
+// Undefined means that it is unknown.
 func (t *Types) Of(v *graph.Value) graph.DType { return t.memo.Of(v) }
 
-// Set gives the type of a value beforehand.
+// Set gives the type of a value in advance.
 func (t *Types) Set(v *graph.Value, d graph.DType) { t.memo.Set(v, d) }

@@ -6,8 +6,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// Reach yields the values in from and every value that next leads to from a value that was yielded, each once, near ones first.
-// Nil values are left out. Where the budget ends, the sequence ends.
+// Reach yields the values in from, and every value to which next leads from a yielded value, each once, near values first.
+// Nil values are left out. The sequence ends when the budget is exhausted.
 func Reach(b *Budget, next func(*graph.Value) []*graph.Value, from ...*graph.Value) iter.Seq[*graph.Value] {
 	return func(yield func(*graph.Value) bool) {
 		seen := map[*graph.Value]bool{nil: true}
@@ -32,8 +32,8 @@ func Reach(b *Budget, next func(*graph.Value) []*graph.Value, from ...*graph.Val
 	}
 }
 
-// Through is a step of [Reach] against the data flow: from a value to the data inputs of its producer where that is of one of
-// the classes.
+// Through returns a step of [Reach] against the data flow: from a value to the data inputs of its producer, if the producer
+// belongs to one of the classes.
 func Through(c Class) func(*graph.Value) []*graph.Value {
 	return func(v *graph.Value) []*graph.Value {
 		if n := v.Producer(); n != nil && Is(n, c) {
@@ -43,7 +43,8 @@ func Through(c Class) func(*graph.Value) []*graph.Value {
 	}
 }
 
-// Root returns the value that v is a copy of: it goes back through operators of the given classes, along their first data input.
+// Root returns the value that v is a copy of. It goes back through operators of the given classes, along their first data
+// input.
 func Root(v *graph.Value, c Class) *graph.Value {
 	for v != nil {
 		n := v.Producer()
@@ -56,8 +57,8 @@ func Root(v *graph.Value, c Class) *graph.Value {
 	return v
 }
 
-// Readers yields every use of v and of every value that is v after operators of the given classes, with the value that is read.
-// Uses by those operators themselves are left out, and so are uses in other graphs.
+// Readers yields every use of v, and of every value that operators of the given classes derive from v, together with the
+// value that is read. It leaves out uses by those operators themselves, and uses in other graphs.
 func Readers(b *Budget, v *graph.Value, c Class) iter.Seq2[graph.Use, *graph.Value] {
 	return func(yield func(graph.Use, *graph.Value) bool) {
 		g := v.Graph()

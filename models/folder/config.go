@@ -14,20 +14,20 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// configFiles are the files that give the sizes of a model, the most reliable first.
+// configFiles lists the files that give the sizes of a model, the most reliable first.
 var configFiles = []struct {
 	name  string
 	parse func([]byte) (*models.Config, error)
 }{
-	{"config.json", ParseConfig},
+	{"config.json", parseConfig},
 	{genAIConfig, parseGenAI},
 }
 
-// maxConfig is how large one of them may be; the largest list the names of thousands of classes.
+// maxConfig is the maximum size of a configuration. The largest ones list the names of thousands of classes.
 const maxConfig = 16 << 20
 
-// readConfigs reads every configuration of a folder. They must agree on what more than one of them says; of two context
-// lengths the shorter one holds, because people shorten it to save memory.
+// readConfigs reads every configuration of a folder. Values that more than one of them gives must agree. Of two context
+// lengths the shorter one applies, because users shorten it to save memory.
 func (f *Folder) readConfigs(dirs []string) error {
 	for _, file := range configFiles {
 		i := slices.IndexFunc(dirs, func(dir string) bool { return exists(filepath.Join(dir, file.name)) })
@@ -55,7 +55,7 @@ func (f *Folder) readConfigs(dirs []string) error {
 	return nil
 }
 
-// merge adds what another configuration says.
+// merge adds the values of another configuration.
 func merge(c, other *models.Config) error {
 	c.ModelType = cmp.Or(c.ModelType, other.ModelType)
 	if c.NCtx == 0 || other.NCtx > 0 && other.NCtx < c.NCtx {
@@ -77,13 +77,14 @@ func merge(c, other *models.Config) error {
 	return nil
 }
 
-// encoders are values of model_type that continue no text. A configuration may say is_decoder all the same.
+// encoders are values of model_type that do not continue a text. A configuration may still set is_decoder.
 var encoders = []string{"albert", "bart", "bert", "camembert", "clip", "deberta", "deberta-v2", "distilbert", "electra", "ernie", "longformer",
 	"m2m_100", "marian", "mbart", "modernbert", "mpnet", "mt5", "nomic_bert", "pegasus", "roberta", "t5", "vit", "wav2vec2", "whisper", "xlm-roberta"}
 
-// ParseConfig reads config.json of a decoder. Families name the same things differently, and a model of texts and pictures has
-// its decoder under text_config. What is absent or null stays zero; what is there must make sense. An encoder is refused.
-func ParseConfig(data []byte) (*models.Config, error) {
+// parseConfig reads config.json of a decoder. Families use different names for the same value, and a model of texts and
+// images has its decoder under text_config. An absent or null value stays zero; other values must be valid. An encoder is
+// refused.
+func parseConfig(data []byte) (*models.Config, error) {
 	keys, err := object(data)
 	if err != nil {
 		return nil, err
@@ -116,7 +117,7 @@ func ParseConfig(data []byte) (*models.Config, error) {
 		return nil, err
 	}
 	switch multi := truth(keys, "multi_query"); {
-	case multi && !truth(keys, "new_decoder_architecture"): // Falcon writes another number too, and does not use it
+	case multi && !truth(keys, "new_decoder_architecture"): // Falcon also writes another number, which it does not use
 		c.KVHeads = 1
 	case c.KVHeads > c.Heads && c.Heads > 0:
 		return nil, fmt.Errorf("want at most %d key and value heads, as many as heads, got %d", c.Heads, c.KVHeads)
@@ -135,14 +136,14 @@ func object(data []byte) (map[string]json.RawMessage, error) {
 func text(keys map[string]json.RawMessage, key string) (string, error) {
 	var s string
 	if raw, ok := keys[key]; ok && json.Unmarshal(raw, &s) != nil {
-		return "", fmt.Errorf("%s: want a text, got %s", key, raw)
+		return "", fmt.Errorf("%s: want a string, got %s", key, raw)
 	}
 	return s, nil
 }
 
 func truth(keys map[string]json.RawMessage, key string) bool { return string(keys[key]) == "true" }
 
-// number is a size with the keys that may hold it; the first that does counts.
+// number is a size and the keys that may hold it. The first key that exists counts.
 type number struct {
 	into *int
 	keys []string
@@ -163,7 +164,7 @@ func numbers(keys map[string]json.RawMessage, fields []number) error {
 	return nil
 }
 
-// genAIConfig is the file that the onnxruntime-genai model builder writes beside a model.
+// genAIConfig is the file that the onnxruntime-genai model builder writes into the model's folder.
 const genAIConfig = "genai_config.json"
 
 // parseGenAI reads the sizes in genai_config.json.
@@ -201,8 +202,8 @@ func genAIParts(data []byte) (model, decoder map[string]json.RawMessage, err err
 	return model, decoder, nil
 }
 
-// genAIModel returns the name of the ONNX file that genai_config.json of a folder gives, "" where there is no such file or it
-// names none.
+// genAIModel returns the name of the ONNX file that genai_config.json of a folder gives, or "" if there is no such file or
+// it names none.
 func genAIModel(dir string) (string, error) {
 	if !exists(filepath.Join(dir, genAIConfig)) {
 		return "", nil

@@ -1,7 +1,7 @@
-// Package folder opens a model as exporters leave it: an ONNX file with config.json or genai_config.json and the files of a
-// tokenizer.
+// Package folder opens a model in the form that exporters write: an ONNX file, config.json or genai_config.json, and the
+// files of a tokenizer.
 //
-// A [Folder] is where these parts are. [Open] finds them from the path of a file or of a folder; of several ONNX files it takes
-// the one that genai_config.json names, else one that can run a whole text. Nothing but the two configurations is read, and
-// symbolic links are not resolved, because the cache of the hub is made of them.
+// A [Folder] lists these parts. [Open] finds them from the path of a file or of a folder. If a folder has several ONNX files,
+// Open takes the one that genai_config.json names, else one that can run a whole text. It reads only the two configurations.
+// It does not resolve symbolic links, because the cache of the Hugging Face hub consists of them.
 package folder

@@ -15,32 +15,32 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
 )
 
-// Folder is a model as exporters leave it: an ONNX file with its configuration and tokenizer files beside it, or in a folder
-// above.
+// Folder is a model in the form that exporters write: an ONNX file with its configuration and tokenizer files in the same
+// folder or in a folder above it.
 type Folder struct {
 	Model        string         // path of the ONNX file
-	Others       []string       // paths of ONNX files that could have been meant as well; none when a file was named
+	Others       []string       // paths of other ONNX files in the folder; none if the caller named a file
 	Config       *models.Config // never nil; zero without a configuration
-	ConfigFile   string         // path of config.json, else of genai_config.json, "" when there is neither
-	TokenizerDir string         // folder of the tokenizer files, "" when there are none
+	ConfigFile   string         // path of config.json, else of genai_config.json, else ""
+	TokenizerDir string         // folder of the tokenizer files, "" if there are none
 
-	dirs []string // that the other parts can be in
+	dirs []string // folders that may hold the other parts
 }
 
-// modelNames are the ONNX files that are taken from a folder, best first. decoder_model.onnx has no cache inputs;
-// decoder_with_past_model.onnx is not among them, because it takes one token at a time.
+// modelNames are the ONNX files that are taken from a folder, best first. decoder_model.onnx has no cache inputs.
+// decoder_with_past_model.onnx is not in the list, because it takes one token at a time.
 var modelNames = []string{"model.onnx", "decoder_model_merged.onnx", "decoder_model.onnx"}
 
-// checkpointNames tell a folder that is still to be exported.
+// checkpointNames are files of a model that has not been exported yet.
 var checkpointNames = []string{"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}
 
-// Open finds the parts of a model. path is an ONNX file, or a folder that has one: the one that genai_config.json names, else
+// Open finds the parts of a model. path is an ONNX file, or a folder with one: the file that genai_config.json names, else
 // model.onnx, decoder_model_merged.onnx or decoder_model.onnx, in this order, first in the folder itself and then in its
-// subfolder onnx. Where none of these is there, a single other .onnx file is taken, be it in a folder further down; of several the
-// caller has to name one.
+// subfolder onnx. If there is none of these, Open takes a single other .onnx file, even in a folder further down. If there
+// are several, the caller has to name one.
 //
-// Files are looked for beside the path as it was given: symbolic links, of which the hub's cache consists, are not
-// resolved. Nothing but config.json and genai_config.json is read.
+// Files are searched next to the path as given. Symbolic links, of which the hub's cache consists, are not resolved.
+// Only config.json and genai_config.json are read.
 func Open(path string) (*Folder, error) {
 	f, err := open(path)
 	if err != nil {
@@ -75,13 +75,13 @@ func open(path string) (*Folder, error) {
 func (f *Folder) Tokenizer() (*tokenizer.Tokenizer, error) {
 	if f.TokenizerDir == "" {
 		err := fmt.Errorf("load tokenizer: neither tokenizer.json nor vocab.json in %s", strings.Join(f.dirs, " or "))
-		return nil, hint.With(err, "copy the tokenizer files of the model beside the ONNX file")
+		return nil, hint.With(err, "copy the tokenizer files of the model into the folder of the ONNX file")
 	}
 	return tokenizer.Load(f.TokenizerDir)
 }
 
-// partDirs are the folders that the other parts of a model can be in: its own, those above it up to the folder that was opened,
-// and the one above "onnx".
+// partDirs returns the folders that may hold the other parts of a model: its own folder, those above it up to the folder
+// that was opened, and the parent of "onnx".
 func partDirs(model, root string) []string {
 	dir := filepath.Dir(model)
 	dirs := []string{dir}
@@ -95,7 +95,7 @@ func partDirs(model, root string) []string {
 	return dirs
 }
 
-// snapshotOf returns the folder of a commit in the hub's cache that a file belongs to, "" for any other file.
+// snapshotOf returns the folder of a commit in the hub's cache that a file belongs to, or "" for any other file.
 func snapshotOf(path string) string {
 	for d, up := filepath.Dir(path), 0; up <= maxDepth; d, up = filepath.Dir(d), up+1 {
 		if filepath.Base(filepath.Dir(d)) == "snapshots" {
@@ -147,13 +147,14 @@ func findModel(dir string) (model string, others []string, err error) {
 	return model, others, err
 }
 
-// How far below searches: onnxruntime-genai models are published as cpu_and_mobile/cpu-int4-rtn-block-32/model.onnx.
+// These limit the search in subfolders. onnxruntime-genai models are published as
+// cpu_and_mobile/cpu-int4-rtn-block-32/model.onnx.
 const (
 	maxDepth   = 3
 	maxEntries = 10_000
 )
 
-// below returns the ONNX files in the folders below one, as paths with slashes. A folder that cannot be read has none.
+// below returns the ONNX files in subfolders, as paths with slashes. A folder that cannot be read counts as empty.
 func below(dir string) []string {
 	var found []string
 	entries := 0
@@ -172,10 +173,10 @@ func below(dir string) []string {
 	return found
 }
 
-// instead gives advice for a folder without an ONNX file, by what it has; other is given where that tells nothing.
+// instead returns advice for a folder without an ONNX file, based on its contents, or other if the contents give none.
 func instead(dir, other string) string {
 	if exists(filepath.Join(dir, "snapshots")) {
-		return "this is a folder of the hub's cache: name the one below snapshots"
+		return "this is a folder of the hub's cache: name a folder below snapshots"
 	}
 	for _, name := range checkpointNames {
 		if exists(filepath.Join(dir, name)) {
@@ -185,8 +186,8 @@ func instead(dir, other string) string {
 	return other
 }
 
-// Choose takes the ONNX file of a model folder among those in the folder itself and in its subfolder onnx, which are given
-// as paths with slashes relative to the folder. [Open] says which is taken.
+// Choose selects the ONNX file of a model folder. found lists the files in the folder itself and in its subfolder onnx, as
+// paths with slashes relative to the folder. [Open] documents the choice.
 func Choose(found []string) (string, error) {
 	for _, sub := range []string{".", "onnx"} {
 		for _, name := range modelNames {
@@ -197,7 +198,7 @@ func Choose(found []string) (string, error) {
 	}
 	switch len(found) {
 	case 0:
-		err := fmt.Errorf("no ONNX file: looked for %s, here and under onnx", strings.Join(modelNames, ", "))
+		err := fmt.Errorf("no ONNX file: looked for %s, in the folder and in its subfolder onnx", strings.Join(modelNames, ", "))
 		return "", hint.With(err, "export the model to ONNX, or name the file")
 	case 1:
 		return found[0], nil
@@ -206,7 +207,7 @@ func Choose(found []string) (string, error) {
 	return "", hint.With(err, "name one of them")
 }
 
-// statModel reports whether path is a folder; a link that leads nowhere is told from a name that is not there.
+// statModel reports whether path is a folder. It distinguishes a dangling link from a name that does not exist.
 func statModel(path string) (isDir bool, err error) {
 	st, err := os.Stat(path)
 	if err == nil {
@@ -218,14 +219,14 @@ func statModel(path string) (isDir bool, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		advice := "want an ONNX file, or a folder with model.onnx and config.json"
 		if likeRepo(path) {
-			advice += "; a model of the hub is fetched first: onnx-inject pull " + path
+			advice += "; to download a model of the hub: onnx-inject pull " + path
 		}
 		return false, hint.With(errors.New("no such file or folder"), advice)
 	}
 	return false, err
 }
 
-// likeRepo reports whether a path that is not there could be meant as org/name of the hub.
+// likeRepo reports whether a path that does not exist could be meant as org/name of the hub.
 func likeRepo(path string) bool {
 	org, name, ok := strings.Cut(path, "/")
 	return ok && org != "" && name != "" && org[0] != '.' && org[0] != '~' && !strings.ContainsAny(name, `/\`) &&

@@ -15,12 +15,12 @@ import (
 
 const gpt2Config = `{"model_type":"gpt2","n_layer":12,"n_head":12,"n_embd":768,"n_positions":1024,"n_ctx":1024,"vocab_size":50257}`
 
-// genAI is genai_config.json for the same model, in a file called decoder.onnx.
+// genAI is genai_config.json for the same model, in a file named decoder.onnx.
 const genAI = `{"model":{"type":"llama","context_length":512,"vocab_size":50257,"bos_token_id":1,"decoder":{"filename":"decoder.onnx","head_size":64,
 "hidden_size":768,"num_attention_heads":12,"num_hidden_layers":12,"num_key_value_heads":4,"inputs":{"input_ids":"input_ids"}}},"search":{"max_length":512}}`
 
-// tree makes files in a new folder. "a -> b" is a symbolic link; a name that ends in a slash is a folder; configurations have a
-// content.
+// tree makes files in a new folder. "a -> b" is a symbolic link, and a name that ends in a slash is a folder.
+// Configurations have content.
 func tree(t *testing.T, files ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -72,16 +72,16 @@ func TestOpenFolder(t *testing.T) {
 			"onnx/model.onnx | onnx/model_fp16.onnx onnx/model_quantized.onnx | | ", ""},
 		{"the only file", []string{"gpt2-10.onnx", "config.json"}, "", "gpt2-10.onnx | | config.json | ", ""},
 		{"several strangers", []string{"a.onnx", "onnx/b.onnx"}, "", "2 ONNX files, none of them called model.onnx, decoder_model_merged.onnx, decoder_model.onnx: a.onnx, onnx/b.onnx", "name one of them"},
-		{"nothing", []string{"config.json"}, "", "no ONNX file: looked for model.onnx, decoder_model_merged.onnx, decoder_model.onnx, here and under onnx", "name the file"},
+		{"nothing", []string{"config.json"}, "", "no ONNX file: looked for model.onnx, decoder_model_merged.onnx, decoder_model.onnx, in the folder and in its subfolder onnx", "name the file"},
 		{"a checkpoint", []string{"config.json", "vocab.json", "model.safetensors"}, "", "no ONNX file", "optimum-cli export onnx --model "},
 		{"a folder called .onnx", []string{"model.onnx/", "x.onnx"}, "", "x.onnx | | | ", ""},
 		{"not there", nil, "gpt2", "no such file or folder", "want an ONNX file"},
-		{"external data is no model", []string{"model.onnx", "model.onnx_data", "model.onnx.data"}, "", "model.onnx | | | ", ""},
+		{"external data is not a model", []string{"model.onnx", "model.onnx_data", "model.onnx.data"}, "", "model.onnx | | | ", ""},
 		{"hub cache", []string{"blobs/1", "blobs/2", "s/1/model.onnx -> ../../blobs/1", "s/1/tokenizer.json -> ../../blobs/2"}, "s/1", "s/1/model.onnx | | | s/1", ""},
 		{"hub cache, file", []string{"blobs/1", "blobs/2", "s/1/onnx/model.onnx -> ../../../blobs/1", "s/1/vocab.json -> ../../blobs/2"}, "s/1/onnx/model.onnx", "s/1/onnx/model.onnx | | | s/1", ""},
 		{"hub cache, file further down", []string{"snapshots/1/cpu/int4/model.onnx", "snapshots/1/tokenizer.json", "snapshots/config.json"}, "snapshots/1/cpu/int4/model.onnx",
 			"snapshots/1/cpu/int4/model.onnx | | | snapshots/1", ""},
-		{"hub cache, half loaded", []string{"blobs/2", "s/1/model.onnx -> ../../blobs/1"}, "s/1", "links to ../../blobs/1, which is missing", "not complete"},
+		{"hub cache, partly downloaded", []string{"blobs/2", "s/1/model.onnx -> ../../blobs/1"}, "s/1", "links to ../../blobs/1, which is missing", "not complete"},
 		{"hub cache, top", []string{"blobs/1", "snapshots/1/model.onnx -> ../../blobs/1"}, "", "no ONNX file", "below snapshots"},
 		{"genai", []string{"decoder.onnx", "decoder.onnx.data", "genai_config.json", "tokenizer.json"}, "", "decoder.onnx | | genai_config.json | .", ""},
 		{"genai names one of several", []string{"model.onnx", "decoder.onnx", "genai_config.json"}, "", "decoder.onnx | model.onnx | genai_config.json | ", ""},
@@ -129,7 +129,7 @@ func TestOpenFolder(t *testing.T) {
 	}
 }
 
-// The folder can be the one that the program stands in.
+// The folder can be the working directory.
 func TestOpenFolderHere(t *testing.T) {
 	dir := tree(t, "onnx/model.onnx", "config.json")
 	t.Chdir(filepath.Join(dir, "onnx"))
@@ -162,13 +162,13 @@ func TestParseConfig(t *testing.T) {
 		{"texts and pictures", `{"model_type":"gemma3","hidden_size":9,"text_config":{"model_type":"gemma3_text","hidden_size":64,"num_attention_heads":4,"head_dim":32}}`,
 			models.Config{ModelType: "gemma3_text", Heads: 4, DHead: 32, DModel: 64}, ""},
 		{"text_config without a type", `{"model_type":"llava","text_config":{"hidden_size":64}}`, models.Config{ModelType: "llava", DModel: 64}, ""},
-		{"text_config is no object", `{"text_config":4}`, models.Config{}, "text_config: want a JSON object"},
+		{"text_config is not an object", `{"text_config":4}`, models.Config{}, "text_config: want a JSON object"},
 		{"an encoder", `{"model_type":"bert"}`, models.Config{}, `model_type: want a decoder, which continues a text, got "bert"`},
 		{"an encoder as decoder", `{"model_type":"bert","is_decoder":true}`, models.Config{ModelType: "bert"}, ""},
 		{"first name wins", `{"n_ctx":512,"n_positions":1024}`, models.Config{NCtx: 1024}, ""},
 		{"null", `{"model_type":null,"n_head":null,"num_heads":3}`, models.Config{Heads: 3}, ""},
 		{"empty", `{}`, models.Config{}, ""},
-		{"others are passed over", `{"n_inner":null,"x":{"n_head":"?"}}`, models.Config{}, ""},
+		{"others are ignored", `{"n_inner":null,"x":{"n_head":"?"}}`, models.Config{}, ""},
 		{"broken", `{"n_head":`, models.Config{}, "want a JSON object: unexpected end"},
 		{"not an object", `[1]`, models.Config{}, "want a JSON object"},
 		{"nothing", ``, models.Config{}, "want a JSON object"},
@@ -177,10 +177,10 @@ func TestParseConfig(t *testing.T) {
 		{"fraction", `{"hidden_size":76.5}`, models.Config{}, "hidden_size: want a whole number above 0, got 76.5"},
 		{"zero", `{"vocab_size":0}`, models.Config{}, "vocab_size: want a whole number above 0, got 0"},
 		{"negative", `{"n_layer":-1}`, models.Config{}, "n_layer: want"},
-		{"number for a text", `{"model_type":2}`, models.Config{}, "model_type: want a text, got 2"},
+		{"number for a text", `{"model_type":2}`, models.Config{}, "model_type: want a string, got 2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got, err := ParseConfig([]byte(test.text))
+			got, err := parseConfig([]byte(test.text))
 			if test.err != "" {
 				if err == nil || !strings.Contains(err.Error(), test.err) {
 					t.Errorf("got %v, want %s", err, test.err)
@@ -229,7 +229,7 @@ func TestParseGenAI(t *testing.T) {
 	}
 }
 
-// Two configurations add up, and must not contradict each other.
+// Two configurations are combined, and must not contradict each other.
 func TestOpenFolderTwoConfigs(t *testing.T) {
 	for _, test := range []struct{ config, want string }{
 		{gpt2Config, "{gpt2 12 12 4 64 768 512 50257}"},
@@ -254,7 +254,7 @@ func TestOpenFolderTwoConfigs(t *testing.T) {
 	}
 }
 
-// What genai_config.json names must be an ONNX file in the folder.
+// The name in genai_config.json must be that of an ONNX file in the folder.
 func TestOpenFolderGenAIName(t *testing.T) {
 	for _, name := range []string{"../model.onnx", "/tmp/model.onnx", "model.bin"} {
 		dir := tree(t, "model.onnx")
@@ -268,7 +268,7 @@ func TestOpenFolderGenAIName(t *testing.T) {
 	}
 }
 
-// A configuration that is no file is refused: it may be a pipe that nobody writes into.
+// A configuration that is not a regular file must be refused: it may be a pipe without a writer.
 func TestOpenFolderSpecialConfig(t *testing.T) {
 	dir := tree(t, "model.onnx", "config.json/")
 	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "config.json: want a regular file, got a folder") {
@@ -287,7 +287,7 @@ func TestOpenFolderBrokenConfig(t *testing.T) {
 	}
 }
 
-// What could be a name of the hub, and is no path, gets the advice to fetch it.
+// A path that does not exist and could be a name of the hub must get the advice to download it.
 func TestOpenFolderOfHub(t *testing.T) {
 	t.Chdir(tree(t, "folder/model.onnx"))
 	for path, like := range map[string]bool{
@@ -301,7 +301,7 @@ func TestOpenFolderOfHub(t *testing.T) {
 	}
 }
 
-// The demo model is a model folder like any other.
+// The demo model must open like any other model folder.
 func TestOpenDemoFolder(t *testing.T) {
 	dir := t.TempDir()
 	if err := demo.WriteTo(dir); err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// Feeds builds all inputs for a batch of prompts of equal length: the whole text at once, no cache, every intervention
+// Feeds builds all inputs for a batch of prompts of equal length: the whole text at once, no cache, and every intervention
 // off. The caller may replace entries of the result.
 func (in *Signature) Feeds(ids [][]int64) (map[string]*graph.Tensor, error) {
 	out, err := in.feeds(ids)
@@ -36,7 +36,7 @@ func (in *Signature) feeds(ids [][]int64) (map[string]*graph.Tensor, error) {
 
 const otherFile = "use another file of the model's folder: model.onnx, decoder_model_merged.onnx or decoder_model.onnx"
 
-// check compares the prompts with what the model can take.
+// check compares the prompts with the limits of the model.
 func (in *Signature) check(ids [][]int64) error {
 	if len(ids) == 0 || len(ids[0]) == 0 {
 		return errors.New("no tokens")
@@ -44,7 +44,7 @@ func (in *Signature) check(ids [][]int64) error {
 	length := int64(len(ids[0]))
 	for i, row := range ids {
 		if int64(len(row)) != length {
-			return fmt.Errorf("row %d has %d tokens, row 0 has %d: the rows of a batch have equal length", i, len(row), length)
+			return fmt.Errorf("row %d has %d tokens, row 0 has %d: the rows of a batch must have equal length", i, len(row), length)
 		}
 		for _, id := range row {
 			if vocab := in.layout.Embed.In; id < 0 || id >= vocab {
@@ -58,7 +58,7 @@ func (in *Signature) check(ids [][]int64) error {
 	case in.Length > 0 && length != in.Length:
 		return hint.With(fmt.Errorf("the file takes exactly %d tokens, the text has %d", in.Length, length), "export the model with a dynamic length")
 	case in.layout.NCtx > 0 && length > int64(in.layout.NCtx):
-		return fmt.Errorf("the text has %d tokens, the model takes %d", length, in.layout.NCtx)
+		return fmt.Errorf("the text has %d tokens, the model takes at most %d", length, in.layout.NCtx)
 	case in.Batch > 0 && int64(len(ids)) != in.Batch:
 		return hint.With(fmt.Errorf("the file takes exactly %d rows, the batch has %d", in.Batch, len(ids)), "export the model with a dynamic batch")
 	}
@@ -102,7 +102,7 @@ func (in *Signature) feed(r Input, ids [][]int64, batch, length int64) (*graph.T
 	if r.why != "" {
 		return nil, errors.New(r.why)
 	}
-	return nil, errors.New("it is not known what to feed here")
+	return nil, errors.New("its purpose is unknown, so no value can be fed")
 }
 
 func sequence(n int64, f func(int64) int64) []int64 {
@@ -113,7 +113,7 @@ func sequence(n int64, f func(int64) int64) []int64 {
 	return out
 }
 
-// rows makes a tensor of [batch, pos] numbers in the declared rank: [pos], [batch, pos], or [batch, 1, pos].
+// rows makes a tensor of [batch, pos] numbers in the declared rank: [pos], [batch, pos] or [batch, 1, pos].
 func (r *Input) rows(x []int64, batch, length int64) (*graph.Tensor, error) {
 	dims := []int64{batch, length}
 	switch n := len(rowDims(r.Type)); {
@@ -130,7 +130,7 @@ func (r *Input) rows(x []int64, batch, length int64) (*graph.Tensor, error) {
 	return wholeNumbers(r.Type.DType, x, dims...)
 }
 
-// one makes a tensor of one number in the declared rank.
+// one makes a tensor with one number in the declared rank.
 func (r *Input) one(x int64) (*graph.Tensor, error) {
 	return wholeNumbers(r.Type.DType, []int64{x}, sequence(int64(len(r.Type.Dims)), func(int64) int64 { return 1 })...)
 }
@@ -144,10 +144,11 @@ func (r *Input) lastKeys(batch, length int64) (*graph.Tensor, error) {
 	return wholeNumbers(r.Type.DType, sequence(batch, func(int64) int64 { return length - 1 }), dims...)
 }
 
-// unused makes zeros of the declared sizes, the first free one as long as the batch, the others as long as the text.
+// unused makes zeros of the declared sizes. The first free axis has the size of the batch, the others the length of the
+// text.
 func (r *Input) unused(batch, length int64) (*graph.Tensor, error) {
 	if r.Type.DType.Bits() < 8 {
-		return nil, fmt.Errorf("zeros of %v", r.Type.DType)
+		return nil, fmt.Errorf("cannot make zeros of type %v", r.Type.DType)
 	}
 	var dims []int64
 	for i, d := range rowDims(r.Type) {
@@ -187,5 +188,5 @@ func wholeNumbers(d graph.DType, x []int64, dims ...int64) (*graph.Tensor, error
 		}
 		return t, nil
 	}
-	return nil, fmt.Errorf("whole numbers as %v", d)
+	return nil, fmt.Errorf("cannot store whole numbers as %v", d)
 }

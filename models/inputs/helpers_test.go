@@ -53,7 +53,7 @@ func cases(t *testing.T, dir string) []string {
 	return out
 }
 
-// withMeta is a model with two inputs and one output by the names of ports, and the given manifest.
+// withMeta returns a model with two inputs and one output named like ports, and the given manifest.
 func withMeta(t *testing.T, text string) *graph.Model {
 	t.Helper()
 	m, err := graph.Load("../testdata/nanogpt-torchscript.onnx")

@@ -10,8 +10,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// isPast recognises a cache: what reads it says which axis counts positions, and the other axes must have sizes that keys and
-// values can have. attended says that attention reads its numbers in some way.
+// isPast recognises a cache. The nodes that read it determine which axis counts positions, and the other axes must have
+// sizes that keys and values can have. attended means that attention reads its numbers in some way.
 func (r *Input) isPast(v *graph.Value, l *models.Layout, attended bool) bool {
 	n := len(r.Type.Dims)
 	if n < 3 || n > 5 || !r.Type.DType.IsFloat() {
@@ -21,7 +21,7 @@ func (r *Input) isPast(v *graph.Value, l *models.Layout, attended bool) bool {
 		if n == 3 || attended {
 			return false
 		}
-		r.pastAxis = n - 2 // nothing reads its numbers
+		r.pastAxis = n - 2 // no node reads its numbers
 	}
 	shape := r.pastShape(l, 1)
 	for i, d := range r.Type.Dims {
@@ -32,10 +32,10 @@ func (r *Input) isPast(v *graph.Value, l *models.Layout, attended bool) bool {
 	return true
 }
 
-// pastShape is the shape of an empty cache: [batch, heads, positions, d_head] with the last three axes in any order, and key and
-// value stacked in front of it in some files. In others it has three axes: [batch, positions, heads*d_head], keys alone or
-// with values, or [batch*heads, positions, d_head] in any order; the declared size of the last one says which. It is nil for
-// what is none of these.
+// pastShape returns the shape of an empty cache: [batch, heads, positions, d_head] with the last three axes in any order,
+// in some files with keys and values stacked as a first axis. A cache of three axes is either [batch, positions,
+// heads*d_head], for keys alone or with values, or [batch*heads, positions, d_head] in any order; the declared size of the
+// last axis decides. pastShape returns nil for any other form.
 func (r *Input) pastShape(l *models.Layout, batch int64) []int64 {
 	heads, width := int64(l.KVHeads), int64(l.DHead)
 	d := r.Type.Dims
@@ -83,8 +83,8 @@ func (r *Input) past(l *models.Layout, batch int64) (*graph.Tensor, error) {
 	return graph.Zeros(r.Type.DType, shape...), nil
 }
 
-// pastAxis returns the axis of a cache that counts positions: by the attention operator that reads it, or by the Concat with the
-// new keys or values. It is -1 where neither does.
+// pastAxis returns the axis of a cache that counts positions, from the attention operator that reads it or from the Concat
+// with the new keys or values. It returns -1 if there is neither.
 func pastAxis(v *graph.Value) int {
 	rank := len(v.Type().Dims)
 	seen := map[*graph.Value]bool{}
@@ -103,7 +103,7 @@ func pastAxis(v *graph.Value) int {
 			case u.Node.Is("Concat"):
 				axis := int(u.Node.Int("axis", 0))
 				if axis >= 0 {
-					axis -= min(rank, 4) // a stacked pair of five axes is taken apart before
+					axis -= min(rank, 4) // a stacked pair of five axes is split before the Concat
 				}
 				if axis += rank; axis > 0 && axis < rank {
 					return axis

@@ -8,15 +8,16 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// reads is what reads an input, as far as it shows what the input is for.
+// reads describes the nodes that read an input, as far as they show its purpose.
 type reads struct {
 	masks     bool // its numbers reach attention
-	positions bool // it turns queries and keys
-	slot      Role // what the input of an attention operator is for that it is given to as it is; "" for none and for a mask
+	positions bool // it rotates queries and keys
+	slot      Role // the role of the attention operator's input that receives it unchanged; "" for none and for a mask
 }
 
-// readsOf follows the numbers of an input forward until attention reads them. Its shape, and what it is an index for, are not
-// its numbers. What is computed out of a mask is no role of the mask: positions that are counted (CumSum), lengths that are summed.
+// readsOf follows the numbers of an input forward until attention reads them. It ignores uses of its shape and uses as an
+// index. A value computed from a mask does not determine the role of the mask: counted positions (CumSum) and summed
+// lengths are examples.
 func readsOf(v *graph.Value, l *models.Layout) reads {
 	type step struct {
 		v                 *graph.Value
@@ -61,7 +62,7 @@ func readsOf(v *graph.Value, l *models.Layout) reads {
 	return out
 }
 
-// slotRole is what an input of an attention operator counts, "" for nothing.
+// slotRole returns the role of an attention operator's input that counts positions, or "" for other inputs.
 func slotRole(s *ops.AttnSlots, slot int) Role {
 	for _, x := range []struct {
 		slot int
@@ -76,13 +77,13 @@ func slotRole(s *ops.AttnSlots, slot int) Role {
 	return ""
 }
 
-// isIndex reports whether a use gives the index of what is picked.
+// isIndex reports whether a use is the index input of a node that picks elements.
 func isIndex(u graph.Use) bool {
 	return u.Slot == 1 && u.Node.Is("Gather", "GatherND", "GatherElements", "com.microsoft.GatherBlockQuantized")
 }
 
-// turns reports whether rows of a table are multiplied by something computed, or given to a rotary operator: they are sines and
-// cosines. Rows of an embedding are added.
+// turns reports whether rows of a table are multiplied by a computed value, or passed to a rotary operator: then they are
+// sines and cosines. Rows of an embedding table are added.
 func turns(rows *graph.Value) bool {
 	for u, v := range ops.Readers(ops.Unlimited(), rows, ops.Flows) {
 		o := ops.Of(u.Node)
@@ -96,8 +97,8 @@ func turns(rows *graph.Value) bool {
 	return false
 }
 
-// keepsLast reports whether an input says how many positions at the end are kept: its negative is where a Slice begins, and
-// attention does not read what is sliced. Then 0 keeps all of them.
+// keepsLast reports whether an input gives the number of positions to keep at the end: its negative is the start of a Slice
+// whose result attention does not read. Then 0 keeps all positions.
 func keepsLast(v *graph.Value, l *models.Layout) bool {
 	type step struct {
 		v   *graph.Value

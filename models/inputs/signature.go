@@ -9,26 +9,26 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// Role says what a graph input is for.
+// Role is the purpose of a graph input.
 type Role string
 
 // The roles of graph inputs.
 const (
 	RoleTokens      Role = "tokens"         // ids [batch, pos]
-	RoleMask        Role = "mask"           // 1 for every position that may be attended to
+	RoleMask        Role = "mask"           // 1 for every position that attention may read
 	RolePositions   Role = "positions"      // 0, 1, 2, …
 	RolePast        Role = "past"           // keys and values of earlier positions
-	RoleEarlier     Role = "earlier length" // how many earlier positions there are
-	RoleKeys        Role = "length"         // how many positions there are, earlier ones included
+	RoleEarlier     Role = "earlier length" // the number of earlier positions
+	RoleKeys        Role = "length"         // the number of positions, including earlier ones
 	RoleLastKeys    Role = "last positions" // the last position of each row
-	RoleKeep        Role = "kept positions" // how many positions at the end get logits; 0: all
+	RoleKeep        Role = "kept positions" // the number of positions at the end that get logits; 0: all
 	RoleCacheBranch Role = "cache branch"   // which branch of a merged decoder runs
-	RolePort        Role = "port"           // our own, of an intervention
-	RoleUnused      Role = "unused"         // nothing reads it; hosts ask for it all the same
+	RolePort        Role = "port"           // an added port of an intervention
+	RoleUnused      Role = "unused"         // no node reads it, but hosts require it
 	RoleUnknown     Role = "unknown"
 )
 
-// Input is a graph input and what it is for.
+// Input is a graph input and its role.
 type Input struct {
 	Name string
 	Type graph.Type
@@ -37,20 +37,20 @@ type Input struct {
 	port     models.Port // of RolePort
 	noCache  bool        // the value of the cache branch that runs without a cache
 	pastAxis int         // the axis of a past input that counts positions
-	why      string      // for an unknown role: what is known, "" for nothing
+	why      string      // for an unknown role: an explanation, or ""
 }
 
-// Signature is that of a model: what to feed it.
+// Signature lists the inputs of a model and their roles.
 type Signature struct {
 	Roles  []Input // in the order of the graph
-	Batch  int64   // the number of rows when the file fixes it, else 0
-	Length int64   // the number of positions when the file fixes it, else 0
+	Batch  int64   // the number of rows if the file fixes it, else 0
+	Length int64   // the number of positions if the file fixes it, else 0
 
 	layout *models.Layout
 }
 
-// Read finds out what each input of a recognised model is for: by what reads it, and by its name only where that
-// leaves a choice. An input that is not understood has [RoleUnknown]; it is an error to feed such a model.
+// Read finds the role of each input of a recognised model from the nodes that read it, and from its name only if several
+// roles remain possible. An input that is not understood has [RoleUnknown]; feeding such a model is an error.
 func Read(m *graph.Model, l *models.Layout) (*Signature, error) {
 	man, err := models.ReadManifest(m)
 	if err != nil {
@@ -59,7 +59,7 @@ func Read(m *graph.Model, l *models.Layout) (*Signature, error) {
 	tokens := l.Tokens()
 	if tokens == nil {
 		return nil, hint.With(fmt.Errorf("inputs of %s: no input holds the tokens", m.Path()),
-			"a file that takes embeddings can be patched, not run here: export it with input_ids")
+			"a file that takes embeddings can be patched but not run: export the model with input_ids")
 	}
 	in := &Signature{layout: l}
 	for _, v := range m.Graph.Inputs() {
@@ -82,7 +82,7 @@ func Read(m *graph.Model, l *models.Layout) (*Signature, error) {
 	return in, nil
 }
 
-// rowDims is the shape of a [batch, pos] input; an undeclared one is taken to be of rank 2.
+// rowDims returns the shape of a [batch, pos] input. An undeclared shape is assumed to have rank 2.
 func rowDims(t graph.Type) []graph.Dim {
 	if !t.Ranked {
 		return []graph.Dim{{Size: -1}, {Size: -1}}
@@ -90,7 +90,7 @@ func rowDims(t graph.Type) []graph.Dim {
 	return t.Dims
 }
 
-// roleOf finds what one input is for. A mask may be one of several inputs: see [Signature.oneMask].
+// roleOf finds the role of one input. Several inputs may look like a mask: see [Signature.oneMask].
 func (r *Input) roleOf(v, tokens *graph.Value, l *models.Layout) Role {
 	whole, rank := !v.Type().DType.IsFloat(), len(rowDims(v.Type()))
 	switch {
@@ -116,8 +116,8 @@ func (r *Input) roleOf(v, tokens *graph.Value, l *models.Layout) Role {
 	case rank == 2 && read.masks:
 		return RoleMask
 	case rank == 4 && read.masks:
-		r.why = "a mask of four axes says which position sees which, and the file leaves that to its caller: export the model with a mask [batch, pos]"
-	case whole && rank <= 2 && strings.Contains(v.Name(), "position"): // nothing that is known reads its numbers
+		r.why = "a mask of four axes selects the visible positions for each position, and this program makes only masks [batch, pos]: export the model with such a mask"
+	case whole && rank <= 2 && strings.Contains(v.Name(), "position"): // no known operator reads its numbers
 		return RolePositions
 	case whole && rank == 2 && strings.Contains(v.Name(), "mask"):
 		return RoleMask
@@ -125,8 +125,8 @@ func (r *Input) roleOf(v, tokens *graph.Value, l *models.Layout) Role {
 	return RoleUnknown
 }
 
-// oneMask leaves the role of a mask to one input. Several may reach attention: the types of tokens decide in some models which
-// of them see each other. Their names must say which one is the mask.
+// oneMask leaves the role of a mask to one input. Several inputs may reach attention: in some models, token types decide
+// which tokens see each other. The names must then identify the mask.
 func (in *Signature) oneMask() {
 	var masks, named []*Input
 	for i := range in.Roles {
@@ -143,12 +143,12 @@ func (in *Signature) oneMask() {
 	for _, r := range masks {
 		if len(named) != 1 || r != named[0] {
 			r.Role = RoleUnknown
-			r.why = fmt.Sprintf("%d inputs reach attention as a mask does, and one alone is known", len(masks))
+			r.why = fmt.Sprintf("%d inputs reach attention like a mask, and only one mask is supported", len(masks))
 		}
 	}
 }
 
-// positionsInput is the input that indexes W_pos; nil when positions are computed in the graph.
+// positionsInput returns the input that indexes W_pos, or nil if the graph computes the positions.
 func positionsInput(l *models.Layout) *graph.Value {
 	if l.Positions == nil || l.Positions.Node == nil {
 		return nil
@@ -161,8 +161,8 @@ func positionsInput(l *models.Layout) *graph.Value {
 	return v
 }
 
-// moved follows v back through operations on single values to the graph input it comes from, nil when there is none.
-// flips counts the negations.
+// moved follows v back through operations on single values to the graph input it comes from, or nil if there is none. flips
+// is the number of negations.
 func moved(v *graph.Value) (input *graph.Value, flips int) {
 	for v != nil && !v.IsInput() {
 		n := v.Producer()
@@ -177,7 +177,7 @@ func moved(v *graph.Value) (input *graph.Value, flips int) {
 	return v, flips
 }
 
-// isCacheBranch recognises the condition of the If that holds the decoders.
+// isCacheBranch recognises the condition of the If that chooses between the decoders.
 func (r *Input) isCacheBranch(v *graph.Value, l *models.Layout) bool {
 	body := l.Bodies[0].Graph
 	owner := body.Owner()

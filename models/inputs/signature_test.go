@@ -16,7 +16,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
-// rolesOf writes a signature as one line; "past x6" are six in a row.
+// rolesOf formats a signature as one line. "past x6" means six in a row.
 func rolesOf(in *Signature) string {
 	var out []string
 	for i := 0; i < len(in.Roles); {
@@ -75,7 +75,7 @@ var fixtureRoles = map[string]string{
 	"families/optimum-stablelm":       "tokens, mask, positions, past x4",
 }
 
-// Roles come from structure: inputs with names that mean nothing, in shuffled graphs, get the same ones.
+// Roles must follow from structure: inputs with meaningless names in shuffled graphs must get the same roles.
 func TestReadInputs(t *testing.T) {
 	for _, dir := range []string{"", "families"} {
 		for _, c := range cases(t, dir) {
@@ -128,8 +128,8 @@ func TestReadInputs(t *testing.T) {
 	}
 }
 
-// checkFeeds compares feeds with what the graph declares: every input, its element type, its fixed sizes, and one size
-// for each name of a dimension.
+// checkFeeds compares feeds with the declarations of the graph: every input, its element type, its fixed sizes, and one
+// size for each named dimension.
 func checkFeeds(t *testing.T, m *graph.Model, feeds map[string]*graph.Tensor) {
 	t.Helper()
 	if len(feeds) != len(m.Graph.Inputs()) {
@@ -146,7 +146,7 @@ func checkFeeds(t *testing.T, m *graph.Model, feeds map[string]*graph.Tensor) {
 			t.Errorf("input %v: %d bytes for %v%v", v, len(x.Data), x.DType, x.Dims)
 		}
 		for i, d := range v.Type().Dims {
-			if d.Size < 0 && d.Name != "" && !strings.HasPrefix(d.Name, "s") { // the dynamo fixtures name one size s72 here and s43 there
+			if d.Size < 0 && d.Name != "" && !strings.HasPrefix(d.Name, "s") { // the dynamo fixtures name one size both s72 and s43
 				if _, ok := sizes[d.Name]; !ok {
 					sizes[d.Name] = x.Dims[i]
 				}
@@ -159,7 +159,7 @@ func checkFeeds(t *testing.T, m *graph.Model, feeds map[string]*graph.Tensor) {
 	}
 }
 
-// values are the numbers of a feed, for comparison.
+// values formats the numbers of a feed for comparison.
 func values(t *testing.T, x *graph.Tensor) string {
 	t.Helper()
 	if x == nil {
@@ -222,7 +222,7 @@ func TestFeeds(t *testing.T) {
 	}
 }
 
-// Forms that no fixture has: the declared types of a fixture's inputs changed, inputs added.
+// These are forms that no fixture has: changed types of a fixture's inputs, and added inputs.
 func TestFeedsOtherForms(t *testing.T) {
 	retype := func(name string, d graph.DType, dims ...any) func(*graph.Model, *graph.Edit) {
 		return func(m *graph.Model, e *graph.Edit) { e.Retype(m.Graph.Lookup(name), graph.TensorType(d, dims...)) }
@@ -294,7 +294,7 @@ func TestFeedsOtherForms(t *testing.T) {
 		fixture string
 		change  func(*graph.Model, *graph.Edit)
 		prompt  [][]int64
-		input   string // "" where an error is wanted
+		input   string // "" if an error is expected
 		want    string // the feed, or the error
 		hint    string
 	}{
@@ -340,7 +340,7 @@ func TestFeedsOtherForms(t *testing.T) {
 		{"unknown", "torchscript-op10", func(m *graph.Model, e *graph.Edit) {
 			v := e.Input("extra", graph.TensorType(graph.Float32, "b", "s", 32))
 			e.Output(m.Graph, e.Node(m.Graph, graph.Spec{Op: "Neg", Inputs: []*graph.Value{v}, Type: v.Type()}))
-		}, one, "", `unknown input "extra" float32[b, s, 32]: it is not known what to feed here`, ""},
+		}, one, "", `unknown input "extra" float32[b, s, 32]: its purpose is unknown, so no value can be fed`, ""},
 		{"rotary positions", "gpt-j", func(m *graph.Model, e *graph.Edit) {
 			v := e.Input("position_ids", graph.TensorType(graph.Int64, "b", "s"))
 			e.Output(m.Graph, e.Node(m.Graph, graph.Spec{Op: "Neg", Inputs: []*graph.Value{v}, Type: v.Type()}))
@@ -350,7 +350,7 @@ func TestFeedsOtherForms(t *testing.T) {
 		{"ragged", "torchscript-op10", nil, [][]int64{{1, 2}, {1}}, "", "row 1 has 1 tokens, row 0 has 2", ""},
 		{"token out of range", "torchscript-op10", nil, [][]int64{{131}}, "", "token 131: the vocabulary is 0 to 130", ""},
 		{"negative token", "torchscript-op10", nil, [][]int64{{-1}}, "", "token -1", ""},
-		{"too long", "torchscript-op10", nil, [][]int64{make([]int64, 49)}, "", "the text has 49 tokens, the model takes 48", ""},
+		{"too long", "torchscript-op10", nil, [][]int64{make([]int64, 49)}, "", "the text has 49 tokens, the model takes at most 48", ""},
 		{"longest", "torchscript-op10", nil, [][]int64{make([]int64, 48)}, "input_ids", "int64[1 48]", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -382,7 +382,7 @@ func TestFeedsOtherForms(t *testing.T) {
 	}
 }
 
-// The branch that runs without a cache is found, whichever it is.
+// The branch that runs without a cache must be found, whichever it is.
 func TestFeedsCacheBranch(t *testing.T) {
 	m := load(t, "optimum-1-merged")
 	i := slices.IndexFunc(m.Graph.Nodes(), func(n *graph.Node) bool { return n.Is("If") })
@@ -406,11 +406,11 @@ func TestFeedsCacheBranch(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := values(t, feeds["use_cache_branch"]); got != "bool[1][1]" {
-		t.Errorf("behind a Not: %s", got)
+		t.Errorf("after a Not: %s", got)
 	}
 }
 
-// Our own ports are known by the manifest.
+// Added ports are identified by the manifest.
 func TestFeedsPorts(t *testing.T) {
 	l := &models.Layout{Layers: 2, Heads: 4, DHead: 8, DModel: 32}
 	man := models.NewManifest(l)

@@ -12,27 +12,27 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
-// Encoding says where the vector of a memory comes from.
+// Encoding is the way to make the vector of a memory.
 type Encoding string
 
 // The encodings of the paper.
 const (
 	EncodingUnembed Encoding = "unembed" // the sum of the tokens' columns of W_U
 	EncodingEmbed   Encoding = "embed"   // the sum of the tokens' rows of W_E
-	EncodingLayer   Encoding = "layer"   // what attention of the injected layer writes at the last token of BOS + text
+	EncodingLayer   Encoding = "layer"   // the attention output of the injected layer at the last token of BOS + text
 )
 
 // Encodings lists the choices, the paper's own first.
 var Encodings = []Encoding{EncodingUnembed, EncodingEmbed, EncodingLayer}
 
-// ParseEncoding reads the name of an encoding.
-func ParseEncoding(s string) (Encoding, error) { return choice.Of("encoding", s, Encodings) }
+// parseEncoding reads the name of an encoding.
+func parseEncoding(s string) (Encoding, error) { return choice.Of("encoding", s, Encodings) }
 
-// Convention says in which coordinates a memory is taken: those of TransformerLens, which folds the final norm into W_U and, where
-// the norms are LayerNorms, centres what is written to the residual stream; or the file's own.
+// Convention is the coordinate system of a memory: that of TransformerLens, which folds the final norm into W_U and, if the
+// norms are LayerNorms, centres everything that is written to the residual stream; or the file's own.
 type Convention string
 
-// The conventions. Injected into the same model they are different vectors: the paper's code has the folded ones.
+// The conventions. Injected into the same model, they give different vectors. The paper's code uses the folded ones.
 const (
 	ConventionFolded Convention = "tl-folded"
 	ConventionRaw    Convention = "raw"
@@ -41,13 +41,14 @@ const (
 // Conventions lists the choices, the default first.
 var Conventions = []Convention{ConventionFolded, ConventionRaw}
 
-// ParseConvention reads the name of a convention.
-func ParseConvention(s string) (Convention, error) { return choice.Of("convention", s, Conventions) }
+// parseConvention reads the name of a convention.
+func parseConvention(s string) (Convention, error) { return choice.Of("convention", s, Conventions) }
 
 // Encoder makes memory vectors [d_model] from the weights of one model.
 //
-// With E the rows that tokens have (columns of W_U, or rows of W_E), gamma the weight of the final norm, S the set of distinct
-// tokens of the text, n its size, mean E the mean over the whole vocabulary and C(x) = x - mean of x over d_model:
+// Let E be the rows of the tokens (columns of W_U, or rows of W_E), gamma the weight of the final norm, S the set of distinct
+// tokens of the text, n its size, mean E the mean over the whole vocabulary, and C(x) = x - mean of x over d_model. Then the
+// vectors are:
 //
 //	                     final norm is a LayerNorm                    final norm is an RMSNorm
 //	unembed, tl-folded   C(gamma * (sum over S of E_v - n * mean E))  gamma * (sum over S of E_v - n * mean E)
@@ -55,29 +56,30 @@ func ParseConvention(s string) (Convention, error) { return choice.Of("conventio
 //	embed,   tl-folded   C(sum over S of E_v)                         sum over S of E_v
 //	embed,   raw         sum over S of E_v                            sum over S of E_v
 //
-// A LayerNorm takes the mean of the stream away, so that nothing along the vector of ones is ever read, and C changes no output. An
-// RMSNorm reads it: there is no C then. Where logits are capped softly (Gemma 2), mean E is left out: what is taken from all logits
-// alike would change what the cap makes of them.
+// A LayerNorm subtracts the mean of the stream, so nothing reads the component along the vector of ones, and C changes no
+// output. An RMSNorm reads that component, so there is no C. If logits are soft-capped (Gemma 2), mean E is left out, because
+// subtracting the same number from all logits would change the result of the cap.
 //
-// Gamma is the whole gain, 1 + w in Gemma. What the model multiplies embeddings or logits by (the root of d_model in Gemma, numbers of
-// their own in Granite and Cohere) is part of W_E and W_U under tl-folded, as in TransformerLens, and no part of the raw tables, which are
-// the file's stored numbers. W_E and W_U are two tables where they are not tied.
+// Gamma is the whole gain, 1 + w in Gemma. A factor on embeddings or logits (the root of d_model in Gemma, separate numbers in
+// Granite and Cohere) is part of W_E and W_U under tl-folded, as in TransformerLens. It is not part of the raw tables, which
+// are the file's stored numbers. If W_E and W_U are not tied, they are two tables.
 //
-// Source: arXiv 2309.05605 and its code, in which a token that stands twice in the text counts once; the folded forms are
-// what TransformerLens makes of the weights (fold_ln, center_writing_weights, center_unembed), written in the file's own
-// parameters. The bias of the final norm and that of the unembedding play no part. There is one departure: TransformerLens leaves the
+// Source: arXiv 2309.05605 and its code, in which a token that occurs twice in the text counts once. The folded forms are the
+// weights as TransformerLens transforms them (fold_ln, center_writing_weights, center_unembed), expressed in the file's own
+// parameters. The biases of the final norm and of the unembedding are not used. There is one deviation: TransformerLens does
+// not fold the norms of OLMo 2, because its blocks have no norms to fold. Here its final norm is folded like any other.
 // norms of OLMo 2 as they are, because its blocks have none to fold into; its final norm is folded here, as every other.
 type Encoder struct {
 	token   func(int64) ([]float32, error) // E_v
 	vocab   int64
 	gamma   []float32 // nil: 1
 	mean    []float64 // mean E; nil: 0
-	centred bool      // C is taken
+	centred bool      // C is applied
 }
 
-// NewEncoder prepares memories of one encoding and convention. It reads the mean of the unembedding once, where the formula
-// has it. A model without the parameters needed is refused, and so is [EncodingLayer], which takes a run of the model:
-// see [LayerVector].
+// NewEncoder prepares memories of one encoding and convention. It reads the mean of the unembedding once, if the formula
+// uses it. It refuses a model without the required parameters, and [EncodingLayer], which requires a run of the model: see
+// [LayerVector].
 func NewEncoder(l *models.Layout, enc Encoding, conv Convention) (*Encoder, error) {
 	e, err := newEncoder(l, enc, conv)
 	if err != nil {
@@ -87,7 +89,7 @@ func NewEncoder(l *models.Layout, enc Encoding, conv Convention) (*Encoder, erro
 }
 
 func newEncoder(l *models.Layout, enc Encoding, conv Convention) (*Encoder, error) {
-	if _, err := ParseConvention(string(conv)); err != nil {
+	if _, err := parseConvention(string(conv)); err != nil {
 		return nil, err
 	}
 	c, err := centred(l, conv)
@@ -127,13 +129,13 @@ func newEncoder(l *models.Layout, enc Encoding, conv Convention) (*Encoder, erro
 		}
 		return e, err
 	case EncodingLayer:
-		return nil, errors.New("this vector is an activation: it takes a run of the model")
+		return nil, errors.New("this vector is an activation, which requires a run of the model")
 	}
-	_, err = ParseEncoding(string(enc))
+	_, err = parseEncoding(string(enc))
 	return nil, err
 }
 
-// inConvention is a table with what it is multiplied by, or as it is stored.
+// inConvention returns a table with its factor, or as it is stored.
 func inConvention(w *weights.Weight, conv Convention) *weights.Weight {
 	if conv == ConventionRaw && w.Alpha != 1 {
 		own := *w
@@ -143,8 +145,8 @@ func inConvention(w *weights.Weight, conv Convention) *weights.Weight {
 	return w
 }
 
-// centred reports whether vectors of a convention have their mean taken away: whether TransformerLens centres what is written to the
-// stream, which it does where the final norm takes the mean away itself.
+// centred reports whether vectors of a convention have their mean subtracted: TransformerLens centres everything that is
+// written to the stream if the final norm itself subtracts the mean.
 func centred(l *models.Layout, conv Convention) (bool, error) {
 	if conv == ConventionRaw {
 		return false, nil
@@ -169,12 +171,12 @@ func checkWidth(l *models.Layout, got int64) error {
 	return nil
 }
 
-// Vector returns the memory [d_model] of a text given as tokens, without a beginning-of-text token. Neither order nor
-// repetition of tokens matters. Sums are in float64.
+// Vector returns the memory [d_model] of a text given as tokens, without a beginning-of-text token. The order and
+// repetition of tokens do not matter. Sums are computed in float64.
 func (e *Encoder) Vector(tokens []int64) ([]float32, error) {
 	set := slices.Compact(slices.Sorted(slices.Values(tokens)))
 	if len(set) == 0 {
-		return nil, errors.New("memory of no tokens")
+		return nil, errors.New("the memory has no tokens")
 	}
 	var x []float64
 	for _, v := range set {
@@ -203,7 +205,7 @@ func (e *Encoder) Vector(tokens []int64) ([]float32, error) {
 	return rounded(x, e.centred), nil
 }
 
-// Vector makes one memory vector; see [Encoder] for many.
+// Vector makes one memory vector. Use an [Encoder] for many.
 func Vector(l *models.Layout, tokens []int64, enc Encoding, conv Convention) ([]float32, error) {
 	e, err := NewEncoder(l, enc, conv)
 	if err != nil {
@@ -212,9 +214,10 @@ func Vector(l *models.Layout, tokens []int64, enc Encoding, conv Convention) ([]
 	return e.Vector(tokens)
 }
 
-// LayerVector makes the memory of [EncodingLayer] from attn_out of the layer that the memory will be injected into, at the last token of
-// BOS + text. It is attn_out itself, or under [ConventionFolded], where the final norm is a LayerNorm, attn_out minus its mean over
-// d_model. attn_out is what joins the stream: after a norm of its own in Gemma 2 and OLMo 2, after a multiplier in Granite.
+// LayerVector makes the memory of [EncodingLayer] from attn_out of the layer that the memory will be injected into, at the
+// last token of BOS + text. The result is attn_out, or attn_out minus its mean over d_model under [ConventionFolded] if the
+// final norm is a LayerNorm. attn_out is the value that joins the stream: after the post-attention norm in Gemma 2 and OLMo
+// 2, after the multiplier in Granite.
 func LayerVector(l *models.Layout, attnOut []float32, conv Convention) ([]float32, error) {
 	c, err := centred(l, conv)
 	if err != nil {
@@ -227,8 +230,8 @@ func LayerVector(l *models.Layout, attnOut []float32, conv Convention) ([]float3
 	return rounded(x, c), nil
 }
 
-// Faint is the length below which a memory is as good as zero. Rows of tokens that training never met are left with 1e-8 or
-// so by weight decay; those of tokens that mean something are about 1.
+// Faint is the length below which a memory is practically zero. Weight decay leaves the rows of tokens that never occurred
+// in training at about 1e-8; the rows of other tokens are about 1.
 const Faint = 1e-6
 
 // Length is the Euclidean length of a vector.
@@ -240,7 +243,7 @@ func Length(v []float32) float64 {
 	return math.Sqrt(sum)
 }
 
-// rounded rounds to float32, after taking the mean away where that is asked for.
+// rounded rounds to float32, after subtracting the mean if centred is set.
 func rounded(x []float64, centred bool) []float32 {
 	mean := 0.0
 	if centred {

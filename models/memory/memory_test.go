@@ -19,7 +19,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// reference is what double-precision PyTorch computed from the weights that a fixture was exported with.
+// reference holds the values that double-precision PyTorch computed from the weights of a fixture.
 type reference struct {
 	File   string  `json:"file"`
 	Ref    string  `json:"ref"`
@@ -30,7 +30,7 @@ type reference struct {
 	} `json:"memory"`
 }
 
-// references reads every list of fixtures: those of GPT-2, and those of other families in folders.
+// references reads every list of fixtures: those of GPT-2, and those of other families in subfolders.
 func references(t *testing.T) []reference {
 	t.Helper()
 	read := func(path string, into any) {
@@ -88,10 +88,10 @@ func largest(x []float32, want []float64) float64 {
 	return d
 }
 
-// The memory of every exporter's file is that of the PyTorch model, as far as the file's own number format allows: exact
-// for float32, and within the rounding of the weights for the others.
+// The memory from every exporter's file must equal that of the PyTorch model, as far as the file's number format allows:
+// exactly for float32, and within the rounding of the weights for the others.
 func TestMemoryVectorAgainstPyTorch(t *testing.T) {
-	// Seen: 2e-4, 6e-3 and 4e-2; all others below 2e-7.
+	// Measured: 2e-4, 6e-3 and 4e-2; all others below 2e-7.
 	bound := map[string]float64{"fp16.onnx": 5e-4, "ort-int8-dynamic.onnx": 1e-2, "q4-with-past.onnx": 8e-2, "optimum-q4f16-qwen3-q4.onnx": 5e-4, "optimum-int8-neox.onnx": 1e-2}
 	for _, c := range references(t) {
 		t.Run(c.File, func(t *testing.T) {
@@ -151,7 +151,8 @@ func handLayout(t *testing.T) *models.Layout {
 	}
 }
 
-// Worked by hand: mean over v of v*v is 55/6, so column v of W_U minus the mean is v*v - 55/6 for every i.
+// The expected values are computed by hand: the mean over v of v*v is 55/6, so column v of W_U minus the mean is v*v - 55/6
+// for every i.
 func TestMemoryVectorByHand(t *testing.T) {
 	rms := func(l *models.Layout) { l.Bodies[0].Norm.Kind = models.RMSNorm }
 	capped := func(l *models.Layout) { rms(l); l.SoftCap = 30 }
@@ -209,7 +210,7 @@ func TestMemoryVectorRefusals(t *testing.T) {
 		{"no tokens", EncodingEmbed, ConventionRaw, nil, nil, "no tokens", ""},
 		{"token too large", EncodingEmbed, ConventionRaw, []int64{1, 6}, nil, "token 6: the vocabulary is 0 to 5", ""},
 		{"negative token", EncodingUnembed, ConventionRaw, []int64{-1}, nil, "token -1", ""},
-		{"layer", EncodingLayer, ConventionRaw, []int64{1}, nil, "takes a run of the model", ""},
+		{"layer", EncodingLayer, ConventionRaw, []int64{1}, nil, "requires a run of the model", ""},
 		{"unknown encoding", "logits", ConventionRaw, []int64{1}, nil, `encoding "logits": want one of unembed, embed, layer`, ""},
 		{"unknown convention", EncodingEmbed, "folded", []int64{1}, nil, `convention "folded": want one of tl-folded, raw`, ""},
 	} {
@@ -224,7 +225,7 @@ func TestMemoryVectorRefusals(t *testing.T) {
 			}
 		})
 	}
-	// The raw unembedding has no use for the norm.
+	// The raw unembedding does not use the norm.
 	l := handLayout(t)
 	l.Bodies = nil
 	if _, err := Vector(l, []int64{1}, EncodingUnembed, ConventionRaw); err != nil {
@@ -232,8 +233,8 @@ func TestMemoryVectorRefusals(t *testing.T) {
 	}
 }
 
-// The laws of the formulas, on a real file: order and repetition do not matter, memories of disjoint texts add up, and a
-// folded memory has mean 0.
+// These laws of the formulas must hold for a real file: order and repetition do not matter, memories of disjoint texts add
+// up, and a folded memory has mean 0.
 func TestMemoryVectorLaws(t *testing.T) {
 	l := located(t, "../testdata/dynamo-op18-sdpa.onnx")
 	for _, enc := range []Encoding{EncodingUnembed, EncodingEmbed} {
@@ -300,21 +301,21 @@ func TestLayerVector(t *testing.T) {
 
 func TestParseChoices(t *testing.T) {
 	for _, e := range Encodings {
-		if got, err := ParseEncoding(string(e)); got != e || err != nil {
+		if got, err := parseEncoding(string(e)); got != e || err != nil {
 			t.Errorf("%q: %q, %v", e, got, err)
 		}
 	}
 	for _, c := range Conventions {
-		if got, err := ParseConvention(string(c)); got != c || err != nil {
+		if got, err := parseConvention(string(c)); got != c || err != nil {
 			t.Errorf("%q: %q, %v", c, got, err)
 		}
 	}
 	for _, s := range []string{"", "Embed", "embed "} {
-		if got, err := ParseEncoding(s); err == nil {
+		if got, err := parseEncoding(s); err == nil {
 			t.Errorf("%q: got %q", s, got)
 		}
 	}
-	_, err := ParseEncoding("wte")
+	_, err := parseEncoding("wte")
 	if want := `encoding "wte": want one of unembed, embed, layer`; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

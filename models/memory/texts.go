@@ -7,15 +7,15 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
 )
 
-// Texts says how texts become tokens: choices of the paper's code that a reader of the paper would not guess.
+// Texts holds the choices by which texts become tokens. The paper's code makes them, but the paper does not state them.
 type Texts struct {
-	PromptBOS   bool `json:"prompt_bos"`   // the beginning-of-text token stands before prompts
-	MemoryBOS   bool `json:"memory_bos"`   // … and before memories; the layer encoding has it whatever stands here
-	MemorySpace bool `json:"memory_space"` // a space stands before a memory
-	AnswerSpace bool `json:"answer_space"` // an answer counts by the first token of " " + answer, not of the answer itself
+	PromptBOS   bool `json:"prompt_bos"`   // put the beginning-of-text token before prompts
+	MemoryBOS   bool `json:"memory_bos"`   // … and before memories; the layer encoding always uses it
+	MemorySpace bool `json:"memory_space"` // put a space before a memory
+	AnswerSpace bool `json:"answer_space"` // score an answer by the first token of " " + answer, not of the answer itself
 }
 
-// PaperTexts is what the paper's code does.
+// PaperTexts holds the choices of the paper's code.
 var PaperTexts = Texts{PromptBOS: true, AnswerSpace: true}
 
 // Prompt returns the tokens of a prompt.
@@ -36,7 +36,7 @@ func (x Texts) Memory(t *tokenizer.Tokenizer, text string) ([]int64, error) {
 	return withBOS(t, x.MemoryBOS, ids), nil
 }
 
-// LayerMemory returns the tokens that the layer encoding runs: the beginning-of-text token, then the memory.
+// LayerMemory returns the tokens that the layer encoding runs: the beginning-of-text token, followed by the memory.
 func (x Texts) LayerMemory(t *tokenizer.Tokenizer, text string) ([]int64, error) {
 	ids := t.Encode(x.spaced(text))
 	if len(ids) == 0 {
@@ -45,7 +45,7 @@ func (x Texts) LayerMemory(t *tokenizer.Tokenizer, text string) ([]int64, error)
 	return withBOS(t, true, ids), nil
 }
 
-// Answer returns the token that an answer counts by.
+// Answer returns the token by which an answer is scored.
 func (x Texts) Answer(t *tokenizer.Tokenizer, text string) (int64, error) {
 	if text == "" {
 		return 0, errors.New("the answer is empty")
@@ -53,7 +53,7 @@ func (x Texts) Answer(t *tokenizer.Tokenizer, text string) (int64, error) {
 	if x.AnswerSpace {
 		text = " " + text
 	}
-	ids := t.EncodeMid(text) // it follows the prompt: a tokenizer that puts a space before a text must not do so here
+	ids := t.EncodeMid(text) // it follows the prompt: a tokenizer that adds a leading space must not do so here
 	if len(ids) == 0 {
 		return 0, fmt.Errorf("the answer %q gives no token", text)
 	}
@@ -67,7 +67,7 @@ func (x Texts) spaced(text string) string {
 	return text
 }
 
-// withBOS puts the beginning-of-text token in front where the tokenizer has one.
+// withBOS prepends the beginning-of-text token, if wanted and if the tokenizer has one.
 func withBOS(t *tokenizer.Tokenizer, wanted bool, ids []int64) []int64 {
 	if bos, ok := t.BOS(); ok && wanted {
 		return append([]int64{bos}, ids...)

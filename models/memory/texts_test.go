@@ -40,10 +40,10 @@ func TestTexts(t *testing.T) {
 				t.Error(diff)
 			}
 			if _, err := tt.x.Memory(tok, ""); err == nil {
-				t.Error("an empty memory was taken")
+				t.Error("an empty memory was accepted")
 			}
 			if _, err := tt.x.Answer(tok, ""); err == nil {
-				t.Error("an empty answer was taken")
+				t.Error("an empty answer was accepted")
 			}
 		})
 	}

@@ -11,31 +11,32 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
-// What recognition may cost. The largest models have some 200 layers and 100,000 nodes, and take a few steps for each node.
+// Limits on the cost of recognition. The largest models have about 200 layers and 100,000 nodes, and need a few steps per
+// node.
 const (
 	maxCores = 1024
 	maxSteps = 4_000_000
-	maxWords = 4 << 20 // of all sets of cores together
+	maxWords = 4 << 20 // 64-bit words of all sets of cores together
 )
 
-// analysis is one graph being recognised.
+// analysis is the state of recognising one graph.
 type analysis struct {
 	*ops.Constants
 	budget *ops.Budget
 	facts  *ops.Facts
 	g      *graph.Graph
 	cores  []*core
-	words  int      // of a set of cores
-	up     []uint64 // for each node, by its ID, the set of cores it depends on, itself included
+	words  int      // 64-bit words in a set of cores
+	up     []uint64 // for each node, by its ID, the set of cores it depends on, including itself
 
-	products    *ops.Search           // products of two activations that scores come from
-	projections *ops.Search           // projections that q, k and v come from
-	rotary      *ops.Search           // what turns queries and keys by position
+	products    *ops.Search           // the products of two activations that scores come from
+	projections *ops.Search           // the projections that q, k and v come from
+	rotary      *ops.Search           // the nodes that rotate queries and keys by position
 	masks       *ops.Memo[string]     // evidence of a causal mask
-	inputs      *ops.Memo[inputsOf]   // whether a value is made of graph inputs alone
-	triangles   map[*graph.Const]bool // stored masks that were looked at
+	inputs      *ops.Memo[inputsOf]   // whether a value is computed only from graph inputs and constants
+	triangles   map[*graph.Const]bool // stored masks that were checked
 	read        map[*graph.Node]*weights.Weight
-	baked       map[models.BakedAt]int // how many memories an earlier rewrite made part of each site
+	baked       map[models.BakedAt]int // the number of memories that an earlier rewrite baked into each site
 	stray       *graph.Node            // a norm before an output that does not read the residual stream
 }
 
@@ -56,10 +57,11 @@ func newAnalysis(ctx context.Context, g *graph.Graph, c *ops.Constants) *analysi
 	return a
 }
 
-// inputsOf says what a value is made of: constants, graph inputs, moved, repeated and multiplied. A mask is, and so is a memory.
+// inputsOf records whether a value consists of constants and graph inputs that are moved, repeated or multiplied. This
+// holds for masks and memories.
 type inputsOf struct {
-	only bool // nothing else
-	any  bool // an input is among them
+	only bool // it consists of nothing else
+	any  bool // it uses at least one input
 }
 
 func inputsNeeds(v *graph.Value) []*graph.Value {
@@ -85,7 +87,8 @@ func (a *analysis) inputsOf(v *graph.Value, of func(*graph.Value) inputsOf) inpu
 	return out
 }
 
-// fed reports whether v is graph inputs and constants alone, moved, converted and multiplied, with an input among them.
+// fed reports whether v is computed only from graph inputs and constants by moving, converting and multiplying, with at
+// least one input.
 func (a *analysis) fed(v *graph.Value) bool { x := a.inputs.Of(v); return x.only && x.any }
 
 // inputsBefore returns the graph inputs that v comes from through operations that only move values or add to them.
@@ -105,11 +108,11 @@ func (a *analysis) inputsBefore(v *graph.Value) []*graph.Value {
 	return out
 }
 
-// trace computes for every node which cores it depends on.
+// trace computes the set of cores that each node depends on.
 func (a *analysis) trace() error {
 	a.words = (len(a.cores) + 63) / 64
 	if n := a.words * a.g.Model().NodeIDs(); n > maxWords {
-		return fmt.Errorf("%d attention computations among %d nodes: more than any decoder has", len(a.cores), a.g.Model().NodeIDs())
+		return fmt.Errorf("%d attention computations among %d nodes: more than in any decoder", len(a.cores), a.g.Model().NodeIDs())
 	}
 	a.up = make([]uint64, a.words*a.g.Model().NodeIDs())
 	for i, c := range a.cores {
@@ -129,10 +132,10 @@ func (a *analysis) trace() error {
 	return nil
 }
 
-// above returns the set of cores that a node depends on, a bit for each.
+// above returns the set of cores that a node depends on, one bit for each.
 func (a *analysis) above(n *graph.Node) []uint64 { return a.up[n.ID()*a.words:][:a.words] }
 
-// depth counts the cores that v depends on.
+// depth returns the number of cores that v depends on.
 func (a *analysis) depth(v *graph.Value) int {
 	if v == nil || v.Producer() == nil {
 		return 0
@@ -144,8 +147,8 @@ func (a *analysis) depth(v *graph.Value) int {
 	return d
 }
 
-// dependsOn reports whether v is computed from w's producer, or is w: a skip norm gives the stream and its norm as two
-// outputs. Values that depend on fewer cores than w cannot be, so the search stays within a layer.
+// dependsOn reports whether v is w or is computed from w's producer, because a skip norm returns the stream and its norm as
+// two outputs. Values that depend on fewer cores than w cannot depend on w, so the search stays within a layer.
 func (a *analysis) dependsOn(v, w *graph.Value) bool {
 	floor := a.depth(w)
 	next := func(v *graph.Value) []*graph.Value {
@@ -162,36 +165,17 @@ func (a *analysis) dependsOn(v, w *graph.Value) bool {
 	return false
 }
 
-// root returns the value that v is a copy of. A stream may be converted once for the norm and once more for the join, and then
+// root returns the value that v is a copy of. A stream may be converted once for the norm and once more for the join. Then
 // neither copy depends on the other.
 func root(v *graph.Value) *graph.Value { return ops.Root(v, ops.Copies) }
 
-// aliases returns v and every value that is a copy of it, in the order of the data flow.
-func (a *analysis) aliases(v *graph.Value) []*graph.Value {
-	var out []*graph.Value
-	for w := range ops.Reach(a.budget, a.copiesOf, v) {
-		out = append(out, w)
-	}
-	return out
-}
-
-func (a *analysis) copiesOf(v *graph.Value) []*graph.Value {
-	var out []*graph.Value
-	for _, u := range v.Uses() {
-		if u.Slot == 0 && u.Node.Graph() == a.g && ops.Is(u.Node, ops.Copies) {
-			out = append(out, u.Node.Out(0))
-		}
-	}
-	return out
-}
-
-// converted returns what v was before conversions of its type.
+// converted returns v before conversions of its type.
 func converted(v *graph.Value) *graph.Value { return ops.Root(v, ops.Convert) }
 
-// same reports whether two values differ by conversions at most.
+// same reports whether two values are equal except for conversions.
 func same(v, w *graph.Value) bool { return v != nil && converted(v) == converted(w) }
 
-// constAnd splits the operands of a commutative node into the constant and the other one; nil when there is no constant.
+// constAnd returns the constant operand of a commutative node and the other operand, or nil if there is no constant.
 func (a *analysis) constAnd(n *graph.Node) (constant, other *graph.Value) {
 	if n.NumIn() != 2 {
 		return nil, nil
@@ -204,7 +188,7 @@ func (a *analysis) constAnd(n *graph.Node) (constant, other *graph.Value) {
 	return nil, nil
 }
 
-// scalar returns the one number of a constant, ok false where v is not one.
+// scalar returns the number in a constant of one element. ok is false for any other value.
 func (a *analysis) scalar(v *graph.Value) (x float64, ok bool) {
 	if !a.Is(v) || a.elements(v) > 1 {
 		return 0, false
@@ -216,7 +200,7 @@ func (a *analysis) scalar(v *graph.Value) (x float64, ok bool) {
 	return float64(f[0]), true
 }
 
-// elements counts the elements of a constant as far as the file says; 0 where it does not.
+// elements returns the number of elements of a constant, or 0 if the file does not give it.
 func (a *analysis) elements(v *graph.Value) int64 {
 	n := int64(1)
 	f := a.facts.Of(v)

@@ -8,11 +8,11 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/ops"
 )
 
-// form is one way in which files write attention. match looks at a node that may begin it and returns what it found, or
-// how far it got. To accept another exporter form, add one literal to the list below.
+// form is one way in which files write attention. match examines a node that may begin it, and returns either the core it
+// found or a miss that records how far it got. To accept another exporter form, add one literal to the list below.
 type form struct {
 	name    string
-	doc     string // the chain, and who writes it
+	doc     string // the chain, and the programs that write it
 	anchors []string
 	match   func(a *analysis, n *graph.Node) (*core, *miss)
 }
@@ -27,7 +27,7 @@ var forms = []*form{
 	},
 	{
 		name:    "softmax-expanded",
-		doc:     "the same around Exp(x - max) / sum: ONNX Runtime writes Softmax so where it has no kernel for its type",
+		doc:     "the same with Exp(x - max) / sum, which ONNX Runtime writes when it has no Softmax kernel for the type",
 		anchors: []string{"Exp"},
 		match:   matchExpanded,
 	},
@@ -67,30 +67,31 @@ var forms = []*form{
 	},
 }
 
-// core is one attention computation that was found, before anything is known about the block around it.
+// core is one attention computation, before anything is known about the block around it.
 type core struct {
 	form       *form
-	node       *graph.Node  // gives z
-	out        *graph.Value // z in whatever shape
+	node       *graph.Node  // computes z
+	out        *graph.Value // z in any shape
 	pattern    *graph.Value
+	folded     bool // pattern is [batch*head, query, key]
 	patternOut *graph.Node
 	noPattern  string
-	heads      int64         // query heads by an attribute, 0 if none says
-	kvHeads    int64         // key and value heads likewise
-	causal     string        // the evidence for a causal mask, "" while there is none
-	qkv        [3]*projected // where q, k and v come from
-	query, key *graph.Value  // q and k as they enter the core; nil where the operator projects them itself
-	value      *graph.Value  // v likewise
-	score      *graph.Value  // what enters Softmax; nil for an operator
+	heads      int64         // query heads by an attribute, 0 without one
+	kvHeads    int64         // the same for key and value heads
+	causal     string        // the evidence for a causal mask, "" if there is none
+	qkv        [3]*projected // the projections that q, k and v come from
+	query, key *graph.Value  // q and k as they enter the core; nil if the operator projects them itself
+	value      *graph.Value  // the same for v
+	score      *graph.Value  // the input of Softmax; nil for an operator
 }
 
 // projected is the projection that q, k or v comes from.
 type projected struct {
 	node *graph.Node
-	bias bool // something constant is added
+	bias bool // a constant is added
 }
 
-// miss says how far a form got on one node.
+// miss records how far a form got on one node.
 type miss struct {
 	steps int
 	at    *graph.Node
@@ -98,13 +99,13 @@ type miss struct {
 	got   string
 }
 
-// Error makes a miss the reason of a refusal.
+// Error makes a miss usable as the reason of a refusal.
 func (m *miss) Error() string { return fmt.Sprintf("%v: want %s, got %s", m.at, m.want, m.got) }
 
-// matchSoftmax looks at a Softmax.
+// matchSoftmax examines a Softmax.
 func matchSoftmax(a *analysis, n *graph.Node) (*core, *miss) {
 	last := int64(-1)
-	if a.g.Model().Opset("") < 13 { // then the default was all axes from the second one on
+	if a.g.Model().Opset("") < 13 { // before opset 13 the default was all axes from the second one on
 		last = 1
 	}
 	c, m := a.around(n, n.In(0), n.Out(0))
@@ -117,10 +118,10 @@ func matchSoftmax(a *analysis, n *graph.Node) (*core, *miss) {
 	return c, nil
 }
 
-// folds reports whether heads are folded into the batch: v is [batch*head, key, d_head], and scores and z likewise.
+// folds reports whether heads are folded into the batch: v is [batch*head, key, d_head], and so are scores and z.
 func (a *analysis) folds(c *core) bool { return a.facts.Rank(c.out) == 3 || a.facts.Rank(c.value) == 3 }
 
-// matchExpanded looks at the Exp of a Softmax that is written out:
+// matchExpanded examines the Exp of a Softmax that is written as several operators:
 //
 //	x → ReduceMax, Sub, Exp → ReduceSum, Div
 func matchExpanded(a *analysis, exp *graph.Node) (*core, *miss) {
@@ -135,12 +136,13 @@ func matchExpanded(a *analysis, exp *graph.Node) (*core, *miss) {
 	return nil, &miss{0, exp, "exp(x - max) / sum", "another use of Exp"}
 }
 
-// around finds MatMul(q, k) and MatMul(probs, v) before and after a Softmax s. Between Softmax and the second product there may
-// be a conversion, a guard against NaN, dropout, a product with a head mask, a Slice, or a Reshape that folds heads into the batch.
+// around finds MatMul(q, k) and MatMul(probs, v) before and after a Softmax s. Between the Softmax and the second product
+// there may be a conversion, a guard against NaN, dropout, a product with a head mask, a Slice, or a Reshape that folds
+// heads into the batch.
 func (a *analysis) around(s *graph.Node, score, probs *graph.Value) (*core, *miss) {
 	type hit struct {
 		*product
-		pattern *graph.Value // [batch, head, query, key], nil where there is no such value
+		pattern *graph.Value // [batch, head, query, key], nil if there is no such value
 	}
 	type at struct{ v, pattern *graph.Value }
 	var hits []hit
@@ -159,10 +161,14 @@ func (a *analysis) around(s *graph.Node, score, probs *graph.Value) (*core, *mis
 				todo = append(todo, at{n.Out(0), t.pattern})
 			case n.Is("Mul") && n.NumIn() == 2 && a.fed(n.In(1-u.Slot)):
 				todo = append(todo, at{n.Out(0), t.pattern}) // head_mask
-			case n.Is("Slice") && u.Slot == 0: // takes the attention sink off (GPT-OSS)
+			case n.Is("Slice") && u.Slot == 0: // removes the attention sink (GPT-OSS)
 				todo = append(todo, at{n.Out(0), t.pattern})
-			case n.Is("Reshape") && u.Slot == 0 && t.pattern == nil:
-				todo = append(todo, at{n.Out(0), t.v})
+			case n.Is("Reshape") && u.Slot == 0:
+				next := at{n.Out(0), t.pattern}
+				if a.facts.Rank(t.v) != 3 && next.pattern == nil {
+					next.pattern = t.v
+				}
+				todo = append(todo, next)
 			case u.Slot == 0 && a.product(n) != nil:
 				hits = append(hits, hit{a.product(n), t.pattern})
 			case !n.Is("IsNaN", "Shape"):
@@ -189,21 +195,24 @@ func (a *analysis) around(s *graph.Node, score, probs *graph.Value) (*core, *mis
 		c.causal = "cache"
 	}
 	switch {
-	case av.pattern != nil && a.facts.Rank(av.pattern) != 3:
+	case av.pattern != nil:
 		c.pattern = av.pattern
-	case a.folds(c):
-		c.pattern, c.noPattern = nil, "the file folds heads into the batch: its probabilities are [batch*head, query, key]"
+	case !a.folds(c):
+	case a.facts.Rank(c.pattern) == 3:
+		c.folded = true
+	case a.facts.Rank(c.pattern) != 4:
+		c.pattern, c.noPattern = nil, "the file folds heads into the batch, and does not say how the probabilities are stored"
 	}
 	return c, nil
 }
 
-// product is a product of two activations: MatMul, or what dynamic quantisation makes of it.
+// product is a product of two activations: a MatMul, or the operators that dynamic quantisation replaces it with.
 type product struct {
-	node        *graph.Node  // gives the product as floats
-	left, right *graph.Value // the operands, as they were before quantisation
+	node        *graph.Node  // computes the product as floats
+	left, right *graph.Value // the operands before quantisation
 }
 
-// product reads n, nil when it is no product or an operand is constant.
+// product reads n. It returns nil if n is not a product or an operand is constant.
 func (a *analysis) product(n *graph.Node) *product {
 	floats := func(v *graph.Value) *graph.Value {
 		if q := v.Producer(); q.Is("DynamicQuantizeLinear") {
@@ -231,7 +240,7 @@ func (a *analysis) product(n *graph.Node) *product {
 	return p
 }
 
-// matchOperator reads an attention operator; its slots are in the table of operators.
+// matchOperator reads an attention operator. Its slots are in the table of operators.
 func matchOperator(a *analysis, n *graph.Node) (*core, *miss) {
 	s := ops.Of(n).Attn
 	c := &core{node: n, out: n.Out(0), heads: n.Int(s.Heads, 0), kvHeads: n.Int(s.KVHeads, 0)}
@@ -266,7 +275,7 @@ func matchOperator(a *analysis, n *graph.Node) (*core, *miss) {
 	return c, nil
 }
 
-// patternOf returns the node that gives attention probabilities as a further output when asked to, or says why none can.
+// patternOf returns the node if it can return the attention probabilities as a further output, or the reason why it cannot.
 func patternOf(n *graph.Node, s *ops.AttnSlots) (*graph.Node, string) {
 	switch {
 	case s.Mode == "":
@@ -277,7 +286,7 @@ func patternOf(n *graph.Node, s *ops.AttnSlots) (*graph.Node, string) {
 	return n, ""
 }
 
-// source finds the projection that q, k or v come from, nil when there is none or more than one.
+// source returns the projection that q, k or v comes from, or nil if there is none or more than one.
 func (a *analysis) source(v *graph.Value) *projected {
 	hits := a.projections.From(v)
 	if len(hits) != 1 {
@@ -286,7 +295,7 @@ func (a *analysis) source(v *graph.Value) *projected {
 	return &projected{node: hits[0], bias: a.readProjection(hits[0]) != nil && a.biased(hits[0])}
 }
 
-// biased reports whether a constant is added to what a projection gives, by itself or by an Add.
+// biased reports whether a constant is added to the output of a projection, by the projection itself or by an Add.
 func (a *analysis) biased(n *graph.Node) bool {
 	if biasOf(n) != nil {
 		return true

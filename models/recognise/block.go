@@ -9,10 +9,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// block puts one core in its place: which layer it is, and the sites of the residual stream around it.
+// block places one core: it finds the core's layer number and the sites of the residual stream around it.
 func (a *analysis) block(c *core, b *branch) (*models.Layer, *miss) {
 	l := &models.Layer{
-		Index: a.depth(b.out[0]) - 1, Core: c.node, Z: b.z, ZForm: b.form, Pattern: c.pattern, PatternOut: c.patternOut,
+		Index: a.depth(b.out[0]) - 1, Core: c.node, Z: b.z, ZForm: b.form, Pattern: c.pattern, PatternFolded: c.folded, PatternOut: c.patternOut,
 		WO: b.wo, BO: b.bias, Out: b.proj, PostNorm: b.norm, Scaled: b.scale, AttnOut: b.out, Join: b.join, Missing: map[string]string{},
 	}
 	if c.noPattern != "" {
@@ -20,7 +20,7 @@ func (a *analysis) block(c *core, b *branch) (*models.Layer, *miss) {
 	}
 	if b.fused != 0 {
 		l.Out = nil
-		l.Missing["out"] = fmt.Sprintf("the product with W_O multiplies by %g at once: what W_O alone gives is computed nowhere", b.fused)
+		l.Missing["out"] = fmt.Sprintf("the product with W_O also multiplies by %g: the file does not compute the output of W_O alone", b.fused)
 	}
 	shape := a.parallel
 	if a.dependsOn(b.out[0], root(b.other)) {
@@ -40,8 +40,8 @@ func (a *analysis) block(c *core, b *branch) (*models.Layer, *miss) {
 		}
 		in := p.node.In(0)
 		if d := a.depth(in); d != l.Index {
-			return l, &miss{8, c.node, fmt.Sprintf("q, k and v of the residual stream that %d layers have written to", l.Index),
-				fmt.Sprintf("%c of one that %d have (keys and values shared between layers?)", "qkv"[i], d)}
+			return l, &miss{8, c.node, fmt.Sprintf("q, k and v from the residual stream after %d layers", l.Index),
+				fmt.Sprintf("%c from the stream after %d layers (keys and values shared between layers?)", "qkv"[i], d)}
 		}
 		if i == 0 && l.PostNorm == nil && root(in) == root(l.ResidPre[0]) {
 			return l, &miss{8, c.node, "attention over a norm of the residual stream", "the stream itself (a norm after the addition, as in BERT?)"}
@@ -75,7 +75,7 @@ func (a *analysis) sequential(l *models.Layer, b *branch) *miss {
 		if done, m := a.parallelAfter(l, mid); done || m != nil {
 			return m
 		}
-		// A block without an MLP; or a post-norm block, which the next layer will notice.
+		// A block without an MLP, or a post-norm block, which the check of the next layer detects.
 		return withoutMLP(l)
 	case 1:
 	default:
@@ -87,7 +87,8 @@ func (a *analysis) sequential(l *models.Layer, b *branch) *miss {
 	return a.mlp(l, graph.Use{Node: hits[0].Node, Slot: 1 - hits[0].Slot})
 }
 
-// parallelAfter reads the block of Cohere and StableLM: attention joins the stream first, and an MLP over the same norm second.
+// parallelAfter reads the block of Cohere and StableLM: attention joins the stream first, and an MLP over the same norm joins
+// it second.
 //
 //	resid_pre ──────────────(+)────(+)── resid_post
 //	    └─ ln_1 ─┬─ attention ┘      │
@@ -117,8 +118,8 @@ func (a *analysis) parallelAfter(l *models.Layer, mid *graph.Value) (done bool, 
 
 const noMid = "attention and MLP run in parallel: there is no residual stream between them"
 
-// parallel reads the blocks in which attention meets the MLP before the stream, of GPT-J, NeoX, Phi and Falcon; and the one in
-// which the MLP has joined the stream before:
+// parallel reads the blocks of GPT-J, NeoX, Phi and Falcon, in which attention and the MLP are added before they join the
+// stream, and blocks in which the MLP joins the stream first:
 //
 //	resid_pre ─────────────────────────────(+)── resid_post      resid_pre ──(+)──(+)── resid_post
 //	    └─ ln_1 ─┬─ attention ──(+)─────────┘                         ├── MLP ┘     │
@@ -131,7 +132,7 @@ func (a *analysis) parallel(l *models.Layer, b *branch) *miss {
 		l.MLPJoin, l.MLPOut = mlp, a.ownMLP(l, mlp)
 		post(l, join)
 		if skipBias(join) != nil {
-			return &miss{8, join, "a bias that belongs to one branch", "one that is added to attention and MLP together"}
+			return &miss{8, join, "a bias of one branch", "a bias that is added to attention and MLP together"}
 		}
 		return nil
 	}
@@ -159,7 +160,7 @@ func (a *analysis) parallel(l *models.Layer, b *branch) *miss {
 	return nil
 }
 
-// streamAndMLP splits the other operand of the join where it is a sum of the stream that attention reads and an MLP.
+// streamAndMLP splits the other operand of the join if it is the sum of an MLP and the stream that attention reads.
 func (a *analysis) streamAndMLP(b *branch) (stream *graph.Value, mlp graph.Use, ok bool) {
 	n := root(b.other).Producer()
 	if !n.Is("Add") {
@@ -174,7 +175,7 @@ func (a *analysis) streamAndMLP(b *branch) (stream *graph.Value, mlp graph.Use, 
 	return nil, graph.Use{}, false
 }
 
-// mlp notes the branch that joins the stream at an operand of the last addition of a block.
+// mlp records the branch that joins the stream at an operand of the last addition of a block.
 func (a *analysis) mlp(l *models.Layer, join graph.Use) *miss {
 	l.MLPJoin = join
 	l.MLPOut = a.ownMLP(l, join)
@@ -185,7 +186,7 @@ func (a *analysis) mlp(l *models.Layer, join graph.Use) *miss {
 	return nil
 }
 
-// ownMLP is what the MLP gives, without memories of an earlier rewrite.
+// ownMLP returns the output of the MLP without memories of an earlier rewrite.
 func (a *analysis) ownMLP(l *models.Layer, join graph.Use) models.Site {
 	v := join.Node.In(join.Slot)
 	baked := a.baked[models.BakedAt{Site: models.PortMLPOut, Layer: l.Index}]
@@ -209,8 +210,8 @@ func (a *analysis) ownMLP(l *models.Layer, join graph.Use) models.Site {
 	}
 }
 
-// residualAdds returns the additions that read v, or a copy of it, as one operand and something computed from v as the other. The
-// use names the operand that is v.
+// residualAdds returns the additions that read v, or a copy of it, as one operand and a value computed from v as the other.
+// The use is the operand that is v.
 func (a *analysis) residualAdds(v *graph.Value) []graph.Use {
 	var out []graph.Use
 	for u, w := range ops.Readers(a.budget, v, ops.Copies) {
@@ -218,14 +219,14 @@ func (a *analysis) residualAdds(v *graph.Value) []graph.Use {
 			continue
 		}
 		if other := u.Node.In(1 - u.Slot); other != nil && other != w && !a.Is(other) && !a.fed(other) && a.dependsOn(other, v) {
-			// The expansion of a norm reads v too, but adds constants; a sum of two branches does not hold v itself.
+			// The expansion of a norm reads v too, but adds constants. A sum of two branches does not read v itself.
 			out = append(out, u)
 		}
 	}
 	return out
 }
 
-// stack orders the layers and checks that the residual stream runs through all of them, and no further.
+// stack orders the layers and checks that the residual stream passes through all of them and ends after the last.
 func (a *analysis) stack(layers []*models.Layer) *miss {
 	slices.SortStableFunc(layers, func(x, y *models.Layer) int { return x.Index - y.Index })
 	for i, l := range layers {
@@ -237,7 +238,7 @@ func (a *analysis) stack(layers []*models.Layer) *miss {
 		}
 		prev := layers[i-1].ResidPost
 		if prev == nil {
-			return &miss{8, l.Core, "a residual stream after the layer before", "a norm alone"}
+			return &miss{8, l.Core, "a residual stream after the previous layer", "only a norm"}
 		}
 		if root(prev[0]) != root(l.ResidPre[0]) {
 			return &miss{8, l.Join.Node, fmt.Sprintf("layer %d to continue the residual stream of layer %d, %v", i, i-1, prev[0]),
@@ -247,7 +248,7 @@ func (a *analysis) stack(layers []*models.Layer) *miss {
 	last := layers[len(layers)-1]
 	if last.ResidPost != nil {
 		if more := a.residualAdds(last.ResidPost[0]); len(more) > 0 {
-			return &miss{8, more[0].Node, fmt.Sprintf("the residual stream to end after layer %d", last.Index), "another addition to it (of a layer whose attention was not recognised?)"}
+			return &miss{8, more[0].Node, fmt.Sprintf("the residual stream to end after layer %d", last.Index), "another addition to it (by a layer whose attention was not recognised?)"}
 		}
 	}
 	return nil
@@ -259,11 +260,11 @@ func withoutMLP(l *models.Layer) *miss {
 	return nil
 }
 
-// post notes what the last addition of a block gives.
+// post records the output of the last addition of a block.
 func post(l *models.Layer, n *graph.Node) {
 	if v := sum(n); v != nil {
 		l.ResidPost = models.Site{v}
-	} else { // the last block of a fused file: only the norm is written out
+	} else { // the last block of a fused file, which returns only the norm
 		l.ResidPostOut = n
 	}
 }

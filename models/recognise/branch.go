@@ -10,7 +10,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
-// branch is what follows a core: the projection through W_O and the place where it joins the residual stream.
+// branch is the part after a core: the projection through W_O and the place where it joins the residual stream.
 //
 //	z ─ W_O ─ (+) b_O ── attn.hook_out ── [norm | × number] ── attn_out ──(+)── join
 type branch struct {
@@ -18,11 +18,11 @@ type branch struct {
 	form  models.ZForm
 	wo    *weights.Weight
 	bias  []*graph.Value
-	proj  models.Site  // output of W_O, b_O included
-	norm  *models.Norm // between W_O and the join, nil for none
-	scale bool         // a number is multiplied on the way
-	fused float64      // the number that the product itself multiplies with, 0 for none
-	out   models.Site  // what joins the stream, without any memory of an earlier rewrite
+	proj  models.Site  // output of W_O including b_O
+	norm  *models.Norm // between W_O and the join; nil for none
+	scale bool         // the path multiplies by a number
+	fused float64      // the number that the product itself multiplies by; 0 for none
+	out   models.Site  // the value that joins the stream, without memories of an earlier rewrite
 	join  graph.Use
 	other *graph.Value // the other operand of the join
 }
@@ -33,7 +33,7 @@ func adds(u graph.Use) bool {
 	return u.Node.Is("Add") || s != nil && s.Skip && u.Slot < 2
 }
 
-// skipBias is the input of a skip norm that holds a bias, which belongs to the branch; nil for an Add.
+// skipBias returns the bias input of a skip norm, which belongs to the branch, or nil for an Add.
 func skipBias(n *graph.Node) *graph.Value {
 	if s := ops.Of(n).Norm; s != nil {
 		return optional(n, s.Bias)
@@ -41,7 +41,7 @@ func skipBias(n *graph.Node) *graph.Value {
 	return nil
 }
 
-// sum returns the residual stream that an addition gives, nil for a skip norm that does not write it out.
+// sum returns the residual stream after an addition, or nil for a skip norm that does not return it.
 func sum(n *graph.Node) *graph.Value {
 	if s := ops.Of(n).Norm; s != nil {
 		return n.Out(s.Sum)
@@ -52,7 +52,7 @@ func sum(n *graph.Node) *graph.Value {
 // follow walks from a core through W_O to the residual join.
 func (a *analysis) follow(c *core) (*branch, *miss) {
 	b := &branch{}
-	type at struct{ v, z *graph.Value } // z in [batch, pos, head, d_head], if the way led past it
+	type at struct{ v, z *graph.Value } // z in [batch, pos, head, d_head], if the path passed it
 	type hit struct {
 		node *graph.Node
 		z    *graph.Value
@@ -88,7 +88,7 @@ func (a *analysis) follow(c *core) (*branch, *miss) {
 	}
 	b.wo = a.readProjection(hits[0].node)
 	if alpha := b.wo.Alpha; alpha != 1 && hits[0].node.Is("com.microsoft.FusedMatMul") {
-		// ONNX Runtime made the multiplier after W_O (Granite) part of the product. The heads do not have it.
+		// ONNX Runtime made the multiplier after W_O (Granite) part of the product. It does not apply to the heads.
 		own := *b.wo
 		own.Alpha, b.wo, b.fused, b.scale = 1, &own, alpha, true
 	}
@@ -98,7 +98,7 @@ func (a *analysis) follow(c *core) (*branch, *miss) {
 		b.z = z
 	case flat:
 		b.z, b.form = c.out, models.ZFlat
-	case a.oneToken(c.out): // moving an axis of one is a Reshape
+	case a.oneToken(c.out): // moving an axis of size 1 is a Reshape
 		b.z, b.form = c.out, models.ZByHead
 	default:
 		return nil, &miss{4, c.node, "a Transpose [0, 2, 1, 3] that puts the positions of z before its heads", "none before W_O"}
@@ -106,105 +106,50 @@ func (a *analysis) follow(c *core) (*branch, *miss) {
 	return b, a.joinOf(b, hits[0].node)
 }
 
-// term is an addition to attention output on its way to the join: of a bias, or of a memory of an earlier rewrite.
+// term is an addition to attention output on its way to the join: a bias, or a memory of an earlier rewrite.
 type term struct {
 	before *graph.Value // the sum so far
 	add    *graph.Value
 	memory bool
 }
 
-// way is a path from W_O to a use of what it gives.
-type way struct {
+// route is a path from W_O to a value computed from its output.
+type route struct {
 	v     *graph.Value
 	terms []term         // additions since the last norm or multiplier
-	bias  []*graph.Value // additions before it
-	proj  *graph.Value   // what the norm or multiplier reads, nil before one
+	bias  []*graph.Value // additions before that
+	proj  *graph.Value   // the input of the norm or multiplier; nil before it
 	norm  *models.Norm
 	scale bool
 }
 
-// joinOf walks from the projection to the node where another part of the residual stream comes in.
+// joinOf walks from the projection to the node that adds another part of the residual stream.
 func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
-	type hit struct {
-		use graph.Use
-		way
-	}
-	var hits []hit
-	var reached []string
-	scaling := scaled(proj) // of a product of integers
-	baked := a.baked[models.BakedAt{Site: models.PortAttnOut, Layer: a.depth(proj.Out(0)) - 1}]
-	todo := []way{{v: proj.Out(0)}}
-	for len(todo) > 0 && a.budget.Step() {
-		t := todo[0]
-		todo = todo[1:]
-		on := func(v *graph.Value) { next := t; next.v = v; todo = append(todo, next) }
-		changed := func(v *graph.Value) way { // after a norm or a multiplier
-			next := way{v: v, proj: t.proj, norm: t.norm, scale: t.scale, bias: t.bias}
-			if next.proj == nil {
-				next.proj = t.v
-				for _, x := range t.terms {
-					next.bias = append(next.bias, x.add)
-				}
-			}
-			return next
-		}
-		inNorm := map[*graph.Node]bool{}
-		for _, n := range a.normsOf(t.v) {
-			if n.Node == nil || t.norm != nil {
-				continue
-			}
-			n = a.withoutMemory(n, baked)
-			next := changed(n.Out)
-			next.norm = n
-			todo = append(todo, next)
-			a.within(n, inNorm)
-		}
-		for _, u := range t.v.Uses() {
-			n := u.Node
-			var other *graph.Value
-			if n.Is("Add", "Mul", "Div") {
-				other = n.In(1 - u.Slot)
-			}
-			switch {
-			case n.Graph() != a.g || n.Is("Shape") || inNorm[n]:
-			case u.Slot == 0 && ops.Is(n, ops.Copies), n == scaling:
-				on(n.Out(0))
-			case n.Is("Add") && (a.Is(other) || other != t.v && a.fed(other)):
-				memory := !a.Is(other) || a.elements(other) > b.wo.Out // what is fed, or differs by position
-				next := t
-				next.v, next.terms = n.Out(0), append(slices.Clone(t.terms), term{t.v, other, memory})
-				todo = append(todo, next)
-			case n.Is("Mul") && a.single(other), n.Is("Div") && u.Slot == 0 && a.single(other):
-				next := changed(n.Out(0))
-				next.scale = true
-				todo = append(todo, next)
-			case n.Is("Add") && other != t.v, !n.Is("Add") && adds(u):
-				if !slices.ContainsFunc(hits, func(h hit) bool { return h.use == u }) {
-					hits = append(hits, hit{u, t})
-				}
-			default:
-				reached = append(reached, n.FullOp())
-			}
-		}
+	w := &joinWalk{analysis: a, width: b.wo.Out, scaling: scaled(proj), todo: []route{{v: proj.Out(0)}},
+		baked: a.baked[models.BakedAt{Site: models.PortAttnOut, Layer: a.depth(proj.Out(0)) - 1}]}
+	for len(w.todo) > 0 && a.budget.Step() {
+		t := w.todo[0]
+		w.todo = w.todo[1:]
+		w.visit(t)
 	}
 	switch {
-	case len(hits) == 0:
-		return &miss{5, proj, "an Add or skip norm that joins attention to the residual stream", list(reached)}
-	case len(hits) > 1:
+	case len(w.joins) == 0:
+		return &miss{5, proj, "an Add or skip norm that joins attention to the residual stream", list(w.reached)}
+	case len(w.joins) > 1:
 		var where []string
-		for _, h := range hits {
+		for _, h := range w.joins {
 			where = append(where, h.use.Node.String())
 		}
-		return &miss{5, proj, "one join with the residual stream", fmt.Sprintf("%d candidates: %s", len(hits), list(where))}
+		return &miss{5, proj, "one join with the residual stream", fmt.Sprintf("%d candidates: %s", len(w.joins), list(where))}
 	}
-	h := hits[0]
+	h := w.joins[0]
 	b.join, b.other, b.norm, b.scale = h.use, h.use.Node.In(1-h.use.Slot), h.norm, h.scale || b.scale
 	if bias := biasOf(proj); bias != nil {
 		b.bias = append(b.bias, bias)
 	}
 	b.bias = append(b.bias, h.bias...)
-	var after []*graph.Value
-	b.out, after = a.ownPart(h.v, h.terms, baked)
+	own, after := a.ownPart(h.v, h.terms, w.baked)
+	b.out = own
 	if h.proj == nil {
 		b.bias = append(b.bias, after...)
 		b.proj = b.out
@@ -214,8 +159,87 @@ func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
 	return nil
 }
 
-// ownPart takes memories of an earlier rewrite, which are added last, off a sum: it returns the model's own part as a site, and
-// the biases among the terms. baked memories are constants like biases, but the last ones that were added.
+// joinWalk searches for the operands through which the output of a projection joins the residual stream.
+type joinWalk struct {
+	*analysis
+	width   int64       // of the stream
+	scaling *graph.Node // converts a product of integers to floats; nil for other products
+	baked   int         // the number of memories that an earlier rewrite baked into this layer
+	todo    []route
+	joins   []joined
+	reached []string // operators that end the search
+}
+
+// joined is a use that joins the stream, and the path to it.
+type joined struct {
+	use graph.Use
+	route
+}
+
+// visit examines all readers of the value at the end of a path.
+func (w *joinWalk) visit(t route) {
+	inNorm := map[*graph.Node]bool{}
+	for _, n := range w.normsOf(t.v) {
+		if n.Node == nil || t.norm != nil {
+			continue
+		}
+		n = w.withoutMemory(n, w.baked)
+		next := t.after(n.Out)
+		next.norm = n
+		w.todo = append(w.todo, next)
+		w.within(n, inNorm)
+	}
+	for _, u := range t.v.Uses() {
+		if u.Node.Graph() == w.g && !u.Node.Is("Shape") && !inNorm[u.Node] {
+			w.read(t, u)
+		}
+	}
+}
+
+// read follows one use of the value at the end of a path.
+func (w *joinWalk) read(t route, u graph.Use) {
+	n := u.Node
+	var other *graph.Value
+	if n.Is("Add", "Mul", "Div") {
+		other = n.In(1 - u.Slot)
+	}
+	next := t
+	next.v = n.Out(0)
+	switch {
+	case u.Slot == 0 && ops.Is(n, ops.Copies), n == w.scaling:
+	case n.Is("Add") && (w.Is(other) || other != t.v && w.fed(other)):
+		memory := !w.Is(other) || w.elements(other) > w.width // an input, or a constant that differs by position
+		next.terms = append(slices.Clone(t.terms), term{t.v, other, memory})
+	case n.Is("Mul") && w.single(other), n.Is("Div") && u.Slot == 0 && w.single(other):
+		next = t.after(n.Out(0))
+		next.scale = true
+	case n.Is("Add") && other != t.v, !n.Is("Add") && adds(u):
+		if !slices.ContainsFunc(w.joins, func(h joined) bool { return h.use == u }) {
+			w.joins = append(w.joins, joined{u, t})
+		}
+		return
+	default:
+		w.reached = append(w.reached, n.FullOp())
+		return
+	}
+	w.todo = append(w.todo, next)
+}
+
+// after restarts a path after a norm or a multiplier: earlier additions are part of the output of W_O.
+func (t route) after(v *graph.Value) route {
+	next := route{v: v, proj: t.proj, norm: t.norm, scale: t.scale, bias: t.bias}
+	if next.proj == nil {
+		next.proj = t.v
+		for _, x := range t.terms {
+			next.bias = append(next.bias, x.add)
+		}
+	}
+	return next
+}
+
+// ownPart removes memories of an earlier rewrite, which are added last, from a sum. It returns the model's own part as a
+// site, and the biases among the terms. Memories that were baked in are constants like biases; they are the last baked
+// constants added.
 func (a *analysis) ownPart(v *graph.Value, terms []term, baked int) (own models.Site, bias []*graph.Value) {
 	terms = slices.Clone(terms)
 	for i := len(terms) - 1; i >= 0 && baked > 0; i-- {
@@ -230,7 +254,7 @@ func (a *analysis) ownPart(v *graph.Value, terms []term, baked int) (own models.
 		switch {
 		case !t.memory:
 			bias = append(bias, t.add)
-			if steered { // after a memory: a term of its own
+			if steered { // added after a memory: a separate term
 				own = append(own, t.add)
 			}
 		case !steered:
@@ -240,8 +264,8 @@ func (a *analysis) ownPart(v *graph.Value, terms []term, baked int) (own models.
 	return own, bias
 }
 
-// withoutMemory returns a norm without its beta where that is a baked memory, which looks the same: fewer constants are added after
-// the norm than there are memories.
+// withoutMemory returns a norm without its beta if the beta is a baked memory, which looks the same. This is so if fewer
+// constants are added after the norm than there are memories.
 func (a *analysis) withoutMemory(n *models.Norm, baked int) *models.Norm {
 	add := n.Out.Producer()
 	if n.Beta == nil || !add.Is("Add") {
@@ -268,10 +292,10 @@ func (a *analysis) withoutMemory(n *models.Norm, baked int) *models.Norm {
 	return &bare
 }
 
-// single reports whether v is a constant of one number.
+// single reports whether v is a constant with one element.
 func (a *analysis) single(v *graph.Value) bool { return a.Is(v) && a.elements(v) == 1 }
 
-// within marks the nodes between what a norm reads and what it gives.
+// within marks the nodes between the input and the output of a norm.
 func (a *analysis) within(n *models.Norm, marks map[*graph.Node]bool) {
 	next := func(v *graph.Value) []*graph.Value {
 		if v == nil || same(v, n.In) || v.Producer() == nil || a.Is(v) {
@@ -284,7 +308,7 @@ func (a *analysis) within(n *models.Norm, marks map[*graph.Node]bool) {
 			marks[p] = true
 		}
 	}
-	for v := range ops.Reach(a.budget, a.conversionsOf, converted(n.In)) { // conversions that only the norm reads
+	for v := range ops.Reach(a.budget, a.conversionsOf, converted(n.In)) { // including conversions that only the norm reads
 		if p := v.Producer(); v != n.In && p != nil && len(v.Uses()) > 0 && !slices.ContainsFunc(v.Uses(), func(u graph.Use) bool { return !marks[u.Node] }) {
 			marks[p] = true
 		}

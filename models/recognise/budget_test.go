@@ -11,8 +11,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/ops"
 )
 
-// chains are graphs of n anchors in which each anchor can be reached from all others before it: a walk for each of them from its
-// own start takes n² steps.
+// chains holds graphs of n anchors in which each anchor can be reached from all earlier ones. A separate walk from each
+// anchor would take n² steps.
 var chains = map[string]func(n int) string{
 	"softmax over one chain": func(n int) string {
 		var b strings.Builder
@@ -56,14 +56,14 @@ func chain(t testing.TB, kind string, n int) *graph.Model {
 	return m
 }
 
-// The steps that recognition takes grow as the graph does.
+// The number of steps must grow linearly with the graph.
 func TestLocateIsLinear(t *testing.T) {
 	steps := func(m *graph.Model) int {
 		a := look(m)
 		r := &Report{Forms: make([]FormReport, len(forms))}
 		_, _, err := a.body(nil, r)
 		if err == nil {
-			t.Error("a chain was taken for a decoder")
+			t.Error("a chain was recognised as a decoder")
 		}
 		if a.budget.Err() != nil {
 			t.Error(a.budget.Err())
@@ -78,7 +78,7 @@ func TestLocateIsLinear(t *testing.T) {
 	}
 }
 
-// A graph that takes more steps than a graph of its size may is refused, and so is one whose context ended.
+// A graph that needs more steps than its size allows must be refused, and so must one whose context has ended.
 func TestLocateGivesUp(t *testing.T) {
 	m := chain(t, "diamonds", 1000)
 	a := look(m)
@@ -100,7 +100,7 @@ func BenchmarkLocate(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/%d", strings.ReplaceAll(kind, " ", "_"), n), func(b *testing.B) {
 				for b.Loop() {
 					if _, err := Locate(b.Context(), m, nil); err == nil {
-						b.Fatal("a chain was taken for a decoder")
+						b.Fatal("a chain was recognised as a decoder")
 					}
 				}
 			})

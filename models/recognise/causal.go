@@ -5,15 +5,16 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/ops"
 )
 
-// A decoder masks its scores: no position sees a later one. An encoder does not, and its layers look the same otherwise. The
-// evidence is a comparison or triangle that builds the mask, a stored triangle, or a cache, which only a decoder has.
+// A decoder masks its scores, so that no position can attend to a later one. An encoder does not, but its layers look the
+// same otherwise. Evidence of a mask is a comparison or triangle that builds it, a stored triangle, or a cache, which only a
+// decoder has.
 
-// maskNeeds lists where evidence for a mask may come from: everything a score is computed from, up to projections and products
-// of activations, which no mask goes through.
+// maskNeeds lists the values that may give evidence of a mask: everything that a score is computed from, up to projections
+// and products of activations, because no mask passes through these.
 func (a *analysis) maskNeeds(v *graph.Value) []*graph.Value {
 	n := v.Producer()
 	switch {
-	case n == nil, v.Const() != nil, n.Is("Shape", "Size"): // how large something is: all of the model may come before it
+	case n == nil, v.Const() != nil, n.Is("Shape", "Size"): // only sizes, which may depend on the whole model
 		return nil
 	case ops.Is(n, ops.Product|ops.Attention|ops.Normalise):
 		return nil
@@ -32,7 +33,7 @@ func (a *analysis) maskOf(v *graph.Value, of func(*graph.Value) string) string {
 	}
 	n := v.Producer()
 	if op := isComparison(n); op != "" && (op == "Trilu" || a.elements(n.In(0)) != 1 && a.elements(n.In(1)) != 1) {
-		return op // positions with positions; with one number, a mask of the caller's is read
+		return op // compares positions with positions; a comparison with one number reads a mask from the caller
 	}
 	for _, in := range a.maskNeeds(v) {
 		if e := of(in); e != "" {
@@ -42,7 +43,7 @@ func (a *analysis) maskOf(v *graph.Value, of func(*graph.Value) string) string {
 	return ""
 }
 
-// isComparison returns the operator of a node that builds masks out of positions, "" for any other.
+// isComparison returns the operator of a node that builds masks from positions, or "" for any other.
 func isComparison(n *graph.Node) string {
 	if n.Is("Trilu", "LessOrEqual", "GreaterOrEqual", "Less", "Greater") {
 		return n.Op()
@@ -50,7 +51,7 @@ func isComparison(n *graph.Node) string {
 	return ""
 }
 
-// cached reports whether v is joined with a graph input on its way: a key or value cache.
+// cached reports whether v is joined with a graph input, which is then a key or value cache.
 func (a *analysis) cached(v *graph.Value) bool { return len(a.caches(v)) > 0 }
 
 // caches returns the graph inputs that a key or value is joined with.
@@ -72,7 +73,7 @@ func (a *analysis) caches(v *graph.Value) []*graph.Value {
 	return out
 }
 
-// triangular remembers lowerTriangular: all layers share one mask of a megabyte.
+// triangular caches lowerTriangular, because all layers share one mask of a megabyte.
 func (a *analysis) triangular(k *graph.Const) bool {
 	known, ok := a.triangles[k]
 	if !ok {
@@ -82,9 +83,10 @@ func (a *analysis) triangular(k *graph.Const) bool {
 	return known
 }
 
-// lowerTriangular reports whether a stored tensor is a causal mask: its last two axes are square, everything above the diagonal
-// is one value, and the diagonal and what is right below it another. Further down any value may follow: a local layer of
-// GPT-Neo hides what is long past. Each layer may have a mask of a megabyte: the first rows and some of the others decide.
+// lowerTriangular reports whether a stored tensor is a causal mask: its last two axes are square, everything above the
+// diagonal has one value, and the diagonal and the entries directly below it another. Entries further down may have any
+// value, because a local layer of GPT-Neo hides distant positions. Each layer may have a mask of a megabyte, so only the
+// first rows and some others are checked.
 func lowerTriangular(k *graph.Const) bool {
 	r := len(k.Dims)
 	if r < 2 || k.Dims[r-1] != k.Dims[r-2] || k.Dims[r-1] < 2 || k.Len() > 1<<24 || k.Len() == 0 || k.DType.Bits() < 8 {

@@ -10,43 +10,42 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
-// beforeStream are the operations between tables of embeddings and the first layer: sums, a factor, a norm.
+// beforeStream lists the operations between tables of embeddings and the first layer: sums, a factor, a norm.
 const beforeStream = ops.Flows | ops.Pointwise | ops.Normalise | ops.Reduce
 
 // embed finds the token and position tables before resid_pre of layer 0.
 func (a *analysis) embed(l *models.Layout, b *models.Body, cfg *models.Config) *miss {
 	first := b.Layers[0].ResidPre[0]
-	if n := first.Producer(); n.Is("com.microsoft.EmbedLayerNormalization") {
-		// input_ids, segment_ids, word_embedding, position_embedding, …
-		l.Embed, l.Positions = a.table(n, n.In(2)), a.table(n, n.In(3))
-		if l.Embed == nil {
-			return &miss{8, n, "a constant table of token embeddings", "none"}
-		}
-		if l.Positions != nil {
-			l.NCtx = int(l.Positions.In)
-		}
-		return nil
+	find := a.lookedUp
+	if first.Producer().Is("com.microsoft.EmbedLayerNormalization") {
+		find = a.fusedTables
 	}
-	var found []*graph.Node // look-ups in constant tables, and a projection if there is one
-	next := func(v *graph.Value) []*graph.Value {
-		n := v.Producer()
-		switch {
-		case n == nil || a.Is(v):
-		case n.Is("Gather", "com.microsoft.GatherBlockQuantized", "Slice") && a.Is(n.In(0)), a.readProjection(n) != nil:
-			if !slices.Contains(found, n) {
-				found = append(found, n)
-			}
-		case ops.Is(n, beforeStream):
-			return ops.Data(n)
-		}
-		return nil
+	if m := find(l, b, cfg); m != nil {
+		return m
 	}
-	for range ops.Reach(a.budget, next, first) {
+	if l.Positions != nil {
+		l.NCtx = int(l.Positions.In)
 	}
-	var fed, computed []*weights.Weight
-	for _, n := range found {
+	return nil
+}
+
+// fusedTables reads the tables of EmbedLayerNormalization: input_ids, segment_ids, word_embedding, position_embedding, …
+func (a *analysis) fusedTables(l *models.Layout, b *models.Body, _ *models.Config) *miss {
+	n := b.Layers[0].ResidPre[0].Producer()
+	l.Embed, l.Positions = a.table(n, n.In(2)), a.table(n, n.In(3))
+	if l.Embed == nil {
+		return &miss{8, n, "a constant table of token embeddings", "none"}
+	}
+	return nil
+}
+
+// lookedUp reads the tables from which the stream before layer 0 is looked up.
+func (a *analysis) lookedUp(l *models.Layout, b *models.Body, cfg *models.Config) *miss {
+	first, at := b.Layers[0].ResidPre[0], b.Layers[0].Core
+	var fed, computed []*weights.Weight // tables indexed by an input, and by computed values
+	for _, n := range a.lookups(first) {
 		if a.readProjection(n) != nil {
-			return &miss{8, n, "nothing but embeddings before the first layer", "a projection (of a layer whose attention was not recognised?)"}
+			return &miss{8, n, "only embeddings before the first layer", "a projection (in a layer whose attention was not recognised?)"}
 		}
 		if n.Is("Slice") { // positions counted from 0 are the first rows of their table
 			l.Positions = a.rows(n.In(0), int64(l.DModel))
@@ -60,45 +59,71 @@ func (a *analysis) embed(l *models.Layout, b *models.Body, cfg *models.Config) *
 			computed = append(computed, w)
 		}
 	}
-	tokens := a.tokenTables(fed, int64(l.Vocab), cfg)
-	embedded := a.embedded(first)
-	if len(tokens) == 0 && l.Vocab > 0 && !embedded { // the output is not over tokens: a classifier on top of the decoder
-		l.Vocab, l.Unembed, b.Logits, b.BU = 0, nil, nil, nil
-		tokens = a.tokenTables(fed, 0, cfg)
+	if m := a.tokenTable(l, b, cfg, fed); m != nil {
+		return m
 	}
-	switch {
-	case embedded:
-	case len(tokens) != 1:
-		return &miss{8, b.Layers[0].Core, "one table of token embeddings [vocab, d_model] indexed by an input", fmt.Sprintf("%d", len(tokens))}
-	default:
-		l.Embed = tokens[0]
-		factor, ok := a.factor(first, l.Embed.Node.Out(0))
-		if !ok {
-			return &miss{8, l.Embed.Node, "embeddings that reach the first layer times one number", "a product with something else"}
-		}
-		l.Embed.Alpha *= factor
-	}
-	if len(computed) == 0 { // then an input may give the positions; beside computed ones it is for something else
+	if len(computed) == 0 { // then an input may give the positions; if positions are computed, the input has another purpose
 		computed = slices.DeleteFunc(fed, func(w *weights.Weight) bool { return w == l.Embed })
 	}
 	switch {
 	case l.Positions != nil:
 	case len(computed) > 1:
-		return &miss{8, b.Layers[0].Core, "one table of positions [n_ctx, d_model]", fmt.Sprintf("%d", len(computed))}
+		return &miss{8, at, "one table of positions [n_ctx, d_model]", fmt.Sprintf("%d", len(computed))}
 	case len(computed) == 1:
 		l.Positions = computed[0]
 	default:
 		l.Positions = a.folded(first, l.DModel)
 	}
-	if l.Positions != nil {
-		l.NCtx = int(l.Positions.In)
-	}
 	return nil
 }
 
-// factor finds what embeddings are multiplied by on their way to the first layer: sqrt(d_model) in Gemma, a number of its own in
-// Granite. A norm on the way (BLOOM) hides factors before it and ends the search. ok is false where something other than one number is
-// multiplied.
+// lookups returns the look-ups in constant tables that a value is computed from, and any projections.
+func (a *analysis) lookups(v *graph.Value) []*graph.Node {
+	var found []*graph.Node
+	next := func(v *graph.Value) []*graph.Value {
+		n := v.Producer()
+		switch {
+		case n == nil || a.Is(v):
+		case n.Is("Gather", "com.microsoft.GatherBlockQuantized", "Slice") && a.Is(n.In(0)), a.readProjection(n) != nil:
+			if !slices.Contains(found, n) {
+				found = append(found, n)
+			}
+		case ops.Is(n, beforeStream):
+			return ops.Data(n)
+		}
+		return nil
+	}
+	for range ops.Reach(a.budget, next, v) {
+	}
+	return found
+}
+
+// tokenTable chooses W_E among the tables that an input indexes.
+func (a *analysis) tokenTable(l *models.Layout, b *models.Body, cfg *models.Config, fed []*weights.Weight) *miss {
+	first := b.Layers[0].ResidPre[0]
+	if a.embedded(first) {
+		return nil
+	}
+	tokens := a.tokenTables(fed, int64(l.Vocab), cfg)
+	if len(tokens) == 0 && l.Vocab > 0 { // the output does not score tokens: a classifier on top of the decoder
+		l.Vocab, l.Unembed, b.Logits, b.BU = 0, nil, nil, nil
+		tokens = a.tokenTables(fed, 0, cfg)
+	}
+	if len(tokens) != 1 {
+		return &miss{8, b.Layers[0].Core, "one table of token embeddings [vocab, d_model] indexed by an input", fmt.Sprintf("%d", len(tokens))}
+	}
+	l.Embed = tokens[0]
+	factor, ok := a.factor(first, l.Embed.Node.Out(0))
+	if !ok {
+		return &miss{8, l.Embed.Node, "embeddings that are multiplied by at most one number before the first layer", "a product with another value"}
+	}
+	l.Embed.Alpha *= factor
+	return nil
+}
+
+// factor returns the number that embeddings are multiplied by before the first layer: sqrt(d_model) in Gemma, a separate
+// number in Granite. A norm on the path (BLOOM) cancels factors before it and ends the search. ok is false if the
+// embeddings are multiplied by anything other than one number.
 func (a *analysis) factor(first, table *graph.Value) (x float64, ok bool) {
 	x = 1
 	for v := first; v != table; {
@@ -133,7 +158,7 @@ func (a *analysis) factor(first, table *graph.Value) (x float64, ok bool) {
 	return x, true
 }
 
-// leadsTo reports whether v comes from table through operations that are allowed before the stream.
+// leadsTo reports whether v is computed from table by operations that are allowed before the stream.
 func (a *analysis) leadsTo(v, table *graph.Value) bool {
 	for w := range ops.Reach(a.budget, ops.Through(beforeStream), v) {
 		if w == table {
@@ -143,13 +168,14 @@ func (a *analysis) leadsTo(v, table *graph.Value) bool {
 	return false
 }
 
-// embedded reports whether the caller looks tokens up: then an input holds their embeddings.
+// embedded reports whether the caller looks up the embeddings, so that an input holds them.
 func (a *analysis) embedded(stream *graph.Value) bool {
 	return slices.ContainsFunc(a.inputsBefore(stream), func(v *graph.Value) bool { return v.Type().DType.IsFloat() })
 }
 
-// tokenTables returns those of the tables that can be W_E: with as many rows as there are logits or config.json says, else
-// with a few more. Where neither says, a table as long as the causal mask holds positions, and the longest one tokens.
+// tokenTables returns the tables that can be W_E: those with as many rows as the logits or config.json have tokens, else
+// those with a few more. If neither gives a number, a table as long as the causal mask holds positions, and the longest
+// table holds tokens.
 func (a *analysis) tokenTables(fed []*weights.Weight, vocab int64, cfg *models.Config) []*weights.Weight {
 	if vocab == 0 && cfg != nil {
 		vocab = int64(cfg.Vocab)
@@ -178,7 +204,7 @@ func (a *analysis) tokenTables(fed []*weights.Weight, vocab int64, cfg *models.C
 	return with(func(rows int64) bool { return rows == longest })
 }
 
-// maskSize is the longest text that a stored causal mask is made for, 0 where the file stores none.
+// maskSize returns the longest text for which a stored causal mask is made, or 0 if the file stores none.
 func (a *analysis) maskSize() int64 {
 	size := int64(0)
 	for k, triangle := range a.triangles {
@@ -189,8 +215,8 @@ func (a *analysis) maskSize() int64 {
 	return size
 }
 
-// folded finds the positions of a file of one fixed length: rows that are constant and added to the token embeddings, whether
-// the exporter looked them up ahead or left Gather(table, constant) in the graph.
+// folded finds the positions of a file with one fixed length: constant rows that are added to the token embeddings. The
+// exporter may have looked them up, or left Gather(table, constant) in the graph.
 func (a *analysis) folded(first *graph.Value, dModel int) *weights.Weight {
 	for v := range ops.Reach(a.budget, ops.Through(beforeStream), first) {
 		if n := v.Producer(); n.Is("Add", "com.microsoft.SkipLayerNormalization") {
@@ -204,7 +230,7 @@ func (a *analysis) folded(first *graph.Value, dModel int) *weights.Weight {
 	return nil
 }
 
-// rows reads the shape of a constant [pos, d_model], ones before it not counted; of a look-up, the whole table.
+// rows reads the shape of a constant [pos, d_model], without leading ones. For a look-up it returns the whole table.
 func (a *analysis) rows(v *graph.Value, dModel int64) *weights.Weight {
 	for v != nil {
 		if k := v.Const(); k != nil {
@@ -227,16 +253,17 @@ func (a *analysis) rows(v *graph.Value, dModel int64) *weights.Weight {
 	return nil
 }
 
-// padded reports whether a table has a few more rows than the vocabulary: exporters round up to a multiple of 8 or more.
+// padded reports whether a table has a few more rows than the vocabulary, because exporters round up to a multiple of 8 or
+// more.
 func padded(rows, vocab int64) bool { return rows > vocab && rows-vocab < 128 && rows%8 == 0 }
 
-// tokensOnly reports whether indices are an integer graph input, moved and converted but not computed with.
+// tokensOnly reports whether indices are an integer graph input, moved or converted but not computed with.
 func (a *analysis) tokensOnly(v *graph.Value) bool {
 	in := root(v)
 	return in.IsInput() && !in.Type().DType.IsFloat()
 }
 
-// table reads an embedding table, dequantised by the DequantizeLinear after the Gather where there is one.
+// table reads an embedding table. A DequantizeLinear after the Gather dequantises it.
 func (a *analysis) table(n *graph.Node, data *graph.Value) *weights.Weight {
 	if n.Is("com.microsoft.GatherBlockQuantized") {
 		return a.blockTable(n)
@@ -260,8 +287,9 @@ func (a *analysis) table(n *graph.Node, data *graph.Value) *weights.Weight {
 	return w
 }
 
-// blockTable reads a table in blocks of 4 bits: data, indices, scales, zero points. A tied one is the packed W_U of MatMulNBits,
-// reshaped from [vocab, blocks, bytes] to [vocab, blocks * bytes]; what rounds d_model up to whole blocks is cut off after the look-up.
+// blockTable reads a table in blocks of 4 bits: data, indices, scales, zero points. A tied table is the packed W_U of
+// MatMulNBits, reshaped from [vocab, blocks, bytes] to [vocab, blocks * bytes]. The padding of d_model to whole blocks is
+// cut off after the look-up.
 func (a *analysis) blockTable(n *graph.Node) *weights.Weight {
 	packed, scales, zeros := root(n.In(0)).Const(), root(n.In(2)).Const(), root(n.In(3)).Const()
 	if packed == nil || scales == nil || n.In(3) != nil && zeros == nil || len(packed.Dims) < 2 || packed.Dims[0] <= 0 {

@@ -7,8 +7,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// exporter is a form in which files come; the first that fits names the file. It is information for people: nothing is
-// decided by it.
+// exporter is a form of file. The first that fits gives the file its variant name, which is information for people: nothing
+// is decided by it.
 type exporter struct {
 	name string
 	is   func(m *graph.Model, l *models.Layout, has func(ops ...string) bool) bool
@@ -54,7 +54,7 @@ func exporterOf(m *graph.Model, l *models.Layout) string {
 	ops := map[string]bool{}
 	for g := range m.Graphs() {
 		for _, n := range g.Nodes() {
-			if op := n.FullOp(); !ops[op] { // looking up is cheaper than setting
+			if op := n.FullOp(); !ops[op] { // a look-up is cheaper than a store
 				ops[op] = true
 			}
 		}

@@ -14,14 +14,14 @@ import (
 type facts struct {
 	parallel  bool // attention and MLP read the same norm
 	positions models.PositionKind
-	fused     bool // one projection gives q, k and v
-	apart     bool // three projections
-	biased    bool // those have biases
+	fused     bool // q, k and v come from one projection
+	separate  bool // q, k and v come from three projections
+	biased    bool // the three projections have biases
 	norm      models.NormKind
 	beta      bool // the final norm adds a bias
 	preNorm   bool // attention reads a norm of the stream
 	postNorm  bool // a norm comes between W_O and the join
-	scaled    bool // a number is multiplied between W_O and the join
+	scaled    bool // attention is multiplied by a number between W_O and the join
 	embedding bool // token embeddings are multiplied by a number
 	qkNorm    bool // queries and keys are normalised
 	shared    bool // fewer key and value heads than query heads
@@ -38,9 +38,9 @@ func (f facts) String() string {
 	switch {
 	case f.fused:
 		qkv = "q, k and v from one projection"
-	case f.apart && f.biased:
+	case f.separate && f.biased:
 		qkv = "q, k and v from three projections with biases"
-	case f.apart:
+	case f.separate:
 		qkv = "q, k and v from three projections"
 	}
 	out := []string{word(f.parallel, "parallel blocks", "sequential blocks"), string(f.positions) + " positions", qkv, string(f.norm)}
@@ -58,8 +58,8 @@ func (f facts) String() string {
 	return strings.Join(out, ", ")
 }
 
-// family is a kind of decoder. To add one, add a literal: the sites are found in the same way for all, and the name decides
-// nothing. The first that fits names the file.
+// family is a kind of decoder. To add one, add a literal. The name decides nothing, because the sites are found in the same
+// way for all. The first family that fits gives the file its name.
 type family struct {
 	name string
 	doc  string
@@ -69,17 +69,17 @@ type family struct {
 var families = []family{
 	{"gpt2", "sequential blocks, learned positions, LayerNorm, q, k and v from one projection or from three with biases (GPT-2, DistilGPT-2, nanoGPT, minGPT, OPT, GPTBigCode)",
 		func(f facts) bool {
-			return !f.parallel && f.positions == models.LearnedPositions && (f.fused || f.biased || !f.apart) && f.norm == models.LayerNorm
+			return !f.parallel && f.positions == models.LearnedPositions && (f.fused || f.biased || !f.separate) && f.norm == models.LayerNorm
 		}},
 	{"gpt-neo", "sequential blocks, learned positions, LayerNorm, q, k and v apart and without biases (GPT-Neo)",
 		func(f facts) bool {
-			return !f.parallel && f.positions == models.LearnedPositions && f.apart && !f.biased && f.norm == models.LayerNorm
+			return !f.parallel && f.positions == models.LearnedPositions && f.separate && !f.biased && f.norm == models.LayerNorm
 		}},
 	{"cohere", "parallel blocks, rotary positions, LayerNorm without a bias (Cohere)",
 		func(f facts) bool { return f.parallel && f.norm == models.LayerNorm && !f.beta && !f.fused }},
 	{"gpt-j", "parallel blocks, rotary positions, LayerNorm, q, k and v apart and without biases (GPT-J)",
 		func(f facts) bool {
-			return f.parallel && f.positions != models.LearnedPositions && f.apart && !f.biased && f.norm == models.LayerNorm
+			return f.parallel && f.positions != models.LearnedPositions && f.separate && !f.biased && f.norm == models.LayerNorm
 		}},
 	{"gpt-neox", "parallel blocks, rotary positions, LayerNorm, q, k and v from one projection (GPT-NeoX, Pythia, Falcon)",
 		func(f facts) bool {
@@ -87,7 +87,7 @@ var families = []family{
 		}},
 	{"phi", "parallel blocks, rotary positions, LayerNorm, q, k and v apart with biases (Phi-1.5, Phi-2)",
 		func(f facts) bool {
-			return f.parallel && f.positions == models.RotaryPositions && f.apart && f.biased && f.norm == models.LayerNorm
+			return f.parallel && f.positions == models.RotaryPositions && f.separate && f.biased && f.norm == models.LayerNorm
 		}},
 	{"bloom", "positions in the attention scores (ALiBi), LayerNorm (BLOOM, MPT, Falcon-RW)",
 		func(f facts) bool { return f.positions == models.ALiBiPositions && f.norm == models.LayerNorm }},
@@ -111,11 +111,11 @@ var families = []family{
 		func(f facts) bool { return f.norm == models.RMSNorm && !f.parallel }},
 }
 
-// Family names a kind of decoder and says what makes it one.
+// Family is the name of a kind of decoder and the description of its traits.
 type Family struct{ Name, Doc string }
 
-// Families lists the kinds of decoders that have names, in the order in which they are tried. A decoder of none of these kinds is
-// recognised too: it is called by its traits.
+// Families lists the kinds of decoders that have names, in the order in which they are tried. A decoder of another kind is
+// recognised too and is named by its traits.
 func Families() []Family {
 	var out []Family
 	for _, f := range families {
@@ -124,7 +124,7 @@ func Families() []Family {
 	return out
 }
 
-// nameFamily finds the first family that has these traits; a decoder of traits that none has is called by them.
+// nameFamily returns the first family with these traits, or a name made of the traits if there is none.
 func nameFamily(f facts) string {
 	for _, x := range families {
 		if x.ok(f) {
@@ -134,7 +134,7 @@ func nameFamily(f facts) string {
 	return fmt.Sprintf("decoder with %v", f)
 }
 
-// traits collects the facts about a body; every core is one of the same kind.
+// traits collects the facts about a body, whose cores all have the same form.
 func (a *analysis) traits(l *models.Layout, b *models.Body) facts {
 	first := b.Layers[0]
 	f := facts{norm: b.Norm.Kind, beta: b.Norm.Beta != nil, shared: l.KVHeads > 0 && l.KVHeads < l.Heads, preNorm: true}
@@ -145,8 +145,8 @@ func (a *analysis) traits(l *models.Layout, b *models.Body) facts {
 		f.scaled = f.scaled || x.Scaled
 	}
 	for _, c := range a.cores {
-		fused, apart := qkvOf(c)
-		f.fused, f.apart = f.fused || fused, f.apart || apart
+		fused, separate := qkvOf(c)
+		f.fused, f.separate = f.fused || fused, f.separate || separate
 		for _, p := range c.qkv {
 			f.biased = f.biased || p != nil && p.bias
 		}
@@ -154,14 +154,14 @@ func (a *analysis) traits(l *models.Layout, b *models.Body) facts {
 	c := a.cores[0]
 	if q := c.qkv[0]; q != nil {
 		f.preNorm = root(q.node.In(0)) != root(first.ResidPre[0])
-		f.qkNorm = c.query != nil && a.normsOnTheWay(c.query)
+		f.qkNorm = c.query != nil && a.normalisesQueries(c.query)
 	}
 	f.positions = l.PositionKind
 	return f
 }
 
 // qkvOf reports whether q, k and v come from one projection, or from three.
-func qkvOf(c *core) (fused, apart bool) {
+func qkvOf(c *core) (fused, separate bool) {
 	q, k, v := c.qkv[0], c.qkv[1], c.qkv[2]
 	if q == nil || k == nil || v == nil {
 		return false, false
@@ -169,8 +169,8 @@ func qkvOf(c *core) (fused, apart bool) {
 	return q.node == k.node && k.node == v.node, q.node != k.node && k.node != v.node && q.node != v.node
 }
 
-// onTheWay yields the values between q and its projection.
-func (a *analysis) onTheWay(q *graph.Value) iter.Seq[*graph.Value] {
+// toProjection yields the values between q and its projection.
+func (a *analysis) toProjection(q *graph.Value) iter.Seq[*graph.Value] {
 	return ops.Reach(a.budget, func(v *graph.Value) []*graph.Value {
 		n := v.Producer()
 		if a.Is(v) || a.readProjection(n) != nil || !ops.Is(n, ops.Flows|ops.Pointwise|ops.Normalise|ops.Rotate|ops.Reduce) {
@@ -180,9 +180,9 @@ func (a *analysis) onTheWay(q *graph.Value) iter.Seq[*graph.Value] {
 	}, q)
 }
 
-// normsOnTheWay reports whether queries are normalised.
-func (a *analysis) normsOnTheWay(q *graph.Value) bool {
-	for v := range a.onTheWay(q) {
+// normalisesQueries reports whether queries are normalised between their projection and the core.
+func (a *analysis) normalisesQueries(q *graph.Value) bool {
+	for v := range a.toProjection(q) {
 		if n := v.Producer(); ops.Is(n, ops.Normalise) || n.Is("ReduceMean") {
 			return true
 		}
@@ -190,8 +190,8 @@ func (a *analysis) normsOnTheWay(q *graph.Value) bool {
 	return false
 }
 
-// positionsOf says how a decoder knows where a token is. A layer without rotary positions among others that have them (SmolLM3)
-// changes nothing.
+// positionsOf finds the way in which a decoder encodes positions. Single layers without rotary positions among others that
+// have them (SmolLM3) do not matter.
 func (a *analysis) positionsOf(l *models.Layout) models.PositionKind {
 	if l.Positions != nil {
 		return models.LearnedPositions
@@ -203,7 +203,7 @@ func (a *analysis) positionsOf(l *models.Layout) models.PositionKind {
 		if c.query == nil {
 			continue
 		}
-		for v := range a.onTheWay(c.query) {
+		for v := range a.toProjection(c.query) {
 			n := v.Producer()
 			if ops.Is(n, ops.Rotate) || n.Is("Cos", "Sin", "Neg") || n.Is("Gather") && a.Is(n.In(0)) {
 				return models.RotaryPositions
@@ -221,7 +221,7 @@ func (a *analysis) positionsOf(l *models.Layout) models.PositionKind {
 		}
 		return nil
 	}
-	for v := range ops.Reach(a.budget, next, bias) { // a slope for each head
+	for v := range ops.Reach(a.budget, next, bias) { // one slope for each head
 		if a.Is(v) && a.elements(v) == int64(l.Heads) && l.Heads > 1 && !a.facts.Of(v).Complete {
 			return models.ALiBiPositions
 		}

@@ -15,8 +15,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/inputs"
 )
 
-// editor makes the forms of other exporters out of a fixture: it computes with nodes and puts the result in the place of a
-// value.
+// editor derives the forms of other exporters from a fixture: it adds nodes and replaces a value with their result.
 type editor struct {
 	*graph.Edit
 	g *graph.Graph
@@ -38,20 +37,20 @@ func (e editor) zeros(d graph.DType, dims ...int64) *graph.Value {
 	return e.Const(e.g, "zeros", graph.Zeros(d, dims...))
 }
 
-// replace puts v in the place of old for every reader that is there already.
+// replace puts v in the place of old for all existing readers.
 func (e editor) replace(old, v *graph.Value) {
 	for _, u := range old.Uses() {
 		e.Redirect(u, v)
 	}
 }
 
-// rounded is what static quantisation puts around a value.
+// rounded adds the operators that static quantisation puts around a value.
 func (e editor) rounded(v *graph.Value) *graph.Value {
 	scale, zero := e.Const(e.g, "scale", graph.NewFloat32([]float32{0.1})), e.Const(e.g, "zero", graph.Zeros(graph.Uint8))
 	return e.op("DequantizeLinear", nil, e.op("QuantizeLinear", nil, v, scale, zero), scale, zero)
 }
 
-// integers is what dynamic quantisation makes of MatMul(a, b), in three spellings.
+// integers adds the operators that replace MatMul(a, b) in dynamic quantisation, in three forms.
 func (e editor) integers(op string, a, b *graph.Value) *graph.Value {
 	quantized := func(v *graph.Value) (q, scale, zero *graph.Value) {
 		n := e.Node(e.g, graph.Spec{Op: "DynamicQuantizeLinear", Name: e.Fresh("made"), Inputs: []*graph.Value{v}, Outputs: 3}).Producer()
@@ -69,185 +68,190 @@ func (e editor) integers(op string, a, b *graph.Value) *graph.Value {
 	return e.op("Mul", nil, e.op("Cast", graph.Attrs{"to": int64(graph.Float32)}, product), e.op("Mul", nil, as, bs))
 }
 
-// Every case is a form that exporters and optimisers write and that no fixture has. It must be recognised as what it was.
-func TestLocateForms(t *testing.T) {
-	softmaxes := func(m *graph.Model) (out []*graph.Node) {
+// softmaxes returns the Softmax nodes of the main graph.
+func softmaxes(m *graph.Model) (out []*graph.Node) {
+	for _, n := range m.Graph.Nodes() {
+		if n.Is("Softmax") {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// locateForms changes fixtures into forms that other exporters write.
+var locateForms = []struct {
+	name, file string
+	nctx       int // if it differs from the fixture's
+	change     func(e editor, m *graph.Model, l *models.Layout)
+}{
+	{"positions looked up ahead", "nanogpt-torchscript", 7, func(e editor, m *graph.Model, l *models.Layout) {
+		e.replace(l.Positions.Node.Out(0), e.zeros(graph.Float32, 1, 7, 32))
+	}},
+	{"positions looked up by a constant", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		e.Redirect(graph.Use{Node: l.Positions.Node, Slot: 1}, e.ints(0, 1, 2, 3, 4, 5, 6))
+	}},
+	{"positions cut from their table", "nanogpt-torchscript", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		n := l.Positions.Node
+		e.replace(n.Out(0), e.op("Slice", nil, n.In(0), e.ints(0), e.ints(7), e.ints(0)))
+	}},
+	{"qkv as a sequence", "dynamo-op18-sdpa", 0, func(e editor, m *graph.Model, l *models.Layout) {
 		for _, n := range m.Graph.Nodes() {
-			if n.Is("Softmax") {
-				out = append(out, n)
+			if !n.Is("Split") {
+				continue
+			}
+			seq := e.op("SplitToSequence", graph.Attrs{"axis": int64(n.Int("axis", 0))}, n.In(0), e.Const(e.g, "size", graph.NewInt64([]int64{32})))
+			for i, v := range n.Outputs() {
+				e.replace(v, e.op("SequenceAt", nil, seq, e.Const(e.g, "at", graph.NewInt64([]int64{int64(i)}))))
 			}
 		}
-		return out
-	}
-	tests := []struct {
-		name, file string
-		nctx       int // where it is another than the fixture's
-		change     func(e editor, m *graph.Model, l *models.Layout)
-	}{
-		{"positions looked up ahead", "nanogpt-torchscript", 7, func(e editor, m *graph.Model, l *models.Layout) {
-			e.replace(l.Positions.Node.Out(0), e.zeros(graph.Float32, 1, 7, 32))
-		}},
-		{"positions looked up by a constant", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			e.Redirect(graph.Use{Node: l.Positions.Node, Slot: 1}, e.ints(0, 1, 2, 3, 4, 5, 6))
-		}},
-		{"positions cut from their table", "nanogpt-torchscript", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			n := l.Positions.Node
-			e.replace(n.Out(0), e.op("Slice", nil, n.In(0), e.ints(0), e.ints(7), e.ints(0)))
-		}},
-		{"qkv as a sequence", "dynamo-op18-sdpa", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			for _, n := range m.Graph.Nodes() {
-				if !n.Is("Split") {
-					continue
-				}
-				seq := e.op("SplitToSequence", graph.Attrs{"axis": int64(n.Int("axis", 0))}, n.In(0), e.Const(e.g, "size", graph.NewInt64([]int64{32})))
-				for i, v := range n.Outputs() {
-					e.replace(v, e.op("SequenceAt", nil, seq, e.Const(e.g, "at", graph.NewInt64([]int64{int64(i)}))))
+	}},
+	{"norm without beta", "torchscript-op10", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		_, scaled := look(m).constAnd(l.Bodies[0].Norm.Out.Producer())
+		e.replace(l.Bodies[0].Norm.Out, scaled)
+	}},
+	{"norm of what is centred", "nanogpt-torchscript", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		b := l.Bodies[0]
+		x := b.Layers[l.Layers-1].ResidPost[0]
+		mean := e.op("ReduceMean", graph.Attrs{"axes": []int64{-1}}, x)
+		norm := e.op("SimplifiedLayerNormalization", nil, e.op("Sub", nil, x, mean), b.Norm.Gamma)
+		e.replace(b.Norm.Out, e.op("Add", nil, norm, b.Norm.Beta))
+	}},
+	{"last position by index", "dynamo-op18-sdpa", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		v := l.Bodies[0].Norm.Out
+		swap := graph.Attrs{"perm": []int64{1, 0, 2}}
+		at := e.Const(e.g, "last", graph.NewInt64([]int64{-1}, 1, 1))
+		last := e.op("Transpose", swap, e.op("GatherND", nil, e.op("Transpose", swap, v), at))
+		for _, u := range v.Uses() {
+			if u.Node == l.Unembed.Node {
+				e.Redirect(u, last)
+			}
+		}
+	}},
+	{"softmax written out", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		for _, n := range softmaxes(m) {
+			x := n.In(0)
+			exp := e.op("Exp", nil, e.op("Sub", nil, x, e.op("ReduceMax", graph.Attrs{"axes": []int64{-1}}, x)))
+			e.replace(n.Out(0), e.op("Div", nil, exp, e.op("ReduceSum", nil, exp, e.ints(-1))))
+		}
+	}},
+	{"products of integers", "torchscript-op17-mask", 0, integerProducts("MatMulInteger")},
+	{"products of integers as floats", "torchscript-op17-mask", 0, integerProducts(".MatMulIntegerToFloat")},
+	{"products that round their operands", "torchscript-op17-mask", 0, integerProducts(".DynamicQuantizeMatMul")},
+	{"static quantisation", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		for _, x := range l.Bodies[0].Layers {
+			for _, v := range []*graph.Value{x.Pattern, x.Core.Out(0), x.Z, x.AttnOut[0], x.MLPOut[0]} {
+				e.replace(v, e.rounded(v))
+			}
+			e.Redirect(graph.Use{Node: x.WO.Node, Slot: 1}, e.rounded(x.WO.Operand))
+		}
+		e.replace(l.Bodies[0].Norm.Out, e.rounded(l.Bodies[0].Norm.Out))
+	}},
+	{"heads of one token moved by reshapes", "optimum-1-with-past", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		for _, n := range m.Graph.Nodes() {
+			if !n.Is("Transpose") || !slices.Equal(n.Ints("perm"), []int64{0, 2, 1, 3}) {
+				continue
+			}
+			if from := n.In(0).Producer(); from.Is("Reshape") {
+				e.replace(n.Out(0), e.op("Reshape", nil, from.In(0), e.ints(-1, 4, 1, 8)))
+			} else {
+				e.replace(n.Out(0), n.In(0))
+			}
+		}
+	}},
+	{"embeddings added by a skip norm", "gpt-neo", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		add := l.Bodies[0].Layers[0].ResidPre[0].Producer()
+		norm := e.op(".SkipLayerNormalization", nil, add.In(0), add.In(1), l.Bodies[0].Norm.Gamma, l.Bodies[0].Norm.Beta)
+		e.replace(add.Out(0), e.SetOutput(norm.Producer(), 3, e.Fresh("sum")))
+	}},
+	{"q, k and v apart with biases", "gpt-neo", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		bias := e.Const(e.g, "bias", graph.NewFloat32(make([]float32, 32), 32))
+		for _, n := range m.Graph.Nodes() {
+			if !n.Is("MatMul") || n.In(1).Const() == nil {
+				continue
+			}
+			for _, u := range n.Out(0).Uses() {
+				if u.Node.Is("Reshape") {
+					e.Redirect(u, e.op("Add", nil, n.Out(0), bias))
 				}
 			}
-		}},
-		{"norm without beta", "torchscript-op10", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			_, scaled := look(m).constAnd(l.Bodies[0].Norm.Out.Producer())
-			e.replace(l.Bodies[0].Norm.Out, scaled)
-		}},
-		{"norm of what is centred", "nanogpt-torchscript", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			b := l.Bodies[0]
-			x := b.Layers[l.Layers-1].ResidPost[0]
-			mean := e.op("ReduceMean", graph.Attrs{"axes": []int64{-1}}, x)
-			norm := e.op("SimplifiedLayerNormalization", nil, e.op("Sub", nil, x, mean), b.Norm.Gamma)
-			e.replace(b.Norm.Out, e.op("Add", nil, norm, b.Norm.Beta))
-		}},
-		{"last position by index", "dynamo-op18-sdpa", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			v := l.Bodies[0].Norm.Out
-			swap := graph.Attrs{"perm": []int64{1, 0, 2}}
-			at := e.Const(e.g, "last", graph.NewInt64([]int64{-1}, 1, 1))
-			last := e.op("Transpose", swap, e.op("GatherND", nil, e.op("Transpose", swap, v), at))
-			for _, u := range v.Uses() {
-				if u.Node == l.Unembed.Node {
-					e.Redirect(u, last)
+		}
+	}},
+	{"q, k and v in one Reshape", "dynamo-op18-sdpa", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		for _, n := range m.Graph.Nodes() {
+			if !n.Is("Split") {
+				continue
+			}
+			five := e.op("Transpose", graph.Attrs{"perm": []int64{2, 0, 1, 3, 4}}, e.op("Reshape", nil, n.In(0), e.ints(0, 0, 3, 4, 8)))
+			for i, v := range n.Outputs() {
+				part := e.op("Gather", graph.Attrs{"axis": 0}, five, e.Const(e.g, "at", graph.NewInt64([]int64{int64(i)})))
+				for _, u := range v.Uses() {
+					e.replace(u.Node.Out(0), part) // a Reshape to heads
 				}
 			}
-		}},
-		{"softmax written out", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			for _, n := range softmaxes(m) {
-				x := n.In(0)
-				exp := e.op("Exp", nil, e.op("Sub", nil, x, e.op("ReduceMax", graph.Attrs{"axes": []int64{-1}}, x)))
-				e.replace(n.Out(0), e.op("Div", nil, exp, e.op("ReduceSum", nil, exp, e.ints(-1))))
-			}
-		}},
-		{"products of integers", "torchscript-op17-mask", 0, integerProducts("MatMulInteger")},
-		{"products of integers as floats", "torchscript-op17-mask", 0, integerProducts(".MatMulIntegerToFloat")},
-		{"products that round their operands", "torchscript-op17-mask", 0, integerProducts(".DynamicQuantizeMatMul")},
-		{"static quantisation", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			for _, x := range l.Bodies[0].Layers {
-				for _, v := range []*graph.Value{x.Pattern, x.Core.Out(0), x.Z, x.AttnOut[0], x.MLPOut[0]} {
-					e.replace(v, e.rounded(v))
-				}
-				e.Redirect(graph.Use{Node: x.WO.Node, Slot: 1}, e.rounded(x.WO.Operand))
-			}
-			e.replace(l.Bodies[0].Norm.Out, e.rounded(l.Bodies[0].Norm.Out))
-		}},
-		{"heads of one token moved by reshapes", "optimum-1-with-past", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			for _, n := range m.Graph.Nodes() {
-				if !n.Is("Transpose") || !slices.Equal(n.Ints("perm"), []int64{0, 2, 1, 3}) {
-					continue
-				}
-				if from := n.In(0).Producer(); from.Is("Reshape") {
-					e.replace(n.Out(0), e.op("Reshape", nil, from.In(0), e.ints(-1, 4, 1, 8)))
-				} else {
-					e.replace(n.Out(0), n.In(0))
-				}
-			}
-		}},
-		{"embeddings added by a skip norm", "gpt-neo", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			add := l.Bodies[0].Layers[0].ResidPre[0].Producer()
-			norm := e.op(".SkipLayerNormalization", nil, add.In(0), add.In(1), l.Bodies[0].Norm.Gamma, l.Bodies[0].Norm.Beta)
-			e.replace(add.Out(0), e.SetOutput(norm.Producer(), 3, e.Fresh("sum")))
-		}},
-		{"q, k and v apart with biases", "gpt-neo", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			bias := e.Const(e.g, "bias", graph.NewFloat32(make([]float32, 32), 32))
-			for _, n := range m.Graph.Nodes() {
-				if !n.Is("MatMul") || n.In(1).Const() == nil {
-					continue
-				}
-				for _, u := range n.Out(0).Uses() {
-					if u.Node.Is("Reshape") {
-						e.Redirect(u, e.op("Add", nil, n.Out(0), bias))
+		}
+	}},
+	{"a table of positions as long as a padded vocabulary", "optimum-2-cache", 136, func(e editor, m *graph.Model, l *models.Layout) {
+		e.Redirect(graph.Use{Node: l.Positions.Node, Slot: 0}, e.zeros(graph.Float32, 136, 32))
+	}},
+	{"a stream converted for the norm and once more for the join", "ort-fused-skiplayernorm", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		to := graph.Attrs{"to": int64(graph.Float32)}
+		for _, x := range l.Bodies[0].Layers {
+			pre := x.ResidPre[0]
+			e.Redirect(graph.Use{Node: x.Join.Node, Slot: 1 - x.Join.Slot}, e.op("Cast", to, pre))
+			if x.Index == 0 {
+				norm := e.op("Cast", to, pre)
+				for _, u := range pre.Uses() {
+					if u.Node != x.Join.Node {
+						e.Redirect(u, norm)
 					}
 				}
 			}
-		}},
-		{"q, k and v in one Reshape", "dynamo-op18-sdpa", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			for _, n := range m.Graph.Nodes() {
-				if !n.Is("Split") {
-					continue
-				}
-				five := e.op("Transpose", graph.Attrs{"perm": []int64{2, 0, 1, 3, 4}}, e.op("Reshape", nil, n.In(0), e.ints(0, 0, 3, 4, 8)))
-				for i, v := range n.Outputs() {
-					part := e.op("Gather", graph.Attrs{"axis": 0}, five, e.Const(e.g, "at", graph.NewInt64([]int64{int64(i)})))
-					for _, u := range v.Uses() {
-						e.replace(u.Node.Out(0), part) // a Reshape to heads
-					}
-				}
+		}
+	}},
+	{"a parallel stream converted for each reader", "gpt-j", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		for _, x := range l.Bodies[0].Layers {
+			for _, u := range x.ResidPre[0].Uses() {
+				e.Redirect(u, e.op("Cast", graph.Attrs{"to": int64(graph.Float32)}, x.ResidPre[0]))
 			}
-		}},
-		{"a table of positions as long as a padded vocabulary", "optimum-2-cache", 136, func(e editor, m *graph.Model, l *models.Layout) {
-			e.Redirect(graph.Use{Node: l.Positions.Node, Slot: 0}, e.zeros(graph.Float32, 136, 32))
-		}},
-		{"a stream converted for the norm and once more for the join", "ort-fused-skiplayernorm", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			to := graph.Attrs{"to": int64(graph.Float32)}
-			for _, x := range l.Bodies[0].Layers {
-				pre := x.ResidPre[0]
-				e.Redirect(graph.Use{Node: x.Join.Node, Slot: 1 - x.Join.Slot}, e.op("Cast", to, pre))
-				if x.Index == 0 {
-					norm := e.op("Cast", to, pre)
-					for _, u := range pre.Uses() {
-						if u.Node != x.Join.Node {
-							e.Redirect(u, norm)
-						}
-					}
-				}
-			}
-		}},
-		{"a parallel stream converted for each reader", "gpt-j", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			for _, x := range l.Bodies[0].Layers {
-				for _, u := range x.ResidPre[0].Uses() {
-					e.Redirect(u, e.op("Cast", graph.Attrs{"to": int64(graph.Float32)}, x.ResidPre[0]))
-				}
-			}
-		}},
-		{"the norm and the unembedding of TensorFlow", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			norm := l.Bodies[0].Norm
-			x := norm.In
-			mean := e.op("GlobalAveragePool", nil, x)
-			d := e.op("Sub", nil, x, mean)
-			variance := e.op("Add", nil, e.op("GlobalAveragePool", nil, e.op("Mul", nil, d, d)), e.Const(e.g, "eps", graph.NewFloat32([]float32{1e-5})))
-			r := e.op("Mul", nil, e.op("Reciprocal", nil, e.op("Sqrt", nil, variance)), norm.Gamma)
-			e.replace(norm.Out, e.op("Add", nil, e.op("Mul", nil, x, r), e.op("Sub", nil, norm.Beta, e.op("Mul", nil, mean, r))))
-			e.Redirect(graph.Use{Node: l.Unembed.Node, Slot: 1}, e.zeros(graph.Float32, 1, 32, 131))
-		}},
-		{"a final norm of ones and zeros left out", "torchscript-op10", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			_, scaled := look(m).constAnd(l.Bodies[0].Norm.Out.Producer())
-			_, unit := look(m).constAnd(scaled.Producer())
-			e.replace(l.Bodies[0].Norm.Out, unit)
-		}},
-		{"a table of tokens in blocks of four bits", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			n := l.Embed.Node
-			e.replace(n.Out(0), e.op(".GatherBlockQuantized", graph.Attrs{"block_size": 16}, e.zeros(graph.Int4, 131, 32), n.In(1), e.zeros(graph.Float32, 131, 2)))
-		}},
-		{"a head beside the logits", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			logits := l.Bodies[0].Logits
-			choice := e.op("MatMul", nil, l.Bodies[0].Norm.Out, e.zeros(graph.Float32, 32, 1))
-			e.RemoveOutput(m.Graph, logits)
-			e.Output(m.Graph, choice)
-			e.Output(m.Graph, logits)
-		}},
-		{"parallel block that ends in a skip norm", "gpt-j", 0, func(e editor, m *graph.Model, l *models.Layout) {
-			add := l.Bodies[0].Layers[0].ResidPost[0].Producer()
-			norm := e.op(".SkipLayerNormalization", nil, add.In(0), add.In(1), l.Bodies[0].Norm.Gamma, l.Bodies[0].Norm.Beta)
-			e.replace(add.Out(0), e.SetOutput(norm.Producer(), 3, e.Fresh("sum")))
-		}},
-	}
-	for _, tt := range tests {
+		}
+	}},
+	{"the norm and the unembedding of TensorFlow", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		norm := l.Bodies[0].Norm
+		x := norm.In
+		mean := e.op("GlobalAveragePool", nil, x)
+		d := e.op("Sub", nil, x, mean)
+		variance := e.op("Add", nil, e.op("GlobalAveragePool", nil, e.op("Mul", nil, d, d)), e.Const(e.g, "eps", graph.NewFloat32([]float32{1e-5})))
+		r := e.op("Mul", nil, e.op("Reciprocal", nil, e.op("Sqrt", nil, variance)), norm.Gamma)
+		e.replace(norm.Out, e.op("Add", nil, e.op("Mul", nil, x, r), e.op("Sub", nil, norm.Beta, e.op("Mul", nil, mean, r))))
+		e.Redirect(graph.Use{Node: l.Unembed.Node, Slot: 1}, e.zeros(graph.Float32, 1, 32, 131))
+	}},
+	{"a final norm of ones and zeros left out", "torchscript-op10", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		_, scaled := look(m).constAnd(l.Bodies[0].Norm.Out.Producer())
+		_, unit := look(m).constAnd(scaled.Producer())
+		e.replace(l.Bodies[0].Norm.Out, unit)
+	}},
+	{"a table of tokens in blocks of four bits", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		n := l.Embed.Node
+		e.replace(n.Out(0), e.op(".GatherBlockQuantized", graph.Attrs{"block_size": 16}, e.zeros(graph.Int4, 131, 32), n.In(1), e.zeros(graph.Float32, 131, 2)))
+	}},
+	{"a head in addition to the logits", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		logits := l.Bodies[0].Logits
+		choice := e.op("MatMul", nil, l.Bodies[0].Norm.Out, e.zeros(graph.Float32, 32, 1))
+		e.RemoveOutput(m.Graph, logits)
+		e.Output(m.Graph, choice)
+		e.Output(m.Graph, logits)
+	}},
+	{"parallel block that ends in a skip norm", "gpt-j", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		add := l.Bodies[0].Layers[0].ResidPost[0].Producer()
+		norm := e.op(".SkipLayerNormalization", nil, add.In(0), add.In(1), l.Bodies[0].Norm.Gamma, l.Bodies[0].Norm.Beta)
+		e.replace(add.Out(0), e.SetOutput(norm.Producer(), 3, e.Fresh("sum")))
+	}},
+}
+
+// Every case is a form that exporters and optimisers write and that no fixture has. The result must equal that of the
+// original.
+func TestLocateForms(t *testing.T) {
+	for _, tt := range locateForms {
 		t.Run(tt.name, func(t *testing.T) {
 			m := load(t, tt.file)
 			l, err := Locate(t.Context(), m, nil)
@@ -268,7 +272,7 @@ func TestLocateForms(t *testing.T) {
 			if tt.nctx > 0 {
 				want.NCtx = tt.nctx
 			}
-			if tt.name == "q, k and v apart with biases" { // as minGPT has them
+			if tt.name == "q, k and v apart with biases" { // as in minGPT
 				want.Family = "gpt2"
 			}
 			if diff := cmp.Diff(want, shapeOf(l)); diff != "" {
@@ -286,12 +290,12 @@ func TestLocateForms(t *testing.T) {
 	}
 }
 
-// look starts to recognise the main graph of a model.
+// look makes an analysis of the main graph of a model.
 func look(m *graph.Model) *analysis {
 	return newAnalysis(context.Background(), m.Graph, ops.NewConstants(m))
 }
 
-// integerProducts replaces the products of activations with each other.
+// integerProducts replaces the products of two activations.
 func integerProducts(op string) func(e editor, m *graph.Model, l *models.Layout) {
 	return func(e editor, m *graph.Model, l *models.Layout) {
 		a := look(m)
@@ -303,7 +307,7 @@ func integerProducts(op string) func(e editor, m *graph.Model, l *models.Layout)
 	}
 }
 
-// A bias may be an input of the product itself, and a matrix may be known to its operator alone.
+// A bias may be an input of the product itself, and only the operator may know how to read its matrix.
 func TestPackedProjections(t *testing.T) {
 	const file = "nanogpt-torchscript"
 	tests := []struct {
@@ -377,7 +381,7 @@ func TestLowerTriangular(t *testing.T) {
 	}
 }
 
-// Logits may be multiplied by a number: then that is part of W_U.
+// A factor on the logits must become part of W_U.
 func TestScaledLogits(t *testing.T) {
 	m := load(t, "torchscript-op17-mask")
 	e := editor{m.Edit(), m.Graph}
@@ -395,7 +399,7 @@ func TestScaledLogits(t *testing.T) {
 	}
 }
 
-// A memory that is fed between W_O and b_O leaves attention output a sum of two values.
+// If a memory is fed between W_O and b_O, attn_out must be a sum of two values.
 func TestMemoryBeforeBias(t *testing.T) {
 	m := load(t, "gpt-neo")
 	l, err := Locate(t.Context(), m, nil)
@@ -420,7 +424,7 @@ func TestMemoryBeforeBias(t *testing.T) {
 	}
 }
 
-// A constant that differs by position is a memory, not b_O.
+// A constant that differs by position must be a memory, not b_O.
 func TestMemoryByPosition(t *testing.T) {
 	m := load(t, "torchscript-op17-mask")
 	l, err := Locate(t.Context(), m, nil)
@@ -441,7 +445,7 @@ func TestMemoryByPosition(t *testing.T) {
 	}
 }
 
-// A file may take embeddings instead of tokens: its sites are there, and no table.
+// In a file that takes embeddings instead of tokens, the sites must be found, but no table.
 func TestEmbeddedTokens(t *testing.T) {
 	m := load(t, "torchscript-op17-mask")
 	l, err := Locate(t.Context(), m, nil)
@@ -465,7 +469,7 @@ func TestEmbeddedTokens(t *testing.T) {
 	}
 }
 
-// Where heads are folded into the batch, the probabilities have no axis of heads.
+// If heads are folded into the batch before Softmax, the probabilities have no axis of heads; a rewrite gives them one.
 func TestFoldedHeads(t *testing.T) {
 	m := load(t, "torchscript-op17-mask")
 	l, err := Locate(t.Context(), m, nil)
@@ -475,8 +479,10 @@ func TestFoldedHeads(t *testing.T) {
 	e := editor{m.Edit(), m.Graph}
 	x := l.Bodies[0].Layers[0]
 	e.Redirect(graph.Use{Node: x.Core, Slot: 1}, e.op("Reshape", nil, x.Core.In(1), e.ints(-1, 7, 8)))
+	softmax := softmaxes(m)[0]
+	e.Redirect(graph.Use{Node: softmax, Slot: 0}, e.op("Reshape", nil, softmax.In(0), e.ints(-1, 7, 7)))
 	e.replace(x.Core.Out(0), e.op("Reshape", nil, x.Core.Out(0), e.ints(-1, 4, 7, 8)))
-	y := l.Bodies[0].Layers[1] // a Reshape to the axes that are there folds nothing
+	y := l.Bodies[0].Layers[1] // a Reshape to the existing axes folds nothing
 	e.replace(y.Core.Out(0), e.op("Reshape", nil, y.Core.Out(0), e.ints(-1, 4, 0, 8)))
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
@@ -485,13 +491,13 @@ func TestFoldedHeads(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, x := range l.Bodies[0].Layers {
-		if missing := x.Missing["pattern"]; (x.Pattern == nil) != (i == 0) || strings.Contains(missing, "folds heads into the batch") != (i == 0) {
-			t.Errorf("layer %d: pattern %v, missing %q", i, x.Pattern, missing)
+		if x.Pattern == nil || x.PatternFolded != (i == 0) {
+			t.Errorf("layer %d: pattern %v, folded %v, missing %q", i, x.Pattern, x.PatternFolded, x.Missing["pattern"])
 		}
 	}
 }
 
-// The branch without a cache comes first, whichever it is called and wherever it stands; an If without attention holds no decoder.
+// The branch without a cache must come first, under any name and in any place. An If without attention is not a decoder.
 func TestBodies(t *testing.T) {
 	const attention = "s = MatMul(%s, %s) p = Softmax(s) {axis: -1} z: float32[1, 2, n, 4] = MatMul(p, %s) out z"
 	text := fmt.Sprintf(`ir 8
@@ -523,7 +529,7 @@ graph main {
 	}
 }
 
-// The axis of a scale is counted in the matrix as it is stored, on whichever side of a Transpose it is written.
+// The axis of a scale refers to the stored matrix, on either side of a Transpose.
 func TestScaleBesideTranspose(t *testing.T) {
 	for text, want := range map[string]int{
 		"d = DequantizeLinear(w, s) {axis: 1} y = Transpose(d) {perm: [1, 0]}":  1,
@@ -540,7 +546,7 @@ func TestScaleBesideTranspose(t *testing.T) {
 	}
 }
 
-// A matrix with scales for blocks of values is known by its shape, and its operator may read it; we do not.
+// A matrix with scales for blocks of values is read.
 func TestBlocksOfDequantizeLinear(t *testing.T) {
 	m, err := graph.Parse("ir 10\nopset 21\ngraph main { const w = int8[4, 2] {1, 2, 3, 4, 5, 6, 7, 8} const s = float32[2, 2] {1, 2, 3, 4} y = DequantizeLinear(w, s) {axis: 0, block_size: 2} out y }")
 	if err != nil {
@@ -550,12 +556,12 @@ func TestBlocksOfDequantizeLinear(t *testing.T) {
 	if w == nil || w.In != 4 || w.Out != 2 {
 		t.Fatalf("%+v, want a matrix [4 2]", w)
 	}
-	if _, err := w.Dense(); err == nil || !strings.Contains(err.Error(), "int8 with a scale for each 2 values cannot be read, only run") {
-		t.Errorf("its values: %v", err)
+	if got, err := w.Dense(); err != nil || !slices.Equal(got, []float32{1, 4, 3, 8, 15, 24, 21, 32}) {
+		t.Errorf("its values: %v, %v", got, err)
 	}
 }
 
-// A shape that is put together from itself again and again has no more elements than a shape may have, and takes no time.
+// A shape that repeatedly contains itself must not exceed the limit on elements, and must take little time.
 func TestShapeOfShapes(t *testing.T) {
 	text := "ir 8\nopset 17\ngraph main { const c0 = int64[1] {1} "
 	for i := range 30 {
@@ -572,7 +578,7 @@ func TestShapeOfShapes(t *testing.T) {
 	}
 }
 
-// A classifier on top of a decoder has an output that is not over tokens: the sites are there, the logits are not.
+// For a classifier on top of a decoder, the sites must be found, but no logits.
 func TestLocateClassifier(t *testing.T) {
 	m := load(t, "torchscript-op17-mask")
 	l, err := Locate(t.Context(), m, nil)
@@ -595,6 +601,6 @@ func TestLocateClassifier(t *testing.T) {
 		t.Error(diff)
 	}
 	if l.Bodies[0].Logits != nil || l.Unembed != nil {
-		t.Error("two classes were taken for a vocabulary")
+		t.Error("two classes were treated as a vocabulary")
 	}
 }

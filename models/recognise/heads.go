@@ -9,14 +9,15 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// evidence is one place that gives the number of query heads or their width; 0 means that it does not.
+// evidence is one place that gives the number of query heads or their width. 0 means that it does not give that number.
 type evidence struct {
 	what         string
 	heads, dHead int64
 }
 
-// headShape finds the number of query heads and their width. d_model alone does not say: gpt2-medium has 16 heads of 64,
-// another model of the same width may have 8 of 128. All places that say must agree, and heads * d_head must be the rows of W_O.
+// headShape finds the number of query heads and their width. d_model alone does not determine them: gpt2-medium has 16
+// heads of 64, and another model of the same width may have 8 of 128. All places that give a number must agree, and heads *
+// d_head must be the rows of W_O.
 func (a *analysis) headShape(c *core, b *branch, cfg *models.Config) (heads, dHead int64, err *miss) {
 	found := a.headEvidence(c, b)
 	if cfg != nil {
@@ -25,7 +26,7 @@ func (a *analysis) headShape(c *core, b *branch, cfg *models.Config) (heads, dHe
 	rows := b.wo.In
 	var seen []string
 	for _, e := range found {
-		switch { // what one place leaves open follows from W_O; a remainder is caught below
+		switch { // a missing number follows from W_O; a remainder is an error below
 		case e.heads <= 0 && e.dHead <= 0:
 			continue
 		case e.heads <= 0:
@@ -49,7 +50,8 @@ func (a *analysis) headShape(c *core, b *branch, cfg *models.Config) (heads, dHe
 	return heads, dHead, nil
 }
 
-// headEvidence collects what the file says about query heads. Keys and values say d_head only: they may have fewer heads.
+// headEvidence collects the evidence on query heads in the file. Keys and values give only d_head, because they may have
+// fewer heads.
 func (a *analysis) headEvidence(c *core, b *branch) []evidence {
 	out := []evidence{{"attribute of the operator", c.heads, 0}}
 	if z := a.facts.Of(b.z); b.form == models.ZByPos && z.Rank() == 4 {
@@ -72,7 +74,7 @@ func (a *analysis) headEvidence(c *core, b *branch) []evidence {
 			out = append(out, evidence{fmt.Sprintf("cache input %q", v.Name()), 0, d[len(d)-1].Size})
 		}
 	}
-	for i, e := range out { // one head of a rank that is broadcast, or one token: no evidence for more
+	for i, e := range out { // a size of 1 may be broadcast or one token, and is no evidence
 		if e.heads == 1 && e.dHead > 0 && e.dHead != b.wo.In {
 			out[i].heads = 0
 		}
@@ -80,7 +82,7 @@ func (a *analysis) headEvidence(c *core, b *branch) []evidence {
 	return out
 }
 
-// kvHeads finds the number of key and value heads, 0 where the file does not say.
+// kvHeads returns the number of key and value heads, or 0 if the file does not give it.
 func (a *analysis) kvHeads(c *core) int64 {
 	if c.kvHeads > 0 {
 		return c.kvHeads
@@ -96,7 +98,7 @@ func (a *analysis) kvHeads(c *core) int64 {
 		}
 		return nil
 	}
-	for v := range ops.Reach(a.budget, next, c.value) { // before they are repeated, if they are
+	for v := range ops.Reach(a.budget, next, c.value) { // before any repetition of heads
 		if n := v.Producer(); n.Is("Expand", "Tile") {
 			if f := a.facts.Of(n.In(0)); f.Rank() >= 4 && f.Dim(1) > 0 { // [batch, kv, 1, pos, d_head], or [batch, 1, pos, d_head]
 				return f.Dim(1)
@@ -122,8 +124,8 @@ func (a *analysis) cacheInputs(c *core) []*graph.Value {
 	return out
 }
 
-// oneToken reports whether the file says that it takes one token at a time: by the shape of z [batch, head, pos, d_head], or
-// by that of an integer input [batch, pos].
+// oneToken reports whether the file declares that it takes one token at a time: in the shape of z [batch, head, pos,
+// d_head], or in that of an integer input [batch, pos].
 func (a *analysis) oneToken(z *graph.Value) bool {
 	if f := a.facts.Of(z); f.Rank() == 4 && f.Dim(2) == 1 {
 		return true

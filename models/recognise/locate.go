@@ -13,10 +13,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// Locate recognises a decoder in a graph, by structure and constants alone: what values, nodes and initializers are called plays
-// no part. cfg may be nil; what it says about heads must then come from the graph. Every check must hold: a graph that is
-// nearly such a decoder is refused with a [*Refusal] that says where it differs. Recognition takes a time that grows with the
-// size of the graph; a graph in which it would not is refused, too. When ctx ends, Locate returns its error.
+// Locate recognises a decoder in a graph by structure and constants alone. Names of values, nodes and initializers are
+// ignored. cfg may be nil; the graph must then give the number of heads. Every check must hold: a graph that is nearly a
+// decoder is refused with a [*Refusal] that names the difference. The time grows linearly with the size of the graph; a
+// graph that would take longer is refused too. When ctx ends, Locate returns its error.
 func Locate(ctx context.Context, m *graph.Model, cfg *models.Config) (*models.Layout, error) {
 	l, report, err := locate(ctx, m, cfg)
 	switch {
@@ -28,13 +28,13 @@ func Locate(ctx context.Context, m *graph.Model, cfg *models.Config) (*models.La
 	return nil, hint.With(&Refusal{Path: m.Path(), Report: report}, "onnx-inject inspect --why shows how far each form of attention got")
 }
 
-// Why reports what Locate tried, whether it succeeded or not.
+// Why reports what Locate tried, whether it succeeds or not.
 func Why(ctx context.Context, m *graph.Model, cfg *models.Config) *Report {
 	_, report, _ := locate(ctx, m, cfg)
 	return report
 }
 
-// Refusal says why a graph was not recognised.
+// Refusal gives the reason why a graph was not recognised.
 type Refusal struct {
 	Path   string
 	Report *Report
@@ -44,27 +44,27 @@ func (r *Refusal) Error() string {
 	return fmt.Sprintf("%s: no decoder recognised: %s", r.Path, r.Report.Reason)
 }
 
-// Report says for every form of attention what was looked at, how far it got, and what it needed.
+// Report lists, for every form of attention, what was examined, how far it got, and what it required.
 type Report struct {
-	Reason string       `json:"reason,omitempty"` // why the graph was refused, "" when it was not
+	Reason string       `json:"reason,omitempty"` // why the graph was refused; "" if it was recognised
 	Forms  []FormReport `json:"forms"`
-	Ops    []string     `json:"ops,omitempty"` // the most frequent operations, when nothing was found
+	Ops    []string     `json:"ops,omitempty"` // the most frequent operations, if nothing was found
 }
 
 // FormReport is the part of a report about one form.
 type FormReport struct {
 	Form    string `json:"form"`
 	Doc     string `json:"doc"`
-	Anchors int    `json:"anchors"` // nodes looked at
+	Anchors int    `json:"anchors"` // nodes examined
 	Found   int    `json:"found"`   // attention computations recognised
-	Steps   int    `json:"steps"`   // of StepsAll, on the node that got furthest without arriving
+	Steps   int    `json:"steps"`   // steps passed, of StepsAll, on the node that got furthest without success
 	At      string `json:"at,omitempty"`
 	Want    string `json:"want,omitempty"`
 	Got     string `json:"got,omitempty"`
 }
 
-// StepsAll is how many steps a form has to pass: anchor, core, scores, projection, join, shape of W_O, heads, place in the
-// residual stream.
+// StepsAll is the number of steps that a form has to pass: anchor, core, scores, projection, join, shape of W_O, heads,
+// place in the residual stream.
 const StepsAll = 8
 
 // note keeps the miss that got furthest.
@@ -86,7 +86,7 @@ func locate(ctx context.Context, m *graph.Model, cfg *models.Config) (*models.La
 	for _, g := range graphs {
 		a := newAnalysis(ctx, g, constants)
 		b, o, err := a.body(cfg, r)
-		if a.budget.Err() != nil { // what walks found is worth nothing then
+		if a.budget.Err() != nil { // then the results of walks are incomplete
 			err = a.budget.Err()
 		}
 		if err == nil {
@@ -104,10 +104,10 @@ func locate(ctx context.Context, m *graph.Model, cfg *models.Config) (*models.La
 	return l, r, nil
 }
 
-// bodies returns the graphs to look for a decoder in: the main graph, or, when an If chooses between decoders, its branches,
-// the one without a cache first.
+// bodies returns the graphs to search for a decoder: the main graph, or, if an If chooses between decoders, its branches,
+// with the one without a cache first.
 func bodies(ctx context.Context, m *graph.Model, c *ops.Constants) []*graph.Graph {
-	var nearly []*graph.Graph // for the reason why they are none
+	var nearly []*graph.Graph // candidates, for the reason of a refusal
 	for _, n := range m.Graph.Nodes() {
 		branches := n.Branches()
 		if !n.Is("If") || len(branches) != 2 {
@@ -135,7 +135,7 @@ func hasAnchor(g *graph.Graph) bool {
 	})
 }
 
-// hasAttention reports whether some form of attention is in a graph. A Softmax alone may choose the next token.
+// hasAttention reports whether a graph contains some form of attention. A Softmax alone may only choose the next token.
 func hasAttention(ctx context.Context, g *graph.Graph, c *ops.Constants) bool {
 	a := newAnalysis(ctx, g, c)
 	for _, n := range g.Nodes() {
@@ -150,7 +150,8 @@ func hasAttention(ctx context.Context, g *graph.Graph, c *ops.Constants) bool {
 	return false
 }
 
-// readsCache reports whether a branch reads four-dimensional float inputs of the main graph: keys and values of earlier tokens.
+// readsCache reports whether a branch reads four-dimensional float inputs of the main graph, which are keys and values of
+// earlier tokens.
 func readsCache(g *graph.Graph) bool {
 	for _, n := range g.Nodes() {
 		for _, v := range n.Inputs() {
@@ -185,7 +186,7 @@ func (a *analysis) body(cfg *models.Config, r *Report) (*models.Body, *models.La
 		if heads.heads != l.Heads || heads.dHead != l.DHead || int(layer.WO.Out) != l.DModel {
 			return nil, nil, fmt.Errorf("%v: %v, other layers have %v", c.node, heads, headCounts{l.Heads, l.DHead, l.KVHeads})
 		}
-		l.KVHeads = min(l.KVHeads, heads.kv) // where a file says it of one layer only, the others seem to have more
+		l.KVHeads = min(l.KVHeads, heads.kv) // if a file gives the number for one layer only, the others seem to have more
 		l.Layers++
 		b.Layers = append(b.Layers, layer)
 	}
@@ -203,14 +204,14 @@ func (a *analysis) body(cfg *models.Config, r *Report) (*models.Body, *models.La
 		return nil, nil, a.noNorm(b)
 	}
 	if n := a.elements(b.Norm.Gamma); b.Norm.Gamma != nil && n != 0 && n != int64(l.DModel) {
-		return nil, nil, fmt.Errorf("the final norm has %d weights, W_O gives d_model %d", n, l.DModel)
+		return nil, nil, fmt.Errorf("the final norm has %d weights, but W_O has d_model %d", n, l.DModel)
 	}
 	l.PositionKind = a.positionsOf(l)
 	l.Family = nameFamily(a.traits(l, b))
 	return b, l, nil
 }
 
-// findCores looks at every node that may begin attention.
+// findCores examines every node that may begin attention.
 func (a *analysis) findCores(r *Report) error {
 	var deepest *miss
 	seen := map[*graph.Node]bool{}
@@ -248,13 +249,13 @@ func (a *analysis) findCores(r *Report) error {
 	return fmt.Errorf("no attention found: neither Softmax followed by MatMul nor an attention operator among %s", strings.Join(r.Ops, ", "))
 }
 
-// agrees compares what was found with config.json, and refuses an encoder.
+// agrees compares the layout with config.json, and refuses an encoder.
 func (a *analysis) agrees(l *models.Layout, cfg *models.Config) error {
 	if cfg != nil && cfg.Layers > 0 && cfg.Layers != l.Layers {
 		return fmt.Errorf("%d layers found, config.json says %d", l.Layers, cfg.Layers)
 	}
 	if cfg != nil && cfg.DModel > 0 && cfg.DModel != l.DModel {
-		return fmt.Errorf("W_O gives d_model %d, config.json says %d", l.DModel, cfg.DModel)
+		return fmt.Errorf("W_O has d_model %d, config.json says %d", l.DModel, cfg.DModel)
 	}
 	for _, c := range a.cores {
 		if c.causal == "" {
@@ -264,21 +265,21 @@ func (a *analysis) agrees(l *models.Layout, cfg *models.Config) error {
 	return nil
 }
 
-// noNorm says why no final norm was found.
+// noNorm returns the reason why no final norm was found.
 func (a *analysis) noNorm(b *models.Body) error {
 	if a.stray != nil {
-		return &miss{8, a.stray, "a norm of what the last block gives", "a norm of something else"}
+		return &miss{8, a.stray, "a norm of the last block's output", "a norm of another value"}
 	}
 	last := b.Layers[len(b.Layers)-1]
 	for _, n := range b.Graph.Nodes() {
 		if v := n.Out(0); v != nil && a.depth(v) == len(b.Layers) && a.finalNorm(v, last) != nil {
-			return &miss{8, n, "an output that is this norm, or W_U times it with nothing but constants added", "none"}
+			return &miss{8, n, "an output that is this norm, or W_U times it with only constants added", "none"}
 		}
 	}
 	return errors.New("no norm found after the last block")
 }
 
-// headCounts are the numbers that every layer shares.
+// headCounts holds the numbers that every layer shares.
 type headCounts struct{ heads, dHead, kv int }
 
 func (h headCounts) String() string {
@@ -309,7 +310,7 @@ func (a *analysis) layer(c *core, cfg *models.Config) (*models.Layer, headCounts
 	return l, headCounts{int(heads), int(dHead), int(kv)}, m
 }
 
-// merge adds a recognised body; all bodies of a file are the same decoder.
+// merge adds a recognised body. All bodies of a file must be the same decoder.
 func merge(l, o *models.Layout, b *models.Body) error {
 	if len(l.Bodies) == 0 {
 		*l = *o
@@ -323,7 +324,7 @@ func merge(l, o *models.Layout, b *models.Body) error {
 	return nil
 }
 
-// opsOf lists a graph's operations, most frequent first, for the message that nothing was found.
+// opsOf lists a graph's operations, the most frequent first, for the error that nothing was found.
 func opsOf(g *graph.Graph) []string {
 	count := map[string]int{}
 	for _, n := range g.Nodes() {

@@ -1,6 +1,7 @@
 package recognise
 
 import (
+	"context"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,7 +15,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// shape is what a layout says about a model as a whole.
+// shape holds the parts of a layout that describe the model as a whole.
 type shape struct {
 	Family                              string
 	Layers, Heads, DHead, DModel, Vocab int
@@ -25,7 +26,7 @@ func shapeOf(l *models.Layout) shape {
 	return shape{l.Family, l.Layers, l.Heads, l.DHead, l.DModel, l.Vocab, l.NCtx, len(l.Bodies)}
 }
 
-// fixtureShapes are the models as their makers describe them; see cases.json for who exported what.
+// fixtureShapes describes the models as they were made. cases.json lists the exporter of each.
 var fixtureShapes = map[string]shape{
 	"dynamo-op18-sdpa":        {"gpt2", 3, 4, 8, 32, 131, 48, 1},
 	"dynamo-op23-attention":   {"gpt2", 3, 4, 8, 32, 131, 48, 1},
@@ -78,7 +79,7 @@ func TestLocateFixtures(t *testing.T) {
 	}
 }
 
-// changes are what must not matter to the recogniser.
+// changes lists the changes that must not matter to the recogniser.
 var changes = map[string]func(testing.TB, *graph.Model, uint64){
 	"renamed":   graphtest.RenameAll,
 	"swapped":   graphtest.SwapCommutative,
@@ -113,11 +114,11 @@ func TestLocateByStructureAlone(t *testing.T) {
 					for j, x := range b.Layers {
 						y := after.Bodies[i].Layers[j]
 						if x.Core != y.Core || x.Join.Node != y.Join.Node || !slices.Equal(x.AttnOut[:1], y.AttnOut[:1]) || !slices.Equal(x.ResidPre, y.ResidPre) || x.Z != y.Z || x.Pattern != y.Pattern {
-							t.Errorf("layer %d is another one than before", j)
+							t.Errorf("layer %d has changed", j)
 						}
 					}
 				}
-				// What was changed must also survive the way through a file, weights in another one.
+				// A changed model must also survive saving and loading, with its weights in another file.
 				m = load(t, name)
 				apply(t, m, 7)
 				path := filepath.Join(t.TempDir(), "m.onnx")
@@ -140,130 +141,130 @@ func TestLocateByStructureAlone(t *testing.T) {
 	}
 }
 
-// A graph that is nearly a decoder is refused with the reason, never guessed.
-func TestLocateRefuses(t *testing.T) {
-	layerOf := func(m *graph.Model) *models.Layer {
-		l, err := Locate(t.Context(), m, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return l.Bodies[0].Layers[1]
+// secondLayer recognises a fixture and returns its layer 1.
+func secondLayer(m *graph.Model) *models.Layer { return located(m).Bodies[0].Layers[1] }
+
+func located(m *graph.Model) *models.Layout {
+	l, err := Locate(context.Background(), m, nil)
+	if err != nil {
+		panic(err) // the fixtures are recognised: see TestLocate
 	}
-	tests := []struct {
-		name, file string
-		cfg        *models.Config
-		change     func(m *graph.Model, e *graph.Edit)
-		want       string
-	}{
-		{"wrong head count in config", "torchscript-op17-mask", &models.Config{Heads: 8}, nil,
-			"want all places to agree on the number of heads, got z by position: 4 heads of 8; z: 4 heads of 8; q: 4 heads of 8; probabilities: 4 heads of 8; v: 4 heads of 8; config.json: 8 heads of 4"},
-		{"head count that does not divide", "torchscript-op17-mask", &models.Config{Heads: 5}, nil,
-			"want heads * d_head = 32, the rows of W_O, got config.json: 5 heads of 6"},
-		{"two joins", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
-			l := layerOf(m)
-			v := e.Node(m.Graph, graph.Spec{Op: "Add", Name: "second_join", Inputs: []*graph.Value{l.AttnOut[0], l.ResidPre[0]}})
-			e.Output(m.Graph, v)
-		}, "want one join with the residual stream, got 2 candidates"},
-		{"no residual connection", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
-			l := layerOf(m)
-			for _, u := range l.ResidMid[0].Uses() {
-				e.Redirect(u, l.AttnOut[0])
-			}
-			e.Prune()
-		}, "want"},
-		{"no causal mask", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
-			for _, n := range m.Graph.Nodes() {
-				if n.Is("Softmax") {
-					where := n.In(0).Producer() // Where(mask, scores, min) + padding
-					for where != nil && !where.Is("Where") {
-						where = where.In(0).Producer()
-					}
-					for _, u := range where.Out(0).Uses() {
-						e.Redirect(u, where.In(1))
-					}
+	return l
+}
+
+// nearly changes fixtures into graphs that are nearly decoders.
+var nearly = []struct {
+	name, file string
+	cfg        *models.Config
+	change     func(m *graph.Model, e *graph.Edit)
+	want       string
+}{
+	{"wrong head count in config", "torchscript-op17-mask", &models.Config{Heads: 8}, nil,
+		"want all places to agree on the number of heads, got z by position: 4 heads of 8; z: 4 heads of 8; q: 4 heads of 8; probabilities: 4 heads of 8; v: 4 heads of 8; config.json: 8 heads of 4"},
+	{"head count that does not divide", "torchscript-op17-mask", &models.Config{Heads: 5}, nil,
+		"want heads * d_head = 32, the rows of W_O, got config.json: 5 heads of 6"},
+	{"two joins", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+		l := secondLayer(m)
+		v := e.Node(m.Graph, graph.Spec{Op: "Add", Name: "second_join", Inputs: []*graph.Value{l.AttnOut[0], l.ResidPre[0]}})
+		e.Output(m.Graph, v)
+	}, "want one join with the residual stream, got 2 candidates"},
+	{"no residual connection", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+		l := secondLayer(m)
+		for _, u := range l.ResidMid[0].Uses() {
+			e.Redirect(u, l.AttnOut[0])
+		}
+		e.Prune()
+	}, "want"},
+	{"no causal mask", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+		for _, n := range m.Graph.Nodes() {
+			if n.Is("Softmax") {
+				where := n.In(0).Producer() // Where(mask, scores, min) + padding
+				for where != nil && !where.Is("Where") {
+					where = where.In(0).Producer()
+				}
+				for _, u := range where.Out(0).Uses() {
+					e.Redirect(u, where.In(1))
 				}
 			}
-		}, "no causal mask found"},
-		{"a mask of the caller's", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
-			zero := e.Const(m.Graph, "zero", graph.NewInt64([]int64{0}))
-			for _, n := range m.Graph.Nodes() {
-				if n.Is("Softmax") {
-					var where *graph.Node
-					for x := n.In(0).Producer(); x != nil && where == nil; x = x.In(0).Producer() {
-						if x.Is("Where") {
-							where = x
-						}
+		}
+	}, "no causal mask found"},
+	{"a mask from the caller", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+		zero := e.Const(m.Graph, "zero", graph.NewInt64([]int64{0}))
+		for _, n := range m.Graph.Nodes() {
+			if n.Is("Softmax") {
+				var where *graph.Node
+				for x := n.In(0).Producer(); x != nil && where == nil; x = x.In(0).Producer() {
+					if x.Is("Where") {
+						where = x
 					}
-					e.Redirect(graph.Use{Node: where, Slot: 0}, e.Node(m.Graph, graph.Spec{Op: "Greater", Inputs: []*graph.Value{m.Graph.Lookup("attention_mask"), zero}}))
 				}
+				e.Redirect(graph.Use{Node: where, Slot: 0}, e.Node(m.Graph, graph.Spec{Op: "Greater", Inputs: []*graph.Value{m.Graph.Lookup("attention_mask"), zero}}))
 			}
-		}, "no causal mask found"},
-		{"softmax over the queries", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
-			for _, n := range m.Graph.Nodes() {
-				if n.Is("Softmax") {
-					e.SetAttr(n, "axis", 2)
-				}
+		}
+	}, "no causal mask found"},
+	{"softmax over the queries", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+		for _, n := range m.Graph.Nodes() {
+			if n.Is("Softmax") {
+				e.SetAttr(n, "axis", 2)
 			}
-		}, "want Softmax over the last axis, that of the keys, got axis 2"},
-		{"a first layer of another kind", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
-			for _, n := range m.Graph.Nodes() {
+		}
+	}, "want Softmax over the last axis, that of the keys, got axis 2"},
+	{"a first layer of another kind", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+		for _, n := range m.Graph.Nodes() {
+			if n.Is("Softmax") {
+				e.SetAttr(n, "axis", 1)
+				return
+			}
+		}
+	}, "want only embeddings before the first layer, got a projection"},
+	{"branches of another kind", "optimum-1-merged", nil, func(m *graph.Model, e *graph.Edit) {
+		for g := range m.Graphs() {
+			for _, n := range g.Nodes() {
 				if n.Is("Softmax") {
 					e.SetAttr(n, "axis", 1)
-					return
 				}
 			}
-		}, "want nothing but embeddings before the first layer, got a projection"},
-		{"branches of another kind", "optimum-1-merged", nil, func(m *graph.Model, e *graph.Edit) {
-			for g := range m.Graphs() {
-				for _, n := range g.Nodes() {
-					if n.Is("Softmax") {
-						e.SetAttr(n, "axis", 1)
-					}
-				}
-			}
-		}, "branch else_branch: no attention found; the closest is Softmax"},
-		{"attention times what is computed", "gpt-neo", nil, func(m *graph.Model, e *graph.Edit) {
-			l := layerOf(m)
-			product := l.WO.Node.Out(0)
-			cast := e.Node(m.Graph, graph.Spec{Op: "Cast", Attrs: graph.Attrs{"to": 1}, Inputs: []*graph.Value{product}})
-			square := e.Node(m.Graph, graph.Spec{Op: "Mul", Inputs: []*graph.Value{l.ResidPre[0], l.ResidPre[0]}})
-			scaled := e.Node(m.Graph, graph.Spec{Op: "Mul", Inputs: []*graph.Value{cast, square}})
-			for _, u := range product.Uses() {
-				e.Redirect(u, scaled)
-			}
-		}, "that joins attention to the residual stream, got Mul"},
-		{"a bias that is computed", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
-			l := layerOf(m)
-			e.Redirect(graph.Use{Node: l.WO.Node, Slot: 2}, e.Node(m.Graph, graph.Spec{Op: "Cast", Attrs: graph.Attrs{"to": 1}, Inputs: []*graph.Value{m.Graph.Lookup("attention_mask")}}))
-		}, "want a projection by a constant matrix (W_O) after z, got Gemm"},
-		{"a norm of something else at the end", "dynamo-op23-attention", nil, func(m *graph.Model, e *graph.Edit) {
-			l, err := Locate(t.Context(), m, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			x := l.Bodies[0].Norm.In
-			twice := e.Node(m.Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{x, x}})
-			e.Redirect(graph.Use{Node: l.Bodies[0].Norm.Node, Slot: 0}, twice)
-		}, "want a norm of what the last block gives, got a norm of something else"},
-		{"logits that are computed with", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
-			old := m.Graph.Outputs()[0]
-			e.ReplaceOutput(old, e.Node(m.Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{old, old}}))
-		}, "want an output that is this norm, or W_U times it with nothing but constants added, got none"},
-		{"a residual stream of rows", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
-			l, err := Locate(t.Context(), m, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			x := l.Bodies[0].Layers[0].ResidPre[0]
-			rows := e.Node(m.Graph, graph.Spec{Op: "Reshape", Inputs: []*graph.Value{x, e.Const(m.Graph, "rows", graph.NewInt64([]int64{-1, 32}, 2))}})
-			for _, u := range x.Uses() {
-				e.Redirect(u, rows)
-			}
-		}, "want a residual stream [batch, pos, d_model], got"},
-		{"other layers in config", "torchscript-op17-mask", &models.Config{Layers: 4}, nil, "3 layers found, config.json says 4"},
-		{"another width in config", "torchscript-op17-mask", &models.Config{DModel: 64}, nil, "W_O gives d_model 32, config.json says 64"},
-	}
-	for _, tt := range tests {
+		}
+	}, "branch else_branch: no attention found; the closest is Softmax"},
+	{"attention times what is computed", "gpt-neo", nil, func(m *graph.Model, e *graph.Edit) {
+		l := secondLayer(m)
+		product := l.WO.Node.Out(0)
+		cast := e.Node(m.Graph, graph.Spec{Op: "Cast", Attrs: graph.Attrs{"to": 1}, Inputs: []*graph.Value{product}})
+		square := e.Node(m.Graph, graph.Spec{Op: "Mul", Inputs: []*graph.Value{l.ResidPre[0], l.ResidPre[0]}})
+		scaled := e.Node(m.Graph, graph.Spec{Op: "Mul", Inputs: []*graph.Value{cast, square}})
+		for _, u := range product.Uses() {
+			e.Redirect(u, scaled)
+		}
+	}, "that joins attention to the residual stream, got Mul"},
+	{"a bias that is computed", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+		l := secondLayer(m)
+		e.Redirect(graph.Use{Node: l.WO.Node, Slot: 2}, e.Node(m.Graph, graph.Spec{Op: "Cast", Attrs: graph.Attrs{"to": 1}, Inputs: []*graph.Value{m.Graph.Lookup("attention_mask")}}))
+	}, "want a projection by a constant matrix (W_O) after z, got Gemm"},
+	{"a norm of something else at the end", "dynamo-op23-attention", nil, func(m *graph.Model, e *graph.Edit) {
+		l := located(m)
+		x := l.Bodies[0].Norm.In
+		twice := e.Node(m.Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{x, x}})
+		e.Redirect(graph.Use{Node: l.Bodies[0].Norm.Node, Slot: 0}, twice)
+	}, "want a norm of the last block's output, got a norm of another value"},
+	{"logits that are computed with", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+		old := m.Graph.Outputs()[0]
+		e.ReplaceOutput(old, e.Node(m.Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{old, old}}))
+	}, "want an output that is this norm, or W_U times it with only constants added, got none"},
+	{"a residual stream of rows", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+		l := located(m)
+		x := l.Bodies[0].Layers[0].ResidPre[0]
+		rows := e.Node(m.Graph, graph.Spec{Op: "Reshape", Inputs: []*graph.Value{x, e.Const(m.Graph, "rows", graph.NewInt64([]int64{-1, 32}, 2))}})
+		for _, u := range x.Uses() {
+			e.Redirect(u, rows)
+		}
+	}, "want a residual stream [batch, pos, d_model], got"},
+	{"other layers in config", "torchscript-op17-mask", &models.Config{Layers: 4}, nil, "3 layers found, config.json says 4"},
+	{"another width in config", "torchscript-op17-mask", &models.Config{DModel: 64}, nil, "W_O has d_model 32, config.json says 64"},
+}
+
+// A graph that is nearly a decoder must be refused with the reason.
+func TestLocateRefuses(t *testing.T) {
+	for _, tt := range nearly {
 		t.Run(tt.name, func(t *testing.T) {
 			m := load(t, tt.file)
 			if tt.change != nil {
@@ -278,7 +279,7 @@ func TestLocateRefuses(t *testing.T) {
 				t.Errorf("got %v\nwant an error with %q", err, tt.want)
 			}
 			if hint.Of(err) == "" {
-				t.Error("the refusal carries no hint")
+				t.Error("the refusal has no hint")
 			}
 		})
 	}

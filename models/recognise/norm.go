@@ -6,16 +6,16 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// A norm is one operator, or the operators that exporters write it out in. LayerNorm divides what is left of x after its mean by
-// the square root of the mean of the squares of that; RMSNorm leaves the mean where it is:
+// A norm is one operator, or the operators that exporters write for it. LayerNorm subtracts the mean of x and divides the
+// result by the square root of its mean square. RMSNorm does not subtract the mean:
 //
 //	LayerNorm  x → Sub(x, mean) = y → Pow 2 → ReduceMean → Add eps → Sqrt → Div(y, ·) → Mul gamma → Add beta
 //	RMSNorm    x = y                → Pow 2 → ReduceMean → Add eps → Sqrt → Div(1, ·) → Mul(y, ·) → Mul gamma
 //
-// Div(y, s), Mul(y, Div(1, s)), Mul(y, Reciprocal(s)) and Pow(·, -0.5) are the same; conversions of the type may be anywhere. A
-// gain of 1 + w is a constant like any other. Gamma and beta may be missing, where they are ones and zeros.
+// Div(y, s), Mul(y, Div(1, s)), Mul(y, Reciprocal(s)) and Pow(·, -0.5) are equivalent, and the type may be converted at any
+// step. A gain of 1 + w is a constant like any other. Gamma and beta may be missing if they are all ones and zeros.
 
-// norm reads the normalisation that v comes out of, nil when it comes out of something else.
+// norm reads the normalisation whose output is v, or returns nil if v is something else.
 func (a *analysis) norm(v *graph.Value) *models.Norm {
 	if v == nil || v.Producer() == nil {
 		return nil
@@ -34,7 +34,7 @@ func (a *analysis) norm(v *graph.Value) *models.Norm {
 			return nil
 		}
 		norm.Beta, v = beta, converted(rest)
-		if o := ops.Of(v.Producer()); o.Norm != nil && v.Index() == 0 { // an operator that has no slot for it
+		if o := ops.Of(v.Producer()); o.Norm != nil && v.Index() == 0 { // an operator without a slot for beta
 			dressed := a.operatorNorm(v.Producer(), o.Norm)
 			if dressed.Beta != nil {
 				return nil
@@ -67,7 +67,7 @@ func (a *analysis) operatorNorm(n *graph.Node, s *ops.NormSlots) *models.Norm {
 		out.Kind = models.RMSNorm
 	}
 	if s.Skip || n.Is("com.microsoft.EmbedLayerNormalization") {
-		return out // it makes the sum itself
+		return out // the operator computes the sum itself
 	}
 	out.In = n.In(0)
 	if x := a.centred(n.In(0)); s.Root && x != nil {
@@ -84,7 +84,7 @@ func optional(n *graph.Node, slot int) *graph.Value {
 	return n.In(slot)
 }
 
-// centred returns x where v is x minus its mean over the last axis, else nil.
+// centred returns x if v is x minus its mean over the last axis, else nil.
 func (a *analysis) centred(v *graph.Value) *graph.Value {
 	sub := converted(v).Producer()
 	if sub.Is("Sub") && a.isMean(sub.In(1), sub.In(0)) {
@@ -93,15 +93,15 @@ func (a *analysis) centred(v *graph.Value) *graph.Value {
 	return nil
 }
 
-// unit is what a norm is before gamma and beta.
+// unit is a norm before gamma and beta.
 type unit struct {
-	x    *graph.Value // what is normalised
+	x    *graph.Value // the normalised value
 	kind models.NormKind
 	eps  float64
-	node *graph.Node // gives x divided by its size
+	node *graph.Node // computes x divided by its norm
 }
 
-// unit reads a division of x, or of x minus its mean, by its size. nil when v is something else.
+// unit reads a division of x, or of x minus its mean, by its norm. It returns nil if v is something else.
 func (a *analysis) unit(v *graph.Value) *unit {
 	n := converted(v).Producer()
 	var y, square *graph.Value // y over the square root of the mean of its squares
@@ -130,7 +130,7 @@ func (a *analysis) unit(v *graph.Value) *unit {
 	return nil
 }
 
-// inverseRoot reads y and eps of 1 / Sqrt(mean(y²) + eps), in any of its spellings.
+// inverseRoot reads y and eps of 1 / Sqrt(mean(y²) + eps), in any of its forms.
 func (a *analysis) inverseRoot(v *graph.Value) (y *graph.Value, eps float64) {
 	switch n := converted(v).Producer(); {
 	case n.Is("Reciprocal"):
@@ -160,7 +160,7 @@ func (a *analysis) underRoot(v *graph.Value) (y *graph.Value, eps float64) {
 	return nil, 0
 }
 
-// meanSquare reads y and eps of mean(y²) + eps over the last axis. An exporter leaves out an eps that float32 does not see (Helium).
+// meanSquare reads y and eps of mean(y²) + eps over the last axis. An exporter omits an eps too small for float32 (Helium).
 func (a *analysis) meanSquare(v *graph.Value) (y *graph.Value, eps float64) {
 	mean := v
 	if n := converted(v).Producer(); n.Is("Add") {
@@ -183,7 +183,7 @@ func (a *analysis) meanSquare(v *graph.Value) (y *graph.Value, eps float64) {
 	return square.In(0), eps
 }
 
-// batchNorm reads what TensorFlow writes (tf.nn.batch_normalization), add being the last node:
+// batchNorm reads the form that TensorFlow writes (tf.nn.batch_normalization), where add is the last node:
 //
 //	x*r + (beta - mean*r),  r = gamma / Sqrt(mean((x - mean)²) + eps)
 func (a *analysis) batchNorm(add *graph.Node) *models.Norm {
@@ -221,7 +221,7 @@ func (a *analysis) batchNorm(add *graph.Node) *models.Norm {
 // isMean reports whether v is the mean of x over the last axis.
 func (a *analysis) isMean(v, x *graph.Value) bool { return same(a.meanOf(v), x) }
 
-// meanOf returns what v is the mean of over the last axis, nil when it is no such mean.
+// meanOf returns the value whose mean over the last axis is v, or nil if v is no such mean.
 func (a *analysis) meanOf(v *graph.Value) *graph.Value {
 	n := converted(v).Producer()
 	if n.Is("GlobalAveragePool") { // of [batch, pos, d_model]
@@ -240,7 +240,7 @@ func (a *analysis) meanOf(v *graph.Value) *graph.Value {
 	return n.In(0)
 }
 
-// normsOf returns the norms that read v, which may be converted on the way.
+// normsOf returns the norms that read v, directly or after conversions.
 func (a *analysis) normsOf(v *graph.Value) []*models.Norm {
 	var out []*models.Norm
 	found := func(n *models.Norm) {
@@ -273,8 +273,8 @@ func (a *analysis) normsOf(v *graph.Value) []*models.Norm {
 	return out
 }
 
-// dressed follows x divided by its size to where gamma and beta are applied. An RMSNorm has no beta: what is added to it after
-// attention may be a memory of an earlier rewrite.
+// dressed follows a normalised x to the place where gamma and beta are applied. An RMSNorm has no beta: a constant added to
+// it after attention may be a memory of an earlier rewrite.
 func (a *analysis) dressed(v *graph.Value) *models.Norm {
 	applied := []string{"Mul", "Add"}
 	if x := a.unit(v); x != nil && x.kind == models.RMSNorm {

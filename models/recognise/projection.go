@@ -8,8 +8,9 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
-// projections says how to read the matrix of an operation that multiplies activations by a constant one: nil where the operand
-// is none. To accept another operation, add a line here and one in the table of operators.
+// projections lists the functions that read the matrix of an operation that multiplies activations by a constant matrix.
+// They return nil if the operand is not such a matrix. To accept another operation, add a line here and one in the table of
+// operators.
 var projections = map[string]func(a *analysis, n *graph.Node) *weights.Weight{
 	"MatMul":                              readMatMul,
 	"Gemm":                                readGemm,
@@ -21,7 +22,8 @@ var projections = map[string]func(a *analysis, n *graph.Node) *weights.Weight{
 	"com.microsoft.MatMulBnb4":            readBnb4,
 }
 
-// readProjection returns the weight of n, nil when n is no projection. The weight is shared: callers that change it copy it.
+// readProjection returns the weight of n, or nil if n is not a projection. The weight is shared: callers that change it
+// must copy it.
 func (a *analysis) readProjection(n *graph.Node) *weights.Weight {
 	if !ops.Is(n, ops.Product) {
 		return nil
@@ -42,7 +44,7 @@ func (a *analysis) readProjection(n *graph.Node) *weights.Weight {
 	return w
 }
 
-// biasOf returns what a projection adds to its product, nil for nothing.
+// biasOf returns the bias input of a projection, or nil if there is none.
 func biasOf(n *graph.Node) *graph.Value { return optional(n, ops.Of(n).Bias) }
 
 func readMatMul(a *analysis, n *graph.Node) *weights.Weight {
@@ -52,7 +54,8 @@ func readMatMul(a *analysis, n *graph.Node) *weights.Weight {
 	return a.matrix(n.In(1))
 }
 
-// readGemm: Y = alpha * A * B + beta * C, B transposed when transB. Conv1D of transformers leaves W as [in, out].
+// readGemm reads Y = alpha * A * B + beta * C, with B transposed if transB is set. Conv1D of transformers stores W as [in,
+// out].
 func readGemm(a *analysis, n *graph.Node) *weights.Weight {
 	if n.Int("transA", 0) != 0 || n.In(2) != nil && n.Float("beta", 1) != 1 {
 		return nil
@@ -83,13 +86,13 @@ func readFusedMatMul(a *analysis, n *graph.Node) *weights.Weight {
 	return w
 }
 
-// flip notes that the operation transposes its operand.
+// flip records that the operation transposes its operand.
 func flip(w *weights.Weight) {
 	w.Transposed, w.OperandT = !w.Transposed, true
 	w.In, w.Out = w.Out, w.In
 }
 
-// readMatMulInteger reads the chain that dynamic quantisation leaves; see scaled.
+// readMatMulInteger reads the operators that dynamic quantisation writes; see scaled.
 func readMatMulInteger(a *analysis, n *graph.Node) *weights.Weight {
 	w := a.matrix(n.In(1))
 	scale := scaled(n)
@@ -106,7 +109,7 @@ func readMatMulInteger(a *analysis, n *graph.Node) *weights.Weight {
 	return nil
 }
 
-// scaled finds the node that turns the integers of n into floats:
+// scaled finds the node that converts the integers of n to floats:
 //
 //	MatMulInteger(x_q, W_q, x_zero, W_zero) → Cast → Mul(·, x_scale * W_scale)
 func scaled(n *graph.Node) *graph.Node {
@@ -136,7 +139,7 @@ func readQuantized(weight, scale, zero int) func(*analysis, *graph.Node) *weight
 	}
 }
 
-// quantized attaches scale and zero point; they run over the columns when they have more than one element.
+// quantized sets scale and zero point. They apply to columns if they have more than one element.
 func quantized(w *weights.Weight, scale, zero *graph.Value) *weights.Weight {
 	if zero != nil && zero.Const() == nil {
 		return nil
@@ -158,7 +161,7 @@ func readNBits(a *analysis, n *graph.Node) *weights.Weight {
 	return &weights.Weight{In: n.Int("K", 0), Out: n.Int("N", 0), Transposed: true, Alpha: 1, Block: b}
 }
 
-// readBnb4 knows the shape of the matrix only: its 4-bit floats are left to the operator.
+// readBnb4 reads only the shape of the matrix. Its 4-bit floats can be read only by the operator.
 func readBnb4(a *analysis, n *graph.Node) *weights.Weight {
 	if !a.Is(n.In(1)) || !a.Is(n.In(2)) {
 		return nil
@@ -166,7 +169,7 @@ func readBnb4(a *analysis, n *graph.Node) *weights.Weight {
 	return &weights.Weight{In: n.Int("K", 0), Out: n.Int("N", 0), Alpha: 1}
 }
 
-// matrix finds the constant behind a two-dimensional operand, through Identity, Cast, Transpose and DequantizeLinear.
+// matrix finds the constant of a two-dimensional operand, through Identity, Cast, Transpose and DequantizeLinear.
 func (a *analysis) matrix(v *graph.Value) *weights.Weight {
 	w := &weights.Weight{Alpha: 1, Operand: v}
 	for v != nil {
@@ -190,10 +193,10 @@ func (a *analysis) matrix(v *graph.Value) *weights.Weight {
 				return nil
 			}
 			w.Transposed = !w.Transposed
-			if w.Scale != nil { // the axis was counted before this
+			if w.Scale != nil { // the axis refers to the order before this Transpose
 				w.Axis = 1 - w.Axis
 			}
-		case n.Is("DequantizeLinear") && n.In(0).Producer().Is("QuantizeLinear"): // floats in the file, rounded when it runs
+		case n.Is("DequantizeLinear") && n.In(0).Producer().Is("QuantizeLinear"): // floats in the file, rounded during a run
 			n = n.In(0).Producer()
 		case n.Is("DequantizeLinear", "com.microsoft.DequantizeLinear"):
 			if w.Scale != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
-// unembed finds the graph output that is a projection of the normalised last residual stream; of several, the widest one. A
-// file that ends in hidden states has none; its memories can still be made by the other encodings.
+// unembed finds the graph output that is a projection of the normalised last residual stream, the widest one if there are
+// several. A file that ends in hidden states has none; its memories can still be made by the other encodings.
 func (a *analysis) unembed(l *models.Layout, b *models.Body, last *models.Layer) {
 	for _, out := range a.g.Outputs() {
 		if a.depth(out) != len(b.Layers) {
@@ -24,7 +24,7 @@ func (a *analysis) unembed(l *models.Layout, b *models.Body, last *models.Layer)
 	if b.Logits != nil {
 		return
 	}
-	for _, out := range a.g.Outputs() { // no logits: the norm is what reads the last residual stream
+	for _, out := range a.g.Outputs() { // no logits: the norm that reads the last residual stream
 		if a.depth(out) == len(b.Layers) {
 			if n := a.finalNorm(out, last); n != nil {
 				b.Norm = n
@@ -34,8 +34,8 @@ func (a *analysis) unembed(l *models.Layout, b *models.Body, last *models.Layer)
 	}
 }
 
-// finalNorm reads the norm that v comes out of, nil unless it normalises what the last block gives: a head on top of the
-// decoder may have a norm of its own.
+// finalNorm reads the norm whose output is v. It returns nil unless the norm reads the last block's output, because a head
+// on top of the decoder may have its own norm.
 func (a *analysis) finalNorm(v *graph.Value, last *models.Layer) *models.Norm {
 	n := a.normBefore(v)
 	switch {
@@ -52,7 +52,7 @@ func (a *analysis) finalNorm(v *graph.Value, last *models.Layer) *models.Norm {
 	return nil
 }
 
-// normBefore reads the norm that v comes out of, moved, converted or with some of its positions chosen.
+// normBefore reads the norm that v comes from. v may be moved, converted, or restricted to some positions.
 func (a *analysis) normBefore(v *graph.Value) *models.Norm {
 	for v != nil {
 		if n := a.norm(v); n != nil {
@@ -67,16 +67,17 @@ func (a *analysis) normBefore(v *graph.Value) *models.Norm {
 	return nil
 }
 
-// ending is what turns the normalised stream into logits.
+// ending is the part that turns the normalised stream into logits.
 type ending struct {
 	w    *weights.Weight
-	bias []*graph.Value // the last one that is added first
-	cap  float64        // of a soft cap, 0 for none
+	bias []*graph.Value // the last term added comes first
+	cap  float64        // of a soft cap; 0 for none
 }
 
-// logits reads the projection that out comes from. After it biases may be added, and all of it may be multiplied by a number (Cohere,
-// Granite), which becomes part of W_U, or capped softly (Gemma 2): cap * tanh(x / cap) is x for small x, so the cap is no part of
-// W_U. nil when there is no projection, or when something else is done to the product.
+// logits reads the projection that out comes from. Biases may be added to the product. The result may be multiplied by a
+// number (Cohere, Granite), which becomes part of W_U, or soft-capped (Gemma 2). cap * tanh(x / cap) is close to x for
+// small x, so the cap is not part of W_U. logits returns nil if there is no projection or if any other operation is applied
+// to the product.
 func (a *analysis) logits(out *graph.Value) *ending {
 	e := &ending{}
 	factor := 1.0
@@ -87,7 +88,7 @@ func (a *analysis) logits(out *graph.Value) *ending {
 				e.bias = append(e.bias, b)
 			}
 			if factor != 1 && len(e.bias) > 0 {
-				return nil // b_U would be scaled, too
+				return nil // this would scale b_U too
 			}
 			own := *w
 			own.Alpha *= factor
@@ -116,7 +117,8 @@ func (a *analysis) logits(out *graph.Value) *ending {
 	return nil
 }
 
-// integersBefore returns the product of integers that a Mul makes floats of, nil when it does something else; see scaled.
+// integersBefore returns the product of integers that a Mul converts to floats, or nil if the Mul does something else; see
+// scaled.
 func integersBefore(mul *graph.Node) *graph.Value {
 	for i := range mul.NumIn() {
 		if c := mul.In(i).Producer(); c.Is("Cast") {

@@ -12,7 +12,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// The bias is found behind the product, whatever operation adds it, and is nil where it adds nothing.
+// The bias after the product must be found, whatever operation adds it. It must be nil if nothing is added.
 func TestLogitsBias(t *testing.T) {
 	b := []float32{1, 2, 3, 4}
 	for _, tt := range []struct {
@@ -26,7 +26,7 @@ func TestLogitsBias(t *testing.T) {
 		{"add in front", "p = MatMul(x, w)  q = Identity(p)  y = Add(b, q)", b, ""},
 		{"gemm", "y = Gemm(x, w, b)", b, ""},
 		{"both", "p = Gemm(x, w, b)  y = Add(p, b)", []float32{2, 4, 6, 8}, ""},
-		{"narrow", "p = MatMul(x, w)  y = Add(p, one)", nil, `bias of the unembedding: "one" has 1 numbers, the vocabulary 4`},
+		{"narrow", "p = MatMul(x, w)  y = Add(p, one)", nil, `bias of the unembedding: "one" has 1 numbers, the vocabulary has 4`},
 		{"computed", "p = MatMul(x, w)  q = Neg(p)  y = Add(p, q)", nil, "no projection"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -10,14 +10,14 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/tokenizer/pattern"
 )
 
-// An added token is cut out of the text whole, whatever the vocabulary would make of its characters.
+// An added token is always cut out of the text whole, however the vocabulary would split its characters.
 type added struct {
 	text    string
 	id      int64
-	special bool // it stands for something that is not text
-	normal  bool // it is looked for in normalized text, and is normalized itself
-	word    bool // only where no letter is beside it
-	lstrip  bool // it takes the white space before it
+	special bool // it represents something that is not text
+	normal  bool // it is searched for in normalized text, and is normalized itself
+	word    bool // it matches only where no letter is next to it
+	lstrip  bool // it includes the white space before it
 	rstrip  bool // … and after it
 }
 
@@ -42,7 +42,7 @@ func (s *addedSet) put(text string, a added) {
 	}
 }
 
-// at returns the longest added token that text begins with, and its length; nil for none.
+// at returns the longest added token at the start of text, and its length, or nil for none.
 func (s *addedSet) at(text string) (*added, int) {
 	for _, n := range s.lengths[text[0]] {
 		if n <= len(text) {
@@ -54,10 +54,10 @@ func (s *addedSet) at(text string) (*added, int) {
 	return nil, 0
 }
 
-// cut yields the text between added tokens, with where it begins, and the tokens. Of tokens that begin at one place the longest
-// counts. Without special, special ones count as text.
+// cut yields the text between added tokens, with its offset, and the tokens. Of tokens that begin at the same place, the
+// longest counts. Without special, special tokens count as text.
 func (s *addedSet) cut(text string, special bool, yield func(part string, at int, tok *added)) {
-	start := 0 // of what is not yielded yet
+	start := 0 // start of the text that is not yielded yet
 	for i := 0; i < len(text); {
 		tok, n := s.at(text[i:])
 		if tok == nil {
@@ -86,7 +86,7 @@ func (s *addedSet) cut(text string, special bool, yield func(part string, at int
 	}
 }
 
-// wordClass is what counts as part of a word beside an added token.
+// wordClass is the class of characters that count as part of a word next to an added token.
 var wordClass = sync.OnceValue(func() pattern.Class {
 	c, err := pattern.ClassOf(`[\w\x{200C}\x{200D}]`)
 	if err != nil {

@@ -7,33 +7,33 @@ import (
 	"fmt"
 )
 
-// BOS returns the id of the token that begins a text, and whether there is one. The files are asked in this order, and the first
-// that knows decides:
+// BOS returns the id of the token that begins a text, and whether there is one. It tries these sources in order, and the first
+// that gives an answer decides:
 //
-//  1. the post-processor in tokenizer.json, where it puts a token in front of every text (Llama, Mistral, Gemma),
+//  1. the post-processor in tokenizer.json, if it puts a token before every text (Llama, Mistral, Gemma),
 //  2. bos_token in tokenizer_config.json; null there means that there is none (Qwen),
 //  3. bos_token in special_tokens_map.json,
 //  4. bos_token_id in config.json,
-//  5. <|endoftext|>, where the text is split as GPT-2 splits it and the vocabulary has that token.
+//  5. <|endoftext|>, if the text is split like GPT-2's and the vocabulary has that token.
 //
-// A name that the vocabulary lacks does not count. Whether a model was trained with the token in front is another question:
-// GPT-2 was not, and experiments put it there all the same.
+// A name that is not in the vocabulary does not count. Whether a model was trained with this token is another question: GPT-2
+// was not, and experiments use it nevertheless.
 func (t *Tokenizer) BOS() (int64, bool) { return max(t.bos, 0), t.bos >= 0 }
 
-// EOS returns the ids that end a text; a model that writes one of them is done. They are eos_token_id of generation_config.json,
-// or else of config.json, or else eos_token of tokenizer_config.json.
+// EOS returns the ids that end a text. A model that generates one of them is finished. They are eos_token_id of
+// generation_config.json, else of config.json, else eos_token of tokenizer_config.json.
 func (t *Tokenizer) EOS() []int64 { return append([]int64(nil), t.eos...) }
 
-// begin is what the files say about the token that begins a text.
+// begin holds what the files declare about the token that begins a text.
 type begin struct {
-	template string   // what the post-processor puts in front, "" for nothing
+	template string   // the token that the post-processor puts first, "" for none
 	names    []string // best first
-	none     bool     // said in so many words
+	none     bool     // explicitly none
 	id       int64    // -1 if not known
-	gpt2     bool     // the text is split as GPT-2 splits it
+	gpt2     bool     // the text is split like GPT-2's
 }
 
-// token decides; lookup finds a token by name, -1 for none, and known says whether an id has one.
+// token decides. lookup returns the id of a token name, or -1 for none, and known reports whether an id has a token.
 func (b begin) token(lookup func(string) int64, known func(int64) bool) int64 {
 	for _, name := range append([]string{b.template}, b.names...) {
 		if id := lookup(name); name != "" && id >= 0 {
@@ -51,9 +51,9 @@ func (b begin) token(lookup func(string) int64, known func(int64) bool) int64 {
 	return -1
 }
 
-// postProcessors read which token a post-processor of tokenizer.json puts in front of a text, by kind.
+// postProcessors lists the functions that read, by kind, which token a post-processor of tokenizer.json puts before a text.
 var postProcessors = map[string]func(json.RawMessage) (string, error){
-	"ByteLevel":          func(json.RawMessage) (string, error) { return "", nil }, // it moves offsets
+	"ByteLevel":          func(json.RawMessage) (string, error) { return "", nil }, // it only changes offsets
 	"TemplateProcessing": templateBegin,
 	"RobertaProcessing":  classBegin,
 	"BertProcessing":     classBegin,
@@ -100,7 +100,7 @@ func classBegin(raw json.RawMessage) (string, error) {
 	return name, nil
 }
 
-// parsePostProcessor returns the token that the post-processor of tokenizer.json puts in front, "" for none.
+// parsePostProcessor returns the token that the post-processor of tokenizer.json puts before a text, or "" for none.
 func parsePostProcessor(raw json.RawMessage) (string, error) {
 	steps, err := flatten(raw, "post-processor", "processors")
 	if err != nil {
@@ -117,13 +117,13 @@ func parsePostProcessor(raw json.RawMessage) (string, error) {
 			return "", fmt.Errorf("post-processor %q: %w", s.kind, err)
 		}
 		if name != "" {
-			first = name // a later one puts its token in front of an earlier one's
+			first = name // a later one puts its token before that of an earlier one
 		}
 	}
 	return first, nil
 }
 
-// An idList is an id or a list of ids in a configuration file. What is neither is as good as absent.
+// An idList is an id or a list of ids in a configuration file. Any other value counts as absent.
 type idList []int64
 
 func (l *idList) UnmarshalJSON(data []byte) error {

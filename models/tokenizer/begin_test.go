@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The token that begins a text, family by family, as their files have it.
+// Each case is the token that begins a text in one family, with values from the family's files.
 func TestBOSOfFamilies(t *testing.T) {
 	vocab := tiny()
 	end := vocab[endOfText]

@@ -9,13 +9,13 @@ import (
 
 // A decoder turns spellings of tokens back into text.
 type decoder struct {
-	steps  []func(string) string // of each token
-	marks  string                // a whole text loses this character at its beginning, up to lead times; "" for none
+	steps  []func(string) string // applied to each token
+	marks  string                // this character is removed from the beginning of a whole text, up to lead times; "" for none
 	lead   int
-	unmark bool // the first token loses its spaces
+	unmark bool // spaces are removed from the first token
 }
 
-// decoders are the kinds that tokenizer.json may name, apart from Fuse and Strip, which are about tokens together.
+// decoders lists the kinds that tokenizer.json may name, except for Fuse and Strip, which act on several tokens together.
 var decoders = map[string]func(json.RawMessage) (func(string) string, error){
 	"ByteLevel":    func(json.RawMessage) (func(string) string, error) { return unspell, nil },
 	"ByteFallback": func(json.RawMessage) (func(string) string, error) { return unByte, nil },
@@ -34,7 +34,7 @@ var decoders = map[string]func(json.RawMessage) (func(string) string, error){
 	"Strip": nil,
 }
 
-// unspell is the text of a token that is written in the characters that stand for bytes; others are shown as they are written.
+// unspell returns the text of a token whose characters represent bytes. Other tokens are returned unchanged.
 func unspell(s string) string {
 	if text, ok := fromSymbols(s); ok {
 		return text
@@ -42,7 +42,7 @@ func unspell(s string) string {
 	return s
 }
 
-// unByte is the byte of a token such as <0x0A>.
+// unByte returns the byte of a token such as <0x0A>.
 func unByte(s string) string {
 	var b byte
 	if len(s) == len("<0x0A>") {
@@ -53,7 +53,8 @@ func unByte(s string) string {
 	return s
 }
 
-// parseDecoder reads the decoder of tokenizer.json. Without one, tokens are written as the pre-tokenizer has them.
+// parseDecoder reads the decoder of tokenizer.json. Without a decoder, tokens keep the form that the pre-tokenizer gives
+// them.
 func parseDecoder(raw json.RawMessage, byteLevel bool) (decoder, error) {
 	var d decoder
 	steps, err := flatten(raw, "decoder", "decoders")
@@ -80,7 +81,7 @@ func parseDecoder(raw json.RawMessage, byteLevel bool) (decoder, error) {
 }
 
 func (d *decoder) add(s step, make func(json.RawMessage) (func(string) string, error)) error {
-	var c struct { // of Strip and Metaspace
+	var c struct { // settings of Strip and Metaspace
 		Content string  `json:"content"`
 		Start   int     `json:"start"`
 		Stop    int     `json:"stop"`
@@ -116,7 +117,7 @@ func (d *decoder) add(s step, make func(json.RawMessage) (func(string) string, e
 	return nil
 }
 
-// text is what a token stands for.
+// text returns the text of a token.
 func (d *decoder) text(spelling string) string {
 	for _, f := range d.steps {
 		spelling = f(spelling)
@@ -124,7 +125,7 @@ func (d *decoder) text(spelling string) string {
 	return spelling
 }
 
-// start takes off what was put in front of a whole text.
+// start removes the prefix that was added to a whole text.
 func (d *decoder) start(s string) string {
 	for range d.lead {
 		rest, ok := strings.CutPrefix(s, d.marks)

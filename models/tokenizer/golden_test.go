@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// The small tokenizers in testdata give the ids that Hugging Face's tokenizers gives (scripts/tokenizers/fixtures.py).
+// The small tokenizers in testdata must give the ids of Hugging Face's tokenizers (scripts/tokenizers/fixtures.py).
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*/golden.json")
 	if err != nil || len(files) < 10 {
@@ -37,7 +37,7 @@ func TestGolden(t *testing.T) {
 				if !slices.Equal(got, want) {
 					t.Errorf("Encode(%q) = %v, want %v", text, got, want)
 				}
-				// A character that is spread over tokens and not whole shows differently, and is not compared.
+				// An incomplete character of several tokens is displayed differently, and is not compared.
 				if d := tok.Decode(got); utf8.ValidString(d) && d != back {
 					t.Errorf("Decode of %q = %q, want %q", text, d, back)
 				}
@@ -64,7 +64,7 @@ func unmarshal(t *testing.T, data []byte, v any) {
 	}
 }
 
-// Text in the middle has no space put in front of it: after a word it gives the tokens that it has in the whole.
+// EncodeMid must not add a leading space: after a word, the text must give the tokens that it has in the whole text.
 func TestEncodeMid(t *testing.T) {
 	for _, name := range []string{"llama2", "mistral", "llama3", "gemma", "starcoder"} {
 		tok, err := Load(filepath.Join("testdata", name))
@@ -77,7 +77,7 @@ func TestEncodeMid(t *testing.T) {
 			t.Errorf("%s: %q and then %q is %v, want %v", name, before, after, got, want)
 		}
 		if front, mid := tok.Encode("a"), tok.EncodeMid("a"); slices.Equal(front, mid) != (name == "llama3" || name == "gemma") {
-			t.Errorf("%s: %v in front, %v in the middle", name, front, mid)
+			t.Errorf("%s: %v at the front, %v in the middle", name, front, mid)
 		}
 	}
 }

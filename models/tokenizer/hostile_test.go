@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Texts without a place to split at take no longer than they are long, in every fixture.
+// Encoding a text without any place to split must take time in proportion to its length, in every fixture.
 func TestLongTexts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*/tokenizer.json")
 	if err != nil || len(files) == 0 {
@@ -31,7 +31,7 @@ func TestLongTexts(t *testing.T) {
 	}
 }
 
-// Only regular files are opened, and none without end is read to it.
+// Only regular files may be opened, and an endless file must not be read completely.
 func TestFiles(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no devices that can be linked to")
@@ -59,7 +59,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// What a file makes of a text stays in proportion to it.
+// The steps of a tokenizer may lengthen a text only by a bounded factor.
 func TestGrowth(t *testing.T) {
 	steps := []any{}
 	for range maxSteps {

@@ -15,13 +15,14 @@ import (
 
 // Load reads the tokenizer of a model folder.
 //
-// It takes tokenizer.json (Hugging Face) where there is one, because that file says everything, and else vocab.json with
-// merges.txt (as OpenAI published GPT-2); both give the same ids. A tokenizer.json that we cannot follow is an error even when
-// the other two are there. Three more files add what they know where they exist: added_tokens.json, tokenizer_config.json and
-// special_tokens_map.json name added and special tokens, the second may set add_prefix_space, and they and the files that describe
-// the model name the tokens that begin and end a text. Where no file names any, <|endoftext|> is special if the vocabulary has it.
+// It uses tokenizer.json (Hugging Face) if there is one, because that file is complete, and otherwise vocab.json with
+// merges.txt (the format in which OpenAI published GPT-2). Both give the same ids. An unsupported tokenizer.json is an
+// error even if the other two files exist. Three more files are used if they exist: added_tokens.json,
+// tokenizer_config.json and special_tokens_map.json name added and special tokens, and the second may set add_prefix_space.
+// These files and the model's configurations name the tokens that begin and end a text. If no file names special tokens,
+// <|endoftext|> is special if the vocabulary has it.
 //
-// The error says which file, what was wanted and what was found, with a hint ([hint.Of]) on what to do.
+// The error gives the file, the expected value and the actual value, with a hint ([hint.Of]) on what to do.
 func Load(dir string) (*Tokenizer, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("load tokenizer: %w", err)
@@ -59,7 +60,7 @@ func load(fsys fs.FS) (*Tokenizer, error) {
 	return t, nil
 }
 
-// readModel reads vocabulary and merges and returns the name of the file they come from.
+// readModel reads vocabulary and merges, and returns the name of the files they come from.
 func readModel(fsys fs.FS) (*spec, string, error) {
 	data, ok, err := read(fsys, "tokenizer.json")
 	if err != nil {
@@ -104,10 +105,10 @@ func readModel(fsys fs.FS) (*spec, string, error) {
 	return s, "vocab.json and merges.txt", nil
 }
 
-// gpt2Classes are the tokenizers that split as GPT-2 does; the two tables do not say how others split.
+// gpt2Classes are the tokenizers that split like GPT-2's. vocab.json and merges.txt do not describe how others split.
 var gpt2Classes = []string{"", "GPT2Tokenizer", "CodeGenTokenizer", "RobertaTokenizer", "BartTokenizer", "PreTrainedTokenizer"}
 
-// gpt2Class refuses tables that are another tokenizer's.
+// gpt2Class refuses vocab.json and merges.txt of another kind of tokenizer.
 func gpt2Class(fsys fs.FS) error {
 	var config struct {
 		Class string `json:"tokenizer_class"`
@@ -116,12 +117,12 @@ func gpt2Class(fsys fs.FS) error {
 		return err
 	}
 	if !slices.Contains(gpt2Classes, strings.TrimSuffix(config.Class, "Fast")) {
-		return hint.With(fmt.Errorf("vocab.json and merges.txt of a %s do not say how it splits text; want tokenizer.json", config.Class), copyHint)
+		return hint.With(fmt.Errorf("vocab.json and merges.txt of a %s do not define how it splits text; want tokenizer.json", config.Class), copyHint)
 	}
 	return nil
 }
 
-// parseMerges reads one merge a line, "a b", best first. The file may begin with a version line.
+// parseMerges reads one merge per line, "a b", the best first. The file may begin with a version line.
 func parseMerges(text string) ([][2]string, error) {
 	var merges [][2]string
 	n := 0
@@ -148,10 +149,10 @@ func splitMerge(s string) ([2]string, error) {
 	return [2]string{left, right}, nil
 }
 
-// maxFile bounds what is read into memory; the tokenizer.json of a vocabulary of 2^18 is about 35 MB.
+// maxFile limits the bytes read into memory. The tokenizer.json of a vocabulary of 2^18 has about 35 MB.
 const maxFile = 64 << 20
 
-// read returns the content of a file and whether it exists.
+// read returns the contents of a file and whether it exists.
 func read(fsys fs.FS, name string) ([]byte, bool, error) {
 	data, err := sidefile.Read(fsys, name, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -30,7 +30,7 @@ func TestBothFormatsAgree(t *testing.T) {
 		{"tables", tables(vocab, merges)},
 		{"document, spaced", document(vocab, spaced(merges), nil)},
 		{"document, paired", document(vocab, merges, nil)},
-		{"document without type and added tokens, as old files", document(vocab, spaced(merges), func(doc object) {
+		{"document without type and added tokens, as in old files", document(vocab, spaced(merges), func(doc object) {
 			delete(doc["model"].(object), "type")
 			delete(doc, "added_tokens")
 		})},
@@ -102,7 +102,7 @@ func TestTokenizerJSONIsPreferred(t *testing.T) {
 	}
 	fsys["tokenizer.json"] = &fstest.MapFile{Data: []byte(`{"model":{"type":"WordPiece","vocab":{}}}`)}
 	if _, err := LoadFS(fsys); err == nil {
-		t.Error("a tokenizer.json that cannot be followed was passed over in silence")
+		t.Error("an unsupported tokenizer.json was silently ignored")
 	}
 }
 
@@ -167,7 +167,7 @@ func TestRefused(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		fs   fstest.MapFS
-		want string // in the error
+		want string // part of the error
 		hint bool
 	}{
 		{"nothing", fstest.MapFS{}, "neither tokenizer.json nor vocab.json with merges.txt", true},
@@ -183,7 +183,7 @@ func TestRefused(t *testing.T) {
 		{"post-processor", doc("post_processor", object{"type": "Wrap"}), `post-processor "Wrap"`, true},
 		{"decoder", doc("decoder", object{"type": "CTC"}), `decoder "CTC"`, true},
 		{"a pattern", doc("pre_tokenizer", object{"type": "Split", "behavior": "Isolated", "pattern": object{"Regex": `(a)\1`}}), `pre-tokenizer "Split": pattern "(a)\\1": \1 is not supported`, true},
-		{"a pattern that matches nothing", doc("normalizer", object{"type": "Replace", "content": "x", "pattern": object{"Regex": `a*`}}), `normalizer "Replace": pattern "a*": it can match nothing`, true},
+		{"a pattern that matches nothing", doc("normalizer", object{"type": "Replace", "content": "x", "pattern": object{"Regex": `a*`}}), `normalizer "Replace": pattern "a*": it can match the empty string`, true},
 		{"an empty pattern", doc("normalizer", object{"type": "Replace", "content": "x", "pattern": object{"String": ""}}), "not empty", true},
 		{"a behavior", doc("pre_tokenizer", object{"type": "Split", "behavior": "Doubled", "pattern": object{"String": "x"}}), `got "Doubled"`, true},
 		{"growth", doc("normalizer", object{"type": "Sequence", "normalizers": slices.Repeat([]any{object{"type": "Replace", "content": "xxxxxxxx", "pattern": object{"String": "x"}}}, 4)}), "1024 times longer", false},
@@ -214,7 +214,7 @@ func TestRefused(t *testing.T) {
 		{"shared id", with(good, "added_tokens.json", `{"x y":5}`), "share id 5", true},
 		{"two ids", with(good, "added_tokens.json", `{"he":999}`), `added token "he": id 999, but 256 in the vocabulary`, true},
 		{"two added ids", with(with(good, "added_tokens.json", `{"x y":999}`), "tokenizer_config.json", `{"added_tokens_decoder":{"998":{"content":"x y"}}}`), `added token "x y": id 998, but 999`, true},
-		{"added under the spelling of a space", with(good, "tokenizer_config.json", `{"pad_token":"Ġ"}`), `added token "Ġ": the vocabulary spells " " so`, true},
+		{"added under the spelling of a space", with(good, "tokenizer_config.json", `{"pad_token":"Ġ"}`), `added token "Ġ": this is the vocabulary's spelling of " "`, true},
 		{"a long added token", with(good, "added_tokens.json", `{"`+strings.Repeat("x", 300)+`":999}`), "want at most 256 bytes, got 300", true},
 		{"no id", with(good, "tokenizer_config.json", `{"added_tokens_decoder":{"x":{"content":"x y"}}}`), `want an id, got "x"`, false},
 		{"bad configuration", with(good, "config.json", `[`), "config.json: unexpected end", false},
@@ -233,12 +233,27 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// nested is sequences within one another.
+// nested returns n nested sequences.
 func nested(n int) object {
 	if n == 0 {
 		return object{"type": "Digits"}
 	}
 	return object{"type": "Sequence", "pretokenizers": []any{nested(n - 1)}}
+}
+
+// The vocabulary of SmolLM2 has no token for some control characters and for bytes that occur in no text. They give no ids.
+func TestBytesThatTextHardlyHas(t *testing.T) {
+	vocab := tiny()
+	for _, b := range []byte{0x04, 0xc0, 0xff} {
+		delete(vocab, string(symbols[b]))
+	}
+	tok, err := LoadFS(tables(vocab, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := tok.Encode("a\x04b"), []int64{vocab["a"], vocab["b"]}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
 }
 
 func TestLoadFolder(t *testing.T) {
@@ -251,7 +266,7 @@ func TestLoadFolder(t *testing.T) {
 		t.Errorf("no folder: error %v, want its name", err)
 	}
 	for name, f := range tables(tiny([2]string{"h", "e"}), [][2]string{{"h", "e"}}) {
-		if name == "merges.txt" { // as a checkout on Windows has it
+		if name == "merges.txt" { // as in a checkout on Windows
 			f.Data = []byte(strings.ReplaceAll(string(f.Data), "\n", "\r\n"))
 		}
 		if err := os.WriteFile(filepath.Join(dir, name), f.Data, 0o666); err != nil {
@@ -266,7 +281,7 @@ func TestLoadFolder(t *testing.T) {
 		t.Errorf("Encode(%q) = %v, want one token", "he", got)
 	}
 	if _, err := Load(filepath.Join(dir, "vocab.json")); err == nil {
-		t.Error("a file was taken for a folder")
+		t.Error("a file was accepted as a folder")
 	}
 }
 

@@ -6,11 +6,11 @@ import (
 	"slices"
 )
 
-// A merge says that two neighbouring tokens become one. The lower rank goes first; it is the place in the list of merges.
-// Rank and id are packed so that comparing merges compares ranks.
+// A merge joins two neighbouring tokens into one. Lower ranks come first; the rank is the index in the list of merges. Rank
+// and id are packed so that comparing merges compares ranks.
 type merge uint64
 
-const none merge = math.MaxUint64 // no merge: after every other
+const none merge = math.MaxUint64 // no merge: sorts after every other
 
 func packMerge(rank, id int) merge { return merge(rank)<<32 | merge(id) }
 func (m merge) id() int32          { return int32(m) }
@@ -24,10 +24,10 @@ func (m *model) mergeOf(left, right int32) merge {
 	return none
 }
 
-// short is the number of tokens up to which searching the whole piece for the next merge beats a heap.
+// short is the number of tokens up to which searching the whole piece for the next merge is faster than a heap.
 const short = 48
 
-// merge merges the tokens of one piece and returns what is left, in the same memory.
+// merge merges the tokens of one piece and returns the remaining tokens, in the same memory.
 func (m *model) merge(ids []int32) []int32 {
 	if len(ids) <= short {
 		return m.scan(ids)
@@ -35,7 +35,8 @@ func (m *model) merge(ids []int32) []int32 {
 	return m.queue(ids)
 }
 
-// scan merges by searching for the lowest rank each time: no allocation, quadratic in the length, which is at most short.
+// scan merges by searching for the lowest rank each time. It allocates nothing and is quadratic in the length, which is at
+// most short.
 func (m *model) scan(ids []int32) []int32 {
 	var next [short]merge // next[i] merges ids[i] and ids[i+1]
 	n := len(ids)
@@ -45,7 +46,7 @@ func (m *model) scan(ids []int32) []int32 {
 	for n > 1 {
 		best := 0
 		for i := 1; i < n-1; i++ {
-			if next[i] < next[best] { // the leftmost of equals stays
+			if next[i] < next[best] { // of equal ranks, the leftmost wins
 				best = i
 			}
 		}
@@ -66,9 +67,9 @@ func (m *model) scan(ids []int32) []int32 {
 	return ids[:n]
 }
 
-// queue does what scan does with a heap of possible merges: n log n, for long runs such as a page of one letter.
+// queue does the same as scan with a heap of possible merges, in n log n time, for long runs such as a page of one letter.
 func (m *model) queue(ids []int32) []int32 {
-	const dead = -1                                             // the id of a token that its left neighbour has swallowed
+	const dead = -1                                             // the id of a token that was merged into its left neighbour
 	left, right := make([]int, len(ids)), make([]int, len(ids)) // neighbours, a linked list
 	for i := range ids {
 		left[i], right[i] = i-1, i+1
@@ -96,7 +97,7 @@ func (m *model) queue(ids []int32) []int32 {
 		i := c.at
 		j := right[i]
 		if ids[i] == dead || j >= len(ids) || m.mergeOf(ids[i], ids[j]) != c.merge {
-			continue // a neighbour has changed since
+			continue // a neighbour has changed
 		}
 		ids[i], ids[j] = c.id(), dead
 		right[i] = right[j]
@@ -109,7 +110,7 @@ func (m *model) queue(ids []int32) []int32 {
 	return slices.DeleteFunc(ids, func(id int32) bool { return id == dead })
 }
 
-// A candidate is a possible merge of the token that begins at byte at with the one after it.
+// A candidate is a possible merge of the token that begins at byte at with its right neighbour.
 type candidate struct {
 	merge
 	at int

@@ -5,22 +5,22 @@ import (
 	"unicode/utf8"
 )
 
-// A model turns one piece into ids by merging: byte-pair encoding over the characters of the piece.
+// A model converts one piece to ids by merging: byte-pair encoding over the characters of the piece.
 type model struct {
 	vocab   map[string]int64 // by spelling
 	units   map[rune]int32   // the tokens of one character
-	low     [maxSymbol]int32 // the same for the characters that stand for bytes, and ASCII; -1 for none
+	low     [maxSymbol]int32 // the same for the characters that represent bytes, and ASCII; -1 for none
 	merges  map[uint64]merge // by pair
-	bytes   *[256]int32      // the tokens <0x00> to <0xFF>, -1 for none, for characters that have no token; nil without byte fallback
-	unknown int32            // what stands for a character that has no token at all; -1: nothing does
-	fuse    bool             // several unknown characters in a row are one
-	whole   bool             // a piece that is a token is that token, whatever the merges say
+	bytes   *[256]int32      // the tokens <0x00> to <0xFF>, -1 for none, for characters without a token; nil without byte fallback
+	unknown int32            // the token for a character without any token; -1 for none
+	fuse    bool             // consecutive unknown characters become one token
+	whole   bool             // a piece that is a token becomes that token, regardless of the merges
 }
 
-// maxSymbol is above every character that stands for a byte.
+// maxSymbol is above every character that represents a byte.
 const maxSymbol = 0x144
 
-// byteToken is the spelling of the token of one byte where characters can fall back to bytes.
+// byteToken returns the spelling of the token of one byte, for tokenizers with byte fallback.
 func byteToken(b byte) string { return fmt.Sprintf("<0x%02X>", b) }
 
 // appendPiece appends the ids of one piece.
@@ -37,9 +37,9 @@ func (m *model) appendPiece(dst []int64, s string) []int64 {
 	return dst
 }
 
-// start appends the tokens that merging starts from, one for each character or byte.
+// start appends the initial tokens for merging, one for each character or byte.
 func (m *model) start(ids []int32, s string) []int32 {
-	unknown := false // a character without a token is waiting
+	unknown := false // a character without a token is pending
 	flush := func() {
 		if unknown {
 			ids, unknown = append(ids, m.unknown), false
@@ -56,7 +56,7 @@ func (m *model) start(ids []int32, s string) []int32 {
 			continue
 		}
 		if all := m.fallBack(ids, char); len(all) > len(ids) {
-			ids = all // before an unknown one that waits, as Hugging Face has it
+			ids = all // before a pending unknown token, as in Hugging Face's tokenizers
 			continue
 		}
 		if m.unknown >= 0 {
@@ -70,7 +70,7 @@ func (m *model) start(ids []int32, s string) []int32 {
 	return ids
 }
 
-// fallBack appends the tokens of the bytes of a character, nothing unless each has one.
+// fallBack appends the tokens of the bytes of a character. It appends nothing unless every byte has a token.
 func (m *model) fallBack(ids []int32, char string) []int32 {
 	out := ids
 	for i := range len(char) {
@@ -90,7 +90,7 @@ func (m *model) unit(r rune) (int32, bool) {
 	return id, ok
 }
 
-// newModel checks vocabulary and merges against each other. Ids are in range already.
+// newModel checks vocabulary and merges against each other. The ids are already in range.
 func newModel(s *spec) (model, error) {
 	m := model{
 		vocab: s.vocab, units: map[rune]int32{}, merges: make(map[uint64]merge, len(s.merges)),
@@ -108,8 +108,10 @@ func newModel(s *spec) (model, error) {
 		}
 	}
 	if s.bytes {
+		// Real vocabularies lack some control characters and the bytes that never occur in UTF-8 (SmolLM2). They give no ids, as
+		// in Hugging Face's tokenizers. A vocabulary without all of printable ASCII is not byte-level.
 		for b, r := range symbols {
-			if m.low[r] < 0 {
+			if printable := b >= 0x20 && b < 0x7f; printable && m.low[r] < 0 {
 				return m, fmt.Errorf("no token for byte 0x%02x, written %q", b, r)
 			}
 		}

@@ -10,7 +10,7 @@ import (
 // A tokenName is a token in a configuration file: a string, an object with its content, or null.
 type tokenName struct {
 	text string
-	null bool // said in so many words
+	null bool // explicitly null
 }
 
 func (n *tokenName) UnmarshalJSON(data []byte) error {
@@ -43,10 +43,10 @@ func (n namedTokens) all() []tokenName {
 	return append([]tokenName{n.BOS, n.EOS, n.UNK, n.PAD, n.SEP, n.CLS, n.Mask}, n.Additional...)
 }
 
-// readNames adds to s what the files beside the vocabulary know: added and special tokens, the prefix space, and which tokens
+// readNames adds to s the information in the other files: added and special tokens, the prefix space, and the tokens that
 // begin and end a text. Each file may be missing.
 func readNames(fsys fs.FS, s *spec) error {
-	named := len(s.added) > 0 // the vocabulary's own file says which tokens are special
+	named := len(s.added) > 0 // the vocabulary's file gives the special tokens
 	var plain map[string]int64
 	if err := readJSON(fsys, "added_tokens.json", &plain); err != nil {
 		return err
@@ -58,7 +58,7 @@ func readNames(fsys fs.FS, s *spec) error {
 	var config struct {
 		namedTokens
 		AddPrefixSpace *bool                 `json:"add_prefix_space"`
-		Added          map[string]addedToken `json:"added_tokens_decoder"` // by id
+		Added          map[string]addedToken `json:"added_tokens_decoder"` // keyed by id
 	}
 	if err := readJSON(fsys, "tokenizer_config.json", &config); err != nil {
 		return err
@@ -96,7 +96,7 @@ func readNames(fsys fs.FS, s *spec) error {
 	return readIDs(fsys, s)
 }
 
-// readIDs reads which ids begin and end a text from the files that describe the model.
+// readIDs reads the ids that begin and end a text from the model's configurations.
 func readIDs(fsys fs.FS, s *spec) error {
 	type ids struct {
 		BOS idList `json:"bos_token_id"`
@@ -122,7 +122,7 @@ func readIDs(fsys fs.FS, s *spec) error {
 	return nil
 }
 
-// onlyByteLevel returns the one splitter of a tokenizer that is split like GPT-2's.
+// onlyByteLevel returns the splitter of a tokenizer that has only GPT-2's.
 func (s *spec) onlyByteLevel() (byteLevel, bool) {
 	if len(s.splitters) != 1 {
 		return byteLevel{}, false
@@ -131,7 +131,7 @@ func (s *spec) onlyByteLevel() (byteLevel, bool) {
 	return b, ok
 }
 
-// add lists a token once; a second mention can only make it special.
+// add adds a token to the list once. A second mention can only make it special.
 func (s *spec) add(a added) {
 	for i := range s.added {
 		if s.added[i].text == a.text && s.added[i].id == a.id {
@@ -142,7 +142,7 @@ func (s *spec) add(a added) {
 	s.added = append(s.added, a)
 }
 
-// markSpecial makes a token that exists special. A name without a token means nothing to a model.
+// markSpecial makes an existing token special. A name without a token has no meaning for a model.
 func (s *spec) markSpecial(name string) {
 	for i := range s.added {
 		if s.added[i].text == name {
@@ -155,7 +155,7 @@ func (s *spec) markSpecial(name string) {
 	}
 }
 
-// readJSON reads a file into v, which keeps its value if there is no such file.
+// readJSON reads a file into v. If there is no such file, v is unchanged.
 func readJSON(fsys fs.FS, name string, v any) error {
 	data, ok, err := read(fsys, name)
 	if err != nil || !ok {

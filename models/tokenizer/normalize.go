@@ -16,12 +16,12 @@ import (
 // A normalizer changes a text before it is split.
 type normalizer struct {
 	apply func(string) string
-	grow  int  // a text becomes at most so many times longer
-	front bool // it puts something in front
-	moves bool // the text may begin elsewhere than it did
+	grow  int  // the maximum factor by which a text becomes longer
+	front bool // it adds text at the front
+	moves bool // the beginning of the text may change
 }
 
-// normalizers are the kinds that tokenizer.json may name.
+// normalizers lists the kinds that tokenizer.json may name.
 var normalizers = map[string]func(json.RawMessage) (normalizer, error){
 	"NFC":       fixed(normal.NFC.String, 3),
 	"NFD":       fixed(normal.NFD.String, 4),
@@ -33,7 +33,7 @@ var normalizers = map[string]func(json.RawMessage) (normalizer, error){
 	"Strip":     strip,
 }
 
-// maxSteps bounds how many normalizers or pre-tokenizers there are, maxGrow what they make of a text.
+// maxSteps limits the number of normalizers or pre-tokenizers, and maxGrow the factor by which they make a text longer.
 const (
 	maxSteps = 32
 	maxGrow  = 1024
@@ -99,7 +99,7 @@ func strip(raw json.RawMessage) (normalizer, error) {
 	}}, err
 }
 
-// parseNormalizer reads the normalizer of tokenizer.json, which may be null, as the steps that it consists of.
+// parseNormalizer reads the normalizer of tokenizer.json, which may be null, and returns its steps.
 func parseNormalizer(raw json.RawMessage) ([]normalizer, error) {
 	steps, err := flatten(raw, "normalizer", "normalizers")
 	if err != nil {
@@ -130,7 +130,7 @@ type step struct {
 	raw  json.RawMessage
 }
 
-// flatten lists a component: itself, or those of a "Sequence", which has them under key.
+// flatten returns the steps of a component: the component itself, or those of a "Sequence", which holds them under key.
 func flatten(raw json.RawMessage, what, key string) ([]step, error) {
 	var out []step
 	var walk func(raw json.RawMessage, depth int) error
@@ -170,9 +170,9 @@ func flatten(raw json.RawMessage, what, key string) ([]step, error) {
 	return out, walk(raw, 0)
 }
 
-const maxSequences = 4 // within one another
+const maxSequences = 4 // maximum nesting
 
-// A textPattern is what Split and Replace look for: {"String": "…"} or {"Regex": "…"}. Old files have the string alone.
+// A textPattern is the pattern of a Split or Replace: {"String": "…"} or {"Regex": "…"}. Old files have only the string.
 type textPattern struct {
 	String *string
 	Regex  *string

@@ -19,16 +19,16 @@ import (
 
 var equateEmpty = cmpopts.EquateEmpty()
 
-// whiteSpace is every character with the Unicode property White_Space, and some that look as if they had it.
+// whiteSpace is every character with the Unicode property White_Space, and some that look like white space.
 var whiteSpace = []rune("\t\n\v\f\r \u0085\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000" +
 	"\u001c\u001d\u001e\u001f\u180e\u200b\u2060\ufeff")
 
-// corpus returns valid UTF-8 strings: hand-picked ones, every one of some small classes, and per times random ones of each sort.
+// corpus returns valid UTF-8 strings: selected ones, all of some small classes, and random ones of each sort, per times.
 func corpus(per int) []string {
 	out := []string{
 		"", " ", "  ", "   ", "\n", "\n\n", " \n", "\n ", "a", " a", "a ", "  a", "a  ", "a  b", "a \n b", "\t\tx", "x\t\t",
 		"'", "''", "'s", "'S", "'ll", "'l", "'lll", "'re", "'r", "'ve", "'v", "'m", "'d", "'t", "it's", "IT'S", "I'm we've he'd they'll you're don't",
-		" 's", "'s's", "s'", "o'clock", "'restart", "'various", "a'll b", "’s", "1's", "!'s", "'\u017f", // a long s is no s
+		" 's", "'s's", "s'", "o'clock", "'restart", "'various", "a'll b", "’s", "1's", "!'s", "'\u017f", // a long s is not an s
 		"123", " 123", "1 2", "12ab", "ab12", "½", "²x", "Ⅷ", "٣", "３", "1,500.75", "+1 (555) 010-9999",
 		"日本語", "中文 測試", "한국어", "ไทย", "हिन्दी", "العربية", "עברית", "Ελληνικά", "Здравствуй", "ǅ ǈ", "ʰʷ", "ªº",
 		"👩‍👩‍👧‍👦", "🏳️‍🌈", "👍🏽", "🇦🇺🇯🇵", "❤️", "😀😀 😀", "e\u0301", "n\u0303o", "\u0301", " \u0301", "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢L",
@@ -81,7 +81,7 @@ func corpus(per int) []string {
 	return out
 }
 
-// randomRune returns any code point that UTF-8 can write and both editions of Unicode agree on.
+// randomRune returns any code point that is valid in UTF-8 and has the same meaning in both versions of Unicode.
 func randomRune(rnd *rand.Rand) string {
 	for {
 		if r := rune(rnd.IntN(unicode.MaxRune + 1)); utf8.ValidRune(r) && settled(r) {
@@ -90,7 +90,7 @@ func randomRune(rnd *rand.Rand) string {
 	}
 }
 
-// settled reports whether Go, whose edition of Unicode the oracles have, takes a character for what Hugging Face takes it for.
+// settled reports whether Go, whose Unicode version the oracles use, and Hugging Face classify a character in the same way.
 func settled(r rune) bool {
 	return unicode.IsLetter(r) == classes()[0].Has(r) && unicode.IsNumber(r) == classes()[1].Has(r)
 }
@@ -106,7 +106,7 @@ var classes = sync.OnceValue(func() (out [2]pattern.Class) {
 	return out
 })
 
-// The two editions differ by what was assigned between them, a few thousand letters.
+// The two versions differ only in characters assigned in between, a few thousand letters.
 func TestSettled(t *testing.T) {
 	n := 0
 	for r := range rune(unicode.MaxRune) {
@@ -155,8 +155,8 @@ func TestOracle(t *testing.T) {
 	t.Logf("%d strings", len(texts))
 }
 
-// Every code point that may be assigned, and some of the others, next to letters, numbers, spaces and symbols: the pieces are the
-// matches of the regular expression. Ids would not tell, since rare characters merge with nothing.
+// Every code point that may be assigned, and some others, next to letters, numbers, spaces and symbols: the pieces must be
+// the matches of the regular expression. Ids would not show a difference, because rare characters have no merges.
 func TestSplitIsRegexp(t *testing.T) {
 	re := regexp2.MustCompile(`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`, regexp2.None)
 	check := func(s string) {

@@ -13,13 +13,13 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/tokenizer/pattern"
 )
 
-// A splitter is a pre-tokenizer: it cuts a text into pieces, which merging never joins. It may change them too. first says that
-// the text begins where the whole text began.
+// A splitter is a pre-tokenizer: it cuts a text into pieces, which merging never joins. It may also change them. first
+// means that the text begins at the beginning of the whole text.
 type splitter interface {
 	split(s string, first bool, yield func(piece string, first bool))
 }
 
-// splitters are the kinds that tokenizer.json may name.
+// splitters lists the kinds that tokenizer.json may name.
 var splitters = map[string]func(json.RawMessage) (splitter, error){
 	"Split":           parseSplit,
 	"ByteLevel":       parseByteLevel,
@@ -30,7 +30,7 @@ var splitters = map[string]func(json.RawMessage) (splitter, error){
 	"WhitespaceSplit": func(json.RawMessage) (splitter, error) { return spaces() },
 }
 
-// A finder finds what a text is split at, from left to right.
+// A finder finds the places at which a text is split, from left to right.
 type finder interface {
 	All(s string) iter.Seq2[int, int]
 }
@@ -53,20 +53,20 @@ func (l literal) All(s string) iter.Seq2[int, int] {
 	}
 }
 
-// A splitBy splits at what find finds.
+// A splitBy splits a text at the matches of find.
 type splitBy struct {
 	find     finder
-	invert   bool // between what it finds
+	invert   bool // split between the matches
 	behavior string
 }
 
-// The behaviors: what becomes of the text that is split at.
+// The behaviors define what happens to the matched text.
 const (
 	removed            = "Removed"
-	isolated           = "Isolated" // a piece of its own
+	isolated           = "Isolated" // a separate piece
 	mergedWithPrevious = "MergedWithPrevious"
 	mergedWithNext     = "MergedWithNext"
-	contiguous         = "Contiguous" // the same, neighbours in one piece
+	contiguous         = "Contiguous" // like Isolated, with adjacent matches in one piece
 )
 
 var behaviors = []string{removed, isolated, mergedWithPrevious, mergedWithNext, contiguous}
@@ -94,7 +94,7 @@ func parseDigits(raw json.RawMessage) (splitter, error) {
 	if err := json.Unmarshal(raw, &c); err != nil {
 		return nil, err
 	}
-	f, err := pattern.Compile(`[\p{N}\x{11DE0}-\x{11DE9}\x{16FF4}-\x{16FF6}]`) // Digits knows a later edition of Unicode than patterns do
+	f, err := pattern.Compile(`[\p{N}\x{11DE0}-\x{11DE9}\x{16FF4}-\x{16FF6}]`) // Digits uses a later version of Unicode than patterns
 	if c.Individual {
 		return splitBy{f, false, isolated}, err
 	}
@@ -125,7 +125,7 @@ func spaces() (splitter, error) {
 	return splitBy{f, false, removed}, err
 }
 
-// A part of a text is what was found, or what is between.
+// A part of a text is a match, or the text between matches.
 type part struct {
 	start, end int
 	found      bool
@@ -163,13 +163,13 @@ func (x splitBy) split(s string, first bool, yield func(string, bool)) {
 	}
 }
 
-// join joins parts that the behavior puts into one piece.
+// join joins parts that the behavior combines into one piece.
 func join(parts []part, behavior string) []part {
 	if behavior == mergedWithNext {
 		slices.Reverse(parts)
 	}
 	out := parts[:0]
-	before := false // the part before was found
+	before := false // the previous part is a match
 	for _, p := range parts {
 		n := len(out)
 		joins := n > 0 && p.found && !before
@@ -189,7 +189,7 @@ func join(parts []part, behavior string) []part {
 	return out
 }
 
-// gpt2Pattern is how GPT-2 splits, and every ByteLevel that is not told otherwise.
+// gpt2Pattern is the pattern by which GPT-2 splits, and the default of every ByteLevel.
 const gpt2Pattern = `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
 
 var gpt2Split = sync.OnceValue(func() *pattern.Pattern {
@@ -200,17 +200,17 @@ var gpt2Split = sync.OnceValue(func() *pattern.Pattern {
 	return p
 })
 
-// byteLevel writes each byte as the character that stands for it.
+// byteLevel writes each byte as the character that represents it.
 type byteLevel struct {
 	prefix bool // a text that does not begin with a space gets one
-	regex  bool // split as GPT-2 does first
+	regex  bool // first split like GPT-2
 }
 
 func parseByteLevel(raw json.RawMessage) (splitter, error) {
 	c := struct {
 		Prefix bool `json:"add_prefix_space"`
 		Regex  bool `json:"use_regex"`
-	}{Regex: true} // older files do not have it
+	}{Regex: true} // absent in older files
 	err := json.Unmarshal(raw, &c)
 	return byteLevel{c.Prefix, c.Regex}, err
 }
@@ -224,7 +224,7 @@ func (x byteLevel) split(s string, first bool, yield func(string, bool)) {
 		return
 	}
 	last := 0
-	for start, end := range gpt2Split().All(s) { // it covers every text
+	for start, end := range gpt2Split().All(s) { // its matches cover every text
 		yield(toSymbols(s[start:end]), first && start == 0)
 		last = end
 	}
@@ -233,10 +233,10 @@ func (x byteLevel) split(s string, first bool, yield func(string, bool)) {
 	}
 }
 
-// metaspace writes spaces as a visible character, and puts one in front.
+// metaspace writes spaces as a visible character, and adds one at the front.
 type metaspace struct {
 	mark   string
-	scheme string // of the one in front: always, never, first
+	scheme string // when to add the one at the front: always, never, first
 	apart  bool   // pieces begin at each mark
 }
 
@@ -254,7 +254,7 @@ func parseMetaspace(raw json.RawMessage) (splitter, error) {
 	switch {
 	case c.Scheme != nil:
 		scheme = *c.Scheme
-	case c.Prefix != nil && !*c.Prefix: // files older than the scheme
+	case c.Prefix != nil && !*c.Prefix: // older files, without the scheme
 		scheme = "never"
 	}
 	switch {
@@ -280,7 +280,7 @@ func (x metaspace) split(s string, first bool, yield func(string, bool)) {
 	splitBy{literal(x.mark), false, mergedWithNext}.split(s, first, yield)
 }
 
-// parsePreTokenizer reads the pre-tokenizer of tokenizer.json, which may be null, as the steps that it consists of.
+// parsePreTokenizer reads the pre-tokenizer of tokenizer.json, which may be null, and returns its steps.
 func parsePreTokenizer(raw json.RawMessage) ([]splitter, error) {
 	steps, err := flatten(raw, "pre-tokenizer", "pretokenizers")
 	if err != nil {
@@ -306,8 +306,8 @@ func parsePreTokenizer(raw json.RawMessage) ([]splitter, error) {
 	return out, nil
 }
 
-// punctuation is what the pre-tokenizer "Punctuation" splits at: the symbols of ASCII, and punctuation as an older edition of
-// Unicode had it, without the characters of newPunctuation.
+// punctuation is the pattern of the pre-tokenizer "Punctuation": the symbols of ASCII, and the punctuation of an older
+// version of Unicode, without the characters of newPunctuation.
 const punctuation = "[[\\p{P}&&[^" + newPunctuation + "]]$+<=>^`|~\\x{166D}\\x{111C9}]"
 
 const newPunctuation = `\x{61D}\x{9FD}\x{A76}\x{C77}\x{C84}\x{1B4E}-\x{1B4F}\x{1B7D}-\x{1B7F}\x{2E43}-\x{2E4F}\x{2E52}-\x{2E5D}` +

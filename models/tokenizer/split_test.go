@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// pieces are those that GPT-2's splitting makes.
+// pieces splits s like GPT-2.
 func pieces(s string) []string {
 	var out []string
 	for start, end := range gpt2Split().All(s) {
@@ -40,7 +40,7 @@ func TestSplit(t *testing.T) {
 		{"'l", []string{"'", "l"}},
 		{"x1 22!? ok", []string{"x", "1", " 22", "!?", " ok"}},
 		{"½²Ⅷ٣", []string{"½²Ⅷ٣"}},
-		{"e\u0301!", []string{"e", "\u0301!"}}, // a combining mark is neither letter nor number
+		{"e\u0301!", []string{"e", "\u0301!"}}, // a combining mark is neither a letter nor a number
 		{"\u001c\u180e", []string{"\u001c\u180e"}},
 		{"a\xff\xfeb", []string{"a", "\xff\xfe", "b"}},
 		{" \xff", []string{" \xff"}},

@@ -2,9 +2,9 @@ package tokenizer
 
 import "unicode/utf8"
 
-// symbols[b] is the character that stands for byte b in vocabulary files, byteOf its inverse.
-// GPT-2 takes the printable Latin-1 characters as they are and U+0100 onwards, in order, for the other bytes
-// (openai/gpt-2, src/encoder.py, bytes_to_unicode).
+// symbols[b] is the character that represents byte b in vocabulary files, and byteOf is the inverse. GPT-2 uses the
+// printable Latin-1 characters unchanged, and U+0100 onwards, in order, for the other bytes (openai/gpt-2, src/encoder.py,
+// bytes_to_unicode).
 var symbols, byteOf = byteSymbols()
 
 func byteSymbols() (symbols [256]rune, byteOf map[rune]byte) {
@@ -21,7 +21,7 @@ func byteSymbols() (symbols [256]rune, byteOf map[rune]byte) {
 	return symbols, byteOf
 }
 
-// fromSymbols returns the bytes that a token written in symbols stands for, and whether it is written in symbols at all.
+// fromSymbols returns the bytes that a token written in symbols represents, and whether it is written in symbols.
 func fromSymbols(s string) (string, bool) {
 	out := make([]byte, 0, len(s))
 	for _, r := range s {

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// A Tokenizer turns text into ids and back. [Load] makes one.
+// A Tokenizer converts text to ids and back. [Load] makes one.
 type Tokenizer struct {
-	tokens      []string // the text of each id, "" where an id is not used
+	tokens      []string // the text of each id, "" for an unused id
 	added       map[int64]added
-	raw, normal addedSet // added tokens that are looked for before and after normalization
+	raw, normal addedSet // added tokens that are searched for before and after normalization
 	front, mid  pipeline
 	model       model
 	decoder     decoder
@@ -17,11 +17,11 @@ type Tokenizer struct {
 	eos         []int64
 }
 
-// Size returns one more than the highest id. A model may have more rows than that: embeddings are often padded.
+// Size returns the highest id plus one. A model may have more rows, because embeddings are often padded.
 func (t *Tokenizer) Size() int { return len(t.tokens) }
 
-// Bytes returns the bytes that id stands for, nil for an id outside the vocabulary. They need not be valid UTF-8: a character
-// may be spread over several tokens.
+// Bytes returns the bytes of id, or nil for an id outside the vocabulary. They need not be valid UTF-8, because a character
+// may consist of several tokens.
 func (t *Tokenizer) Bytes(id int64) []byte {
 	if id < 0 || id >= int64(len(t.tokens)) || t.tokens[id] == "" {
 		return nil
@@ -29,7 +29,7 @@ func (t *Tokenizer) Bytes(id int64) []byte {
 	return []byte(t.tokens[id])
 }
 
-// Token returns the text of one id for display. What is not valid UTF-8, and an id outside the vocabulary, shows as U+FFFD.
+// Token returns the text of one id for display. Invalid UTF-8 and an id outside the vocabulary are shown as U+FFFD.
 func (t *Tokenizer) Token(id int64) string {
 	b := t.Bytes(id)
 	if b == nil {
@@ -38,11 +38,11 @@ func (t *Tokenizer) Token(id int64) string {
 	return strings.ToValidUTF8(string(b), "\uFFFD")
 }
 
-// Special reports whether id is an added token that stands for something that is not text.
+// Special reports whether id is an added token that represents something that is not text.
 func (t *Tokenizer) Special(id int64) bool { return t.added[id].special }
 
-// Decode returns the text of ids: their bytes, one after the other. Ids outside the vocabulary have none. Where the tokenizer puts
-// a space in front of every text, the first one is taken off again; [Tokenizer.Token] shows it.
+// Decode returns the text of ids: their bytes, joined. Ids outside the vocabulary are skipped. If the tokenizer adds a
+// space before every text, the first space is removed; [Tokenizer.Token] shows it.
 func (t *Tokenizer) Decode(ids []int64) string {
 	var b strings.Builder
 	for i, id := range ids {
@@ -58,13 +58,13 @@ func (t *Tokenizer) Decode(ids []int64) string {
 	return t.decoder.start(b.String())
 }
 
-// A pipeline is what happens to text before merging.
+// A pipeline is the sequence of steps before merging.
 type pipeline struct {
 	normalizers []normalizer
 	splitters   []splitter
 }
 
-// mid is the pipeline for text that is not at the front: it puts nothing there.
+// mid returns the pipeline for text that is not at the front, which adds nothing at the front.
 func (p pipeline) mid() pipeline {
 	var out pipeline
 	for _, n := range p.normalizers {
@@ -93,19 +93,19 @@ func (p pipeline) normalize(s string) string {
 	return s
 }
 
-// Encode returns the ids of text, shape [tokens]. The names of added tokens, special ones too, become their one id.
+// Encode returns the ids of text, shape [tokens]. The name of an added token, special or not, becomes its one id.
 func (t *Tokenizer) Encode(text string) []int64 { return t.encode(text, true, t.front) }
 
-// EncodeMid is [Tokenizer.Encode] for text that continues other text. It differs where the tokenizer puts a space in front of
-// every text (Llama 2, Mistral): " Spanish" after a prompt is one token there, and would be two with that space before it.
+// EncodeMid is [Tokenizer.Encode] for text that continues other text. It differs if the tokenizer adds a space before every
+// text (Llama 2, Mistral): " Spanish" after a prompt is one token, and would be two with another space before it.
 func (t *Tokenizer) EncodeMid(text string) []int64 { return t.encode(text, true, t.mid) }
 
-// EncodeOrdinary is [Tokenizer.Encode] for text from elsewhere: "<|endoftext|>" in it is thirteen characters, not the end of a
-// document. Added tokens that are not special are recognised all the same.
+// EncodeOrdinary is [Tokenizer.Encode] for text from other sources: "<|endoftext|>" in it is thirteen characters, not the
+// end of a document. Added tokens that are not special are still recognised.
 func (t *Tokenizer) EncodeOrdinary(text string) []int64 { return t.encode(text, false, t.front) }
 
 func (t *Tokenizer) encode(text string, special bool, p pipeline) []int64 {
-	ids := make([]int64, 0, len(text)/4+1) // English has about four bytes a token
+	ids := make([]int64, 0, len(text)/4+1) // English has about four bytes per token
 	t.raw.cut(text, special, func(part string, at int, tok *added) {
 		if tok != nil {
 			ids = append(ids, tok.id)
@@ -122,7 +122,7 @@ func (t *Tokenizer) encode(text string, special bool, p pipeline) []int64 {
 	return ids
 }
 
-// pieces appends the ids of a text that the splitters cut.
+// pieces appends the ids of a text after the splitters have cut it.
 func (t *Tokenizer) pieces(ids []int64, splitters []splitter, s string, first bool) []int64 {
 	if s == "" {
 		return ids
@@ -136,29 +136,30 @@ func (t *Tokenizer) pieces(ids []int64, splitters []splitter, s string, first bo
 	return ids
 }
 
-// A spec is what the files of a tokenizer say, whatever their format.
+// A spec holds the contents of a tokenizer's files, independent of their format.
 type spec struct {
 	vocab  map[string]int64 // by spelling
 	merges [][2]string      // best first
 	added  []added
 	pipeline
 	decoder  decoder
-	bytes    bool   // texts are written in the characters that stand for bytes: there must be a token for each
+	bytes    bool   // texts are written in the characters that represent bytes, and each must have a token
 	unknown  string // the token for characters without one, "" for none
 	fuse     bool
 	fallback bool
 	whole    bool
 	begin    begin
-	eos      []int64 // ids that end a text, where configuration has them
-	eosName  string  // its name, where it has not
+	eos      []int64 // ids that end a text, if a configuration gives them
+	eosName  string  // otherwise the name of the token
 }
 
-const endOfText = "<|endoftext|>" // what GPT-2 begins and ends a text with
+const endOfText = "<|endoftext|>" // the token at the beginning and end of a text in GPT-2
 
-// maxAdded bounds an added token in bytes: at each place of a text, every length that one has is tried.
+// maxAdded limits the length of an added token in bytes, because every length of an added token is tried at each place of a
+// text.
 const maxAdded = 256
 
-// maxID bounds the table of tokens; the largest vocabularies in use have about 2^18.
+// maxID limits the table of tokens. The largest vocabularies in use have about 2^18.
 const maxID = 1<<22 - 1
 
 func build(s spec) (*Tokenizer, error) {
@@ -182,7 +183,7 @@ func build(s spec) (*Tokenizer, error) {
 		}
 		text := s.normalize(a.text)
 		t.normal.put(text, a)
-		if t.tokens[a.id] = text; !s.bytes { // byte-level tokenizers show added tokens as they are
+		if t.tokens[a.id] = text; !s.bytes { // byte-level tokenizers show added tokens unchanged
 			t.tokens[a.id] = s.decoder.text(text)
 		}
 	}
@@ -208,7 +209,7 @@ func build(s spec) (*Tokenizer, error) {
 	return t, nil
 }
 
-// claim checks that every id has one spelling and every added token one id. It returns one more than the highest id, and the ids
+// claim checks that every id has one spelling and every added token one id. It returns the highest id plus one, and the ids
 // of added tokens.
 func claim(s *spec) (size int64, addedID map[string]int64, err error) {
 	spellings := func(yield func(string, int64) bool) {
@@ -245,12 +246,12 @@ func claim(s *spec) (size int64, addedID map[string]int64, err error) {
 			if id != a.id {
 				return 0, nil, fmt.Errorf("added token %q: id %d, but %d in the vocabulary", a.text, a.id, id)
 			}
-			if text, ok := fromSymbols(a.text); ok && s.bytes && text != a.text { // one id for two strings could not be decoded
-				return 0, nil, fmt.Errorf("added token %q: the vocabulary spells %q so", a.text, text)
+			if text, ok := fromSymbols(a.text); ok && s.bytes && text != a.text { // one id for two strings cannot be decoded
+				return 0, nil, fmt.Errorf("added token %q: this is the vocabulary's spelling of %q", a.text, text)
 			}
 		}
 		if id, ok := addedID[a.text]; ok && id != a.id {
-			return 0, nil, fmt.Errorf("added token %q: id %d, but %d further up", a.text, a.id, id)
+			return 0, nil, fmt.Errorf("added token %q: id %d, but %d earlier", a.text, a.id, id)
 		}
 		addedID[a.text] = a.id
 	}

@@ -47,7 +47,7 @@ func TestDisplay(t *testing.T) {
 		{995, " world", []byte(" world")},
 		{198, "\n", []byte("\n")},
 		{50256, endOfText, []byte(endOfText)},
-		{tok.Encode("\xe4")[0], "\uFFFD", []byte{0xe4}}, // the first byte of many a Chinese character
+		{tok.Encode("\xe4")[0], "\uFFFD", []byte{0xe4}}, // the first byte of many Chinese characters
 		{50257, "\uFFFD", nil},
 		{-1, "\uFFFD", nil},
 		{1 << 40, "\uFFFD", nil},
@@ -94,7 +94,7 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// The ids of text are the ids of its pieces: nothing outside a piece changes how it is merged.
+// The ids of text must be the ids of its pieces: nothing outside a piece may affect how it is merged.
 func TestPiecesAreIndependent(t *testing.T) {
 	tok := realGPT2(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -109,7 +109,7 @@ func TestPiecesAreIndependent(t *testing.T) {
 	})
 }
 
-// bothWays encodes one piece by both ways of merging and panics if they differ.
+// bothWays encodes one piece with both algorithms for merging and panics if they differ.
 func (m *model) bothWays(s string) []int64 {
 	slow := m.queue(m.start(nil, s))
 	if start := m.start(nil, s); len(start) <= short {
@@ -124,7 +124,8 @@ func (m *model) bothWays(s string) []int64 {
 	return out
 }
 
-// Two ways of merging give the same ids, also for merges that no training would produce: any order, ties between overlapping pairs.
+// Both algorithms for merging must give the same ids, even for merges that no training would produce: any order, and ties
+// between overlapping pairs.
 func TestScanIsQueue(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		vocab := tiny()
@@ -151,8 +152,8 @@ func TestScanIsQueue(t *testing.T) {
 	})
 }
 
-// A page of one letter, of spaces, or of one word without spaces is one piece. It must not take quadratic time: a hundred
-// thousand bytes would then be seconds to minutes.
+// A page of one letter, of spaces, or of one word without spaces is one piece. It must not take quadratic time, which would
+// be seconds to minutes for a hundred thousand bytes.
 func TestLongRuns(t *testing.T) {
 	tok := realGPT2(t)
 	for _, unit := range []string{"a", " ", "hello", "日本", "=-", "\n"} {

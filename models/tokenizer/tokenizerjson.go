@@ -11,7 +11,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// tokenizerJSON is Hugging Face's tokenizer.json without truncation and padding, which act after the ids are made.
+// tokenizerJSON is Hugging Face's tokenizer.json without truncation and padding, which apply after the ids are made.
 type tokenizerJSON struct {
 	AddedTokens   []addedToken    `json:"added_tokens"`
 	Normalizer    json.RawMessage `json:"normalizer"`
@@ -21,14 +21,14 @@ type tokenizerJSON struct {
 	Model         json.RawMessage `json:"model"`
 }
 
-// addedToken is how tokenizer.json and tokenizer_config.json write an added token.
+// addedToken is an added token as written in tokenizer.json and tokenizer_config.json.
 type addedToken struct {
 	ID         int64  `json:"id"`
 	Content    string `json:"content"`
 	SingleWord bool   `json:"single_word"`
 	LStrip     bool   `json:"lstrip"`
 	RStrip     bool   `json:"rstrip"`
-	Normalized *bool  `json:"normalized"` // where it is absent, tokens that are not special are
+	Normalized *bool  `json:"normalized"` // if absent, tokens that are not special are normalized
 	Special    bool   `json:"special"`
 }
 
@@ -52,7 +52,7 @@ type bpeModel struct {
 	IgnoreMerges bool             `json:"ignore_merges"`
 }
 
-// mergeJSON is "a b" in files up to tokenizers 0.19 and ["a", "b"] after.
+// mergeJSON is "a b" in files up to tokenizers 0.19 and ["a", "b"] in later ones.
 type mergeJSON [2]string
 
 func (m *mergeJSON) UnmarshalJSON(data []byte) error {
@@ -76,7 +76,8 @@ func (m *mergeJSON) UnmarshalJSON(data []byte) error {
 	return err
 }
 
-// parseTokenizerJSON refuses, by name, all that would change ids and is not implemented: better no ids than wrong ones.
+// parseTokenizerJSON refuses, by name, everything that would change ids and is not implemented, because no ids are better
+// than wrong ids.
 func parseTokenizerJSON(data []byte) (*spec, error) {
 	var f tokenizerJSON
 	if err := json.Unmarshal(data, &f); err != nil {
@@ -85,8 +86,8 @@ func parseTokenizerJSON(data []byte) (*spec, error) {
 	if f.Model == nil {
 		return nil, errors.New("no model")
 	}
-	// Other model types give vocab another form, so the type has to be known first.
-	// Old files of BPE tokenizers name no type.
+	// Other model types use another form for vocab, so the type must be read first. Old files of BPE tokenizers do not name
+	// a type.
 	var kind struct {
 		Type string `json:"type"`
 	}
@@ -147,13 +148,13 @@ func parseTokenizerJSON(data []byte) (*spec, error) {
 	return s, nil
 }
 
-const supportedHint = "only byte-pair encoding is read, byte-level or with byte fallback, as decoders have it; other tokenizers are not"
+const supportedHint = "only byte-pair encoding is supported, byte-level or with byte fallback, as used by decoders"
 
 func unsupported(format string, args ...any) error {
 	return hint.With(fmt.Errorf("not supported: "+format, args...), supportedHint)
 }
 
-// unknownKind refuses a component by name and lists those that are read.
+// unknownKind refuses a component by name and lists the supported kinds.
 func unknownKind[V any](what, kind string, table map[string]V) error {
 	return unsupported("%s %q; want %s or a Sequence of them", what, kind, strings.Join(slices.Sorted(maps.Keys(table)), ", "))
 }

@@ -12,8 +12,8 @@ import (
 	loader "github.com/pkoukk/tiktoken-go-loader"
 )
 
-// gpt2 is the real GPT-2 vocabulary, derived once from the ranks that the oracle carries, so that no copy is committed here:
-// id = rank, and the merge of a token is what BPE with only lower ranks leaves of its bytes.
+// gpt2 is the real GPT-2 vocabulary, derived once from the ranks in the oracle, so that the repository needs no copy: id =
+// rank, and the merge of a token is the pair that BPE with only lower ranks makes of its bytes.
 var gpt2 = sync.OnceValue(func() (w struct {
 	vocab  map[string]int64
 	merges [][2]string
@@ -65,7 +65,7 @@ var oracle = sync.OnceValue(func() *tiktoken.Tiktoken {
 	return t
 })
 
-// tables are the two files that OpenAI published.
+// tables returns the two files that OpenAI published.
 func tables(vocab map[string]int64, merges [][2]string) fstest.MapFS {
 	var b strings.Builder
 	b.WriteString("#version: 0.2\n")
@@ -80,7 +80,7 @@ func tables(vocab map[string]int64, merges [][2]string) fstest.MapFS {
 
 type object = map[string]any
 
-// document is the same as one Hugging Face file; edit may change it.
+// document returns the same as one Hugging Face file. edit may change it.
 func document(vocab map[string]int64, merges any, edit func(doc object)) fstest.MapFS {
 	doc := object{
 		"version":        "1.0",

@@ -48,46 +48,17 @@ var ggufSizes = [...]int64{1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8}
 
 func readGGUF(r io.ReaderAt, size int64) (*contents, error) {
 	g := &ggufReader{r: bufio.NewReader(io.NewSectionReader(r, 0, size)), size: size}
-	magic := string(g.bytes(4))
-	version := g.uint32()
-	tensors, facts := g.uint64(), g.uint64()
-	switch {
-	case magic != ggufMagic && g.at >= 4:
-		return nil, fmt.Errorf("want a file that begins with %q, got %q", ggufMagic, magic)
-	case g.err != nil:
-		return nil, g.err
-	case version != ggufVersion:
-		return nil, fmt.Errorf("gguf version %d, want %d", version, ggufVersion)
+	tensors, facts, err := g.header()
+	if err != nil {
+		return nil, err
 	}
-
-	text := map[string]string{}
-	alignment := int64(ggufAlignment)
-	seen := map[string]bool{} // keys
-	for i := uint64(0); i < facts && g.err == nil; i++ {
-		key := g.string()
-		if seen[key] && g.err == nil {
-			return nil, fmt.Errorf("fact %q twice", key)
-		}
-		seen[key] = true
-		switch kind := g.uint32(); {
-		case kind == ggufString:
-			text[key] = g.string()
-		case key == "general.alignment":
-			alignment = int64(g.uint32())
-			if g.err == nil && (kind != ggufUint32 || alignment < 8 || alignment&(alignment-1) != 0) {
-				return nil, fmt.Errorf("alignment %d of type %d, want a power of two from 8 of type %d", alignment, kind, ggufUint32)
-			}
-		default:
-			g.skipValue(kind)
-		}
-	}
-	if g.err != nil {
-		return nil, fmt.Errorf("gguf facts: %w", g.err)
+	text, alignment, err := g.facts(facts)
+	if err != nil {
+		return nil, err
 	}
 	if arch := text["general.architecture"]; arch != ggufArch {
 		return nil, hint.With(fmt.Errorf("architecture %q, want %q", arch, ggufArch), "the file is of another kind, such as a model or an adapter")
 	}
-
 	c := &contents{meta: map[string]string{}}
 	for key, s := range text {
 		if name, ok := strings.CutPrefix(key, ggufOurs); ok && name != MetaLayer {
@@ -97,50 +68,108 @@ func readGGUF(r io.ReaderAt, size int64) (*contents, error) {
 	if model := text[ggufModel]; model != "" {
 		c.meta[MetaModel] = model
 	}
-	seen = map[string]bool{} // names
-	next := int64(0)         // required offset of the next tensor, from the start of the numbers
-	for i := uint64(0); i < tensors && g.err == nil; i++ {
+	end, err := g.directions(c, tensors, alignment, text[ggufOurs+MetaLayer] == anyLayer)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.place(align(g.at, alignment), end, size)
+}
+
+// header reads the magic, the version and the numbers of tensors and facts.
+func (g *ggufReader) header() (tensors, facts uint64, err error) {
+	magic := string(g.bytes(4))
+	version := g.uint32()
+	tensors, facts = g.uint64(), g.uint64()
+	switch {
+	case magic != ggufMagic && g.at >= 4:
+		err = fmt.Errorf("want a file that begins with %q, got %q", ggufMagic, magic)
+	case g.err != nil:
+		err = g.err
+	case version != ggufVersion:
+		err = fmt.Errorf("gguf version %d, want %d", version, ggufVersion)
+	}
+	return tensors, facts, err
+}
+
+// facts reads the key-value pairs: the texts among them, and the alignment.
+func (g *ggufReader) facts(n uint64) (text map[string]string, alignment int64, err error) {
+	text, alignment = map[string]string{}, ggufAlignment
+	seen := map[string]bool{}
+	for i := uint64(0); i < n && g.err == nil; i++ {
+		key := g.string()
+		if seen[key] && g.err == nil {
+			return nil, 0, fmt.Errorf("fact %q twice", key)
+		}
+		seen[key] = true
+		switch kind := g.uint32(); {
+		case kind == ggufString:
+			text[key] = g.string()
+		case key == "general.alignment":
+			alignment = int64(g.uint32())
+			if g.err == nil && (kind != ggufUint32 || alignment < 8 || alignment&(alignment-1) != 0) {
+				return nil, 0, fmt.Errorf("alignment %d of type %d, want a power of two from 8 of type %d", alignment, kind, ggufUint32)
+			}
+		default:
+			g.skipValue(kind)
+		}
+	}
+	if g.err != nil {
+		return nil, 0, fmt.Errorf("gguf facts: %w", g.err)
+	}
+	return text, alignment, nil
+}
+
+// directions reads the descriptions of the tensors and returns where the numbers end, from their start. The tensors of a vector for
+// any layer name no layer.
+func (g *ggufReader) directions(c *contents, n uint64, alignment int64, anyLayer bool) (end int64, err error) {
+	seen := map[string]bool{}
+	for i := uint64(0); i < n && g.err == nil; i++ {
 		t, offset := g.tensor()
 		if g.err != nil {
 			break
 		}
 		layer, err := layerOf(t.name)
-		if err == nil && offset != uint64(next) {
-			err = fmt.Errorf("offset %d, want %d: tensors must follow each other", offset, next)
-		}
-		if err == nil && seen[t.name] {
+		switch {
+		case err != nil:
+		case offset != uint64(end):
+			err = fmt.Errorf("offset %d, want %d: tensors must follow each other", offset, end)
+		case seen[t.name]:
 			err = errors.New("twice")
 		}
 		if err != nil {
-			return nil, fmt.Errorf("tensor %q: %w", t.name, err)
+			return 0, fmt.Errorf("tensor %q: %w", t.name, err)
 		}
 		seen[t.name] = true
-		if text[ggufOurs+MetaLayer] != anyLayer {
+		if !anyLayer {
 			t.meta = map[string]string{MetaLayer: strconv.Itoa(layer)}
 		}
-		t.offset = next
+		t.offset = end
 		c.tensors = append(c.tensors, t)
-		next = align(next+4*t.dims[0], alignment)
+		end = align(end+4*t.dims[0], alignment)
 	}
-	if g.err != nil {
-		return nil, fmt.Errorf("gguf tensors: %w", g.err)
+	switch {
+	case g.err != nil:
+		return 0, fmt.Errorf("gguf tensors: %w", g.err)
+	case len(c.tensors) == 0:
+		return 0, errors.New("no directions")
 	}
-	if len(c.tensors) == 0 {
-		return nil, errors.New("no directions")
-	}
-	data := align(g.at, alignment)
+	return end, nil
+}
+
+// place moves the offsets to where the numbers begin, and compares their sizes with each other and with that of the file.
+func (c *contents) place(data, end, size int64) error {
 	for i, t := range c.tensors {
 		if t.dims[0] != c.tensors[0].dims[0] {
-			return nil, fmt.Errorf("tensor %q has %d elements, %q has %d", t.name, t.dims[0], c.tensors[0].name, c.tensors[0].dims[0])
+			return fmt.Errorf("tensor %q has %d elements, %q has %d", t.name, t.dims[0], c.tensors[0].name, c.tensors[0].dims[0])
 		}
 		c.tensors[i].offset += data
 	}
 	last := c.tensors[len(c.tensors)-1]
 	// Some writers omit the padding after the last tensor.
-	if end := last.offset + 4*last.dims[0]; size != end && size != data+next {
-		return nil, fmt.Errorf("%d bytes, want %d", size, end)
+	if exact := last.offset + 4*last.dims[0]; size != exact && size != data+end {
+		return fmt.Errorf("%d bytes, want %d", size, exact)
 	}
-	return c, nil
+	return nil
 }
 
 // align rounds up to a multiple of alignment, a power of two. MaxWidth bounds widths and the size of the file bounds counts,

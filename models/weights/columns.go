@@ -2,12 +2,12 @@ package weights
 
 import "fmt"
 
-// Columns reads a matrix W [In, Out] by ranges of its columns: of W_U, what a range of tokens has. Nothing but the range is
-// ever held.
+// Columns reads a matrix W [In, Out] by ranges of its columns, for instance the columns of W_U for a range of tokens. It
+// never holds more than the range.
 type Columns struct {
 	In, Out int64
-	// Transposed says that a range of n columns reads as [n, In], a row for each column, and not as [In, n]. It is how the
-	// file has them; no number is moved.
+	// Transposed means that a range of n columns is returned as [n, In], a row for each column, instead of [In, n]. This is
+	// the order of the file, so no number is moved.
 	Transposed bool
 
 	m *opened
@@ -38,7 +38,7 @@ func (c *Columns) Read(from, n int64) ([]float32, error) {
 		return nil, c.m.fail(err)
 	}
 	if c.m.alpha != 1 {
-		x = append([]float32(nil), x...) // it may be the file's own constant
+		x = append([]float32(nil), x...) // it may be the memory of a constant of the file
 		c.m.scale(x)
 	}
 	return x, nil

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Ranges of columns are those of the whole matrix, in every form that files have.
+// Ranges of columns must equal those of the whole matrix, for every stored form.
 func TestColumns(t *testing.T) {
 	const in, out = 37, 1100
 	for _, f := range weightForms() {

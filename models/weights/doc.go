@@ -1,12 +1,13 @@
-// Package weights reads the constant matrices and vectors of a model. It knows files and number formats, and nothing of layers.
+// Package weights reads the constant matrices and vectors of a model. It knows file and number formats, but nothing about
+// layers.
 //
-//   - A [Weight] is a constant matrix W in whichever form the file has it: floats of four kinds, either way round, bytes with
-//     scales, blocks of 4 bits ([Block]). Its rows, columns and means are read from the file when asked for.
-//   - [Columns] reads ranges of columns, in the order in which the file has them.
+//   - A [Weight] is a constant matrix W in any stored form: four float types, transposed or not, bytes with scales, blocks of
+//     4 bits ([Block]). Its rows, columns and means are read from the file on demand.
+//   - [Columns] reads ranges of columns, in the order of the file.
 //   - [Vector] reads a constant vector, such as the weight of a norm.
 //
-// # What always holds
+// # Invariants
 //
-//   - No weight is held in memory longer than it is looked at, and only [Weight.Dense] ever holds a whole one.
-//   - Sums over weights are taken in float64.
+//   - Weights are kept in memory only while they are used, and only [Weight.Dense] ever holds a whole matrix.
+//   - Sums over weights are computed in float64.
 package weights

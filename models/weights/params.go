@@ -7,9 +7,9 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// Parameters are read when they are asked for, in blocks of blockBytes: no method but Dense ever holds a whole matrix.
+// Parameters are read on demand, in blocks of blockBytes. No method except Dense holds a whole matrix.
 
-const blockBytes = 512 << 10 // fits the second-level cache, where decoding and summing a block find it again
+const blockBytes = 512 << 10 // fits the second-level cache, so that a block is still cached when it is summed
 
 // Row returns row i of W: Out numbers.
 func (w *Weight) Row(i int64) ([]float32, error) {
@@ -53,7 +53,7 @@ func (w *Weight) MeanCol() ([]float64, error) {
 	return m.mean(m.flip)
 }
 
-// Dense returns the whole of W, row-major [In, Out].
+// Dense returns all of W, row-major [In, Out].
 func (w *Weight) Dense() ([]float32, error) {
 	m, err := w.open()
 	if err != nil {
@@ -75,7 +75,7 @@ func (w *Weight) Dense() ([]float32, error) {
 	return out, err
 }
 
-// opened is a matrix that can be read: rows × cols as stored, which is W, or with flip its transpose.
+// opened is a matrix that can be read: rows × cols as stored. It is W, or its transpose if flip is set.
 type opened struct {
 	stored
 	rows, cols int64
@@ -104,7 +104,7 @@ func (w *Weight) open() (*opened, error) {
 	return m, nil
 }
 
-// fail says whose weights could not be read.
+// fail adds to an error whose weights could not be read.
 func (m *opened) fail(err error) error {
 	if m.node == nil {
 		return fmt.Errorf("read weights: %w", err)
@@ -124,7 +124,7 @@ func (m *opened) line(k int64, row bool) ([]float32, error) {
 	if err != nil {
 		return nil, m.fail(err)
 	}
-	x = slices.Clone(x) // what a stored matrix returns is its own buffer, or the file's constant
+	x = slices.Clone(x) // a stored matrix returns its own buffer or the memory of a constant
 	m.scale(x)
 	return x, nil
 }
@@ -138,8 +138,8 @@ func (m *opened) scale(x []float32) {
 	}
 }
 
-// each calls f for one block of stored rows after the other; from is the number of the block's first row. The numbers are
-// valid during the call only.
+// each calls f for each block of stored rows, in order. from is the number of the block's first row. The numbers are valid
+// only during the call.
 func (m *opened) each(f func(from int64, x []float32)) error {
 	step := max(1, blockBytes/(4*m.cols))
 	for from := int64(0); from < m.rows; from += step {
@@ -152,11 +152,12 @@ func (m *opened) each(f func(from int64, x []float32)) error {
 	return nil
 }
 
-// mean returns the mean of the stored rows, cols numbers, or that of the stored columns, rows numbers.
+// mean returns the mean of the stored rows, which has cols numbers, or the mean of the stored columns, which has rows
+// numbers.
 func (m *opened) mean(ofRows bool) ([]float64, error) {
 	var out []float64
 	count := m.cols
-	add := func(_ int64, x []float32) { // one sum for each stored row
+	add := func(_ int64, x []float32) { // one sum per stored row
 		for row := range slices.Chunk(x, int(m.cols)) {
 			out = append(out, sum(row))
 		}
@@ -180,7 +181,7 @@ func (m *opened) mean(ofRows bool) ([]float64, error) {
 	return out, nil
 }
 
-// sum adds in four lanes, so that additions need not wait for each other.
+// sum adds in four lanes, so that additions do not wait for each other.
 func sum(x []float32) float64 {
 	var a, b, c, d float64
 	for len(x) >= 4 {

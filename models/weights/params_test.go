@@ -13,7 +13,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// storedTensors makes constants of a file out of tensors: in memory as an edit leaves them, or on disk as a load does.
+// storedTensors makes constants of a model from tensors: in memory as after an edit, or on disk as after a load.
 func storedTensors(t testing.TB, onDisk bool, tensors map[string]*graph.Tensor) map[string]*graph.Const {
 	t.Helper()
 	m, err := graph.Load("../testdata/nanogpt-torchscript.onnx") // any file: it only carries the constants
@@ -47,7 +47,7 @@ func storedTensors(t testing.TB, onDisk bool, tensors map[string]*graph.Tensor) 
 	return out
 }
 
-// halfBits is the float16 of a multiple of 1/16 below 64 in size.
+// halfBits returns the float16 of x, a multiple of 1/16 with |x| below 64.
 func halfBits(x float32) uint16 {
 	if x == 0 {
 		return 0
@@ -56,7 +56,8 @@ func halfBits(x float32) uint16 {
 	return uint16(b>>16&0x8000) | uint16((b>>23&0xff)-112)<<10 | uint16(b>>13&0x3ff)
 }
 
-// encoded stores numbers, multiples of 1/16 below 8 in size, as a tensor of the given type; all types hold them exactly.
+// encoded stores numbers, multiples of 1/16 below 8 in size, as a tensor of the given type. All types represent them
+// exactly.
 func encoded(d graph.DType, x []float32, dims ...int64) *graph.Tensor {
 	t := graph.Zeros(d, dims...)
 	for i, v := range x {
@@ -76,7 +77,7 @@ func encoded(d graph.DType, x []float32, dims ...int64) *graph.Tensor {
 	return t
 }
 
-// weightForm writes a matrix in one of the forms that files have, and says what the file then holds.
+// weightForm writes a matrix in one of the stored forms, and returns the numbers that the file then holds.
 type weightForm struct {
 	name  string
 	build func(t testing.TB, rng *rand.Rand, onDisk bool, in, out int64) (w *Weight, want []float32)
@@ -104,7 +105,7 @@ func floatForm(d graph.DType, transposed bool) weightForm {
 	}}
 }
 
-// quantForm: scales along stored axis 0 or 1, or one scale for axis -1.
+// quantForm makes scales along stored axis 0 or 1, or one scale for axis -1.
 func quantForm(d graph.DType, transposed bool, axis int, zero bool) weightForm {
 	name := fmt.Sprintf("%v transposed=%v axis=%d zero=%v", d, transposed, axis, zero)
 	return weightForm{name, func(t testing.TB, rng *rand.Rand, onDisk bool, in, out int64) (*Weight, []float32) {
@@ -153,7 +154,7 @@ func quantForm(d graph.DType, transposed bool, axis int, zero bool) weightForm {
 	}}
 }
 
-// blockForm: zeros is "" for none, "packed" or "float".
+// blockForm makes blocks with zero points: zeros is "" for none, "packed" or "float".
 func blockForm(bits, size int64, zeros string) weightForm {
 	return weightForm{fmt.Sprintf("%d bits blocks of %d zeros=%q", bits, size, zeros), func(t testing.TB, rng *rand.Rand, onDisk bool, in, out int64) (*Weight, []float32) {
 		per := (in + size - 1) / size
@@ -199,15 +200,15 @@ func blockForm(bits, size int64, zeros string) weightForm {
 	}}
 }
 
-// cells is a matrix of integers in cells that share a scale and a zero point, as com.microsoft.GatherBlockQuantized and
-// DequantizeLinear of opset 21 have it.
+// cells is a matrix of integers in cells that share a scale and a zero point, the form of
+// com.microsoft.GatherBlockQuantized and of DequantizeLinear in opset 21.
 type cells struct {
 	dtype      graph.DType
-	bits       int64 // of a value; bytes may hold several
+	bits       int64 // bits of a value; a byte may hold several values
 	axis, size int64 // a cell is size values along the axis
 	zero       bool
 	block      bool // a [Block]
-	whole      bool // … whose rows are padded to whole blocks
+	whole      bool // the rows are padded to whole blocks
 }
 
 // pack writes rows of values, low bits first, each row padded to a number of bits.
@@ -327,7 +328,7 @@ func weightForms() []weightForm {
 	return forms
 }
 
-// Every accessor of every form gives the numbers that the file stands for.
+// Every accessor of every form must return the numbers that the file represents.
 func TestWeight(t *testing.T) {
 	cases := []struct {
 		in, out int64
@@ -412,7 +413,7 @@ func checkWeight(t *testing.T, w *Weight, want []float32) {
 	near("MeanCol", got, err, meanCol)
 }
 
-// What Row and Col return belongs to the caller.
+// The slices that Row and Col return must belong to the caller.
 func TestWeightRowIsACopy(t *testing.T) {
 	w, want := floatForm(graph.Float32, false).build(t, rand.New(rand.NewPCG(2, 2)), false, 4, 4)
 	x, err := w.Row(1)
@@ -509,7 +510,7 @@ func BenchmarkMean(b *testing.B) {
 	}
 }
 
-// A mean reads blocks: it takes a small part of the memory of the matrix.
+// A mean must be read in blocks, with much less memory than the matrix.
 func TestMeanIsStreamed(t *testing.T) {
 	const rows, cols = 8000, 768
 	c := storedTensors(t, true, map[string]*graph.Tensor{"w": graph.Zeros(graph.Float32, rows, cols)})["w"]
@@ -525,8 +526,8 @@ func TestMeanIsStreamed(t *testing.T) {
 	}
 }
 
-// BenchmarkLine reads what one token has of a table as large as GPT-2 small's, in each of the forms: a line of the file, and what
-// describes it.
+// BenchmarkLine reads the row of one token in a table as large as that of GPT-2 small, in each of the forms. It needs one
+// line of the file and its scales.
 func BenchmarkLine(b *testing.B) {
 	const tokens, d, size = 50257, 768, 32
 	c := storedTensors(b, true, map[string]*graph.Tensor{

@@ -7,28 +7,28 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// stored is a matrix as it is in the file. What rect returns, a rectangle row by row, stays valid until the next call and is read
-// only.
+// stored is a matrix as stored in the file. rect returns a rectangle row by row. The result is read-only and valid until
+// the next call.
 type stored interface {
 	rect(row, rows, col, cols int64) ([]float32, error)
 }
 
-// quantised is a matrix of integers that stand for (q - zero) * scale. All numbers of a cell share a scale and a zero point; scales
-// and zero points are tables with a number for each cell.
+// quantised is a matrix of integers that represent (q - zero) * scale. All numbers of a cell share a scale and a zero
+// point. Scales and zero points are tables with one number per cell.
 type quantised struct {
 	*table
 	cellRows, cellCols int64 // the size of a cell
 	scale, zero        *table
-	oneZero            float32 // the zero point where there is no table of them
+	oneZero            float32 // the zero point if there is no table of zero points
 	out                []float32
 }
 
-// openDense opens a matrix that is one tensor: floats, or integers with a scale and a zero point for the whole of it, for each index
-// of an axis, or for each block of values along an axis.
+// openDense opens a matrix stored as one tensor: floats, or integers with one scale and zero point for the whole tensor,
+// for each index of an axis, or for each block of values along an axis.
 func openDense(w *Weight, rows, cols int64) (stored, error) {
 	c := w.Store
 	if c == nil {
-		return nil, fmt.Errorf("no stored tensor: its form is run, not read")
+		return nil, fmt.Errorf("no stored tensor: its form can be run but not read")
 	}
 	dims := MatrixDims(c)
 	if len(dims) != 2 || dims[0] != rows || dims[1] != cols {
@@ -79,7 +79,7 @@ func openBlocks(b *Block, rows, cols int64) (stored, error) {
 	if s.table, err = openTable(b.Packed, b.Bits, rows, cols); err != nil {
 		return nil, err
 	}
-	// The operators count from the middle where the values are bytes, and from 0 where their type says what they are.
+	// Without zero points, bytes are offset by the middle of their range; 4-bit types have no offset.
 	if b.Packed.DType == graph.Uint8 {
 		s.oneZero = float32(int64(1) << (b.Bits - 1))
 	}
@@ -89,7 +89,7 @@ func openBlocks(b *Block, rows, cols int64) (stored, error) {
 	return s, s.cells(b.Scales, b.Zeros, b.Bits)
 }
 
-// cells opens the scales and the zero points, which may be packed as the values are: bits is the width of the values then.
+// cells opens the scales and the zero points, which may be packed like the values. bits is the width of the values then.
 func (s *quantised) cells(scale, zero *graph.Const, bits int64) error {
 	down, across := ceil(s.rows, s.cellRows), ceil(s.cols, s.cellCols)
 	n := down * across

@@ -6,8 +6,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// payload gives ranges of a constant's bytes: read from disk when asked for, or cut from memory where the constant is
-// small or not stored in its dense form.
+// payload returns ranges of a constant's bytes: read from disk on demand, or cut from memory if the constant is small or
+// not stored in its dense form.
 type payload struct {
 	data []byte
 	span graph.Span
@@ -39,19 +39,19 @@ func (p *payload) at(off, n int64) ([]byte, error) {
 	return b, nil
 }
 
-// table is a constant as a matrix of numbers, floats or integers of any width.
+// table is a constant viewed as a matrix of numbers, floats or integers of any width.
 type table struct {
 	payload
 	dtype      graph.DType
 	rows, cols int64
-	bits       int64 // of a number
-	stride     int64 // bits from a row to the next: rows may be padded
+	bits       int64 // width of a number
+	stride     int64 // bits from one row to the next: rows may be padded
 	raw        []byte
 	out        []float32
 }
 
-// openTable reads a constant as rows of cols numbers. Bits is the width of a number where bytes hold several; 0 is that of the
-// constant's own type. What is left at the end of a row is padding.
+// openTable opens a constant as rows of cols numbers. bits is the width of a number if bytes hold several numbers, and 0
+// for the width of the constant's own type. The rest of a row is padding.
 func openTable(c *graph.Const, bits, rows, cols int64) (*table, error) {
 	if c == nil {
 		return nil, fmt.Errorf("no stored tensor")
@@ -75,7 +75,7 @@ func openTable(c *graph.Const, bits, rows, cols int64) (*table, error) {
 
 // rect returns the numbers of a rectangle, row by row. They are valid until the next call and must not be changed.
 func (t *table) rect(row, rows, col, cols int64) ([]float32, error) {
-	if t.bits >= 8 && cols*t.bits == t.stride { // all there is between the first number and the last
+	if t.bits >= 8 && cols*t.bits == t.stride { // the rows of the rectangle are contiguous
 		raw, err := t.at(row*t.stride/8, rows*t.stride/8)
 		if err != nil {
 			return nil, err
@@ -98,8 +98,8 @@ func (t *table) rect(row, rows, col, cols int64) ([]float32, error) {
 	return out, err
 }
 
-// each calls f for each row of a rectangle with the bytes that hold its numbers, and the bit in them where the first one begins.
-// Rows that are shorter than a page are read many at a time; of longer ones nothing is read but what is asked for.
+// each calls f for each row of a rectangle, with the bytes that hold its numbers and the bit at which the first one begins.
+// Rows shorter than a page are read many at a time. Of longer rows, only the requested part is read.
 func (t *table) each(row, rows, col, cols int64, f func(b []byte, bit int64)) error {
 	step := int64(1)
 	if t.stride <= 8*4096 || 2*cols*t.bits > t.stride {

@@ -10,9 +10,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/ops"
 )
 
-// Vector returns the floats that v is before the model runs, such as a norm's gamma, flat: an initializer or Constant node, or what a
-// few operators make of such: moved, converted, dequantised, computed number by number (a gain of 1 + w), or one number for all.
-// Numbers are computed in float32; a conversion to a narrower type on the way is not rounded to. Large expressions are refused.
+// Vector returns the value of v before the model runs, such as a norm's gamma, as a flat list of floats. v is an
+// initializer, a Constant node, or the result of a few operators on these: moved, converted, dequantised, computed
+// elementwise (a gain of 1 + w), or one number repeated. Numbers are computed in float32 and not rounded to narrower types
+// in between. Large expressions are refused.
 func Vector(v *graph.Value) ([]float32, error) {
 	if v == nil {
 		return nil, errors.New("read constant: no value")
@@ -28,29 +29,29 @@ func Vector(v *graph.Value) ([]float32, error) {
 	return slices.Clone(k.x), nil
 }
 
-// What the constants of a model take is far below this: a file may hold anything.
+// Constants of real models need far less. The limits protect against hostile files.
 const (
-	maxOperators = 64      // of an expression; what is read twice counts twice
-	maxComputed  = 1 << 20 // numbers of a result
+	maxOperators = 64      // in an expression; an operator that is read twice counts twice
+	maxComputed  = 1 << 20 // numbers in a result
 )
 
-// expression is a constant that is being computed.
+// expression is the state of computing one constant.
 type expression struct {
-	left  int // operators that it may still have
+	left  int // operators that it may still use
 	facts *ops.Facts
 }
 
-// numbered is a value that is known.
+// numbered is a known value.
 type numbered struct {
-	x     []float32 // the file's own: not to be changed
-	whole bool      // they are integers
+	x     []float32 // may be memory of the file: do not change
+	whole bool      // the numbers are integers
 	dtype graph.DType
 }
 
 func (e *expression) of(v *graph.Value) (numbered, error) {
 	if c := v.Const(); c != nil {
 		if !c.DType.IsFloat() && c.Len() > maxComputed {
-			return numbered{}, fmt.Errorf("%v%v is no vector of a model", c.DType, c.Dims)
+			return numbered{}, fmt.Errorf("%v%v is not a vector of a model", c.DType, c.Dims)
 		}
 		x, err := numbers(c)
 		return numbered{x, !c.DType.IsFloat(), c.DType}, err
@@ -82,7 +83,7 @@ func (e *expression) of(v *graph.Value) (numbered, error) {
 	return numbered{}, fmt.Errorf("want a constant, got %s", origin(v))
 }
 
-// operand is an input of a node, which must be there.
+// operand returns an input of a node. The input must exist.
 func (e *expression) operand(n *graph.Node, slot int) (numbered, error) {
 	if n.In(slot) == nil {
 		return numbered{}, fmt.Errorf("%v has no input %d", n, slot)
@@ -90,7 +91,7 @@ func (e *expression) operand(n *graph.Node, slot int) (numbered, error) {
 	return e.of(n.In(slot))
 }
 
-// float is an operand that arithmetic can be done with.
+// float returns an operand for arithmetic. It refuses integers and large constants.
 func (e *expression) float(n *graph.Node, slot int) (numbered, error) {
 	k, err := e.operand(n, slot)
 	switch {
@@ -98,12 +99,12 @@ func (e *expression) float(n *graph.Node, slot int) (numbered, error) {
 	case k.whole:
 		err = fmt.Errorf("want floats, %v reads %v", n, k.dtype)
 	case len(k.x) > maxComputed:
-		err = fmt.Errorf("%v computes %d numbers, %d are read at most", n, len(k.x), maxComputed)
+		err = fmt.Errorf("%v computes %d numbers, at most %d are supported", n, len(k.x), maxComputed)
 	}
 	return k, err
 }
 
-// cast passes floats on, and makes floats of integers. To make integers is to round.
+// cast passes floats through and converts integers to floats. A conversion to integers would round, and is refused.
 func (e *expression) cast(n *graph.Node) (numbered, error) {
 	k, err := e.operand(n, 0)
 	to := graph.DType(n.Int("to", 0))
@@ -118,7 +119,7 @@ func (e *expression) cast(n *graph.Node) (numbered, error) {
 	return k, err
 }
 
-// expanded is one number many times.
+// expanded repeats one number.
 func (e *expression) expanded(n *graph.Node) (numbered, error) {
 	k, err := e.operand(n, 0)
 	if err != nil {
@@ -140,7 +141,8 @@ func (e *expression) expanded(n *graph.Node) (numbered, error) {
 	return k, err
 }
 
-// combined computes number by number. One number goes with all of the other operand; else both have as many, in the same order.
+// combined computes elementwise. One operand may be a single number; otherwise both need the same numbers in the same
+// order.
 func (e *expression) combined(n *graph.Node, f func(x, y float32) float32) (numbered, error) {
 	a, err := e.float(n, 0)
 	if err != nil {
@@ -160,7 +162,7 @@ func (e *expression) combined(n *graph.Node, f func(x, y float32) float32) (numb
 	return numbered{x: each(a.x, b.x, f)}, nil
 }
 
-// each computes number by number; an operand of one number is repeated.
+// each computes elementwise. An operand of one number is repeated.
 func each(a, b []float32, f func(x, y float32) float32) []float32 {
 	out := make([]float32, max(len(a), len(b)))
 	if len(a) == 0 || len(b) == 0 {
@@ -172,7 +174,7 @@ func each(a, b []float32, f func(x, y float32) float32) []float32 {
 	return out
 }
 
-// shape is the shape of a value without ones in front, which change no order of its numbers.
+// shape returns the shape of a value without leading ones, which do not change the order of its numbers.
 func (e *expression) shape(v *graph.Value) (dims []int64, known bool) {
 	if e.facts == nil {
 		e.facts = ops.NewFacts(ops.NewBudget(context.Background(), 100*maxOperators))
@@ -185,7 +187,7 @@ func (e *expression) shape(v *graph.Value) (dims []int64, known bool) {
 	return dims, f.Ranked && !slices.ContainsFunc(dims, func(d int64) bool { return d < 0 })
 }
 
-// dequantised computes (q - zero) * scale; scale and zero are one number, or one for each.
+// dequantised computes (q - zero) * scale. scale and zero are either one number or one number per element.
 func (e *expression) dequantised(n *graph.Node) (numbered, error) {
 	parts := [3][]float32{2: {0}} // no zero point
 	for i := range parts {
@@ -210,7 +212,7 @@ func (e *expression) dequantised(n *graph.Node) (numbered, error) {
 	return numbered{x: q, dtype: graph.Float32}, nil
 }
 
-// origin says in words where a value comes from.
+// origin describes where a value comes from.
 func origin(v *graph.Value) string {
 	if n := v.Producer(); n != nil {
 		return fmt.Sprintf("the result of %v", n)

@@ -8,7 +8,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// Constants as exporters leave them. What is asked for is named y in each; an error has the given words.
+// Each case is a constant as exporters write it. The value to read is named y. An error must contain the given words.
 func TestVector(t *testing.T) {
 	for _, test := range []struct {
 		name, text, want string
@@ -32,7 +32,7 @@ func TestVector(t *testing.T) {
 		{"an operator that is not known", "const a = float32[1] {1}\ny = Erf(a)", "want a constant, got the result of Erf"},
 		{"an outer sum", "const a = float32[2, 1] {1, 2}\nconst b = float32[1, 2] {3, 5}\ny = Add(a, b)", "combines shapes [2 1] and [2]"},
 		{"other sizes", "const a = float32[2] {1, 2}\nconst b = float32[3] {3, 5, 7}\ny = Add(a, b)", "combines shapes [2] and [3]"},
-		{"expanded to a size that only a run can tell", "const a = float32[] {1}\ns = Shape(x)\ny = Expand(a, s)", "a size that is not known"},
+		{"expanded to a size that is known only during a run", "const a = float32[] {1}\ns = Shape(x)\ny = Expand(a, s)", "a size that is not known"},
 		{"expanded far", "const a = float32[] {1}\nconst s = int64[2] {99999999, 99999999}\ny = Expand(a, s)", "more than"},
 		{"a vector repeated", "const a = float32[2] {1, 2}\nconst s = int64[2] {3, 2}\ny = Expand(a, s)", "repeats 2 numbers"},
 		{"more scales than numbers", "const q = int8[2] {3, 5}\nconst s = float32[4] {1, 1, 1, 1}\ny = DequantizeLinear(q, s)", "4 scales or zero points of 2 numbers"},
@@ -59,7 +59,7 @@ func TestVector(t *testing.T) {
 	}
 }
 
-// doubled adds a value to itself n times over: 2^n paths lead through it.
+// doubled adds a value to itself n times, so that 2^n paths lead through it.
 func doubled(n int) string {
 	var b strings.Builder
 	for i := range n {

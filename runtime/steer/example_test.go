@@ -28,7 +28,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	m, err := steer.Open(ort.Host{Lib: library.Path}, dir, runtime.Options{})
+	m, err := steer.Open(context.Background(), ort.Host{Lib: library.Path}, dir, runtime.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func TestFanOutAgainstPyTorch(t *testing.T) {
 				var ref reference
 				readJSON(t, filepath.Join(testdata, c.Ref), &ref)
 				top := 5
-				in, err := rewrite.FanOut(m, l, top)
+				in, err := rewrite.FanOut(t.Context(), m, l, top)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -281,7 +281,7 @@ func TestFanOutOfPatched(t *testing.T) {
 	for _, site := range models.Sites() {
 		m, l := located(t, "torchscript-op10.onnx")
 		last := []int{l.Layers - 1}
-		_, l, err := rewrite.Apply(m, l, rewrite.Request{Inject: []rewrite.Inject{{Site: site, Layers: last}}})
+		_, l, err := rewrite.Apply(t.Context(), m, l, rewrite.Request{Inject: []rewrite.Inject{{Site: site, Layers: last}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -363,7 +363,7 @@ func locate(t *testing.T, m *graph.Model) *models.Layout {
 // cleanLogP makes the fan-out graph of a model and runs it without cells.
 func cleanLogP(t *testing.T, m *graph.Model, l *models.Layout, ids [][]int64, more map[string]*graph.Tensor) float64 {
 	t.Helper()
-	in, err := rewrite.FanOut(m, l, 0)
+	in, err := rewrite.FanOut(t.Context(), m, l, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package steer
 
 import (
-	"context"
 	"encoding/binary"
 	"math"
 	"path/filepath"
@@ -219,54 +218,58 @@ func TestProjections(t *testing.T) {
 		}},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			m, l, old := project(t, tt.file, tt.make)
-			for i, layer := range l.Bodies[0].Layers {
-				if tt.bound == 0 {
-					continue
-				}
-				got, err := layer.WO.Dense()
-				if err != nil {
-					t.Fatal(err)
-				}
-				for k := range got {
-					if d := math.Abs(float64(got[k] - old[i][k])); !(d <= tt.bound*largest(old[i])) {
-						t.Fatalf("layer %d: number %d of W_O is %g, made of %g", i, k, got[k], old[i][k])
-					}
-				}
+		t.Run(tt.name, func(t *testing.T) { checkProjection(t, tt.file, tt.bound, tt.make) })
+	}
+}
+
+// checkProjection gives a file W_O in another form. bound is how far its numbers may be from the old ones; 0: they are not read.
+func checkProjection(t *testing.T, file string, bound float64, form func(p *projector) *graph.Value) {
+	t.Helper()
+	m, l, old := project(t, file, form)
+	for i, layer := range l.Bodies[0].Layers {
+		if bound == 0 {
+			continue
+		}
+		got, err := layer.WO.Dense()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for k := range got {
+			if d := math.Abs(float64(got[k] - old[i][k])); !(d <= bound*largest(old[i])) {
+				t.Fatalf("layer %d: number %d of W_O is %g, made of %g", i, k, got[k], old[i][k])
 			}
-			dir := t.TempDir()
-			if _, err := graph.Save(t.Context(), m, filepath.Join(dir, "model.onnx"), graph.Embed, false); err != nil {
-				t.Fatal(err)
-			}
-			m, err := graph.Load(filepath.Join(dir, "model.onnx"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if l, err = recognise.Locate(t.Context(), m, nil); err != nil {
-				t.Fatal(err)
-			}
-			man, _, err := rewrite.Apply(m, l, all(l))
-			if err != nil {
-				t.Fatal(err)
-			}
-			out := filepath.Join(dir, "patched.onnx")
-			if _, err := rewrite.Save(t.Context(), m, man, out, graph.Auto, false); err != nil {
-				t.Fatal(err)
-			}
-			r, err := Verify(context.Background(), orttest.Host(t), out, "", runtime.Options{Threads: 1})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, c := range r.Checks {
-				if !c.OK {
-					t.Errorf("%s (layer %d): got %g, want %s (%s)", c.Name, c.Layer, c.Got, c.Want, c.Note)
-				}
-			}
-			if len(r.Checks) != 1+l.Layers*(1+len(models.Sites())) {
-				t.Errorf("%d checks", len(r.Checks))
-			}
-		})
+		}
+	}
+	dir := t.TempDir()
+	if _, err := graph.Save(t.Context(), m, filepath.Join(dir, "model.onnx"), graph.Embed, false); err != nil {
+		t.Fatal(err)
+	}
+	m, err := graph.Load(filepath.Join(dir, "model.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l, err = recognise.Locate(t.Context(), m, nil); err != nil {
+		t.Fatal(err)
+	}
+	man, _, err := rewrite.Apply(t.Context(), m, l, all(l))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(dir, "patched.onnx")
+	if _, err := rewrite.Save(t.Context(), m, man, out, graph.Auto, false); err != nil {
+		t.Fatal(err)
+	}
+	r, err := verified(t, orttest.Host(t), out, "", runtime.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range r.Checks {
+		if !c.OK {
+			t.Errorf("%s (layer %d): got %g, want %s (%s)", c.Name, c.Layer, c.Got, c.Want, c.Note)
+		}
+	}
+	if len(r.Checks) != 1+l.Layers*(1+len(models.Sites()))+4 { // four laws of the whole model
+		t.Errorf("%d checks", len(r.Checks))
 	}
 }
 

@@ -167,13 +167,11 @@ func (m *Model) EncodeLayers(ctx context.Context, text string, conv memory.Conve
 	if err != nil {
 		return nil, err
 	}
-	run, inputs, err := m.open(ctx, &m.activations, func(l *models.Layout, man *models.Manifest) rewrite.Request {
-		return rewrite.Request{Expose: missingPorts(models.PortAttnOut, l, man, nil)}
-	})
+	run, err := m.open(ctx, &m.activations, rewrite.Request{Expose: missingPorts(models.PortAttnOut, m.Layout, m.Decoder.Manifest, nil)})
 	if err != nil {
 		return nil, err
 	}
-	feeds, err := inputs.Feeds([][]int64{ids})
+	feeds, err := run.Signature.Feeds([][]int64{ids})
 	if err != nil {
 		return nil, err
 	}

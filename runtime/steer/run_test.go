@@ -8,15 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/demo"
-	"github.com/onnx-inject/onnx-inject/models/inputs"
 	"github.com/onnx-inject/onnx-inject/models/memory"
-	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/models/weights"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
@@ -27,7 +25,7 @@ func openDemo(t *testing.T, o runtime.Options) (*Model, string) {
 	if err := demo.WriteTo(dir); err != nil {
 		t.Fatal(err)
 	}
-	m, err := Open(orttest.Host(t), dir, o)
+	m, err := Open(t.Context(), orttest.Host(t), dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,29 +143,19 @@ func TestLayerEncoding(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g, err := graph.Load(filepath.Join(dir, "model.onnx"))
+	d, err := decoder.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := recognise.Locate(t.Context(), g, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	defer d.Close()
 	k, _ := rewrite.KindByName("result")
-	if _, l, err = rewrite.Apply(g, l, rewrite.Request{Expose: []rewrite.Expose{{Kind: k, Layers: []int{2}}}}); err != nil {
-		t.Fatal(err)
-	}
-	s, err := runtime.OpenGraph(ctx, orttest.Host(t), g, runtime.Options{Threads: 1})
+	s, err := d.Session(ctx, orttest.Host(t), runtime.Options{Threads: 1}, decoder.Apply(rewrite.Request{Expose: []rewrite.Expose{{Kind: k, Layers: []int{2}}}}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
 	ids, _ := m.Prompt("Mongolia")
-	in, err := inputs.Read(g, l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	feeds, err := in.Feeds([][]int64{ids})
+	feeds, err := s.Signature.Feeds([][]int64{ids})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,8 +164,8 @@ func TestLayerEncoding(t *testing.T) {
 		t.Fatal(err)
 	}
 	heads, _ := out[models.PortResult.Name(2)].Float32s()
-	want := make([]float64, l.DModel)
-	for _, b := range l.Bodies[0].Layers[2].BO {
+	want := make([]float64, m.Layout.DModel)
+	for _, b := range m.Layout.Bodies[0].Layers[2].BO {
 		x, err := weights.Vector(b)
 		if err != nil {
 			t.Fatal(err)
@@ -186,10 +174,10 @@ func TestLayerEncoding(t *testing.T) {
 			want[j] += float64(x[j])
 		}
 	}
-	last := len(heads) - l.Heads*l.DModel
-	for h := range l.Heads {
+	last := len(heads) - m.Layout.Heads*m.Layout.DModel
+	for h := range m.Layout.Heads {
 		for j := range want {
-			want[j] += float64(heads[last+h*l.DModel+j])
+			want[j] += float64(heads[last+h*m.Layout.DModel+j])
 		}
 	}
 	for j := range want {
@@ -228,7 +216,7 @@ func TestRunErrors(t *testing.T) {
 	for _, name := range []string{"vocab.json", "merges.txt", "tokenizer.json"} {
 		os.Remove(filepath.Join(dir, name))
 	}
-	bare, err := Open(orttest.Host(t), dir, runtime.Options{Threads: 1})
+	bare, err := Open(t.Context(), orttest.Host(t), dir, runtime.Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,11 +9,8 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
-	"github.com/onnx-inject/onnx-inject/models/folder"
-	"github.com/onnx-inject/onnx-inject/models/inputs"
-	"github.com/onnx-inject/onnx-inject/models/recognise"
-	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
@@ -21,38 +18,27 @@ import (
 type steeredFixture struct {
 	*testing.T
 	layout *models.Layout
-	inputs *inputs.Signature
 	run    func(feeds map[string]*graph.Tensor) map[string]*graph.Tensor
 	ids    [][]int64
 }
 
 func openFixture(t *testing.T, c fixture, ref reference) *steeredFixture {
 	t.Helper()
-	f, err := folder.Open(filepath.Join(testdata, c.File))
+	d, err := decoder.Open(filepath.Join(testdata, c.File))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := graph.Load(f.Model)
+	t.Cleanup(func() { d.Close() })
+	l, err := d.Locate(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := recognise.Locate(t.Context(), m, f.Config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, l, err = rewrite.Apply(m, l, all(l)); err != nil {
-		t.Fatal(err)
-	}
-	in, err := inputs.Read(m, l)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := runtime.OpenGraph(t.Context(), orttest.Host(t), m, runtime.Options{Threads: 1})
+	s, err := d.Session(t.Context(), orttest.Host(t), runtime.Options{Threads: 1}, decoder.Apply(all(l)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Close() })
-	x := &steeredFixture{T: t, layout: l, inputs: in}
+	x := &steeredFixture{T: t, layout: l}
 	for _, row := range ref.InputIDs {
 		if c.First {
 			row = row[:1]
@@ -60,7 +46,7 @@ func openFixture(t *testing.T, c fixture, ref reference) *steeredFixture {
 		x.ids = append(x.ids, row)
 	}
 	x.run = func(changed map[string]*graph.Tensor) map[string]*graph.Tensor {
-		feeds, err := in.Feeds(x.ids)
+		feeds, err := s.Signature.Feeds(x.ids)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +65,8 @@ func openFixture(t *testing.T, c fixture, ref reference) *steeredFixture {
 	return x
 }
 
-// A memory changes the sum that its site enters by tau * memory, and neither the site's own value nor anything before it.
+// A memory changes the sum that its site enters by tau * memory, and neither the site's own value nor anything before it. The laws hold
+// with it.
 func TestSitesAdd(t *testing.T) {
 	for _, c := range fixtures(t) {
 		var ref reference
@@ -131,14 +118,22 @@ func (x *steeredFixture) adds(site models.PortKind, layer int, clean map[string]
 	if site == models.PortAttnOut && x.layout.Bodies[0].Layers[layer].Missing[string(models.PortResidMid)] == "" {
 		sum = models.PortResidMid.Name(layer)
 	}
+	added := make([]float64, rows*pos*d)
+	for i := range added {
+		added[i] = float64(tau[i/d%pos]) * float64(memory[i/(pos*d)*d+i%d])
+	}
 	before, after, worst := numbers(clean, sum), numbers(got, sum), 0.0
 	for i := range before {
-		want := float64(before[i]) + float64(tau[i/d%pos])*float64(memory[i/(pos*d)*d+i%d])
+		want := float64(before[i]) + added[i]
 		if diff := math.Abs(float64(after[i])-want) / max(1, math.Abs(want)); !(diff <= worst) {
 			worst = diff
 		}
 	}
 	if !(worst <= bound) {
 		x.Errorf("a memory at %s of layer %d changes %s by another vector: %g off", site, layer, sum, worst)
+	}
+	r := &outcome{layout: x.layout, out: got, added: map[models.BakedAt][]float64{{Site: site, Layer: layer}: added}}
+	for _, law := range r.broken(2) {
+		x.Errorf("a memory at %s of layer %d: %s", site, layer, law)
 	}
 }

@@ -11,49 +11,56 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
-	"github.com/onnx-inject/onnx-inject/models/folder"
-	"github.com/onnx-inject/onnx-inject/models/inputs"
 	"github.com/onnx-inject/onnx-inject/models/memory"
-	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 )
 
 // Model is a decoder that is ready to be steered. Its methods may be called from several goroutines. Sessions are opened
 // when they are first needed.
 type Model struct {
-	Folder *folder.Folder
-	Layout *models.Layout // of the file as it is
-	Texts  memory.Texts   // how texts become tokens; the paper's way unless set before the first use
+	Decoder *decoder.Model
+	Layout  *models.Layout // of the file as it is
+	Texts   memory.Texts   // how texts become tokens; the paper's way unless set before the first use
 
 	host        runtime.Host
 	options     runtime.Options
 	tokens      func() (*tokenizer.Tokenizer, error)
 	injected    session // memory and tau at every layer
 	activations session // attn_out of every layer, for the layer encoding
+	owned       bool    // Close closes the decoder, too
 }
 
-// session is a runtime session that is opened on first use.
+// session is a session that is opened on first use.
 type session struct {
 	sync.Mutex
-	runtime.Session
-	inputs *inputs.Signature
+	*decoder.Session
 }
 
 // Open reads a model file or folder. Where it has no memory ports it is patched in memory, on first use.
-func Open(host runtime.Host, path string, o runtime.Options) (*Model, error) {
-	f, err := folder.Open(path)
+func Open(ctx context.Context, host runtime.Host, path string, o runtime.Options) (*Model, error) {
+	d, err := decoder.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{Folder: f, Texts: memory.PaperTexts, host: host, options: o, tokens: sync.OnceValues(f.Tokenizer)}
-	g, err := graph.Load(f.Model)
+	m, err := New(ctx, host, d, o)
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	m.owned = true
+	return m, nil
+}
+
+// New is Open for a decoder that is open already. It stays the caller's to close, after the model.
+func New(ctx context.Context, host runtime.Host, d *decoder.Model, o runtime.Options) (*Model, error) {
+	l, err := d.Locate(ctx)
 	if err != nil {
 		return nil, err
 	}
-	m.Layout, err = recognise.Locate(context.Background(), g, f.Config)
-	return m, err
+	return &Model{Decoder: d, Layout: l, Texts: memory.PaperTexts, host: host, options: o, tokens: sync.OnceValues(d.Folder.Tokenizer)}, nil
 }
 
 // LoadTokenizer reads the files of the tokenizer, so that their errors come now and not with the first text.
@@ -64,7 +71,7 @@ func (m *Model) LoadTokenizer() error {
 
 // Load opens the session that runs prompts, so that its errors and its cost come now and not with the first prompt.
 func (m *Model) Load(ctx context.Context) error {
-	_, _, err := m.steering(ctx)
+	_, err := m.steering(ctx)
 	return err
 }
 
@@ -72,55 +79,27 @@ func (m *Model) Load(ctx context.Context) error {
 const steered = models.DefaultSite
 
 // steering is the session with a memory and a tau at every layer.
-func (m *Model) steering(ctx context.Context) (runtime.Session, *inputs.Signature, error) {
-	return m.open(ctx, &m.injected, func(l *models.Layout, man *models.Manifest) rewrite.Request {
-		layers := layersWithout(steered.Input(models.PortMemory), l, man, nil)
-		return rewrite.Request{Inject: []rewrite.Inject{{Site: steered, Layers: layers}}, Signal: true}
-	})
+func (m *Model) steering(ctx context.Context) (*decoder.Session, error) {
+	layers := layersWithout(steered.Input(models.PortMemory), m.Layout, m.Decoder.Manifest, nil)
+	return m.open(ctx, &m.injected, rewrite.Request{Inject: []rewrite.Inject{{Site: steered, Layers: layers}}, Signal: true})
 }
 
-// open returns a session, opened on the first call.
-func (m *Model) open(ctx context.Context, s *session, request func(*models.Layout, *models.Manifest) rewrite.Request) (runtime.Session, *inputs.Signature, error) {
+// open returns a session on the model changed as asked, opened on the first call.
+func (m *Model) open(ctx context.Context, s *session, req rewrite.Request) (*decoder.Session, error) {
 	s.Lock()
 	defer s.Unlock()
 	if s.Session == nil {
-		opened, inputs, _, err := m.patched(ctx, request)
+		opened, err := m.Decoder.Session(ctx, m.host, m.options, decoder.Apply(req))
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		s.Session, s.inputs = opened, inputs
+		s.Session = opened
 	}
-	return s.Session, s.inputs, nil
+	return s.Session, nil
 }
 
-// patched loads the file anew, changes it in memory as asked, and opens a session on the result.
-func (m *Model) patched(ctx context.Context, request func(*models.Layout, *models.Manifest) rewrite.Request) (runtime.Session, *inputs.Signature, *models.Layout, error) {
-	g, err := graph.Load(m.Folder.Model)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	defer g.Close() // the host opens the weights itself
-	l, err := recognise.Locate(ctx, g, m.Folder.Config)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	man, err := models.ReadManifest(g)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	if _, l, err = rewrite.Apply(g, l, request(l, man)); err != nil {
-		return nil, nil, nil, err
-	}
-	signature, err := inputs.Read(g, l)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	s, err := runtime.OpenGraph(ctx, m.host, g, m.options)
-	return s, signature, l, err
-}
-
-// Close frees the memory that running took. A method that is called later opens what it needs again.
-func (m *Model) Close() error {
+// Unload frees the memory that running took. A method that is called later opens what it needs again.
+func (m *Model) Unload() error {
 	var errs []error
 	for _, s := range []*session{&m.injected, &m.activations} {
 		s.Lock()
@@ -131,6 +110,15 @@ func (m *Model) Close() error {
 		s.Unlock()
 	}
 	return errors.Join(errs...)
+}
+
+// Close frees everything. A decoder that was given to [New] stays open.
+func (m *Model) Close() error {
+	err := m.Unload()
+	if m.owned {
+		err = errors.Join(err, m.Decoder.Close())
+	}
+	return err
 }
 
 // Prompt turns a text into tokens: the beginning-of-text token in front where the tokenizer has one, unless Texts says
@@ -200,7 +188,7 @@ func (m *Model) context() int {
 	if m.Layout.NCtx > 0 {
 		return m.Layout.NCtx
 	}
-	return m.Folder.Config.NCtx
+	return m.Decoder.Config.NCtx
 }
 
 // Rows runs a prompt once for each row: row i has memory vectors[i] times taus[i] at the layer, added at the given
@@ -210,7 +198,7 @@ func (m *Model) Rows(ctx context.Context, ids []int64, layer int, at Positions, 
 	if err := m.fits("prompt", ids); err != nil {
 		return nil, err
 	}
-	run, inputs, err := m.steering(ctx)
+	run, err := m.steering(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -221,7 +209,7 @@ func (m *Model) Rows(ctx context.Context, ids []int64, layer int, at Positions, 
 	for i := range batch {
 		batch[i] = ids
 	}
-	feeds, err := inputs.Feeds(batch)
+	feeds, err := run.Signature.Feeds(batch)
 	if err != nil {
 		return nil, err
 	}

@@ -15,10 +15,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/graphtest"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/folder"
-	"github.com/onnx-inject/onnx-inject/models/inputs"
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
@@ -214,10 +214,7 @@ func TestFixturesAgainstPyTorch(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, l, err = rewrite.Apply(m, l, all(l)); err != nil {
-					t.Fatal(err)
-				}
-				checkReference(t, host, m, l, c, ref)
+				checkReference(t, host, &decoder.Model{Config: f.Config, Graph: m}, l, c, ref)
 			})
 		}
 	}
@@ -243,18 +240,14 @@ func all(l *models.Layout) rewrite.Request {
 	return req
 }
 
-func checkReference(t *testing.T, host runtime.Host, m *graph.Model, l *models.Layout, c fixture, ref reference) {
+func checkReference(t *testing.T, host runtime.Host, m *decoder.Model, l *models.Layout, c fixture, ref reference) {
 	t.Helper()
 	ctx := context.Background()
-	s, err := runtime.OpenGraph(ctx, host, m, runtime.Options{Threads: 1})
+	s, err := m.Session(ctx, host, runtime.Options{Threads: 1}, decoder.Apply(all(l)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	signature, err := inputs.Read(m, l)
-	if err != nil {
-		t.Fatal(err)
-	}
 	n := int64(len(ref.InputIDs[0]))
 	if c.First {
 		n = 1
@@ -264,7 +257,7 @@ func checkReference(t *testing.T, host runtime.Host, m *graph.Model, l *models.L
 		ids = append(ids, row[:n])
 	}
 	run := func(change func(map[string]*graph.Tensor)) map[string]*graph.Tensor {
-		feeds, err := signature.Feeds(ids)
+		feeds, err := s.Signature.Feeds(ids)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,22 +6,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
-	"github.com/onnx-inject/onnx-inject/models/folder"
-	"github.com/onnx-inject/onnx-inject/models/inputs"
-	"github.com/onnx-inject/onnx-inject/models/recognise"
-	"github.com/onnx-inject/onnx-inject/models/weights"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 )
 
 // Report is what [Verify] found.
@@ -57,143 +53,80 @@ func (c Check) MarshalJSON() ([]byte, error) {
 	return json.Marshal(out)
 }
 
-// Bounds of the checks. Heads are added up in another order than the model's own product: the sum of a few hundred products
-// of float32 numbers differs in the last digits. Quantised activations differ by their own rounding.
-const (
-	headsBound     = 1e-5 // of the largest attention output, at least 1
-	headsHalf      = 1e-2 // 16-bit floats carry three digits
-	headsQuantised = 5e-2
-	effectBound    = 1e-6
-	verifyTokens   = 7
-)
+// effectBound is what a memory must change at least, in the numbers of the outputs.
+const effectBound = 1e-6
 
-// Verify runs a patched model and its original, both without the host's own optimisations, and checks the laws: with tau = 0
-// the patched model gives the original's outputs; heads add up to the output of W_O; a memory has an effect at every
-// layer that has ports. original is a file or a folder, or "": then the manifest names it, in the patched file's folder.
-func Verify(ctx context.Context, host runtime.Host, patched, original string, o runtime.Options) (*Report, error) {
+// verifyTokens is how long the prompt is.
+const verifyTokens = 7
+
+// Verify runs a patched model and its original without the host's own optimisations and checks what must hold. The two files
+// are run as they are on disk: with tau = 0 the patched one gives the original's outputs, and a memory has an effect at every
+// layer that has ports. Then the patched model, with the ports that it lacks, is held to the laws. original is a file or a folder,
+// or "": then the manifest names it, in the patched file's folder.
+func Verify(ctx context.Context, host runtime.Host, patched *decoder.Model, original string, o runtime.Options) (*Report, error) {
 	o.Level = runtime.Unmodified
-	p, err := graph.Load(patched)
-	if err != nil {
-		return nil, err
-	}
-	defer p.Close()
-	man, err := models.ReadManifest(p)
-	if err != nil {
-		return nil, err
-	}
+	man, path := patched.Manifest, patched.Folder.Model
 	if man == nil {
-		return nil, hint.With(fmt.Errorf("%s: not a patched model: it holds no manifest", patched), "onnx-inject rewrite makes one")
+		return nil, hint.With(fmt.Errorf("%s: not a patched model: it holds no manifest", path), "onnx-inject rewrite makes one")
 	}
 	if original == "" {
-		if original, err = sourceOf(patched, man); err != nil {
+		var err error
+		if original, err = sourceOf(path, man); err != nil {
 			return nil, err
 		}
 	}
-	f, err := folder.Open(original)
-	if err != nil {
-		return nil, err
-	}
-	g, err := graph.Load(f.Model)
+	g, err := decoder.Open(original)
 	if err != nil {
 		return nil, err
 	}
 	defer g.Close()
-	v := &verifier{ctx: ctx, host: host, options: o, man: man, report: &Report{Patched: patched, Original: f.Model, Device: o.Device.String(), OK: true}}
-	defer v.close()
-	if err := v.prepare(p, g, f.Config); err != nil {
+	v := &verifier{ctx: ctx, host: host, options: o, original: g, report: &Report{Patched: path, Original: g.Folder.Model, Device: o.Device.String(), OK: true}}
+	if err := v.recognise(patched); err != nil {
 		return nil, err
 	}
-	for _, check := range []func() error{v.tauZero, v.heads, v.effect} {
-		if err := check(); err != nil {
-			return nil, err
-		}
+	want, err := v.runOriginal()
+	if err != nil {
+		return nil, err
+	}
+	files, err := v.checkFile(want)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := v.checkLaws()
+	if err != nil {
+		return nil, err
+	}
+	v.report.Checks = slices.Concat(files[:1], kept, files[1:])
+	for _, c := range v.report.Checks {
+		v.report.OK = v.report.OK && c.OK
 	}
 	return v.report, nil
 }
 
-// sizes tells models apart, to people too.
-func sizes(l *models.Layout) string {
-	return fmt.Sprintf("%d layers of d_model %d and %d tokens", l.Layers, l.DModel, l.Vocab)
-}
-
-// sourceOf finds the original that the manifest names and makes sure it is still the same size.
-func sourceOf(patched string, man *models.Manifest) (string, error) {
-	path := filepath.Join(filepath.Dir(patched), man.Source.File)
-	st, err := os.Stat(path)
-	same := err == nil && (man.Source.Bytes == 0 || st.Size() == man.Source.Bytes)
-	switch {
-	case err != nil, !same && isPatched(path): // a copy often has the name of the original, in another folder
-		return "", hint.With(fmt.Errorf("%s: its original %q does not lie beside it", patched, man.Source.File), "name it with --against")
-	case !same:
-		return "", hint.With(fmt.Errorf("%s: its original %s has %d bytes, %d when it was patched: it has changed since", patched, path, st.Size(), man.Source.Bytes),
-			"patch it again, or name the unchanged original with --against")
-	}
-	return path, nil
-}
-
-// isPatched tells a patched file from an original, which never was one: a copy of a copy keeps the first source.
-func isPatched(path string) bool {
-	m, err := graph.Load(path)
-	if err != nil {
-		return false
-	}
-	defer m.Close()
-	_, ok := m.Meta(models.ManifestKey)
-	return ok
-}
-
 type verifier struct {
-	ctx     context.Context
-	host    runtime.Host
-	options runtime.Options
-	man     *models.Manifest
-	report  *Report
-
-	layout            *models.Layout // of the patched model, with the ports that heads needs
-	patched, original runtime.Session
-	inputs, plain     *inputs.Signature
-	outputs           []*graph.Value // of the original
+	ctx               context.Context
+	host              runtime.Host
+	options           runtime.Options
+	original, patched *decoder.Model
+	layout            *models.Layout // of the patched file
+	report            *Report
 }
 
-// prepare opens both models. Ports that the check of heads needs and the file does not have are added in memory. What the
-// configuration of the original says holds for its copy as well, which may be in another folder.
-func (v *verifier) prepare(p, g *graph.Model, cfg *models.Config) error {
-	plain, err := recognise.Locate(v.ctx, g, cfg)
+// recognise finds the decoder in both files, and chooses the prompt. What the configuration of the original says holds for its
+// copy as well, which may be in another folder.
+func (v *verifier) recognise(patched *decoder.Model) error {
+	plain, err := v.original.Locate(v.ctx)
 	if err != nil {
 		return err
 	}
-	if v.layout, err = recognise.Locate(v.ctx, p, &models.Config{Heads: plain.Heads, KVHeads: plain.KVHeads, Vocab: cfg.Vocab}); err != nil {
+	v.patched = patched.With(&models.Config{Heads: plain.Heads, KVHeads: plain.KVHeads, Vocab: v.original.Config.Vocab})
+	if v.layout, err = v.patched.Locate(v.ctx); err != nil {
 		return err
 	}
 	if got, want := sizes(v.layout), sizes(plain); got != want {
 		return hint.With(fmt.Errorf("%s: not a copy of %s: it has %s, the original %s", v.report.Patched, v.report.Original, got, want),
 			"name the original with --against")
 	}
-	expose := missingPorts(models.PortResult, v.layout, v.man, nil)
-	for _, kind := range []models.PortKind{models.PortOut, models.PortAttnOut} {
-		expose = append(expose, missingPorts(kind, v.layout, v.man, func(l *models.Layer) bool { return headsOf(l) == kind })...)
-	}
-	if _, v.layout, err = rewrite.Apply(p, v.layout, rewrite.Request{Expose: expose}); err != nil {
-		return err
-	}
-	if v.inputs, err = inputs.Read(p, v.layout); err != nil {
-		return err
-	}
-	if v.plain, err = inputs.Read(g, plain); err != nil {
-		return err
-	}
-	if v.original, err = runtime.OpenGraph(v.ctx, v.host, g, v.options); err != nil {
-		// ONNX Runtime 1.30 does not open some files in float16 as they are: it adds conversions that it then cannot place.
-		v.options.Level = runtime.Basic
-		v.original, err = runtime.OpenGraph(v.ctx, v.host, g, v.options)
-	}
-	if err != nil {
-		return err
-	}
-	if v.patched, err = runtime.OpenGraph(v.ctx, v.host, p, v.options); err != nil {
-		return err
-	}
-	v.outputs = g.Graph.Outputs()
 	n := verifyTokens
 	if in := plain.Tokens(); in != nil && len(in.Type().Dims) == 2 && in.Type().Dims[1].Size > 0 {
 		n = int(in.Type().Dims[1].Size)
@@ -209,44 +142,60 @@ func (v *verifier) prepare(p, g *graph.Model, cfg *models.Config) error {
 	return nil
 }
 
-func (v *verifier) close() {
-	for _, s := range []runtime.Session{v.patched, v.original} {
-		if s != nil {
-			s.Close()
-		}
-	}
-}
-
-func (v *verifier) add(c Check) {
-	v.report.Checks = append(v.report.Checks, c)
-	v.report.OK = v.report.OK && c.OK
-}
-
-func (v *verifier) run(s runtime.Session, in *inputs.Signature, change func(map[string]*graph.Tensor)) (map[string]*graph.Tensor, error) {
+// run feeds the prompt, and what change puts in the place of what changes nothing.
+func (v *verifier) run(s *decoder.Session, change map[string]*graph.Tensor) (map[string]*graph.Tensor, error) {
 	batch := [][]int64{v.report.Tokens}
-	for len(batch) < int(in.Batch) {
+	for len(batch) < int(s.Signature.Batch) {
 		batch = append(batch, v.report.Tokens)
 	}
-	feeds, err := in.Feeds(batch)
+	feeds, err := s.Signature.Feeds(batch)
 	if err != nil {
 		return nil, err
 	}
-	if change != nil {
-		change(feeds)
-	}
+	maps.Copy(feeds, change)
 	return s.Run(v.ctx, feeds)
 }
 
+// runOriginal gives the outputs of the original. Sessions follow each other: each holds all weights.
+func (v *verifier) runOriginal() (map[string]*graph.Tensor, error) {
+	s, err := v.original.Unchanged(v.ctx, v.host, v.options)
+	if err != nil && v.ctx.Err() == nil {
+		// ONNX Runtime 1.30 does not open some files in float16 as they are: it adds conversions that it then cannot place.
+		v.options.Level = runtime.Basic
+		s, err = v.original.Unchanged(v.ctx, v.host, v.options)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the original as it is on disk: %w", err)
+	}
+	defer s.Close()
+	out, err := v.run(s, nil)
+	if err != nil {
+		return nil, fmt.Errorf("run the original: %w", err)
+	}
+	return out, nil
+}
+
+// checkFile holds the patched file, as it is on disk, to the outputs of the original, and looks for the effect of memories.
+func (v *verifier) checkFile(want map[string]*graph.Tensor) ([]Check, error) {
+	s, err := v.patched.Unchanged(v.ctx, v.host, v.options)
+	if err != nil {
+		return nil, fmt.Errorf("the patched model as it is on disk: %w", err)
+	}
+	defer s.Close()
+	got, err := v.run(s, nil)
+	if err != nil {
+		return nil, fmt.Errorf("run the patched model: %w", err)
+	}
+	c, err := v.tauZero(got, want)
+	if err != nil {
+		return nil, err
+	}
+	effects, err := v.effects(s, got, want)
+	return append([]Check{c}, effects...), err
+}
+
 // tauZero compares every output that both models have, bit for bit.
-func (v *verifier) tauZero() error {
-	want, err := v.run(v.original, v.plain, nil)
-	if err != nil {
-		return fmt.Errorf("run the original: %w", err)
-	}
-	got, err := v.run(v.patched, v.inputs, nil)
-	if err != nil {
-		return fmt.Errorf("run the patched model: %w", err)
-	}
+func (v *verifier) tauZero(got, want map[string]*graph.Tensor) (Check, error) {
 	worst, same, compared, note := 0.0, true, 0, ""
 	for name, w := range want {
 		g, ok := got[name]
@@ -258,58 +207,39 @@ func (v *verifier) tauZero() error {
 		}
 		d, err := worstDifference(g, w)
 		if err != nil {
-			return fmt.Errorf("output %s: %w", name, err)
+			return Check{}, fmt.Errorf("output %s: %w", name, err)
 		}
 		worst, same, compared = max(worst, d), same && bytes.Equal(g.Data, w.Data), compared+1
 	}
 	if compared == 0 {
-		return errors.New("the patched model has none of the original's outputs")
+		return Check{}, errors.New("the patched model has none of the original's outputs")
 	}
-	if len(v.man.Baked) > 0 {
-		v.add(Check{Name: "the baked memory has an effect", Layer: -1, Got: worst, Want: fmt.Sprintf("> %g", effectBound), OK: worst > effectBound})
-		return nil
+	if len(v.patched.Manifest.Baked) > 0 {
+		return effect("the baked memory has an effect", -1, worst), nil
 	}
 	c := Check{Name: "tau = 0 equals the original", Layer: -1, Got: worst, Want: "0, bit for bit", OK: worst == 0, Note: note}
 	switch {
 	case same:
 		c.Note = join(c.Note, "bit for bit")
-	case v.half():
+	case inHalf(v.layout):
 		// Hosts compute in float32 between conversions and place those by the graph around them.
-		c.Want, c.OK, c.Note = fmt.Sprintf("<= %g", headsHalf), worst <= headsHalf, join(note, "float16")
-	case note != "" || v.changedShape(got, want) || v.otherKernel():
+		c.Want, c.OK, c.Note = fmt.Sprintf("<= %g", halfBound), worst <= halfBound, join(note, "float16")
+	case note != "" || changedShape(got, want) || otherKernel(v.layout):
 		c.Want, c.OK = "<= 1e-5", worst <= 1e-5 // other matrix shapes add up in another order, and so do other kernels
 	}
-	v.add(c)
-	return nil
-}
-
-// half reports whether the model computes in 16 bits: W_O is stored so, or its scales are, or values are converted.
-func (v *verifier) half() bool {
-	short := func(d graph.DType) bool { return d == graph.Float16 || d == graph.BFloat16 }
-	b := v.layout.Bodies[0]
-	w := b.Layers[0].WO
-	return slices.ContainsFunc([]*graph.Const{w.Store, w.Scale, w.Node.In(2).Const()}, func(c *graph.Const) bool { return c != nil && short(c.DType) }) ||
-		slices.ContainsFunc(b.Graph.Nodes(), func(n *graph.Node) bool { return n.Is("Cast") && short(graph.DType(n.Int("to", 0))) })
-}
-
-// roundsActivations reports whether an operator turns floats into 8 bits. Where only weights are quantised, heads add up as in
-// any file.
-func (v *verifier) roundsActivations() bool {
-	return slices.ContainsFunc(v.layout.Bodies[0].Graph.Nodes(), func(n *graph.Node) bool {
-		return n.Is("QuantizeLinear", "DynamicQuantizeLinear", "com.microsoft.DynamicQuantizeMatMul", "com.microsoft.QuantizeLinear")
-	})
+	return c, nil
 }
 
 // otherKernel reports whether an attention operator gives out probabilities: hosts then compute them whole, and not in tiles.
-func (v *verifier) otherKernel() bool {
-	return slices.ContainsFunc(v.layout.Bodies[0].Layers, func(l *models.Layer) bool {
-		s := ops.Of(l.Core).Attn
-		return s != nil && s.Mode != "" && l.Core.Int(s.Mode, 0) != 0
+func otherKernel(l *models.Layout) bool {
+	return slices.ContainsFunc(l.Bodies[0].Layers, func(x *models.Layer) bool {
+		s := ops.Of(x.Core).Attn
+		return s != nil && s.Mode != "" && x.Core.Int(s.Mode, 0) != 0
 	})
 }
 
 // changedShape reports whether the patched model dropped outputs: a prefill graph may compute in other shapes.
-func (v *verifier) changedShape(got, want map[string]*graph.Tensor) bool {
+func changedShape(got, want map[string]*graph.Tensor) bool {
 	for name := range want {
 		if _, ok := got[name]; !ok {
 			return true
@@ -325,166 +255,86 @@ func join(a, b string) string {
 	return a + ", " + b
 }
 
-// headsOf returns the kind of port that the heads of a layer add up to: the output of W_O, which is attn_out in most families.
-func headsOf(l *models.Layer) models.PortKind {
-	if (l.PostNorm != nil || l.Scaled) && l.Missing[string(models.PortOut)] == "" {
-		return models.PortOut
-	}
-	return models.PortAttnOut
-}
-
-// heads adds up hook_result over the heads, with b_O, and compares with the output of W_O. A file that multiplies by a number in
-// the product itself computes that output nowhere: there all of attn_out must be the sum times one number.
-func (v *verifier) heads() error {
-	out, err := v.run(v.patched, v.inputs, nil)
-	if err != nil {
-		return err
-	}
-	for i, l := range v.layout.Bodies[0].Layers {
-		bias := make([]float64, v.layout.DModel)
-		for _, b := range l.BO {
-			x, err := weights.Vector(b)
-			if err != nil {
-				return fmt.Errorf("layer %d: b_O: %w", i, err)
-			}
-			for j := range bias {
-				bias[j] += float64(x[j%len(x)])
-			}
-		}
-		kind := headsOf(l)
-		result, err := out[models.PortResult.Name(i)].Float32s()
-		if err != nil {
-			return err
-		}
-		whole, err := out[kind.Name(i)].Float32s()
-		if err != nil {
-			return err
-		}
-		d, h := v.layout.DModel, v.layout.Heads
-		sums := make([]float64, len(whole))
-		for k := range sums {
-			for head := range h {
-				sums[k] += float64(result[(k/d*h+head)*d+k%d])
-			}
-		}
-		factor, name := 1.0, "heads add up to "+string(kind)
-		if l.Scaled && kind == models.PortAttnOut {
-			factor, name = ratio(whole, sums), name+" times a number"
-		}
-		worst, largest := 0.0, 1.0
-		for k, x := range whole {
-			worst, largest = max(worst, math.Abs(factor*sums[k]+bias[k%d]-float64(x))), max(largest, math.Abs(float64(x)))
-		}
-		bound, note := headsBound, ""
-		switch {
-		case l.WO.Scale != nil && v.roundsActivations():
-			bound, note = headsQuantised, "the model rounds activations to 8 bits"
-		case l.WO.Store == nil: // in blocks, which the operator may be alone to read
-			bound, note = headsHalf, "blockwise quantised W_O"
-		case v.half():
-			bound, note = headsHalf, "float16"
-		}
-		if math.IsNaN(worst) {
-			worst = math.Inf(1)
-		}
-		v.add(Check{Name: name, Layer: i, Got: worst / largest, Want: fmt.Sprintf("<= %g", bound), OK: worst/largest <= bound, Note: note})
-	}
-	return nil
-}
-
-// ratio is the number that times y is nearest to x.
-func ratio(x []float32, y []float64) float64 {
-	xy, yy := 0.0, 0.0
-	for i := range y {
-		xy, yy = xy+float64(x[i])*y[i], yy+y[i]*y[i]
-	}
-	return xy / yy
-}
-
-// effect feeds each memory port of the file and looks for a change of the outputs.
-func (v *verifier) effect() error {
-	base, err := v.run(v.patched, v.inputs, nil)
-	if err != nil {
-		return err
-	}
+// effects feeds each memory port of the file and looks for a change of the outputs.
+func (v *verifier) effects(s *decoder.Session, base, original map[string]*graph.Tensor) ([]Check, error) {
+	var out []Check
 	r := rand.New(rand.NewPCG(3, 4))
-	for _, p := range v.man.Ports {
+	for _, p := range v.patched.Manifest.Ports {
 		port, known := p.Port()
 		if !known || port.Kind != models.PortMemory {
 			continue
 		}
 		tau := port.Site.Input(models.PortTau)
-		memory := port.Fill(v.layout, func() float32 { return float32(r.NormFloat64()) })
-		got, err := v.run(v.patched, v.inputs, func(feeds map[string]*graph.Tensor) {
-			feeds[p.Name], feeds[tau.Name(p.Layer)] = memory, tau.Fill(v.layout, func() float32 { return 4 })
+		got, err := v.run(s, map[string]*graph.Tensor{
+			p.Name:            port.Fill(v.layout, func() float32 { return float32(r.NormFloat64()) }),
+			tau.Name(p.Layer): tau.Fill(v.layout, func() float32 { return 4 }),
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		change, err := v.change(got, base)
-		if err != nil {
-			return err
+		change := 0.0
+		for name := range original {
+			if base[name] == nil {
+				continue
+			}
+			d, err := worstDifference(got[name], base[name])
+			if err != nil {
+				return nil, err
+			}
+			change = max(change, d)
 		}
 		name := "a memory has an effect"
 		if p.Site != "" {
 			name = fmt.Sprintf("a memory at %s has an effect", p.Site)
 		}
-		v.add(Check{Name: name, Layer: p.Layer, Got: change, Want: fmt.Sprintf("> %g", effectBound), OK: change > effectBound})
+		out = append(out, effect(name, p.Layer, change))
 	}
-	return nil
+	return out, nil
 }
 
-// change is the largest difference between two runs in the outputs of the original.
-func (v *verifier) change(got, base map[string]*graph.Tensor) (float64, error) {
-	change := 0.0
-	for _, o := range v.outputs {
-		if base[o.Name()] == nil {
+// effect is a check of something that must change the outputs.
+func effect(name string, layer int, change float64) Check {
+	return Check{Name: name, Layer: layer, Got: change, Want: fmt.Sprintf("> %g", effectBound), OK: change > effectBound}
+}
+
+// checkLaws runs the patched model with every port that the laws need. This is the one check that adds ports in memory.
+func (v *verifier) checkLaws() ([]Check, error) {
+	s, err := v.patched.Session(v.ctx, v.host, v.options, decoder.Apply(rewrite.Request{Expose: lawPorts(v.layout, v.patched.Manifest)}))
+	if err != nil {
+		return nil, fmt.Errorf("the patched model with more ports: %w", err)
+	}
+	defer s.Close()
+	out, err := v.run(s, nil)
+	if err != nil {
+		return nil, fmt.Errorf("run the patched model with more ports: %w", err)
+	}
+	found, err := (&outcome{layout: v.layout, out: out, baked: models.BakedIn(v.patched.Graph)}).findings()
+	return checks(found), err
+}
+
+// checks makes one check of each law, of a law for each layer as many as layers. One check of several layers or equations is of the
+// one that is furthest from its bound.
+func checks(found []finding) []Check {
+	var out []Check
+	at := map[string]int{}
+	for _, f := range found {
+		c := Check{Name: f.name, Layer: f.layer, Got: f.apart, Want: fmt.Sprintf("<= %g", f.bound), OK: f.apart <= f.bound, Note: f.note}
+		if f.each {
+			out = append(out, c)
 			continue
 		}
-		d, err := worstDifference(got[o.Name()], base[o.Name()])
-		if err != nil {
-			return 0, err
+		if c.OK {
+			c.Layer = -1
+		} else {
+			c.Note = join(c.Note, f.what)
 		}
-		change = max(change, d)
-	}
-	return change, nil
-}
-
-// lastPosition cuts [batch, pos, d] to [batch, 1, d].
-func lastPosition(t *graph.Tensor) *graph.Tensor {
-	row := int64(len(t.Data)) / (t.Dims[0] * t.Dims[1])
-	out := &graph.Tensor{DType: t.DType, Dims: []int64{t.Dims[0], 1, t.Dims[2]}}
-	for b := range t.Dims[0] {
-		end := (b + 1) * t.Dims[1] * row
-		out.Data = append(out.Data, t.Data[end-row:end]...)
+		i, seen := at[f.name]
+		if !seen {
+			at[f.name] = len(out)
+			out = append(out, c)
+		} else if old := out[i]; old.OK && !c.OK || old.OK == c.OK && c.Got > old.Got {
+			out[i] = c
+		}
 	}
 	return out
-}
-
-// worstDifference is the largest absolute difference. What is the same on both sides differs by 0, infinite and NaN too; a NaN on
-// one side only counts as infinite.
-func worstDifference(a, b *graph.Tensor) (float64, error) {
-	x, err := a.Float32s()
-	if err != nil {
-		return 0, err
-	}
-	y, err := b.Float32s()
-	if err != nil {
-		return 0, err
-	}
-	if len(x) != len(y) {
-		return 0, fmt.Errorf("shape %v, want %v", a.Dims, b.Dims)
-	}
-	worst := 0.0
-	for i := range x {
-		a, b := float64(x[i]), float64(y[i])
-		switch d := math.Abs(a - b); {
-		case a == b, math.IsNaN(a) && math.IsNaN(b):
-		case math.IsNaN(d):
-			return math.Inf(1), nil
-		default:
-			worst = max(worst, d)
-		}
-	}
-	return worst, nil
 }

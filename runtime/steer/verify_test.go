@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
@@ -37,7 +39,7 @@ func patch(t *testing.T, fixture string, req func(*models.Layout) rewrite.Reques
 		}
 	}
 	m, l := loaded(t, filepath.Join(dir, "model.onnx"))
-	man, _, err := rewrite.Apply(m, l, req(l))
+	man, _, err := rewrite.Apply(t.Context(), m, l, req(l))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,6 +48,17 @@ func patch(t *testing.T, fixture string, req func(*models.Layout) rewrite.Reques
 		t.Fatal(err)
 	}
 	return out
+}
+
+// verified is Verify on a file.
+func verified(t *testing.T, host runtime.Host, patched, original string, o runtime.Options) (*Report, error) {
+	t.Helper()
+	d, err := decoder.Open(patched)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return Verify(t.Context(), host, d, original, o)
 }
 
 func injectAll(l *models.Layout) rewrite.Request { return rewrite.Request{Inject: all(l).Inject} }
@@ -71,7 +84,7 @@ func TestVerifyFixtures(t *testing.T) {
 				continue // one token at a time: refused, see TestRefusals of package rewrite
 			}
 			t.Run(name+"/"+kind, func(t *testing.T) {
-				r, err := Verify(context.Background(), orttest.Host(t), patch(t, name, req), "", runtime.Options{Threads: 1})
+				r, err := verified(t, orttest.Host(t), patch(t, name, req), "", runtime.Options{Threads: 1})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -97,7 +110,7 @@ func TestVerifyHeads(t *testing.T) {
 	for name, want := range map[string]string{
 		"families/optimum-llama.onnx": "heads add up to attn_out", "families/optimum-gemma2.onnx": "heads add up to out", "families/genai09-granite.onnx": "heads add up to out",
 	} {
-		r, err := Verify(t.Context(), orttest.Host(t), patch(t, name, injectAll), "", runtime.Options{Threads: 1})
+		r, err := verified(t, orttest.Host(t), patch(t, name, injectAll), "", runtime.Options{Threads: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,13 +126,15 @@ func TestVerifyHeads(t *testing.T) {
 	}
 }
 
-// counting is a host that opens a number of models and then no more, and counts those that are still open.
+// counting is a host that opens a number of models and then no more, counts those that are still open, and keeps what it was given.
 type counting struct {
 	runtime.Host
 	left, open int
+	asked      []runtime.Model
 }
 
 func (h *counting) Open(ctx context.Context, m runtime.Model, o runtime.Options) (runtime.Session, error) {
+	h.asked = append(h.asked, m)
 	if h.left--; h.left < 0 {
 		return nil, errors.New("no more")
 	}
@@ -143,18 +158,62 @@ func (s *counted) Close() error {
 // Whether it ends well or in an error, Verify leaves no model open.
 func TestVerifyCloses(t *testing.T) {
 	out := patch(t, "torchscript-op10.onnx", injectAll)
-	for left := range 3 {
+	for left := range 4 {
 		h := &counting{Host: orttest.Host(t), left: left}
-		_, err := Verify(t.Context(), h, out, "", runtime.Options{Threads: 1})
-		if (err == nil) != (left == 2) || h.open != 0 {
+		_, err := verified(t, h, out, "", runtime.Options{Threads: 1})
+		if (err == nil) != (left == 3) || h.open != 0 {
 			t.Errorf("a host that opens %d models: %d are open, %v", left, h.open, err)
 		}
 	}
 }
 
+// The host reads the two files itself: what this program made of them could hide what it gets wrong. Only the laws run on a graph
+// in memory.
+func TestVerifyOpensTheFiles(t *testing.T) {
+	out := patch(t, "torchscript-op10.onnx", injectAll)
+	h := &counting{Host: orttest.Host(t), left: 3}
+	if _, err := verified(t, h, out, "", runtime.Options{Threads: 1}); err != nil {
+		t.Fatal(err)
+	}
+	var paths []string
+	for _, m := range h.asked {
+		if m.Bytes == nil {
+			paths = append(paths, m.Path)
+		}
+	}
+	if want := []string{filepath.Join(filepath.Dir(out), "model.onnx"), out}; !slices.Equal(paths, want) || len(h.asked) != 3 {
+		t.Errorf("%d models were opened, from files %q, want %q", len(h.asked), paths, want)
+	}
+}
+
+// A file that the host does not take as it is on disk is an error, whatever this program could make of it.
+func TestVerifyRefusesFiles(t *testing.T) {
+	for _, which := range []string{"model.onnx", "patched.onnx"} {
+		out := patch(t, "torchscript-op10.onnx", injectAll)
+		h := picky{orttest.Host(t), which}
+		_, err := verified(t, h, out, "", runtime.Options{Threads: 1})
+		if err == nil || !strings.Contains(err.Error(), "as it is on disk: not "+which) {
+			t.Errorf("%s: %v", which, err)
+		}
+	}
+}
+
+// picky is a host that takes a file in memory alone.
+type picky struct {
+	runtime.Host
+	not string
+}
+
+func (h picky) Open(ctx context.Context, m runtime.Model, o runtime.Options) (runtime.Session, error) {
+	if m.Bytes == nil && filepath.Base(m.Path) == h.not {
+		return nil, errors.New("not " + h.not)
+	}
+	return h.Host.Open(ctx, m, o)
+}
+
 // A check that cannot fail is none: a wrong original, a heavier weight, a memory that reaches nothing.
 func TestVerifyFindsFaults(t *testing.T) {
-	ctx, host, o := context.Background(), orttest.Host(t), runtime.Options{Threads: 1}
+	host, o := orttest.Host(t), runtime.Options{Threads: 1}
 	out := patch(t, "torchscript-op10.onnx", injectAll)
 
 	other := patch(t, "torchscript-op10.onnx", func(l *models.Layout) rewrite.Request {
@@ -162,13 +221,13 @@ func TestVerifyFindsFaults(t *testing.T) {
 		v[0] = 1
 		return rewrite.Request{Bake: []rewrite.Bake{{Baked: models.Baked{Layer: 0, Tau: 1}, Vector: v}}}
 	})
-	r, err := Verify(ctx, host, out, other, o)
+	r, err := verified(t, host, out, other, o)
 	if err != nil || r.OK || r.Checks[0].OK {
 		t.Errorf("against another function: %+v, %v", r, err)
 	}
 
 	dead := fixedTau(t, out, 1, 0)
-	if r, err = Verify(ctx, host, dead, "", o); err != nil || r.OK {
+	if r, err = verified(t, host, dead, "", o); err != nil || r.OK {
 		t.Fatalf("a memory without effect: %+v, %v", r, err)
 	}
 	for _, c := range r.Checks {
@@ -207,7 +266,7 @@ func fixedTau(t *testing.T, patched string, layer int, tau float32) string {
 // The worst a check can find is no number in JSON, and the document is one all the same.
 func TestVerifyNotFinite(t *testing.T) {
 	patched := fixedTau(t, patch(t, "torchscript-op10.onnx", injectAll), 1, float32(math.Inf(1))) // times a memory of zeros
-	r, err := Verify(t.Context(), orttest.Host(t), patched, "", runtime.Options{Threads: 1})
+	r, err := verified(t, orttest.Host(t), patched, "", runtime.Options{Threads: 1})
 	if err != nil || r.OK || !math.IsInf(r.Checks[0].Got, 1) {
 		t.Fatalf("%+v, %v", r, err)
 	}
@@ -256,10 +315,10 @@ func TestWorstDifference(t *testing.T) {
 }
 
 func TestVerifyErrors(t *testing.T) {
-	ctx, host, o := context.Background(), orttest.Host(t), runtime.Options{Threads: 1}
+	host, o := orttest.Host(t), runtime.Options{Threads: 1}
 	out := patch(t, "torchscript-op10.onnx", injectAll)
 	src := filepath.Join(filepath.Dir(out), "model.onnx")
-	if _, err := Verify(ctx, host, src, "", o); err == nil || !strings.Contains(err.Error(), "not a patched model: it holds no manifest") {
+	if _, err := verified(t, host, src, "", o); err == nil || !strings.Contains(err.Error(), "not a patched model: it holds no manifest") {
 		t.Errorf("an unpatched file: %v", err)
 	}
 	m, err := graph.Load(out)
@@ -278,16 +337,16 @@ func TestVerifyErrors(t *testing.T) {
 	if err := os.WriteFile(src, append(data, 0x92, 0x03, 0), 0o600); err != nil { // one more field
 		t.Fatal(err)
 	}
-	if _, err := Verify(ctx, host, out, "", o); err == nil || !strings.Contains(err.Error(), "model.onnx have changed since the file was patched") {
+	if _, err := verified(t, host, out, "", o); err == nil || !strings.Contains(err.Error(), "model.onnx have changed since the file was patched") {
 		t.Errorf("changed weights: %v", err)
 	}
-	if _, err := Verify(ctx, host, whole, "", o); err == nil || !strings.Contains(err.Error(), "it has changed since") {
+	if _, err := verified(t, host, whole, "", o); err == nil || !strings.Contains(err.Error(), "it has changed since") {
 		t.Errorf("a changed original: %v", err)
 	}
 	if err := os.Remove(src); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Verify(ctx, host, out, "", o); err == nil {
+	if _, err := verified(t, host, out, "", o); err == nil {
 		t.Error("a missing original is no error")
 	}
 }

@@ -8,12 +8,11 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
-	"github.com/onnx-inject/onnx-inject/models/weights"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
@@ -53,28 +52,31 @@ func TestWeightsAreWhatRuns(t *testing.T) {
 // runEnds runs a file on the first and the last tokens of its vocabulary and on some in between.
 func runEnds(t *testing.T, path string) *ends {
 	t.Helper()
-	m, err := Open(orttest.Host(t), path, runtime.Options{Threads: 1})
+	m, err := decoder.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := m.Layout.Layers - 1
-	request := func(l *models.Layout, man *models.Manifest) rewrite.Request {
-		var req rewrite.Request
-		for _, p := range []struct {
-			kind  models.PortKind
-			layer int
-		}{{models.PortResidPre, 0}, {models.PortResidPost, n}} {
-			x := missingPorts(p.kind, l, man, nil)[0]
-			x.Layers = []int{p.layer}
-			req.Expose = append(req.Expose, x)
-		}
-		return req
+	t.Cleanup(func() { m.Close() })
+	l, err := m.Locate(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	s, in, l, err := m.patched(t.Context(), request)
+	n := l.Layers - 1
+	var req rewrite.Request
+	for _, p := range []struct {
+		kind  models.PortKind
+		layer int
+	}{{models.PortResidPre, 0}, {models.PortResidPost, n}} {
+		x := missingPorts(p.kind, l, m.Manifest, nil)[0]
+		x.Layers = []int{p.layer}
+		req.Expose = append(req.Expose, x)
+	}
+	s, err := m.Session(t.Context(), orttest.Host(t), runtime.Options{Threads: 1}, decoder.Apply(req))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
+	in := s.Signature
 	e := &ends{layout: l, length: 8}
 	if in.Length > 0 {
 		e.length = int(in.Length)
@@ -136,7 +138,7 @@ func checkEmbed(t *testing.T, e *ends) {
 			got, want := float64(e.embedded[k][i]), float64(row[i])
 			switch {
 			case normedEmbeddings(e.layout):
-				got, want = crossed(e.embedded, table, k, i)
+				got, want = crossed(t, e.embedded, table, k, i)
 			case e.layout.PositionKind == models.LearnedPositions:
 				got, want = got-float64(e.embedded[base][i]), want-float64(table[base][i])
 			}
@@ -147,9 +149,9 @@ func checkEmbed(t *testing.T, e *ends) {
 }
 
 // crossed gives two products that are equal where column i of the stream is a line in column i of the normalised rows.
-func crossed(stream, table [][]float32, k, i int) (a, b float64) {
+func crossed(t *testing.T, stream, table [][]float32, k, i int) (a, b float64) {
 	norm := models.Norm{Kind: models.LayerNorm, Eps: 1e-5}
-	unit := func(k int) float64 { return normalised(table[k], &norm, nil, nil)[i] }
+	unit := func(k int) float64 { return normedRow(t, &norm, table[k])[i] }
 	at := func(k int) float64 { return float64(stream[k][i]) }
 	return (at(k) - at(0)) * (unit(1) - unit(0)), (at(1) - at(0)) * (unit(k) - unit(0))
 }
@@ -176,7 +178,10 @@ func checkUnembed(t *testing.T, e *ends) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gamma, beta := constantOf(t, norm.Gamma), constantOf(t, norm.Beta)
+	var last [][]float64
+	for _, row := range e.last {
+		last = append(last, normedRow(t, norm, row))
+	}
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(append(e.tokens, int64(l.Vocab)-1)))) {
 		if id >= int64(l.Vocab) {
 			continue
@@ -185,9 +190,9 @@ func checkUnembed(t *testing.T, e *ends) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for k, stream := range e.last {
+		for k, stream := range last {
 			want := 0.0
-			for i, x := range normalised(stream, norm, gamma, beta) {
+			for i, x := range stream {
 				want += x * float64(column[i])
 			}
 			if bias != nil {
@@ -202,39 +207,16 @@ func checkUnembed(t *testing.T, e *ends) {
 	all.done("logits")
 }
 
-// constantOf reads a parameter of a norm, nil where it has none.
-func constantOf(t *testing.T, v *graph.Value) []float32 {
+// normedRow is a row of the stream after a norm.
+func normedRow(t *testing.T, norm *models.Norm, row []float32) []float64 {
 	t.Helper()
-	if v == nil {
-		return nil
+	wide := make([]float64, len(row))
+	for i, x := range row {
+		wide[i] = float64(x)
 	}
-	x, err := weights.Vector(v)
+	out, err := normed(norm, wide)
 	if err != nil {
 		t.Fatal(err)
-	}
-	return x
-}
-
-// normalised is a norm in float64; without a gamma it is 1, without a beta 0.
-func normalised(x []float32, norm *models.Norm, gamma, beta []float32) []float64 {
-	mean, square := 0.0, 0.0
-	if norm.Kind == models.LayerNorm {
-		for _, v := range x {
-			mean += float64(v) / float64(len(x))
-		}
-	}
-	for _, v := range x {
-		square += (float64(v) - mean) * (float64(v) - mean) / float64(len(x))
-	}
-	out := make([]float64, len(x))
-	for i, v := range x {
-		out[i] = (float64(v) - mean) / math.Sqrt(square+norm.Eps)
-		if gamma != nil {
-			out[i] *= float64(gamma[i])
-		}
-		if beta != nil {
-			out[i] += float64(beta[i])
-		}
 	}
 	return out
 }

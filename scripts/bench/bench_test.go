@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,9 +13,11 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
+
+// llama is the file of another family than GPT-2, with a cache and shared keys and values.
+const llama = "../../models/testdata/families/optimum-llama.onnx"
 
 func TestCompareAlternatesAndKeepsTheBest(t *testing.T) {
 	var order []string
@@ -102,28 +105,79 @@ func TestClearRemovesDataBesideAFile(t *testing.T) {
 	}
 }
 
-func TestOffFeedsEveryInput(t *testing.T) {
-	got := off([]runtime.Port{
-		{Name: "input_ids", DType: graph.Int64, Dims: []int64{-1, -1}},
-		{Name: "blocks.0.attn.memory", DType: graph.Float32, Dims: []int64{-1, -1, 8}},
-		{Name: "blocks.0.attn.tau", DType: graph.Float32, Dims: []int64{-1, -1, 1}},
-	})
-	ids, err := got["input_ids"].Int64s()
+// A prompt, an empty cache, and memories and taus of zeros, for a family with a cache.
+func TestFeedsTurnMemoriesOff(t *testing.T) {
+	t.Setenv("ONNX_INJECT_ORT_LIB", orttest.Host(t).Lib)
+	d, err := openDecoder(context.Background(), llama, 1, injectAll)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	in, err := d.feeds(tokens, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, err := in["input_ids"].Int64s()
 	if err != nil || len(ids) != tokens {
 		t.Fatalf("input_ids %v, %v: want %d tokens", ids, err, tokens)
 	}
 	seen := map[int64]bool{}
 	for _, id := range ids {
-		if id < 0 || id >= vocab || seen[id] {
+		if id < 0 || id >= int64(d.Layout.Vocab) || seen[id] {
 			t.Errorf("token %d: want ids of the vocabulary, all different", id)
 		}
 		seen[id] = true
 	}
-	if d := cmp.Diff([]int64{1, 1, 8}, got["blocks.0.attn.memory"].Dims); d != "" {
-		t.Errorf("memory shape (-want +got):\n%s", d)
+	for name, want := range map[string][]int64{
+		"blocks.1.attn.memory": {1, 1, 64}, "blocks.1.attn.tau": {1, 1, 1}, "past_key_values.1.key": {1, 2, 0, 16},
+	} {
+		got := in[name]
+		if got == nil {
+			t.Errorf("input %q: got nothing, want zeros", name)
+			continue
+		}
+		if d := cmp.Diff(want, got.Dims); d != "" {
+			t.Errorf("shape of %q (-want +got):\n%s", name, d)
+		}
+		if values, err := got.Float32s(); err != nil || slices.ContainsFunc(values, func(x float32) bool { return x != 0 }) {
+			t.Errorf("input %q: %v, %v: want zeros", name, values, err)
+		}
 	}
-	if d := cmp.Diff([]int64{1, 1, 1}, got["blocks.0.attn.tau"].Dims); d != "" {
-		t.Errorf("tau shape (-want +got):\n%s", d)
+	for _, p := range d.Inputs() {
+		if in[p.Name] == nil {
+			t.Errorf("input %q: got nothing", p.Name)
+		}
+	}
+}
+
+// Every row has its own id, and the expensive ones are measured on request.
+func TestChecks(t *testing.T) {
+	binary, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := parse([]string{"-binary", binary, "-p8"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	var left []string
+	for _, c := range b.chosen {
+		if seen[c.id] {
+			t.Errorf("%s: two checks of this id", c.id)
+		}
+		seen[c.id] = true
+		if b.left(c) {
+			left = append(left, c.id)
+		}
+	}
+	if d := cmp.Diff([]string{"P4"}, left); d != "" {
+		t.Errorf("left out with -p8 (-want +got):\n%s", d)
+	}
+	var out strings.Builder
+	b.print(&out, []row{{id: "P1", what: "a / b", value: 1, goal: 2}})
+	if got := out.String(); !strings.Contains(got, "a / b") || !strings.Contains(got, "P4 is measured only with -p4") || strings.Contains(got, "P8") {
+		t.Errorf("printed %q: want the row and a line about P4", got)
 	}
 }
 

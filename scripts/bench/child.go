@@ -7,11 +7,8 @@ import (
 	"os"
 
 	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/models"
-	"github.com/onnx-inject/onnx-inject/models/folder"
-	"github.com/onnx-inject/onnx-inject/models/inputs"
-	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
 )
 
@@ -37,39 +34,33 @@ func (b *bench) run(ctx context.Context, result any, args ...string) (sample, er
 	return s, json.Unmarshal(out, result)
 }
 
-// decoder is a graph in a session, with its inputs.
-type decoder struct {
-	runtime.Session
-	inputs *inputs.Signature
-	layout *models.Layout // layout of the unchanged file
+// patched is a changed graph in a session.
+type patched struct {
+	*decoder.Session
 	logits string
 }
 
 // openDecoder loads the model of a folder, changes it in memory, and opens a session on it.
-func openDecoder(ctx context.Context, dir string, threads int, change func(*graph.Model, *models.Layout) (*inputs.Signature, error)) (*decoder, error) {
-	f, err := folder.Open(dir)
+func openDecoder(ctx context.Context, dir string, threads int, change decoder.Change) (*patched, error) {
+	m, err := decoder.Open(dir)
 	if err != nil {
 		return nil, err
 	}
-	g, err := graph.Load(f.Model)
+	defer m.Close()
+	l, err := m.Locate(ctx)
 	if err != nil {
 		return nil, err
 	}
-	l, err := recognise.Locate(context.Background(), g, f.Config)
+	s, err := m.Session(ctx, ort.Host{}, runtime.Options{Threads: threads}, change)
 	if err != nil {
 		return nil, err
 	}
-	d := &decoder{layout: l, logits: l.Logits().Name()}
-	if d.inputs, err = change(g, l); err != nil {
-		return nil, err
-	}
-	d.Session, err = runtime.OpenGraph(ctx, ort.Host{}, g, runtime.Options{Threads: threads})
-	return d, err
+	return &patched{s, l.Logits().Name()}, nil
 }
 
 // feeds returns a prompt of n tokens, and zeros for every input that the patch added, with open as the size of open dimensions.
-func (d *decoder) feeds(n int, open int64) (map[string]*graph.Tensor, error) {
-	in, err := d.inputs.Feeds([][]int64{ids(n, d.layout.Vocab)})
+func (d *patched) feeds(n int, open int64) (map[string]*graph.Tensor, error) {
+	in, err := d.Signature.Feeds([][]int64{ids(n, d.Layout.Vocab)})
 	if err != nil {
 		return nil, err
 	}

@@ -43,10 +43,17 @@ func (b *bench) evaluate(ctx context.Context, model, data, out string) (sample, 
 	return s, e, err
 }
 
-// gpt2 returns the folder of a GPT-2 from a real exporter, created on first use: model.onnx, the tokenizer, and the checkpoint
-// for the peers.
-func (b *bench) gpt2(ctx context.Context, size string) (string, error) {
-	folder := filepath.Join(b.cache, size, "gpt2")
+// Models that transformers makes and optimum exports: folders of the cache. TransformerLens accepts the name gpt2 only.
+const (
+	gpt2Small = "small/gpt2"
+	gpt2Large = "large/gpt2"
+	smolLM2   = "smollm2/llama" // a Llama of SmolLM2-135M's size
+)
+
+// exported returns the folder of one of these models, created on first use: model.onnx, the tokenizer, and the checkpoint for
+// the peers.
+func (b *bench) exported(ctx context.Context, name string) (string, error) {
+	folder := filepath.Join(b.cache, name)
 	if _, err := os.Stat(filepath.Join(folder, "model.onnx")); err == nil {
 		return folder, nil
 	}
@@ -54,7 +61,7 @@ func (b *bench) gpt2(ctx context.Context, size string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	_, _, err = process(ctx, python, "scripts/bench/peers.py", "build", filepath.Join(b.cache, size), size)
+	_, _, err = process(ctx, python, "scripts/bench/peers.py", "build", filepath.Dir(folder), name)
 	return folder, err
 }
 

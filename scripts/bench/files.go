@@ -20,6 +20,9 @@ var loadAddSave []byte
 func (b *bench) model(ctx context.Context, name string, flags ...string) (string, error) {
 	path := filepath.Join(b.cache, name)
 	if _, err := os.Stat(path); err != nil {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return "", err
+		}
 		args := append([]string{"run", "./scripts/bench/gen", "-o", path}, flags...)
 		if _, _, err := process(ctx, "go", args...); err != nil {
 			return "", err
@@ -57,7 +60,10 @@ func (b *bench) python(ctx context.Context) (string, error) {
 	return python, err
 }
 
-// out is the path of a rewritten file: next to the weights, as the "ref" form requires.
+// beside is the path of a rewritten file: in the folder of the weights, as the "ref" form requires.
+func beside(model, name string) string { return filepath.Join(filepath.Dir(model), "out-"+name) }
+
+// out is such a path for a model in the cache folder itself.
 func (b *bench) out(name string) string { return filepath.Join(b.cache, "out-"+name) }
 
 // rewrite runs the rewrite command: from, to, and its flags.

@@ -7,7 +7,7 @@ type shape struct {
 }
 
 // smallGrid is GPT-2 small with the paper's 15 taus.
-var smallGrid = shape{12, 768, vocab, 15}
+var smallGrid = shape{12, 768, 50257, 15}
 
 func (s shape) cells() int64 { return s.layers * s.taus }
 

@@ -12,14 +12,13 @@ import (
 	"time"
 
 	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/models"
-	"github.com/onnx-inject/onnx-inject/models/inputs"
 	"github.com/onnx-inject/onnx-inject/rewrite"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 )
 
 // lastBlock measures P17: the gain from computing the last block only for the last position.
 func lastBlock(ctx context.Context, b *bench) ([]row, error) {
-	folder, err := b.gpt2(ctx, "small")
+	folder, err := b.exported(ctx, gpt2Small)
 	if err != nil {
 		return nil, err
 	}
@@ -52,12 +51,12 @@ func last(ctx context.Context, args []string, out io.Writer) error {
 	var answers [2][]float32
 	rows := 0
 	for i, trick := range []bool{false, true} {
-		d, err := openDecoder(ctx, args[2], threads, func(g *graph.Model, l *models.Layout) (*inputs.Signature, error) { return fanOut(g, l, trick) })
+		d, err := openDecoder(ctx, args[2], threads, fanOut(trick))
 		if err != nil {
 			return err
 		}
 		defer d.Close()
-		rows = 1 + d.layout.Layers*int(smallGrid.taus)
+		rows = 1 + d.Layout.Layers*int(smallGrid.taus)
 		in, err := d.feeds(tokens, smallGrid.taus)
 		if err != nil {
 			return err
@@ -93,29 +92,32 @@ func last(ctx context.Context, args []string, out io.Writer) error {
 	return json.NewEncoder(out).Encode(result)
 }
 
-// fanOut returns the grid's graph. To keep the last block at all positions it adds an operator that reads several of them: a Slice of
+// fanOut makes the grid's graph. To keep the last block at all positions it adds an operator that reads several of them: a Slice of
 // all positions, which copies an eighth of a percent of the computed values.
-func fanOut(g *graph.Model, l *models.Layout, trick bool) (*inputs.Signature, error) {
-	if !trick {
-		body := l.Bodies[0]
-		mlp := body.Layers[len(body.Layers)-1].MLPOut[0]
-		e := g.Edit()
-		ints := func(x int64) *graph.Value { return e.Const(body.Graph, "bench/int", graph.NewInt64([]int64{x}, 1)) }
-		all := e.Node(body.Graph, graph.Spec{Op: "Slice", Name: "bench/all", Inputs: []*graph.Value{mlp, ints(0), ints(1<<31 - 1), ints(1)}})
-		for _, u := range mlp.Uses() {
-			e.Redirect(u, all)
+func fanOut(trick bool) decoder.Change {
+	return func(ctx context.Context, c *decoder.Copy) error {
+		if !trick {
+			body := c.Layout.Bodies[0]
+			mlp := body.Layers[len(body.Layers)-1].MLPOut[0]
+			e := c.Graph.Edit()
+			ints := func(x int64) *graph.Value { return e.Const(body.Graph, "bench/int", graph.NewInt64([]int64{x}, 1)) }
+			all := e.Node(body.Graph, graph.Spec{Op: "Slice", Name: "bench/all", Inputs: []*graph.Value{mlp, ints(0), ints(1<<31 - 1), ints(1)}})
+			for _, u := range mlp.Uses() {
+				e.Redirect(u, all)
+			}
+			if err := e.Commit(); err != nil {
+				return err
+			}
 		}
-		if err := e.Commit(); err != nil {
-			return nil, err
+		if err := decoder.FanOut(0)(ctx, c); err != nil {
+			return err
 		}
+		cut := slices.ContainsFunc(c.Graph.Graph.Nodes(), func(n *graph.Node) bool {
+			return strings.Contains(n.Name(), "/other_") && strings.HasSuffix(n.Name(), "_last")
+		})
+		if cut != trick {
+			return fmt.Errorf("last block for the last position only: %v, want %v", cut, trick)
+		}
+		return nil
 	}
-	in, err := rewrite.FanOut(g, l, 0)
-	if err != nil {
-		return nil, err
-	}
-	cut := slices.ContainsFunc(g.Graph.Nodes(), func(n *graph.Node) bool { return strings.Contains(n.Name(), "/other_") && strings.HasSuffix(n.Name(), "_last") })
-	if cut != trick {
-		return nil, fmt.Errorf("last block for the last position only: %v, want %v", cut, trick)
-	}
-	return in, nil
 }

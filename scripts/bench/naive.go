@@ -8,10 +8,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
-	"github.com/onnx-inject/onnx-inject/models/inputs"
 	"github.com/onnx-inject/onnx-inject/rewrite"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 )
 
 // naiveCells is the number of timed cells of each prompt.
@@ -70,14 +69,10 @@ func naive(ctx context.Context, args []string, out io.Writer) error {
 }
 
 // injectAll adds a memory and a tau to every layer.
-func injectAll(g *graph.Model, l *models.Layout) (*inputs.Signature, error) {
+func injectAll(ctx context.Context, c *decoder.Copy) error {
 	all := rewrite.Inject{Site: models.DefaultSite}
-	for layer := range l.Layers {
+	for layer := range c.Layout.Layers {
 		all.Layers = append(all.Layers, layer)
 	}
-	_, l, err := rewrite.Apply(g, l, rewrite.Request{Inject: []rewrite.Inject{all}})
-	if err != nil {
-		return nil, err
-	}
-	return inputs.Read(g, l)
+	return decoder.Apply(rewrite.Request{Inject: []rewrite.Inject{all}})(ctx, c)
 }

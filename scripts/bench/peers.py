@@ -1,6 +1,6 @@
 """The programs that a user without onnx-inject runs, timed per cell of prompts x layers x taus.
 
-usage: peers.py build FOLDER small|large          a GPT-2 of that size, random weights, exported by optimum; prints its folder
+usage: peers.py build FOLDER NAME                 a model with random weights, exported by optimum; prints its folder
        peers.py lens MODEL THREADS < prompts      the paper's loop in TransformerLens; prints the seconds per cell
        peers.py batched MODEL THREADS < prompts   Hugging Face, the 15 taus of a layer as one batch; the same
 
@@ -23,9 +23,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "parity"))
 
 import torch
 
+import llama
 import model as gpt2
 from references import TransformerLens
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
+BUILDERS = {
+    "small/gpt2": lambda work: gpt2.folder(work, gpt2.SMALL),
+    "large/gpt2": lambda work: gpt2.folder(work, gpt2.LARGE),
+    "smollm2/llama": llama.folder,
+}
+W_O = {  # the module whose output is the attention output of a layer, by model_type
+    "gpt2": lambda decoder, layer: decoder.h[layer].attn.c_proj,
+    "llama": lambda decoder, layer: decoder.layers[layer].self_attn.o_proj,
+}
 TAUS = [float(t) for t in range(1, 16)]
 SAMPLED = 2  # cells of the paper's loop, layers of the batched one, for each prompt
 TOP = 30
@@ -54,18 +65,18 @@ def lens(folder, prompts):
 
 def batched(folder, prompts):
     """One clean run for each prompt, one batch of all taus for each layer, only the last position unembedded."""
-    hf, tokenizer = gpt2.load(folder)
-    transformer, layers = hf.transformer, hf.config.n_layer
-    vector = torch.randn(hf.config.n_embd)
+    hf, tokenizer = (kind.from_pretrained(folder / "checkpoint") for kind in (AutoModelForCausalLM, AutoTokenizer))
+    decoder, layers = hf.eval().base_model, hf.config.num_hidden_layers
+    vector = torch.randn(hf.config.hidden_size)
 
     def rows(ids, n, answer):
-        hidden = transformer(ids.expand(n, -1), use_cache=False).last_hidden_state[:, -1]
+        hidden = decoder(ids.expand(n, -1), use_cache=False).last_hidden_state[:, -1]
         logp = torch.log_softmax(hf.lm_head(hidden), -1)
         logp[:, answer].tolist(), (logp > logp[:, answer, None]).sum(-1).tolist()
 
     def layer(ids, at, answer):
         taus = torch.tensor(TAUS)[:, None, None]
-        hook = transformer.h[at].attn.c_proj.register_forward_hook(lambda module, args, out: out + taus * vector)
+        hook = W_O[hf.config.model_type](decoder, at).register_forward_hook(lambda module, args, out: out + taus * vector)
         with hook:
             rows(ids, len(TAUS), answer)
 
@@ -89,7 +100,7 @@ def main():
     what, folder, how = sys.argv[1:]
     if what == "build":
         Path(folder).mkdir(parents=True, exist_ok=True)
-        print(gpt2.folder(Path(folder), {"small": gpt2.SMALL, "large": gpt2.LARGE}[how]))
+        print(BUILDERS[how](Path(folder)))
         return
     torch.set_num_threads(int(how) or os.cpu_count())
     with torch.inference_mode():

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,45 +12,32 @@ import (
 	"strings"
 )
 
-// sampled is the number of prompts that represent all 106 when a peer is slow. Their lengths are spread like those of all.
-const sampled = 8
-
-// naiveLoop measures P7: the obvious loop over cells, clean and patched, in the same runtime.
-func naiveLoop(ctx context.Context, b *bench) ([]row, error) {
-	return b.perCell(ctx, "P7", "naive loop in the same runtime / fan-out, per cell", 10, b.rounds, "small", few(sampled), b.naiveSide)
+// perCell is a row that compares a peer with eval on the same prompts, by the time per cell, without the start of either.
+type perCell struct {
+	id, what string
+	goal     float64
+	model    string // see [bench.exported]
+	prompts  int    // number of prompts that represent all 106: their lengths are spread like those of all
+	rounds   int    // 0 for the number that the user gives; a slow peer runs less often
+	peer     func(ctx context.Context, b *bench, folder string, lengths []int) (side, error)
 }
 
-// naiveLoopLarge measures P8: the same on GPT-2 large with two prompts, on request.
-func naiveLoopLarge(ctx context.Context, b *bench) ([]row, error) {
-	if !b.p8 {
-		return nil, nil
-	}
-	return b.perCell(ctx, "P8", "naive loop in the same runtime / fan-out, per cell, large", 5, 2, "large", few(2), b.naiveSide)
-}
+// check is the check of this row; costs is that of [check].
+func (c perCell) check(costs string) check { return check{c.id, c.measure, costs} }
 
-// paperLoop measures P9a: the paper's loop in TransformerLens.
-func paperLoop(ctx context.Context, b *bench) ([]row, error) {
-	return b.perCell(ctx, "P9a", "paper's loop in TransformerLens / fan-out, per cell", 50, 2, "small", few(sampled), b.peerSide("TransformerLens", "lens"))
-}
-
-// batchedLoop measures P9b: an expert's loop in PyTorch, with all taus of a layer as one batch.
-func batchedLoop(ctx context.Context, b *bench) ([]row, error) {
-	return b.perCell(ctx, "P9b", "PyTorch, the taus of a layer as a batch / fan-out, per cell", 3.5, 4, "small", few(sampled), b.peerSide("PyTorch", "batched"))
-}
-
-// perCell compares a peer with eval on the same prompts, by the time per cell, without the start of either.
-func (b *bench) perCell(ctx context.Context, id, what string, goal float64, rounds int, size string, lengths []int, peer func(context.Context, string, []int) (side, error)) ([]row, error) {
-	folder, err := b.gpt2(ctx, size)
+func (c perCell) measure(ctx context.Context, b *bench) ([]row, error) {
+	folder, err := b.exported(ctx, c.model)
 	if err != nil {
 		return nil, err
 	}
+	lengths, rounds := few(c.prompts), cmp.Or(c.rounds, b.rounds)
 	data, err := b.data("few.csv", lengths)
 	if err != nil {
 		return nil, err
 	}
 	out := b.out("few")
 	defer clear(b.out(""))
-	other, err := peer(ctx, folder, lengths)
+	other, err := c.peer(ctx, b, folder, lengths)
 	if err != nil {
 		return nil, err
 	}
@@ -64,12 +52,12 @@ func (b *bench) perCell(ctx context.Context, id, what string, goal float64, roun
 	if err != nil {
 		return nil, err
 	}
-	return []row{{id: id, what: what, value: ratio(got[0], got[1]), goal: goal, atLeast: true,
+	return []row{{id: c.id, what: c.what, value: ratio(got[0], got[1]), goal: c.goal, atLeast: true,
 		note: fmt.Sprintf("%s / %s; %d prompts, best of %d", seconds(got[0].wall), seconds(got[1].wall), len(lengths), rounds)}}, nil
 }
 
-// naiveSide runs [naive] in a separate process.
-func (b *bench) naiveSide(_ context.Context, folder string, lengths []int) (side, error) {
+// naiveLoop is the obvious loop over cells, clean and patched, in the same runtime: [naive] in a separate process.
+func naiveLoop(_ context.Context, b *bench, folder string, lengths []int) (side, error) {
 	args := []string{"naive", strconv.Itoa(b.threads), folder}
 	for _, n := range lengths {
 		args = append(args, strconv.Itoa(n))
@@ -82,9 +70,9 @@ func (b *bench) naiveSide(_ context.Context, folder string, lengths []int) (side
 	}}, nil
 }
 
-// peerSide runs a part of peers.py, which measures its own time.
-func (b *bench) peerSide(name, what string) func(context.Context, string, []int) (side, error) {
-	return func(ctx context.Context, folder string, lengths []int) (side, error) {
+// peerLoop is a loop of peers.py, which measures its own time.
+func peerLoop(name, what string) func(context.Context, *bench, string, []int) (side, error) {
+	return func(ctx context.Context, b *bench, folder string, lengths []int) (side, error) {
 		python, err := b.peerPython(ctx)
 		if err != nil {
 			return side{}, err

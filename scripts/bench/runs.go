@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 )
 
 // runRounds is the number of runs of each model in the child for every round of the table. A run takes 30 ms, and quiet moments
@@ -11,16 +12,37 @@ const runRounds = 20
 
 // injectOff measures P5: with every tau at 0, a patched model costs as much as the original.
 func injectOff(ctx context.Context, b *bench) ([]row, error) {
-	t, err := b.patched(ctx, []string{"--inject", "all"})
+	small, err := b.small(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return []row{overClean("P5", "patched with tau = 0 / clean, 14 tokens", t[1], t[0], 1.05)}, nil
+	return b.injectOff(ctx, "P5", small)
+}
+
+// injectOffLlama measures the same on a Llama.
+func injectOffLlama(ctx context.Context, b *bench) ([]row, error) {
+	folder, err := b.exported(ctx, smolLM2)
+	if err != nil {
+		return nil, err
+	}
+	return b.injectOff(ctx, "P5-llama", filepath.Join(folder, "model.onnx"))
+}
+
+func (b *bench) injectOff(ctx context.Context, id, model string) ([]row, error) {
+	t, err := b.patched(ctx, model, []string{"--inject", "all"})
+	if err != nil {
+		return nil, err
+	}
+	return []row{overClean(id, "patched with tau = 0 / clean, 14 tokens", t[1], t[0], 1.05)}, nil
 }
 
 // exposed measures P6: the cost of additional outputs, all of them fetched.
 func exposed(ctx context.Context, b *bench) ([]row, error) {
-	t, err := b.patched(ctx, []string{"--expose", "result"}, []string{"--expose", "attn_out"})
+	small, err := b.small(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t, err := b.patched(ctx, small, []string{"--expose", "result"}, []string{"--expose", "attn_out"})
 	if err != nil {
 		return nil, err
 	}
@@ -35,25 +57,21 @@ func overClean(id, what string, patched, clean timing, goal float64) row {
 		note: fmt.Sprintf("%s / %s (CPU %s / %s)", seconds(patched.Run), seconds(clean.Run), seconds(patched.CPU), seconds(clean.CPU))}
 }
 
-// patched rewrites the small model once for each set of flags and runs the original and the rewritten files in turn, in one process.
-func (b *bench) patched(ctx context.Context, flags ...[]string) ([]timing, error) {
-	small, err := b.small(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer clear(b.out(""))
-	models := []string{small}
+// patched rewrites a model once for each set of flags and runs the original and the rewritten files in turn, in one process.
+func (b *bench) patched(ctx context.Context, model string, flags ...[]string) ([]timing, error) {
+	defer clear(beside(model, ""))
+	files := []string{model}
 	for i, f := range flags {
-		out := b.out(fmt.Sprintf("run%d.onnx", i))
+		out := beside(model, fmt.Sprintf("run%d.onnx", i))
 		if err := clear(out); err != nil {
 			return nil, err
 		}
-		if _, err := b.rewrite(ctx, small, out, append(f, "--weights", "ref")...); err != nil {
+		if _, err := b.rewrite(ctx, model, out, append(f, "--weights", "ref")...); err != nil {
 			return nil, err
 		}
-		models = append(models, out)
+		files = append(files, out)
 	}
-	t, _, err := b.child(ctx, runRounds*b.rounds, models...)
+	t, _, err := b.child(ctx, runRounds*b.rounds, files...)
 	return t, err
 }
 

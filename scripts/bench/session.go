@@ -9,22 +9,21 @@ import (
 	"time"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
 	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
 )
 
 // tokens is the length of the prompt in measured runs: the median of the paper's prompts, rounded up.
 const tokens = 14
 
-// vocab is the upper bound of the token ids in feeds.
-const vocab = 50257
-
 // session is the child process that runs ONNX Runtime. It opens each model, runs the models in turn (A B C C B A) for rounds
 // rounds and prints a JSON list with one [timing] per model:
 //
 //	bench session ROUNDS THREADS MODEL…
 //
-// Every input except input_ids gets zeros: memories and taus without effect.
+// Each model gets one prompt and an empty cache; memories and taus are 0, without effect.
 func session(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) < 3 {
 		return fmt.Errorf("session %q: want numbers of rounds and threads, and models", args)
@@ -48,17 +47,24 @@ func session(ctx context.Context, args []string, out io.Writer) error {
 		}
 		defer s.Close()
 		result[i].Open = time.Since(start)
-		feeds := off(s.Inputs())
+		if rounds == 0 {
+			continue
+		}
+		feeds, err := promptFor(ctx, path, s)
+		if err != nil {
+			return err
+		}
 		sides[i] = side{path, nil, func() (sample, error) {
 			start, before := time.Now(), worked()
 			_, err := s.Run(ctx, feeds)
 			return sample{wall: time.Since(start), cpu: worked() - before}, err
 		}}
-		if rounds > 0 {
-			if _, err := sides[i].run(); err != nil { // the first run plans memory
-				return err
-			}
+		if _, err := sides[i].run(); err != nil { // the first run plans memory
+			return err
 		}
+	}
+	if rounds == 0 {
+		return json.NewEncoder(out).Encode(result)
 	}
 	best, err := compare(rounds, sides...)
 	if err != nil {
@@ -70,28 +76,29 @@ func session(ctx context.Context, args []string, out io.Writer) error {
 	return json.NewEncoder(out).Encode(result)
 }
 
+// promptFor returns the feeds of a prompt for a session that was opened on a file.
+func promptFor(ctx context.Context, path string, s runtime.Session) (map[string]*graph.Tensor, error) {
+	m, err := decoder.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	l, err := m.Locate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	in, err := inputs.Read(m.Graph, l)
+	if err != nil {
+		return nil, err
+	}
+	return (&patched{Session: &decoder.Session{Session: s, Layout: l, Signature: in}}).feeds(tokens, 1)
+}
+
 // timing is the measurement of one model.
 type timing struct {
 	Open time.Duration // time to create the session
 	Run  time.Duration // best run, every output fetched; 0 without rounds
 	CPU  time.Duration // least processor time of a run; threads that wait for work also count, so it is exact only for one thread
-}
-
-// off returns the inputs for one prompt: token ids that differ, and zeros for everything else, with 1 for every open dimension.
-func off(ports []runtime.Port) map[string]*graph.Tensor {
-	in := map[string]*graph.Tensor{}
-	for _, p := range ports {
-		if p.Name == "input_ids" {
-			in[p.Name] = graph.NewInt64(ids(tokens, vocab), 1, tokens)
-			continue
-		}
-		dims := make([]int64, len(p.Dims))
-		for i, d := range p.Dims {
-			dims[i] = max(d, 1)
-		}
-		in[p.Name] = graph.Zeros(p.DType, dims...)
-	}
-	return in
 }
 
 // ids returns n tokens of a vocabulary, almost all different.

@@ -65,7 +65,7 @@ func (b *bench) sweep(ctx context.Context) (*sweep, error) {
 
 // whole returns the model and the data of the sweep.
 func (b *bench) whole(ctx context.Context) (folder, data string, err error) {
-	if folder, err = b.gpt2(ctx, "small"); err != nil {
+	if folder, err = b.exported(ctx, gpt2Small); err != nil {
 		return "", "", err
 	}
 	data, err = b.data("prompts.csv", lengths)

@@ -26,7 +26,7 @@ func TestLengths(t *testing.T) {
 	if len(lengths) != 106 || sum != 1483 || slices.Max(lengths) != 33 || len(kinds) != 20 {
 		t.Errorf("%d lengths of %d kinds, %d tokens, at most %d: not the paper's", len(lengths), len(kinds), sum, slices.Max(lengths))
 	}
-	for _, n := range []int{1, 2, sampled} {
+	for _, n := range []int{1, 2, 4, 8} {
 		sum := 0
 		for _, l := range few(n) {
 			sum += l
@@ -125,13 +125,21 @@ func TestChildren(t *testing.T) {
 		}
 	}
 	var took, rate float64
-	if child(&took, "naive", "1", world, "6", "9"); took < 1e-5 || took > 10 {
-		t.Errorf("naive: %g s per cell", took)
+	for _, model := range []string{world, llama} {
+		if child(&took, "naive", "1", model, "6", "9"); took < 1e-5 || took > 10 {
+			t.Errorf("naive %s: %g s per cell", model, took)
+		}
 	}
 	if child(&rate, "matmul", "1", "1"); rate < 1e8 || rate > 1e14 {
 		t.Errorf("matmul: %g operations per second", rate)
 	}
 	var both []timing
+	if child(&both, "session", "1", "1", filepath.Join(world, "model.onnx"), llama); len(both) != 2 || both[0].Run <= 0 || both[1].Run <= 0 {
+		t.Errorf("session: %v", both)
+	}
+	if child(&both, "session", "0", "1", llama); len(both) != 1 || both[0].Open <= 0 || both[0].Run != 0 {
+		t.Errorf("session without runs: %v", both)
+	}
 	if child(&both, "last", "1", "1", world); len(both) != 2 || both[0].Run <= 0 || both[1].Run <= 0 {
 		t.Errorf("last: %v", both)
 	}

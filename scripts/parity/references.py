@@ -21,18 +21,23 @@ class TransformerLens:
     name = "TransformerLens"
 
     def __init__(self, model_folder: Path, hf, tokenizer):
+        self.model = self.load(model_folder.parent, model_folder.name, hf, tokenizer)
+        self.model.set_use_attn_result(True)
+
+    @staticmethod
+    def load(at: Path, name: str, hf, tokenizer):
+        """Loads the model in the folder of that name, which is one that TransformerLens knows."""
         from transformer_lens import HookedTransformer
 
         here = os.getcwd()
-        os.chdir(model_folder.parent)  # the folder's name is the model's name, see model.folder
+        os.chdir(at)
         try:
-            self.model = HookedTransformer.from_pretrained(
-                model_folder.name, hf_model=hf, tokenizer=tokenizer, device="cpu", default_prepend_bos=True,
+            return HookedTransformer.from_pretrained(
+                name, hf_model=hf, tokenizer=tokenizer, device="cpu", default_prepend_bos=True,
                 fold_ln=True, center_writing_weights=True, center_unembed=True, fold_value_biases=True,
             )
         finally:
             os.chdir(here)
-        self.model.set_use_attn_result(True)
 
     def vector(self, text, encoding, layer):
         if encoding == "layer":

@@ -6,6 +6,9 @@
 #
 #   scripts/parity/run.sh [--prompts N] [--taus 1,3,15] [--rebuild] [--references-only]
 #   scripts/parity/run.sh --prompts 0 --taus 1:15        every cell of the paper's grid, 3 encodings
+#   scripts/parity/run.sh families [--only FAMILY] [--rebuild]
+#
+# families compares memory vectors, and log-probabilities with and without them, on small random models of other families.
 #
 # PARITY_PYTHON  a Python with requirements.txt installed (default: created by scripts/venv.sh: 7.5 GB on Linux, nearly all of it torch)
 # PARITY_DATA    prompts in the paper's CSV columns (default: prompts.csv)
@@ -25,4 +28,8 @@ if [ -z "$binary" ]; then
 	go build -o "$binary" ./cmd/onnx-inject
 fi
 
+if [ "${1:-}" = families ]; then
+	shift
+	exec "$python" "$here/families.py" --binary "$binary" --work "$work" "$@"
+fi
 exec "$python" "$here/parity.py" --binary "$binary" --data "$data" --work "$work" "$@"

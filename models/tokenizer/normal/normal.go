@@ -12,7 +12,7 @@ import (
 // A Form is one of the four normal forms of Unicode.
 type Form struct{ compatible, compose bool }
 
-// The forms: decomposed or composed, and with or without what only looks different.
+// The forms are decomposed or composed, and with or without replacing compatible characters.
 var (
 	NFD  = Form{}
 	NFC  = Form{compose: true}
@@ -29,7 +29,7 @@ type tables struct {
 	compose                      map[[2]rune]rune
 }
 
-// loaded reads the tables, which are part of the program; a test reads every line.
+// loaded reads the tables, which are embedded in the program. A test reads every line.
 var loaded = sync.OnceValue(func() *tables {
 	t := &tables{map[rune]uint8{}, map[rune]string{}, map[rune]string{}, map[rune]string{}, map[[2]rune]rune{}}
 	mappings := map[string]map[rune]string{"canonical": t.canonical, "compatible": t.compatible, "lower": t.lower}
@@ -55,7 +55,7 @@ var loaded = sync.OnceValue(func() *tables {
 	return t
 })
 
-// Hangul syllables are arithmetic: lead, vowel and trail in one number.
+// Hangul syllables are computed: lead, vowel and trail are encoded in one number.
 const (
 	syllable, lead, vowel, trail = 0xAC00, 0x1100, 0x1161, 0x11A7
 	leads, vowels, trails        = 19, 21, 28
@@ -70,7 +70,7 @@ func (f Form) String(s string) string {
 	out.Grow(len(s))
 	for s != "" {
 		n := badUTF8(s)
-		out.WriteString(s[:n]) // as it is
+		out.WriteString(s[:n]) // unchanged
 		s = s[n:]
 		n = goodUTF8(s)
 		f.write(&out, s[:n])
@@ -88,7 +88,7 @@ func ascii(s string) bool {
 	return true
 }
 
-// badUTF8 returns how many bytes of s are no UTF-8 before the first that is, goodUTF8 how many are before the first that is not.
+// badUTF8 returns the length of the invalid UTF-8 at the start of s, and goodUTF8 the length of the valid UTF-8.
 func badUTF8(s string) int {
 	i := 0
 	for i < len(s) {
@@ -147,7 +147,7 @@ func (t *tables) decompose(f Form, s string) []rune {
 	return out
 }
 
-// order sorts each run of marks by combining class and leaves those of one class as they are.
+// order sorts each run of marks by combining class. Marks of the same class keep their order.
 func (t *tables) order(runes []rune) {
 	for i := 0; i < len(runes); {
 		if t.class[runes[i]] == 0 {
@@ -163,10 +163,10 @@ func (t *tables) order(runes []rune) {
 	}
 }
 
-// composed joins each mark with the letter before it unless one between them belongs to the letter more closely.
+// composed joins each mark with the letter before it, unless a mark between them blocks this.
 func (t *tables) composed(runes []rune) []rune {
 	out := runes[:0]
-	starter := -1 // where in out the last character of class 0 is
+	starter := -1 // index in out of the last character of class 0
 	last := uint8(0)
 	for _, r := range runes {
 		class := t.class[r]
@@ -185,7 +185,7 @@ func (t *tables) composed(runes []rune) []rune {
 	return out
 }
 
-// pair returns what two characters become.
+// pair returns the composition of two characters.
 func (t *tables) pair(a, b rune) (rune, bool) {
 	if l, v := a-lead, b-vowel; 0 <= l && l < leads && 0 <= v && v < vowels {
 		return syllable + (l*vowels+v)*trails, true
@@ -197,7 +197,7 @@ func (t *tables) pair(a, b rune) (rune, bool) {
 	return c, ok
 }
 
-// Lower returns s with every character in lower case, one by one: a sigma at the end of a word is like any other.
+// Lower returns s with each character in lower case. A sigma at the end of a word is not a special case.
 func Lower(s string) string {
 	var out strings.Builder
 	out.Grow(len(s))

@@ -16,7 +16,7 @@ var forms = []struct {
 	apply func(string) string
 }{{"NFC", NFC.String}, {"NFD", NFD.String}, {"NFKC", NFKC.String}, {"NFKD", NFKD.String}, {"Lowercase", Lower}}
 
-// The forms are those of Hugging Face's tokenizers (scripts/tokenizers/fixtures.py).
+// The forms must equal those of Hugging Face's tokenizers (scripts/tokenizers/fixtures.py).
 func TestGolden(t *testing.T) {
 	data, err := os.ReadFile("testdata/golden.json")
 	if err != nil {
@@ -61,7 +61,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// A form of a form is itself.
+// Applying a form twice must give the same result as applying it once.
 func TestIdempotent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.SampledFrom([]rune("ea\u0301\u0323\u0345\u0334ᄀ\u1161\u11a8가ﬁ")))).Draw(t, "s")
@@ -81,7 +81,7 @@ func TestLongRunOfMarks(t *testing.T) {
 	}
 }
 
-// Every line of the table is of a known kind and has numbers.
+// Every line of the table must have a known kind and valid numbers.
 func TestTable(t *testing.T) {
 	seen := map[string]int{}
 	for line := range strings.Lines(tablesText) {

@@ -9,11 +9,11 @@ type code uint8
 
 const (
 	iClass  code = iota // one character of class
-	iRun                // any number of characters of class, as mode says
+	iRun                // any number of characters of class, in the given mode
 	iSplit              // try x, then y
 	iJump               // go to x
 	iLook               // look-around
-	iAssert             // a place
+	iAssert             // a position
 	iMatch
 )
 
@@ -26,26 +26,27 @@ type inst struct {
 	look  *look
 }
 
-// A look is a look-around of fixed width: one of several rows of classes.
+// A look is a look-around of fixed width: one of several sequences of classes.
 type look struct {
 	rows             [][]*class
 	negative, behind bool
 }
 
-// maxProgram bounds the work and the memory for each byte of a text, maxExpr what it is compiled from.
+// maxProgram limits the work and the memory per byte of a text, and maxExpr the length of an expression.
 const (
 	maxProgram = 256
 	maxExpr    = 16 << 10
 )
 
-// A Pattern is a compiled expression. It never changes; any number of goroutines may use it.
+// A Pattern is a compiled expression. It never changes, so any number of goroutines may use it.
 type Pattern struct {
 	expr  string
 	prog  []inst
-	first *class // what a match can begin with
+	first *class // the characters that a match can begin with
 }
 
-// Compile reads an expression. One that can match nothing at all is refused: nobody agrees on what it splits.
+// Compile reads an expression. An expression that can match the empty string is refused, because implementations disagree
+// on how it splits.
 func Compile(expr string) (*Pattern, error) {
 	if len(expr) > maxExpr {
 		return nil, fmt.Errorf("pattern %q…: it has more than %d bytes", expr[:20], maxExpr)
@@ -64,7 +65,7 @@ func compile(expr string) (*Pattern, error) {
 	}
 	first, empty := n.first()
 	if empty {
-		return nil, errors.New("it can match nothing, which is not supported")
+		return nil, errors.New("it can match the empty string, which is not supported")
 	}
 	c := &compiler{classes: map[string]*class{}}
 	if err := c.add(n); err != nil {
@@ -82,7 +83,7 @@ var errTooLong = fmt.Errorf("it has more than %d steps", maxProgram)
 // String returns the expression.
 func (p *Pattern) String() string { return p.expr }
 
-// first returns what a match of n can begin with, and whether n can match nothing.
+// first returns the characters that a match of n can begin with, and whether n can match the empty string.
 func (n *node) first() (s set, empty bool) {
 	switch n.op {
 	case opClass:
@@ -118,7 +119,7 @@ func (c *compiler) emit(i inst) int {
 	return len(c.prog) - 1
 }
 
-// class returns one class for equal sets: a set of letters is large.
+// class returns one class for equal sets, because a set of letters is large.
 func (c *compiler) class(s set) *class {
 	key := fmt.Sprint(s)
 	if c.classes[key] == nil {
@@ -174,11 +175,11 @@ func (c *compiler) add(n *node) error {
 
 func (c *compiler) repeat(n *node) error {
 	sub := n.subs[0]
-	for sub.op == opSeq && len(sub.subs) == 1 { // a group around one thing
+	for sub.op == opSeq && len(sub.subs) == 1 { // a group with one element
 		sub = sub.subs[0]
 	}
 	if _, empty := sub.first(); empty {
-		return unsupported("a quantifier of what can match nothing")
+		return unsupported("a quantifier of an expression that can match the empty string")
 	}
 	single := sub.op == opClass
 	if n.mode == possessive && !single {
@@ -199,12 +200,12 @@ func (c *compiler) repeat(n *node) error {
 		}
 		c.emit(inst{code: iJump, x: split})
 		c.fork(split, n.mode)
-	case n.mode == possessive: // ?+ alone: an interval is never possessive
+	case n.mode == possessive: // only ?+, because an interval is never possessive
 		no := &look{rows: [][]*class{{c.class(sub.set)}}, negative: true}
 		split := c.emit(inst{code: iSplit, x: len(c.prog) + 1})
 		c.emit(inst{code: iClass, class: c.class(sub.set)})
 		end := c.emit(inst{code: iJump})
-		c.prog[split].y = c.emit(inst{code: iLook, look: no}) // without the character only where it is not there
+		c.prog[split].y = c.emit(inst{code: iLook, look: no}) // continue without the character only if it is absent
 		c.prog[end].x = len(c.prog)
 	default:
 		var splits []int
@@ -221,7 +222,7 @@ func (c *compiler) repeat(n *node) error {
 	return nil
 }
 
-// fork makes the split at pc choose between what follows it and the end of the program.
+// fork makes the split at pc choose between the following instruction and the end of the program.
 func (c *compiler) fork(pc int, m mode) {
 	c.prog[pc].x, c.prog[pc].y = pc+1, len(c.prog)
 	if m == lazy {
@@ -229,7 +230,7 @@ func (c *compiler) fork(pc int, m mode) {
 	}
 }
 
-// rows writes the body of a look-around out.
+// rows expands the body of a look-around into sequences of classes.
 func (c *compiler) rows(n *node) ([][]*class, error) {
 	switch n.op {
 	case opClass:
@@ -238,7 +239,7 @@ func (c *compiler) rows(n *node) ([][]*class, error) {
 		var row []*class
 		for _, sub := range n.subs {
 			if sub.op != opClass {
-				return nil, unsupported("look-around of more than rows of characters")
+				return nil, unsupported("look-around with anything other than sequences of characters")
 			}
 			row = append(row, c.class(sub.set))
 		}
@@ -254,5 +255,5 @@ func (c *compiler) rows(n *node) ([][]*class, error) {
 		}
 		return out, nil
 	}
-	return nil, unsupported("look-around of more than rows of characters")
+	return nil, unsupported("look-around with anything other than sequences of characters")
 }

@@ -5,10 +5,10 @@ import (
 	"unicode/utf8"
 )
 
-// All returns the matches in s from left to right, none inside another, each as where it begins and ends.
+// All yields the start and end of each match in s, from left to right and without overlaps.
 func (p *Pattern) All(s string) iter.Seq2[int, int] { return p.all(s, allowance) }
 
-// all is All with another budget, for tests.
+// all is All with a different budget, for tests.
 func (p *Pattern) all(s string, budget int) iter.Seq2[int, int] {
 	return func(yield func(int, int) bool) {
 		m := matcher{Pattern: p, s: s, budget: budget}
@@ -30,32 +30,32 @@ func (p *Pattern) all(s string, budget int) iter.Seq2[int, int] {
 	}
 }
 
-// A frame is what is left to try: pc at each of at, at-1 character, … down to low.
+// A frame is a set of alternatives still to try: pc at each of at, at-1 character, … down to low.
 type frame struct {
 	pc, at, low int
-	run         *class // of a lazy run that may take one more character; the run itself is before pc
+	run         *class // a lazy run that may take one more character; the run itself is before pc
 }
 
 // A matcher is the state of matching one text.
 //
-// failed remembers, once the budget is spent, states that are not to be tried again: a program counter and a place. A state is
-// noted when it is entered. That is sound because nothing returns to a state that is still being tried, as every loop takes a
-// character, and because a state does not depend on how it was reached.
+// After the budget is spent, failed records states that must not be tried again: a program counter and a position. A state is
+// recorded when it is entered. This is correct because nothing returns to a state that is still being tried, as every loop
+// consumes a character, and because a state does not depend on how it was reached.
 type matcher struct {
 	*Pattern
 	s      string
 	stack  []frame
 	work   int // steps so far
 	budget int
-	failed []uint64 // words bits for each place; nil until the budget is spent
+	failed []uint64 // words bits for each position; nil until the budget is spent
 	words  int
 }
 
-// allowance is how many steps a text may take before failed states are remembered, and perByte how many more for each byte that
-// is done with. What tokenizers really use takes about ten a byte.
+// allowance is the number of steps that a text may take before failed states are recorded, and perByte the number added for
+// each processed byte. Patterns of real tokenizers take about ten steps per byte.
 const allowance, perByte = 4096, 32
 
-// enter reports whether the state is worth trying.
+// enter reports whether a state should be tried.
 func (m *matcher) enter(pc, at int) bool {
 	m.work++
 	if m.failed == nil {
@@ -70,7 +70,7 @@ func (m *matcher) enter(pc, at int) bool {
 	return true
 }
 
-// match returns where the match that begins at start ends.
+// match returns the end of the match that begins at start.
 func (m *matcher) match(start int) (int, bool) {
 	m.stack = m.stack[:0]
 	pc, at := 0, start
@@ -81,7 +81,7 @@ func (m *matcher) match(start int) (int, bool) {
 		}
 		end, ok := m.thread(pc, at)
 		if ok {
-			if m.failed != nil { // what led here has not failed, and may be entered again where the next match begins
+			if m.failed != nil { // the states that led here have not failed, and may be entered again at the start of the next match
 				clear(m.failed[end*m.words : (end+1)*m.words])
 			}
 			return end, true
@@ -98,7 +98,7 @@ func (m *matcher) pop() (pc, at int, ok bool) {
 		f := &m.stack[len(m.stack)-1]
 		pc, at = f.pc, f.at
 		switch {
-		case f.run != nil: // lazy: one character more
+		case f.run != nil: // lazy: one more character
 			n := f.run.next(m.s, at)
 			if n == 0 || !m.enter(pc-1, at+n) {
 				m.stack = m.stack[:len(m.stack)-1]
@@ -112,14 +112,14 @@ func (m *matcher) pop() (pc, at int, ok bool) {
 		default:
 			m.stack = m.stack[:len(m.stack)-1]
 		}
-		if c := m.prog[pc].code; c == iSplit || c == iRun || m.enter(pc, at) { // those two enter themselves
+		if c := m.prog[pc].code; c == iSplit || c == iRun || m.enter(pc, at) { // these two call enter themselves
 			return pc, at, true
 		}
 	}
 	return 0, 0, false
 }
 
-// thread follows the program from a state until it matches or fails, and pushes what else could be tried.
+// thread follows the program from a state until it matches or fails, and pushes the alternatives on the way.
 func (m *matcher) thread(pc, at int) (end int, ok bool) {
 	for {
 		i := &m.prog[pc]
@@ -161,7 +161,7 @@ func (m *matcher) thread(pc, at int) (end int, ok bool) {
 	}
 }
 
-// run enters a run and returns where the text continues after it.
+// run enters a run and returns the position after it.
 func (m *matcher) run(pc, at int) (int, bool) {
 	i := &m.prog[pc]
 	if !m.enter(pc, at) {
@@ -192,7 +192,7 @@ func (m *matcher) run(pc, at int) (int, bool) {
 	return at, true
 }
 
-// holds reports whether the rows of classes match at a place, or before it.
+// holds reports whether the sequences of classes match at a position, or before it.
 func (l *look) holds(s string, at int) bool {
 	for _, row := range l.rows {
 		if l.behind && before(row, s, at) || !l.behind && after(row, s, at) {
@@ -224,7 +224,7 @@ func before(row []*class, s string, at int) bool {
 	return true
 }
 
-// holds reports whether a place is what its letter says. Lines end at line feeds, whatever the mode.
+// holds reports whether a position satisfies the assertion of the given letter. Lines end at line feeds in every mode.
 func holds(place byte, s string, at int) bool {
 	switch place {
 	case '^':

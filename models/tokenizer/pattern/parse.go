@@ -18,7 +18,7 @@ const (
 	opAlt       // the first of subs that leads to a match
 	opRepeat    // subs[0], min to max times
 	opLook      // look-around: subs[0] matches here, or does not
-	opAssert    // a place: ^ $ \A \z \Z \b \B
+	opAssert    // a position: ^ $ \A \z \Z \b \B
 )
 
 type mode uint8
@@ -43,7 +43,7 @@ type node struct {
 
 const unlimited = math.MaxInt32
 
-// maxRepeat bounds the numbers in {n,m}, which are written out in the program; maxDepth bounds groups within groups.
+// maxRepeat limits the numbers in {n,m}, which are expanded in the program. maxDepth limits nested groups.
 const (
 	maxRepeat = 64
 	maxDepth  = 64
@@ -63,7 +63,7 @@ func unsupported(format string, args ...any) error {
 
 func (p *parser) more() bool { return p.at < len(p.in) }
 
-// take moves past s if it is next.
+// take moves past s if the input continues with s.
 func (p *parser) take(s string) bool {
 	if strings.HasPrefix(p.in[p.at:], s) {
 		p.at += len(s)
@@ -135,19 +135,19 @@ func (p *parser) sequence() (*node, error) {
 	return seq, nil
 }
 
-// checkFold refuses neighbours that Oniguruma takes for one character when case does not count, as "ss" for "ß".
+// checkFold refuses neighbours that Oniguruma treats as one character in case-insensitive matching, such as "ss" for "ß".
 func checkFold(subs []*node) error {
 	for i := range len(subs) - 1 {
 		for _, pair := range []string{"ss", "ff", "fi", "fl", "st"} {
 			if a, b := subs[i], subs[i+1]; a.op == opClass && b.op == opClass && a.set.has(rune(pair[0])) && b.set.has(rune(pair[1])) {
-				return unsupported("%q where case does not count", pair)
+				return unsupported("%q in a case-insensitive group", pair)
 			}
 		}
 	}
 	return nil
 }
 
-// quantified reads what follows an atom.
+// quantified reads the quantifiers after an atom.
 func (p *parser) quantified(n *node) (*node, error) {
 	for first := true; ; first = false {
 		start := p.at
@@ -159,7 +159,7 @@ func (p *parser) quantified(n *node) (*node, error) {
 			return nil, unsupported("%q, a quantifier of a quantifier,", p.in[start:p.at])
 		}
 		if n.op == opLook || n.op == opAssert {
-			return nil, unsupported("a quantifier of a place")
+			return nil, unsupported("a quantifier of a position")
 		}
 		n = &node{op: opRepeat, subs: []*node{n}, min: lo, max: hi}
 		switch {
@@ -204,7 +204,7 @@ func (p *parser) quantifier() (lo, hi int, interval, ok bool, err error) {
 		hi = lo
 	}
 	if !found || lo < 0 || hi < 0 || left == "" && right == "" {
-		return 0, 0, false, false, nil // a brace that means itself
+		return 0, 0, false, false, nil // a literal brace
 	}
 	if lo > hi || lo > maxRepeat || hi > maxRepeat && hi != unlimited {
 		return 0, 0, false, false, fmt.Errorf("{%s}: want numbers up to %d, the smaller one first", body, maxRepeat)
@@ -215,7 +215,7 @@ func (p *parser) quantifier() (lo, hi int, interval, ok bool, err error) {
 
 func (p *parser) atom() (*node, error) {
 	if !p.more() {
-		return nil, fmt.Errorf("want a character at the end")
+		return nil, fmt.Errorf("want a character, got the end")
 	}
 	switch {
 	case p.take("("):
@@ -260,17 +260,18 @@ func (p *parser) atom() (*node, error) {
 	return &node{op: opClass, set: s}, nil
 }
 
-// folded is s with the other cases of its letters. Letters outside ASCII have cases of several characters, which are not read.
+// folded returns s with the other cases of its letters. Letters outside ASCII are not supported, because some have cases of
+// several characters.
 func (p *parser) folded(s set) (set, error) {
 	for _, x := range s {
 		if x.hi >= utf8.RuneSelf {
-			return nil, unsupported("a character outside ASCII where case does not count")
+			return nil, unsupported("a character outside ASCII in a case-insensitive group")
 		}
 	}
 	return s.folded(), nil
 }
 
-// group reads what follows a parenthesis.
+// group reads the part after a parenthesis.
 func (p *parser) group() (*node, error) {
 	fold := p.fold
 	defer func() { p.fold = fold }()
@@ -313,10 +314,10 @@ func (p *parser) look(look *node) (*node, error) {
 	return look, err
 }
 
-// controls are the escapes of one character.
+// controls are the escapes of one control character.
 var controls = map[byte]rune{'n': '\n', 't': '\t', 'r': '\r', 'f': '\f', 'v': '\v', 'a': '\a', 'e': 0x1b}
 
-// escape reads what follows a backslash. single says that it stands for one character, which may begin a range.
+// escape reads the part after a backslash. single means that it is one character, which may begin a range.
 func (p *parser) escape() (s set, single bool, err error) {
 	if !p.more() {
 		return nil, false, fmt.Errorf("a backslash at the end")
@@ -378,7 +379,8 @@ func (p *parser) hex(kind byte) (set, bool, error) {
 	return set{{rune(n), rune(n)}}, true, nil
 }
 
-// class reads what follows a bracket. A class may hold others, whose characters it adds, and && keeps what both sides have.
+// class reads the part after a bracket. A class may contain others, whose characters it adds, and && keeps the characters
+// that both sides have in common.
 func (p *parser) class() (set, error) {
 	if p.depth++; p.depth > maxDepth {
 		return nil, fmt.Errorf("classes are nested deeper than %d", maxDepth)
@@ -418,7 +420,7 @@ func (p *parser) class() (set, error) {
 			if p.fold {
 				var err error
 				if negative {
-					err = unsupported("a negated class where case does not count")
+					err = unsupported("a negated class in a case-insensitive group")
 				} else {
 					out, err = p.folded(out)
 				}
@@ -446,7 +448,7 @@ func (p *parser) class() (set, error) {
 		case err != nil:
 			return nil, err
 		case !single || hi[0].lo < lo[0].lo:
-			return nil, fmt.Errorf("a range in a class that ends before it begins, or with a class")
+			return nil, fmt.Errorf("a range in a class whose end is before its start or is a class")
 		}
 		spans = append(spans, span{lo[0].lo, hi[0].lo})
 	}

@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// pieces splits s at every match, and keeps both.
+// pieces splits s at every match, and keeps matches and other parts.
 func pieces(p *Pattern, s string, budget int) []string {
 	var out []string
 	last := 0
@@ -29,7 +29,8 @@ func pieces(p *Pattern, s string, budget int) []string {
 	return out
 }
 
-// Patterns split as in Hugging Face's tokenizers (scripts/tokenizers/fixtures.py), whether failed states are remembered or not.
+// Patterns must split as in Hugging Face's tokenizers (scripts/tokenizers/fixtures.py), with and without recording failed
+// states.
 func TestSplits(t *testing.T) {
 	data, err := os.ReadFile("testdata/splits.json")
 	if err != nil {
@@ -62,7 +63,7 @@ func TestSplits(t *testing.T) {
 	}
 }
 
-// Remembering failed states changes nothing.
+// Recording failed states must not change the result.
 func TestMemoryChangesNothing(t *testing.T) {
 	atoms := []string{"a", "b", "[ab]", "(?:a|ab)", "(?:ab)+", "a*", "b+?", "a?+", "[ab]*+", "(?!b)", "(?<=a)", "(?:a{1,2}b?|b)", "$", "c"}
 	rapid.Check(t, func(t *rapid.T) {
@@ -78,7 +79,7 @@ func TestMemoryChangesNothing(t *testing.T) {
 	})
 }
 
-// What makes other engines go on for ever takes no longer than the text is long.
+// Expressions that take exponential time in other engines must take time in proportion to the length of the text.
 func TestHostile(t *testing.T) {
 	long := strings.Repeat("a", 100_000)
 	for _, c := range []struct{ expr, text string }{
@@ -102,12 +103,12 @@ func TestHostile(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for expr, want := range map[string]string{
 		`(a)\1`: `\1 is not supported`, `\p{Klingon}`: `\p{Klingon} is not supported`, `[[:alpha:]]`: "[:name:]", `(?>ab)`: "the group (?>",
-		`(?:ab)++`: "possessive", `a**`: "a quantifier of a quantifier", `a*`: "match nothing", `(?=a)`: "match nothing", `a||b`: "match nothing", ``: "match nothing",
-		`(?:a*)*b`: "a quantifier of what can match nothing", `(?=a+)b`: "look-around", `a{2}?`: "{2}?", `a{9,2}`: "the smaller one first", `a{1,1000}`: "up to 64",
-		`(a`: "not closed", `a)`: "unmatched )", `[a`: "not closed", `[]a]`: "begins with ]", `a\`: "a backslash at the end", `*a`: "nothing before", `[z-a]`: "ends before it begins",
-		`(?i:ss)`: `"ss" where case does not count`, `(?i:é)`: "outside ASCII", `(?i:[^a])`: "negated", `\xZZ`: "hexadecimal", `\R`: `\R is not supported`, `\pL`: "without braces",
+		`(?:ab)++`: "possessive", `a**`: "a quantifier of a quantifier", `a*`: "match the empty string", `(?=a)`: "match the empty string", `a||b`: "match the empty string", ``: "match the empty string",
+		`(?:a*)*b`: "a quantifier of an expression that can match the empty string", `(?=a+)b`: "look-around", `a{2}?`: "{2}?", `a{9,2}`: "the smaller one first", `a{1,1000}`: "up to 64",
+		`(a`: "not closed", `a)`: "unmatched )", `[a`: "not closed", `[]a]`: "begins with ]", `a\`: "a backslash at the end", `*a`: "nothing before", `[z-a]`: "end is before its start",
+		`(?i:ss)`: `"ss" in a case-insensitive group`, `(?i:é)`: "outside ASCII", `(?i:[^a])`: "negated", `\xZZ`: "hexadecimal", `\R`: `\R is not supported`, `\pL`: "without braces",
 		`((((((a{64}){64}){64}){64}){64}){64})`: "more than 256 steps", strings.Repeat("(", 100) + "a" + strings.Repeat(")", 100): "deeper than", "\xff": "valid UTF-8", strings.Repeat("a", 20_000): "more than 16384 bytes",
-		strings.Repeat("[", 100) + "a": "deeper than", `\b+a`: "a quantifier of a place",
+		strings.Repeat("[", 100) + "a": "deeper than", `\b+a`: "a quantifier of a position",
 	} {
 		if p, err := Compile(expr); err == nil {
 			t.Errorf("%s is accepted: %v", expr, p)
@@ -117,7 +118,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// Every line of the tables is read, and the categories are apart from one another.
+// Every line of the tables must be valid, and the categories must be disjoint.
 func TestTables(t *testing.T) {
 	for file, text := range map[string]string{"categories": categoriesText, "scripts": scriptsText} {
 		last := -1
@@ -149,7 +150,7 @@ func parseHex(t *testing.T, s string) int {
 	for _, r := range s {
 		d := strings.IndexRune("0123456789ABCDEF", r)
 		if d < 0 {
-			t.Fatalf("%q is no number", s)
+			t.Fatalf("%q is not a number", s)
 		}
 		n = n<<4 | d
 	}

@@ -11,13 +11,13 @@ import (
 	"unicode/utf8"
 )
 
-// A span is a range of code points, both ends included.
+// A span is a range of code points, including both ends.
 type span struct{ lo, hi rune }
 
-// A set is sorted spans that do not touch.
+// A set is a sorted list of spans with gaps between them.
 type set []span
 
-// setOf sorts spans and joins those that touch.
+// setOf sorts spans and joins adjacent ones.
 func setOf(spans ...span) set {
 	slices.SortFunc(spans, func(a, b span) int { return int(a.lo - b.lo) })
 	var out set
@@ -62,7 +62,7 @@ func (s set) has(r rune) bool {
 	return lo < len(s) && s[lo].lo <= r
 }
 
-// A class is a set made for asking.
+// A class is a set in a form for fast membership tests.
 type class struct {
 	ascii [utf8.RuneSelf]bool
 	set   set
@@ -83,7 +83,8 @@ func (c *class) has(r rune) bool {
 	return c.set.has(r)
 }
 
-// next returns the size of the character of s at i if it is in the class, and else 0. A byte that is not UTF-8 counts as U+FFFD.
+// next returns the size of the character of s at i if it is in the class, else 0. A byte that is not UTF-8 counts as
+// U+FFFD.
 func (c *class) next(s string, i int) int {
 	if i >= len(s) {
 		return 0
@@ -101,7 +102,7 @@ func (c *class) next(s string, i int) int {
 	return n
 }
 
-// A Class is a class of characters for code that splits by character.
+// A Class is a class of characters, for code that splits by character.
 type Class struct{ c *class }
 
 // Has reports whether a character is in the class.
@@ -133,7 +134,7 @@ var properties = sync.OnceValue(func() map[string]set {
 	read := func(text string, each func(s span, name string)) {
 		for line := range strings.Lines(text) {
 			fields := strings.Fields(line)
-			lo, _ := strconv.ParseInt(fields[0], 16, 32) // the tables are part of the program, and tests read them
+			lo, _ := strconv.ParseInt(fields[0], 16, 32) // the tables are embedded in the program, and tests check them
 			hi, _ := strconv.ParseInt(fields[1], 16, 32)
 			each(span{rune(lo), rune(hi)}, strings.ToLower(fields[2]))
 		}
@@ -159,7 +160,7 @@ var properties = sync.OnceValue(func() map[string]set {
 	return out
 })
 
-// property returns the set of a name as \p{…} has it. Case, spaces, hyphens and underscores in the name do not count.
+// property returns the set of a name in \p{…}. Case, spaces, hyphens and underscores in the name are ignored.
 func property(name string) (set, error) {
 	key := strings.NewReplacer(" ", "", "-", "", "_", "").Replace(strings.ToLower(name))
 	negate := strings.HasPrefix(key, "^")
@@ -173,10 +174,10 @@ func property(name string) (set, error) {
 	return s, nil
 }
 
-// escapes are the classes of one letter; the upper-case letter is the opposite.
+// escapes are the classes of one-letter escapes. The upper-case letter is the complement.
 var escapes = sync.OnceValue(func() map[byte]set {
 	p := properties()
-	circled := set{{0x24B6, 0x24E9}, {0x1F130, 0x1F149}, {0x1F150, 0x1F169}, {0x1F170, 0x1F189}} // symbols that are alphabetic
+	circled := set{{0x24B6, 0x24E9}, {0x1F130, 0x1F149}, {0x1F150, 0x1F169}, {0x1F170, 0x1F189}} // alphabetic symbols
 	word := slices.Concat(p["l"], p["m"], p["nd"], p["nl"], p["pc"], circled)
 	return map[byte]set{
 		's': p["z"].union(set{{'\t', '\r'}, {0x85, 0x85}}),
@@ -186,13 +187,13 @@ var escapes = sync.OnceValue(func() map[byte]set {
 	}
 })
 
-// latinWord are the numbers of Latin-1, which Oniguruma counts among \w outside brackets, and only there.
+// latinWord are the numbers of Latin-1, which Oniguruma includes in \w outside brackets, and only there.
 var latinWord = set{{0xB2, 0xB3}, {0xB9, 0xB9}, {0xBC, 0xBE}}
 
 // wordAlone is \w outside brackets.
 var wordAlone = sync.OnceValue(func() set { return escapes()['w'].union(latinWord) })
 
-// folded adds the characters that differ from those of s in case alone.
+// folded adds the characters that differ from those of s only in case.
 func (s set) folded() set {
 	out := slices.Clone(s)
 	for _, x := range s {

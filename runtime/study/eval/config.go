@@ -6,6 +6,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
@@ -13,7 +14,7 @@ import (
 
 // Config describes an evaluation.
 type Config struct {
-	Model    string    // file or folder
+	Model    *decoder.Model
 	Data     string    // file of prompts
 	Dir      string    // folder of the results
 	Layers   []int     // layers that receive the memory, ascending; nil for all

@@ -6,10 +6,8 @@ import (
 	"math"
 
 	"github.com/onnx-inject/onnx-inject/graph"
-	"github.com/onnx-inject/onnx-inject/models/inputs"
-	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/rewrite"
-	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
@@ -17,26 +15,12 @@ import (
 // fanOut runs the graph of rewrite.FanOut: a grid in one run.
 type fanOut struct {
 	bench
-	session runtime.Session
-	inputs  *inputs.Signature
+	session *decoder.Session
 }
 
 func openFanOut(ctx context.Context, b bench) (runner, error) {
-	g, err := graph.Load(b.model.Folder.Model)
-	if err != nil {
-		return nil, err
-	}
-	defer g.Close()
-	l, err := recognise.Locate(ctx, g, b.model.Folder.Config)
-	if err != nil {
-		return nil, err
-	}
-	f := &fanOut{bench: b}
-	if f.inputs, err = rewrite.FanOut(g, l, b.top); err != nil {
-		return nil, err
-	}
-	f.session, err = runtime.OpenGraph(ctx, b.host, g, b.options)
-	return f, err
+	s, err := b.model.Decoder.Session(ctx, b.host, b.options, decoder.FanOut(b.top))
+	return &fanOut{b, s}, err
 }
 
 func (f *fanOut) run(ctx context.Context, q question, cells []cell) (clean results.Score, scores []results.Score, err error) {
@@ -62,7 +46,7 @@ func (f *fanOut) run(ctx context.Context, q question, cells []cell) (clean resul
 
 // part computes cells in one run and returns the clean score.
 func (f *fanOut) part(ctx context.Context, q question, cells []cell, scores []results.Score) (clean results.Score, err error) {
-	feeds, err := f.inputs.Feeds([][]int64{q.ids})
+	feeds, err := f.session.Signature.Feeds([][]int64{q.ids})
 	if err != nil {
 		return clean, err
 	}

@@ -45,7 +45,7 @@ func (e *evaluation) encodeAll(ctx context.Context, prompts []int) error {
 		}
 		e.Progress(Progress{Stage: Encoding, Done: n + 1, All: len(prompts)})
 	}
-	return e.bench.model.Close()
+	return e.bench.model.Unload()
 }
 
 // memories returns the memories of a source at a cell.

@@ -42,12 +42,8 @@ func hash(paths ...string) (string, error) {
 }
 
 // hashModel returns the hash of a model file followed by the files of its weights, in the order of their names.
-func hashModel(path string) (string, error) {
-	g, err := graph.Load(path)
-	if err != nil {
-		return "", err
-	}
-	defer g.Close()
+func hashModel(g *graph.Model) (string, error) {
+	path := g.Path()
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return "", err

@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -26,12 +27,12 @@ type evaluation struct {
 }
 
 // prepare reads all inputs of the evaluation and checks them.
-func prepare(host runtime.Host, c Config) (*evaluation, error) {
-	model, err := steer.Open(host, c.Model, c.Options)
+func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, error) {
+	model, err := steer.New(ctx, host, c.Model, c.Options)
 	if err != nil {
 		return nil, err
 	}
-	sum := later(func() (string, error) { return hashModel(model.Folder.Model) })
+	sum := later(func() (string, error) { return hashModel(c.Model.Graph) })
 	if err := model.LoadTokenizer(); err != nil {
 		return nil, err
 	}
@@ -113,13 +114,13 @@ func (e *evaluation) ask(i int) (err error) {
 
 // manifest describes the evaluation; it contains the plan only when the user selected one.
 func (e *evaluation) manifest() (*results.Manifest, error) {
-	l, folder := e.bench.model.Layout, e.bench.model.Folder
+	l, folder := e.bench.model.Layout, e.Model.Folder
 	m := &results.Manifest{
 		Version: results.ManifestVersion, Tool: e.Tool, Data: e.data.File, Prompts: e.prompts(), Layers: e.Layers, Taus: e.Taus,
 		Encoding: string(e.Encoding), Convention: string(e.Convention), Positions: e.Positions.String(), Texts: e.Texts,
 		Top: e.Top, First: e.First, Shard: e.Shard, Host: e.Host,
 		Model: results.Model{
-			Name: modelName(e.Model, folder.Model), Family: l.Family, Variant: l.Exporter,
+			Name: modelName(e.Model.Path, folder.Model), Family: l.Family, Variant: l.Exporter,
 			Layers: l.Layers, Heads: l.Heads, DModel: l.DModel, Vocab: l.Vocab,
 		},
 	}

@@ -81,4 +81,4 @@ func batches(cells []cell, size int) [][]int {
 	return out
 }
 
-func (b *batched) close() error { return b.model.Close() }
+func (b *batched) close() error { return b.model.Unload() }

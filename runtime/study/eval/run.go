@@ -48,7 +48,7 @@ func Run(ctx context.Context, host runtime.Host, c Config) (*Report, error) {
 	if c.Progress == nil {
 		c.Progress = func(Progress) {}
 	}
-	e, err := prepare(host, c)
+	e, err := prepare(ctx, host, c)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/models/vector"
 	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
@@ -28,8 +29,13 @@ func world(t *testing.T) Config {
 	if err := demo.WriteTo(dir); err != nil {
 		t.Fatal(err)
 	}
+	model, err := decoder.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { model.Close() })
 	return Config{
-		Model: dir, Data: filepath.Join(dir, "prompts.csv"), Dir: filepath.Join(dir, "results"), Taus: []float64{0.5, 1, 4}, Memories: []string{"curated"},
+		Model: model, Data: filepath.Join(dir, "prompts.csv"), Dir: filepath.Join(dir, "results"), Taus: []float64{0.5, 1, 4}, Memories: []string{"curated"},
 		Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded, Texts: memory.PaperTexts, Plan: Auto, Limit: 6, Top: 3,
 		Options: runtime.Options{Threads: 1},
 	}
@@ -85,7 +91,7 @@ func TestPlansAgree(t *testing.T) {
 		{"positions that one-hop prompts do not reach", func(c *Config) { c.Positions, _ = steer.ParsePositions("7-8") }},
 		{"layer, two layers", func(c *Config) { c.Encoding, c.Layers = memory.EncodingLayer, []int{1, 4} }},
 		{"three sources", func(c *Config) {
-			c.Memories, c.First = []string{"wrong", "random:" + filepath.Join(c.Model, "words.txt"), "file:" + filepath.Join(c.Model, "words.txt")}, 3
+			c.Memories, c.First = []string{"wrong", "random:" + filepath.Join(c.Model.Path, "words.txt"), "file:" + filepath.Join(c.Model.Path, "words.txt")}, 3
 			c.Top = 0
 		}},
 	} {
@@ -157,7 +163,7 @@ func TestVectorOfAnotherModel(t *testing.T) {
 func TestCellsEqualSteer(t *testing.T) {
 	c := world(t)
 	_, got := run(t, c)
-	m, err := steer.Open(orttest.Host(t), c.Model, c.Options)
+	m, err := steer.New(t.Context(), orttest.Host(t), c.Model, c.Options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,7 +248,7 @@ func TestAutoFallsBack(t *testing.T) {
 	c := world(t)
 	b := bench{host: orttest.Host(t), options: c.Options}
 	var err error
-	if b.model, err = steer.Open(b.host, c.Model, c.Options); err != nil {
+	if b.model, err = steer.New(t.Context(), b.host, c.Model, c.Options); err != nil {
 		t.Fatal(err)
 	}
 	defer func(was []plan) { plans = was }(plans)
@@ -328,7 +334,7 @@ func TestRunRefuses(t *testing.T) {
 		{"tau twice", func(c *Config) { c.Taus = []float64{1, 2, 1} }, "tau 1 was given twice"},
 		{"memory twice", func(c *Config) { c.Memories = []string{"none", "none"} }, `memory "none" was given twice`},
 		{"two files of one name", func(c *Config) {
-			c.Memories = []string{"random:" + filepath.Join(c.Model, "words.txt"), "random:" + write(t, "words.txt", "a\n")}
+			c.Memories = []string{"random:" + filepath.Join(c.Model.Path, "words.txt"), "random:" + write(t, "words.txt", "a\n")}
 		}, `memory "random:words.txt" was given twice`},
 		{"layer", func(c *Config) { c.Layers = []int{6} }, "layer 6, the model has 0 to 5"},
 		{"plan", func(c *Config) { c.Plan = "fast" }, `plan "fast": want one of auto, fanout, rows, points`},

@@ -19,7 +19,6 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/models/weights"
 	"github.com/onnx-inject/onnx-inject/runtime"
-	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
 const fixtures = "../../../models/testdata"
@@ -74,7 +73,7 @@ func (c fixture) check(t *testing.T, dir string, constants map[string][][]float3
 	var ref reference
 	read(t, filepath.Join(dir, c.Ref), &ref)
 	for _, norm := range Norms {
-		l, err := Open(t.Context(), orttest.Host(t), filepath.Join(dir, c.File), Options{Norm: norm, Texts: memory.PaperTexts, Runtime: runtime.Options{Threads: 1}})
+		l, err := openPath(t, filepath.Join(dir, c.File), Options{Norm: norm, Texts: memory.PaperTexts, Runtime: runtime.Options{Threads: 1}})
 		if err != nil {
 			t.Fatalf("%s: %v", norm, err)
 		}
@@ -293,11 +292,10 @@ func near(t *testing.T, what string, got, want []float32, tolerance float64) {
 
 // Files that cannot be looked at say why.
 func TestOpenRefused(t *testing.T) {
-	host := orttest.Host(t)
-	if _, err := Open(t.Context(), host, "nothing.onnx", Options{Norm: NormRaw}); err == nil || hint.Of(err) == "" {
+	if _, err := openPath(t, "nothing.onnx", Options{Norm: NormRaw}); err == nil || hint.Of(err) == "" {
 		t.Errorf("a missing file: %v", err)
 	}
-	if _, err := Open(t.Context(), host, filepath.Join(fixtures, "refused"), Options{Norm: NormRaw}); err == nil {
+	if _, err := openPath(t, filepath.Join(fixtures, "refused"), Options{Norm: NormRaw}); err == nil {
 		t.Error("a folder without a model was opened")
 	} else if !strings.Contains(err.Error(), "open model") {
 		t.Error(err)
@@ -323,7 +321,7 @@ func TestOpenRefused(t *testing.T) {
 	if _, err := graph.Save(t.Context(), m, hidden, graph.Embed, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), host, hidden, Options{Norm: NormRaw}); err == nil || !strings.Contains(err.Error(), "the file ends in hidden states: it has no unembedding") {
+	if _, err := openPath(t, hidden, Options{Norm: NormRaw}); err == nil || !strings.Contains(err.Error(), "the file ends in hidden states: it has no unembedding") {
 		t.Errorf("a file without an unembedding: %v", err)
 	}
 }
@@ -361,8 +359,16 @@ func TestScale(t *testing.T) {
 
 // A step that does not lead from the output of W_O to what joins the stream is refused.
 func TestStep(t *testing.T) {
-	l := &models.Layer{Index: 3, Scaled: true}
-	s, err := stepOf(l, [][]float32{{0.5, -3, 4}, {0.5, 1, 0}}, []float32{0.5, -1, 2})
+	measure := func(l *models.Layer, results [][]float32, joined ...float32) (*step, error) {
+		j, err := openJoint(l, len(joined))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j.step(results, joined)
+	}
+	scaled := &models.Layer{Index: 3, Scaled: true}
+	heads := [][]float32{{0.5, -3, 4}, {0.5, 1, 0}}
+	s, err := measure(scaled, heads, 0.5, -1, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -370,14 +376,50 @@ func TestStep(t *testing.T) {
 	if s.apply(x); !slices.Equal(x, []float64{4, 3, 1}) {
 		t.Errorf("half of it is %v", x)
 	}
-	if _, err := stepOf(l, [][]float32{{0.5, -3, 4}, {0.5, 1, 0}}, []float32{0.5, 1, 2}); err == nil || !strings.Contains(err.Error(), "layer 3: what attention adds to the stream is not") {
+	if _, err := measure(scaled, heads, 0.5, 1, 2); err == nil || !strings.Contains(err.Error(), "layer 3: what attention adds to the stream is not") {
 		t.Errorf("no multiple: %v", err)
 	}
-	l = &models.Layer{PostNorm: &models.Norm{Kind: models.RMSNorm, Eps: 0}}
-	if s, err = stepOf(l, [][]float32{{1, -1, 1}}, []float32{1, -1, 1}); err != nil {
+	normed := &models.Layer{PostNorm: &models.Norm{Kind: models.RMSNorm}}
+	if _, err = measure(normed, [][]float32{{2, -2, 2}}, 1, -1, 1); err != nil {
 		t.Fatal(err)
 	}
-	if _, err = stepOf(l, [][]float32{{0.5, -3, 4}, {0.5, 1, 0}}, []float32{1, -2, 4}); err == nil {
+	if _, err = measure(normed, heads, 1, -2, 4); err == nil {
 		t.Error("a norm that was not applied was taken")
+	}
+}
+
+// A wide gain lies on disk, and the file is closed once its session is open.
+func TestJointOfClosedFile(t *testing.T) {
+	const d = 512
+	gain := make([]float32, d)
+	for i := range gain {
+		gain[i] = 3
+	}
+	m, err := graph.Parse("ir 8\nopset 17\ngraph g {\nin x: float32[n]\ny = Identity(x)\nout y\n}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := m.Edit()
+	e.Const(m.Graph, "gain", graph.NewFloat32(gain, d))
+	if err := e.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "wide.onnx")
+	if _, err := graph.Save(t.Context(), m, path, graph.Embed, false); err != nil {
+		t.Fatal(err)
+	}
+	if m, err = graph.Load(path); err != nil {
+		t.Fatal(err)
+	}
+	j, err := openJoint(&models.Layer{PostNorm: &models.Norm{Kind: models.RMSNorm, Gamma: m.Graph.Lookup("gain")}}, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ones, joined := slices.Repeat([]float32{1}, d), slices.Repeat([]float32{3}, d)
+	if _, err := j.step([][]float32{ones}, joined); err != nil {
+		t.Error(err)
 	}
 }

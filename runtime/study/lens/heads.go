@@ -10,20 +10,17 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
-	"github.com/onnx-inject/onnx-inject/models/folder"
-	"github.com/onnx-inject/onnx-inject/models/inputs"
-	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 )
 
 // heads runs a model for the results of its heads.
 type heads struct {
-	session runtime.Session
-	inputs  *inputs.Signature
+	session *decoder.Session
 	layers  []int
-	joins   map[int]*models.Layer // those of them with a step between the heads and the stream
-	last    int                   // the last layer of the model
+	joins   map[int]*joint // of those with a step between the heads and the stream
+	last    int            // the last layer of the model
 	heads   int
 	d       int
 	stream  bool // the residual stream behind the last layer comes too
@@ -33,23 +30,14 @@ type heads struct {
 // switchName is the input that silences the stream in front of every layer.
 const switchName = "lens.listen"
 
-// openHeads loads a model and has it give the results of the layers' heads. stream asks for the residual stream behind the last
+// openHeads has a model give the results of the layers' heads. stream asks for the residual stream behind the last
 // layer, silence for the switch.
-func openHeads(ctx context.Context, host runtime.Host, f *folder.Folder, layers []int, stream, silence bool, o runtime.Options) (*heads, error) {
-	g, err := graph.Load(f.Model)
+func openHeads(ctx context.Context, host runtime.Host, d *decoder.Model, layers []int, stream, silence bool, o runtime.Options) (*heads, error) {
+	l, err := d.Locate(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer g.Close()
-	l, err := recognise.Locate(ctx, g, f.Config)
-	if err != nil {
-		return nil, err
-	}
-	man, err := models.ReadManifest(g)
-	if err != nil {
-		return nil, err
-	}
-	h := &heads{layers: layers, joins: map[int]*models.Layer{}, last: l.Layers - 1, heads: l.Heads, d: l.DModel, stream: stream, silence: silence}
+	h := &heads{layers: layers, joins: map[int]*joint{}, last: l.Layers - 1, heads: l.Heads, d: l.DModel, stream: stream, silence: silence}
 	var req rewrite.Request
 	add := func(port models.PortKind, layers ...int) {
 		kind, err := rewrite.KindByName(string(port))
@@ -58,32 +46,29 @@ func openHeads(ctx context.Context, host runtime.Host, f *folder.Folder, layers 
 		}
 		x := rewrite.Expose{Kind: kind}
 		for _, i := range layers {
-			if man.Port(port.Name(i)) == nil { // a patched file may have it already
+			if d.Manifest.Port(port.Name(i)) == nil { // a patched file may have it already
 				x.Layers = append(x.Layers, i)
 			}
 		}
 		req.Expose = append(req.Expose, x)
 	}
-	later := slices.DeleteFunc(slices.Clone(layers), func(i int) bool { return !joinsLater(l.Bodies[0].Layers[i]) })
+	for _, i := range layers {
+		if x := l.Bodies[0].Layers[i]; joinsLater(x) {
+			if h.joins[i], err = openJoint(x, l.DModel); err != nil {
+				return nil, err
+			}
+		}
+	}
+	later := slices.DeleteFunc(slices.Clone(layers), func(i int) bool { return h.joins[i] == nil })
 	add(models.PortResult, layers...)
 	add(models.PortAttnOut, later...)
 	if stream {
 		add(models.PortResidPost, h.last)
 	}
-	if _, l, err = rewrite.Apply(g, l, req); err != nil {
+	if h.session, err = d.Session(ctx, host, o, decoder.Apply(req), h.trim); err != nil {
 		return nil, err
 	}
-	for _, i := range later {
-		h.joins[i] = l.Bodies[0].Layers[i]
-	}
-	if h.inputs, err = inputs.Read(g, l); err != nil { // before there is an input that it does not know
-		return nil, err
-	}
-	if err := h.trim(g, l); err != nil {
-		return nil, err
-	}
-	h.session, err = runtime.OpenGraph(ctx, host, g, o)
-	return h, err
+	return h, nil
 }
 
 // ports are the outputs that are kept.
@@ -104,15 +89,16 @@ func (h *heads) ports() []string {
 // trim drops every other output, the logits among them, with what computes it, and adds the switch:
 //
 //	resid_pre → Where(listen, resid_pre, 0) → everything that reads it
-func (h *heads) trim(g *graph.Model, l *models.Layout) error {
+func (h *heads) trim(_ context.Context, c *decoder.Copy) error {
 	keep := map[string]bool{}
 	for _, name := range h.ports() {
 		keep[name] = true
 	}
+	g := c.Graph
 	e := g.Edit()
 	if h.silence {
 		listen := e.Input(switchName, graph.TensorType(graph.Bool, 1))
-		for _, b := range l.Bodies {
+		for _, b := range c.Layout.Bodies {
 			for _, i := range h.layers {
 				silence(e, b.Graph, b.Layers[i], listen)
 			}
@@ -210,7 +196,7 @@ type activations struct {
 
 // run computes the activations of a prompt; with listen false those of a model whose layers hear nothing.
 func (h *heads) run(ctx context.Context, ids []int64, listen bool) (*activations, error) {
-	feeds, err := h.inputs.Feeds([][]int64{ids})
+	feeds, err := h.session.Signature.Feeds([][]int64{ids})
 	if err != nil {
 		return nil, err
 	}
@@ -241,12 +227,12 @@ func (h *heads) run(ctx context.Context, ids []int64, listen bool) (*activations
 			a.results = append(a.results, r)
 		}
 		var join *step
-		if l := h.joins[layer]; l != nil && listen {
+		if j := h.joins[layer]; j != nil && listen {
 			joined, err := lastPosition(out[models.PortAttnOut.Name(layer)], h.d)
 			if err != nil {
 				return nil, err
 			}
-			if join, err = stepOf(l, a.results[len(a.results)-h.heads:], joined); err != nil {
+			if join, err = j.step(a.results[len(a.results)-h.heads:], joined); err != nil {
 				return nil, err
 			}
 		}

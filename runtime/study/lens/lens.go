@@ -11,6 +11,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
 
@@ -37,15 +38,15 @@ type Lens struct {
 	constants [][]float32 // [layer * head][d_model] what heads write whatever they read; nil until needed
 }
 
-// Open loads a model file or folder on a host. A file without an unembedding is refused, and so is one whose unembedding or
-// final norm cannot be read.
-func Open(ctx context.Context, host runtime.Host, path string, o Options) (*Lens, error) {
-	m, err := steer.Open(host, path, o.Runtime)
+// Open loads a model on a host. A file without an unembedding is refused, and so is one whose unembedding or final norm cannot
+// be read. The decoder stays the caller's to close, after the lens.
+func Open(ctx context.Context, host runtime.Host, d *decoder.Model, o Options) (*Lens, error) {
+	m, err := steer.New(ctx, host, d, o.Runtime)
 	if err != nil {
 		return nil, err
 	}
 	m.Texts = o.Texts
-	abs, err := filepath.Abs(path) // "." has a name too
+	abs, err := filepath.Abs(d.Path) // "." has a name too
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +65,7 @@ func Open(ctx context.Context, host runtime.Host, path string, o Options) (*Lens
 	if l.at, err = newCoordinates(o.Norm, m.Layout, l.bias); err != nil {
 		return nil, fmt.Errorf("norm %q: %w", o.Norm, err)
 	}
-	l.heads, err = openHeads(ctx, host, m.Folder, l.Layers, o.Norm == NormFinal, o.Norm == NormTL, o.Runtime)
+	l.heads, err = openHeads(ctx, host, d, l.Layers, o.Norm == NormFinal, o.Norm == NormTL, o.Runtime)
 	if err != nil {
 		return nil, err
 	}

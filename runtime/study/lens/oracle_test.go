@@ -11,6 +11,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/models/weights"
 	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
@@ -23,12 +24,23 @@ func openDemo(t *testing.T, o Options) *Lens {
 		t.Fatal(err)
 	}
 	o.Texts, o.Runtime.Threads = memory.PaperTexts, 1
-	l, err := Open(t.Context(), orttest.Host(t), dir, o)
+	l, err := openPath(t, dir, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
 	return l
+}
+
+// openPath opens a file or folder until the test ends.
+func openPath(t *testing.T, path string, o Options) (*Lens, error) {
+	t.Helper()
+	d, err := decoder.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { d.Close() })
+	return Open(t.Context(), orttest.Host(t), d, o)
 }
 
 // gpt2 is the embedded model in float64, from the tensors of its file by their names: nothing here was recognised.
@@ -200,7 +212,7 @@ func TestLookIsFloat64(t *testing.T) {
 	for _, norm := range Norms {
 		t.Run(string(norm), func(t *testing.T) {
 			l := openDemo(t, Options{Norm: norm})
-			m, err := graph.Load(filepath.Join(l.texts.Folder.Model))
+			m, err := graph.Load(filepath.Join(l.texts.Decoder.Folder.Model))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -269,7 +281,7 @@ func TestHeadsAddUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := steer.Open(l.host, l.texts.Folder.Model, runtime.Options{Threads: 1})
+	m, err := steer.New(t.Context(), l.host, l.texts.Decoder, runtime.Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,40 +19,52 @@ type step struct {
 // joinsLater reports whether a layer has a step.
 func joinsLater(l *models.Layer) bool { return l.PostNorm != nil || l.Scaled }
 
-// stepOf measures the step of a layer from the results of its heads and from what joins the stream, at the same position. A step that
-// does not lead from the sum of the one to the other is refused.
-func stepOf(l *models.Layer, results [][]float32, attnOut []float32) (*step, error) {
-	out := make([]float32, len(attnOut))
+// joint is what a step depends on beside the numbers of a run.
+type joint struct {
+	layer             *models.Layer
+	bias, gamma, beta []float32 // of W_O and of the norm; nil: 0, 1 and 0
+}
+
+// openJoint reads the parameters of a layer that has a step.
+func openJoint(l *models.Layer, d int) (*joint, error) {
+	j := &joint{layer: l, bias: make([]float32, d)}
+	for _, v := range l.BO {
+		b, err := parameterOf(v, "bias of W_O", d)
+		if err != nil {
+			return nil, err
+		}
+		for i := range b {
+			j.bias[i] += b[i]
+		}
+	}
+	if l.PostNorm == nil {
+		return j, nil
+	}
+	var err error
+	if j.gamma, err = parameterOf(l.PostNorm.Gamma, "weight of the norm after attention", d); err != nil {
+		return nil, err
+	}
+	j.beta, err = parameterOf(l.PostNorm.Beta, "bias of the norm after attention", d)
+	return j, err
+}
+
+// step measures the step from the results of the heads and from what joins the stream, at the same position. One that does not lead
+// from the sum of the results to what joins is refused.
+func (j *joint) step(results [][]float32, attnOut []float32) (*step, error) {
+	out := slices.Clone(j.bias)
 	for _, r := range results {
 		for i, v := range r {
 			out[i] += v
 		}
 	}
-	for _, v := range l.BO {
-		b, err := parameterOf(v, "bias of W_O", len(out))
-		if err != nil {
-			return nil, err
-		}
-		for i, v := range b {
-			out[i] += v
-		}
-	}
 	s := &step{factor: slices.Repeat([]float64{1}, len(out))}
-	var beta []float32
-	if n := l.PostNorm; n != nil {
-		gamma, err := parameterOf(n.Gamma, "weight of the norm after attention", len(out))
-		if err != nil {
-			return nil, err
-		}
-		if beta, err = parameterOf(n.Beta, "bias of the norm after attention", len(out)); err != nil {
-			return nil, err
-		}
+	if n := j.layer.PostNorm; n != nil {
 		s.centred = n.Kind == models.LayerNorm
 		size := sizeOf(out, s.centred, n.Eps)
 		for i := range s.factor {
 			s.factor[i] /= size
-			if gamma != nil {
-				s.factor[i] *= float64(gamma[i])
+			if j.gamma != nil {
+				s.factor[i] *= float64(j.gamma[i])
 			}
 		}
 	}
@@ -61,7 +73,7 @@ func stepOf(l *models.Layer, results [][]float32, attnOut []float32) (*step, err
 		x[i] = float64(v)
 	}
 	s.apply(x)
-	for i, b := range beta {
+	for i, b := range j.beta {
 		x[i] += float64(b)
 	}
 	var dot, square, around, off float64
@@ -69,7 +81,7 @@ func stepOf(l *models.Layer, results [][]float32, attnOut []float32) (*step, err
 		dot, square = dot+x[i]*float64(attnOut[i]), square+x[i]*x[i]
 	}
 	multiplier := 1.0
-	if l.Scaled && square > 0 {
+	if j.layer.Scaled && square > 0 {
 		multiplier = dot / square
 	}
 	for i := range x {
@@ -78,7 +90,7 @@ func stepOf(l *models.Layer, results [][]float32, attnOut []float32) (*step, err
 		off, around = off+d*d, around+float64(attnOut[i])*float64(attnOut[i])
 	}
 	if !(math.Sqrt(off) <= 0.1*math.Sqrt(around)) { // of 8 bits each, heads add up to within some hundredths
-		return nil, fmt.Errorf("layer %d: what attention adds to the stream is not its output after the norm or the multiplier that was recognised", l.Index)
+		return nil, fmt.Errorf("layer %d: what attention adds to the stream is not its output after the norm or the multiplier that was recognised", j.layer.Index)
 	}
 	return s, nil
 }

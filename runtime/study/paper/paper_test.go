@@ -11,6 +11,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/models/demo"
 	"github.com/onnx-inject/onnx-inject/models/memory"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 	"github.com/onnx-inject/onnx-inject/runtime/study/eval"
 )
@@ -22,10 +23,15 @@ func TestWorld(t *testing.T) {
 	if err := demo.WriteTo(dir); err != nil {
 		t.Fatal(err)
 	}
+	model, err := decoder.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer model.Close()
 	steps := 0
 	r, err := Run(context.Background(), orttest.Host(t), Config{
 		Config: eval.Config{
-			Model: dir, Data: filepath.Join(dir, "prompts.csv"), Dir: filepath.Join(dir, "results"), Taus: Taus, Plan: eval.Auto,
+			Model: model, Data: filepath.Join(dir, "prompts.csv"), Dir: filepath.Join(dir, "results"), Taus: Taus, Plan: eval.Auto,
 			Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded, Texts: memory.PaperTexts,
 		},
 		Words: filepath.Join(dir, "words.txt"), Among: 10,

@@ -85,25 +85,30 @@ func layerCurves(s *series, m curve) (*drawing, error) {
 	}
 	d.draw = func(c draw.Canvas) []spot {
 		p := newPlot(d.headline(d.width), "layer (below it: best tau)", m.unit)
-		p.X.Min, p.X.Max = -0.5, float64(len(s.Layers))-0.5
-		p.Add(through(best, first), through(one, second))
-		addEstimates(p, best, first, draw.CircleGlyph{}, false)
-		addEstimates(p, one, second, draw.BoxGlyph{}, false)
-		p.Y.Min, p.Y.Max = min(p.Y.Min, 0), max(p.Y.Max, 0)
-		widen(&p.Y)
-		cutOff(p, m.format, append(slices.Clone(best), one...))
-		p.Y.Max += (p.Y.Max - p.Y.Min) / 5 // room for the legend
-		zero(p, false)
-		p.X.Tick.Marker = places(labels, c.Size().X-60, widest(&p.X, labels)+6)
-		p.Y.Tick.Marker = round{format: m.tick}
 		p.Legend.Add("best tau of the layer", marker{first, draw.CircleGlyph{}})
 		if several {
 			p.Legend.Add("tau "+short(fixed), marker{second, draw.BoxGlyph{}})
 		}
-		p.Draw(c)
-		return append(estimateSpots(p, c, best, false), estimateSpots(p, c, one, false)...)
+		return drawLayers(p, c, m, labels, best, one)
 	}
 	return d, nil
+}
+
+// drawLayers draws the estimates of layers at the best tau of each, and at one tau for all.
+func drawLayers(p *plot.Plot, c draw.Canvas, m curve, labels []string, best, one []estimate) []spot {
+	p.X.Min, p.X.Max = -0.5, float64(len(labels))-0.5
+	p.Add(through(best, first), through(one, second))
+	addEstimates(p, best, first, draw.CircleGlyph{}, false)
+	addEstimates(p, one, second, draw.BoxGlyph{}, false)
+	p.Y.Min, p.Y.Max = min(p.Y.Min, 0), max(p.Y.Max, 0)
+	widen(&p.Y)
+	cutOff(p, m.format, append(slices.Clone(best), one...))
+	p.Y.Max += (p.Y.Max - p.Y.Min) / 5 // room for the legend
+	zero(p, false)
+	p.X.Tick.Marker = places(labels, c.Size().X-60, widest(&p.X, labels)+6)
+	p.Y.Tick.Marker = round{format: m.tick}
+	p.Draw(c)
+	return append(estimateSpots(p, c, best, false), estimateSpots(p, c, one, false)...)
 }
 
 // crowded is the number of marks above which numbers do not fit side by side.

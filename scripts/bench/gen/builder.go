@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // model is a graph under construction: encoded nodes, and descriptions of weights.
@@ -13,6 +14,29 @@ type model struct {
 	inputs  []byte
 	outputs []byte
 	seen    map[string]int // names in use, to number the next name as torch does
+
+	ir         int64
+	opsets     []opset
+	producer   string
+	dataSuffix string            // the external data file is named like the model, with this suffix
+	beside     map[string][]byte // files that belong in the same folder
+}
+
+// opset is a set of operators that the model uses, with its version.
+type opset struct {
+	domain  string
+	version int64
+}
+
+// microsoft is the domain of ONNX Runtime's own operators.
+const microsoft = "com.microsoft"
+
+func (m *model) input(name string, dtype int64, dims ...any) {
+	m.inputs = msg(m.inputs).sub(11, valueInfo(name, dtype, dims...))
+}
+
+func (m *model) output(name string, dtype int64, dims ...any) {
+	m.outputs = msg(m.outputs).sub(12, valueInfo(name, dtype, dims...))
 }
 
 // attr is one attribute of a node: an int64, a float32, an []int64, or an encoded TensorProto (msg).
@@ -74,6 +98,7 @@ func (s scope) ops(op string, n int, in []string, attrs ...attr) []string {
 	return out
 }
 
+// node adds a node; op may begin with a domain, and "" in the lists is an input or output that is left out.
 func (m *model) node(op, label string, in, out []string, attrs ...attr) {
 	var n msg
 	for _, v := range in {
@@ -82,7 +107,12 @@ func (m *model) node(op, label string, in, out []string, attrs ...attr) {
 	for _, v := range out {
 		n = n.str(2, v)
 	}
-	n = n.str(3, label).str(4, op)
+	n = n.str(3, label)
+	if name, ok := strings.CutPrefix(op, microsoft+"."); ok {
+		n = n.str(4, name).str(7, microsoft)
+	} else {
+		n = n.str(4, op)
+	}
 	for _, a := range attrs {
 		n = n.sub(5, a.encode())
 	}

@@ -12,10 +12,10 @@ var noise = float32(std * math.Sqrt(3))
 
 // gpt2 describes a whole model. With copied, the unembedding is a separate tensor, equal to the transposed embedding.
 func gpt2(s size, copied bool) *model {
-	m := &model{seen: map[string]int{}}
+	m := &model{seen: map[string]int{}, ir: 8, opsets: []opset{{"", 17}}, producer: "pytorch", dataSuffix: "_data"}
 	top := scope{m, "/transformer"}
-	m.inputs = msg(m.inputs).sub(11, valueInfo("input_ids", int64Type, "batch", "seq"))
-	m.outputs = msg(m.outputs).sub(12, valueInfo("logits", float32Type, "batch", "seq", s.vocab))
+	m.input("input_ids", int64Type, "batch", "seq")
+	m.output("logits", float32Type, "batch", "seq", s.vocab)
 
 	wte := m.weight("transformer.wte.weight", 0, noise, s.vocab, s.embd)
 	wpe := m.weight("transformer.wpe.weight", 0, noise, s.positions, s.embd)

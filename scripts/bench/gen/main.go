@@ -9,18 +9,29 @@ import (
 	"strings"
 )
 
-// size holds the dimensions of a GPT-2. The width of a head is embd/heads, of the MLP 4*embd.
+// size holds the dimensions of a decoder. The width of a head is embd/heads.
 type size struct {
 	layers, heads, embd, positions, vocab int64
+	kv, mlp                               int64 // heads of keys and values, and width of the MLP: of a Llama only; GPT-2 has heads and 4*embd
 }
 
-// sizes are OpenAI's sizes, and one small enough for tests.
+func (s size) model(copied bool) *model {
+	if s.kv > 0 {
+		return llama(s)
+	}
+	return gpt2(s, copied)
+}
+
+// sizes are OpenAI's sizes of GPT-2, that of Llama 3.2 1B, and two small enough for tests.
 var sizes = map[string]size{
 	"tiny":   {layers: 2, heads: 4, embd: 32, positions: 48, vocab: 131},
 	"small":  {layers: 12, heads: 12, embd: 768, positions: 1024, vocab: 50257},
 	"medium": {layers: 24, heads: 16, embd: 1024, positions: 1024, vocab: 50257},
 	"large":  {layers: 36, heads: 20, embd: 1280, positions: 1024, vocab: 50257},
 	"xl":     {layers: 48, heads: 25, embd: 1600, positions: 1024, vocab: 50257},
+
+	"llama-tiny": {layers: 2, heads: 4, kv: 2, embd: 64, mlp: 96, positions: 48, vocab: 131},
+	"llama-1b":   {layers: 16, heads: 32, kv: 8, embd: 2048, mlp: 8192, positions: 131072, vocab: 128256},
 }
 
 func main() {
@@ -35,8 +46,8 @@ func main() {
 
 func run(args []string) error {
 	fs := flag.NewFlagSet("gen", flag.ContinueOnError)
-	name := fs.String("size", "small", "tiny, small, medium, large or xl")
-	out := fs.String("o", "", "file to write; with -external its weights are written to FILE_data in the same folder")
+	name := fs.String("size", "small", "of GPT-2: tiny, small, medium, large or xl; of a Llama: llama-tiny or llama-1b")
+	out := fs.String("o", "", "file to write; with -external its weights are written to FILE_data in the same folder, or FILE.data for a Llama")
 	external := fs.Bool("external", false, "store tensors of 1 KiB and more in one external data file")
 	sparse := fs.Bool("sparse", false, "give the external data file its full length and the masks, but no weights; requires -external")
 	copied := fs.Bool("copy", false, "store the unembedding as a transposed copy of the embedding")
@@ -56,8 +67,10 @@ func run(args []string) error {
 		return errors.New("flag -o: want a file to write")
 	case fs.NArg() > 0:
 		return fmt.Errorf("argument %q: want flags only", fs.Arg(0))
+	case *copied && s.kv > 0:
+		return errors.New("flag -copy: want a size of GPT-2, because the embedding of these Llamas is read from the unembedding")
 	case *sparse && !*external:
 		return errors.New("flag -sparse: only an external data file can be sparse, add -external")
 	}
-	return write(gpt2(s, *copied), *out, *external, *sparse)
+	return write(s.model(*copied), *out, *external, *sparse)
 }

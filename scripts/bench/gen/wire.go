@@ -30,6 +30,7 @@ func (m msg) open(field protowire.Number, n int64) msg {
 // Numbers of TensorProto.DataType.
 const (
 	float32Type = 1
+	int32Type   = 6
 	int64Type   = 7
 	boolType    = 9
 )

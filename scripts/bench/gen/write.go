@@ -36,11 +36,11 @@ type stored struct {
 	offset int64
 }
 
-// write writes m to path. With external, large tensors are written to path+"_data", in file order and without gaps. With
-// sparse, that file has its full length and the masks, which affect what the graph computes, but no weights. A file gets its
-// name only when it is complete.
+// write writes m to path, with the files that belong beside it. With external, large tensors are written to path+m.dataSuffix,
+// in file order and without gaps. With sparse, that file has its full length and the masks, which affect what the graph
+// computes, but no weights. A file gets its name only when it is complete.
 func write(m *model, path string, external, sparse bool) (err error) {
-	location := filepath.Base(path) + "_data"
+	location := filepath.Base(path) + m.dataSuffix
 	graph := []piece{{head: msg(m.nodes).str(2, "main_graph")}}
 	var outside []stored
 	var offset int64
@@ -65,14 +65,17 @@ func write(m *model, path string, external, sparse bool) (err error) {
 	for _, p := range graph {
 		total += p.bytes()
 	}
-	head := msg(nil).num(1, 8).str(2, "pytorch").str(3, "random weights").open(7, total)
-	tail := msg(nil).sub(8, msg(nil).str(1, "").num(2, 17))
+	head := msg(nil).num(1, m.ir).str(2, m.producer).str(3, "random weights").open(7, total)
+	var tail msg
+	for _, o := range m.opsets {
+		tail = tail.sub(8, msg(nil).str(1, o.domain).num(2, o.version))
+	}
 	if total += int64(len(head) + len(tail)); total > maxFile {
 		return fmt.Errorf("write %q: %d bytes inline, but a protobuf file ends at %d: use -external", path, total, maxFile)
 	}
 
 	if external {
-		err = writeWhole(path+"_data", func(f *os.File, b *bufio.Writer) error {
+		err = writeWhole(path+m.dataSuffix, func(f *os.File, b *bufio.Writer) error {
 			if sparse {
 				return writeMasks(f, outside, offset)
 			}
@@ -84,6 +87,11 @@ func write(m *model, path string, external, sparse bool) (err error) {
 			return nil
 		})
 		if err != nil {
+			return err
+		}
+	}
+	for name, content := range m.beside {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(path), name), content, 0o644); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/urfave/cli/v2"
+)
+
+// command is one command of the program: its name, its arguments and flags, and its function.
+type command struct {
+	name    string
+	args    string // names of the arguments, "MODEL"; one in brackets is optional, one with … can be repeated
+	need    string // required flags, "-o OUT"
+	usage   string // one line
+	doc     string // paragraphs for -h
+	example string // works when pasted after `onnx-inject demo` has run
+	flags   []cli.Flag
+	run     func(*call) error
+	parts   []*command // subcommands, in place of run
+}
+
+// call is one invocation of a command.
+type call struct {
+	*cli.Context
+	ctx  context.Context
+	args []string // as many as command.args allows
+	out  *printer // results
+	err  io.Writer
+}
+
+// note prints a message that is not a result.
+func (c *call) note(format string, args ...any) { say(c.err, format, args...) }
+
+// cliCommand converts the command to the form of the command-line library.
+func (cmd *command) cliCommand() *cli.Command {
+	c := &cli.Command{
+		Name: cmd.name, Usage: cmd.usage, ArgsUsage: cmd.args, Description: strings.TrimSpace(cmd.doc), Flags: append(slices.Clone(cmd.flags), cli.HelpFlag), UsageText: cmd.usageText("onnx-inject"),
+		HideHelpCommand: true, CustomHelpTemplate: commandHelp + cmd.exampleText(), OnUsageError: badValue(cmd.flags),
+	}
+	for _, p := range cmd.parts {
+		sub := p.cliCommand()
+		sub.UsageText = p.usageText("onnx-inject " + cmd.name)
+		c.Subcommands = append(c.Subcommands, sub)
+	}
+	c.Action = func(cc *cli.Context) error {
+		if cmd.run == nil {
+			return cmd.wantPart()
+		}
+		x := &call{Context: cc, ctx: cc.Context, args: cc.Args().Slice(), out: newPrinter(cc.App), err: cc.App.ErrWriter}
+		if err := cmd.checkArgs(cc.Command.HelpName, x.args); err != nil {
+			return err
+		}
+		if err := cmd.checkFiles(cc); err != nil {
+			return err
+		}
+		return cmd.run(x)
+	}
+	return c
+}
+
+func (cmd *command) wantPart() error {
+	var names []string
+	for _, p := range cmd.parts {
+		names = append(names, p.name)
+	}
+	return hintf(usagef("%s: missing subcommand: want one of %s", cmd.name, strings.Join(names, ", ")), "onnx-inject %s -h", cmd.name)
+}
+
+// checkArgs compares the arguments with their names. path is the full name of the command.
+func (cmd *command) checkArgs(path string, args []string) error {
+	words := strings.Fields(cmd.args)
+	many := strings.Contains(cmd.args, "…")
+	least := len(slices.DeleteFunc(slices.Clone(words), func(w string) bool { return w[0] == '[' }))
+	var got []string
+	for _, a := range args {
+		got = append(got, quote(a))
+	}
+	name := strings.TrimPrefix(path, "onnx-inject ")
+	switch {
+	case len(args) < least:
+		return hintf(usagef("%s: missing %s", name, strings.Join(words[len(args):least], " and ")), "for example: %s", cmd.example)
+	case many || len(args) <= len(words):
+		return nil
+	case len(words) == 0:
+		return usagef("%s: takes no arguments, got %s", name, strings.Join(got, " "))
+	}
+	return hintf(usagef("%s: want only %s, got %s", name, cmd.args, strings.Join(got, " ")), "put quotes around text with spaces")
+}
+
+// checkFiles refuses the file name "-": no command streams a file, and a user who types "-" means standard output.
+func (cmd *command) checkFiles(c *cli.Context) error {
+	for _, f := range cmd.flags {
+		if s, ok := f.(*cli.StringFlag); ok && s.TakesFile && c.String(s.Name) == "-" {
+			return hintf(usagef("flag --%s: want a file name, got \"-\": standard input and output are not supported here", s.Name), "a file with the name - is ./-")
+		}
+	}
+	return nil
+}
+
+func (cmd *command) usageText(prefix string) string {
+	s := prefix + " " + cmd.name
+	var parts []string
+	for _, p := range cmd.parts {
+		parts = append(parts, p.name)
+	}
+	for _, words := range []string{strings.Join(parts, "|"), cmd.args, cmd.need} {
+		if words != "" {
+			s += " " + words
+		}
+	}
+	if len(cmd.flags) > 0 {
+		s += " [flags]"
+	}
+	return s
+}
+
+// exampleText returns the last section of the command's help.
+func (cmd *command) exampleText() string {
+	return "\nexample:\n  " + strings.ReplaceAll(cmd.example, "\n", "\n  ") + "\n"
+}
+
+var invalid = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?s)^invalid (?:boolean )?value (".*") for (?:flag )?-+([a-z-]+): (.*)$`)
+})
+
+// badValue rewrites the flag package's message about an invalid value in the style of our errors.
+func badValue(flags []cli.Flag) cli.OnUsageErrorFunc {
+	return func(c *cli.Context, err error, _ bool) error {
+		m := invalid().FindStringSubmatch(err.Error())
+		if m == nil {
+			return usage(err)
+		}
+		why := m[3]
+		switch find(flags, m[2]).(type) {
+		case *cli.Float64Flag:
+			why = "want a number"
+		case *cli.IntFlag:
+			why = "want a whole number"
+		case *cli.BoolFlag:
+			why = "want true or false"
+		}
+		return usagef("flag %s: %s, got %s", dashed(m[2]), why, m[1])
+	}
+}
+
+// choice is the value of a flag that takes one of a fixed list of words.
+type choice struct {
+	value string
+	from  []string
+}
+
+func (c *choice) String() string { return c.value }
+
+func (c *choice) Set(s string) error {
+	if !slices.Contains(c.from, s) {
+		return fmt.Errorf("want one of %s", strings.Join(c.from, ", "))
+	}
+	c.value = s
+	return nil
+}
+
+// texts is the value of a flag that can be repeated.
+type texts []string
+
+func (t *texts) String() string { return strings.Join(*t, ",") }
+
+func (t *texts) Set(s string) error {
+	*t = append(*t, s)
+	return nil
+}
+
+// list is the value of a flag that can be repeated to extend a list: --layers 0 --layers 3,4 equals --layers 0,3,4.
+type list struct {
+	text  string
+	given bool // text is not the default
+}
+
+func (l *list) String() string { return l.text }
+
+func (l *list) Set(s string) error {
+	if l.given {
+		s = l.text + "," + s
+	}
+	l.text, l.given = s, true
+	return nil
+}
+
+// listFlag returns a flag with a list as its value.
+func listFlag(name, usage, byDefault string) cli.Flag {
+	return &cli.GenericFlag{Name: name, Usage: usage, Value: &list{text: byDefault}}
+}
+
+// listed returns the value of a flag made by listFlag.
+func (c *call) listed(name string) string { return c.Generic(name).(*list).text }
+
+// mayRepeat reports whether a flag can be repeated.
+func mayRepeat(f cli.Flag) bool {
+	g, ok := f.(*cli.GenericFlag)
+	if !ok {
+		return false
+	}
+	switch g.Value.(type) {
+	case *texts, *list:
+		return true
+	}
+	return false
+}
+
+// oneOf returns a flag that takes one of a fixed list of words; the first is the default. usage names the value in backquotes.
+func oneOf[T ~string](name, usage string, from []T) cli.Flag {
+	c := &choice{}
+	for _, w := range from {
+		c.from = append(c.from, string(w))
+	}
+	c.value = c.from[0]
+	return &cli.GenericFlag{Name: name, Usage: usage + ": " + strings.Join(c.from, ", "), Value: c, DefaultText: c.value}
+}
+
+// chosen returns the value of a flag made by oneOf.
+func chosen[T ~string](c *call, name string) T { return T(c.Generic(name).(*choice).value) }
