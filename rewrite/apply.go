@@ -16,6 +16,7 @@ type Request struct {
 	Bake       []Bake
 	Prefill    bool // drop the cache, so that the model takes whole prompts
 	LastLogits bool // unembed the last position only
+	Signal     bool // add the output Signal if the model can have it; no port, for a model in memory
 }
 
 // Expose requests a kind of output at some layers.
@@ -69,6 +70,7 @@ func (req Request) apply(ctx context.Context, m *graph.Model, l *models.Layout) 
 	e := m.Edit()
 	added := req.addInputs(e, l)
 	ports := &mainPorts{seen: map[string]bool{}}
+	signal := req.Signal && hasSignal(m, l)
 	logits := make([]*graph.Value, len(l.Bodies))
 	for i, b := range l.Bodies {
 		p := newPatch(e, m, l, b)
@@ -78,6 +80,9 @@ func (req Request) apply(ctx context.Context, m *graph.Model, l *models.Layout) 
 			}
 		}
 		p.inject(req, added)
+		if signal {
+			p.port(Signal, p.signal(), graph.TensorType(graph.Float32, "signal_rows"), ports)
+		}
 		logits[i] = b.Logits
 		if req.LastLogits {
 			logits[i] = p.lastLogits(axis)

@@ -43,6 +43,8 @@ func FanOutTau(layer int) string    { return fmt.Sprintf("fanout.%d.tau", layer)
 // files need for that. FanOut refuses files of fixed batch size and files in which an operation may mix rows. The last layer
 // computes only the last position, from W_O or from the join on, if the operations there allow it.
 //
+// A further output, [Signal], shows for each row whether the last norm saw the stream. Some models cannot have it.
+//
 // The returned inputs feed the prompt. The caller adds those of the fan-out.
 //
 // After an error the model is as it was before.
@@ -82,6 +84,9 @@ func fanOut(ctx context.Context, m *graph.Model, l *models.Layout, top int) (*in
 	f.freeRows(last)
 	if last != nil {
 		axis = 0 // there is only one position
+	}
+	if hasSignal(m, l) {
+		f.out(Signal, f.signal(), graph.TensorType(graph.Float32, "rows"))
 	}
 	f.score(top, axis)
 	f.edit.ForgetTypes(m.Graph)

@@ -165,7 +165,7 @@ func TestFanOutOfSwappedParallelBlock(t *testing.T) {
 
 // FanOut must accept any number of top tokens. For none, it omits the two outputs.
 func TestFanOutTop(t *testing.T) {
-	for top, want := range []string{"fanout.logp fanout.rank", "fanout.logp fanout.rank fanout.top_logp fanout.top"} {
+	for top, want := range []string{"onnx-inject.signal fanout.logp fanout.rank", "onnx-inject.signal fanout.logp fanout.rank fanout.top_logp fanout.top"} {
 		m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
 		if _, err := FanOut(t.Context(), m, l, top); err != nil {
 			t.Fatal(err)

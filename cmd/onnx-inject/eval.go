@@ -122,10 +122,16 @@ func runEval(c *call) error {
 	} else {
 		printEval(c.out, cfg, r)
 	}
-	if err == nil && r.NotFinite > 0 {
-		err = hintf(coded{fmt.Errorf("%d cells are not finite: the model's values exceeded the range of their type", r.NotFinite), exitNotFinite}, "column status of cells.csv marks them; smaller taus may help")
+	switch {
+	case err != nil:
+		return err
+	case len(r.NoEffect) > 0:
+		return coded{fmt.Errorf("the memories of %s had no effect: no score changed", strings.Join(r.NoEffect, ", ")), exitFailed}
+	case r.NotFinite > 0:
+		return hintf(coded{fmt.Errorf("%d cells or prompts have no finite score: the model's values exceeded the range of their type", r.NotFinite), exitNotFinite},
+			"they have a status in cells.csv and prompts.csv; smaller taus may help")
 	}
-	return err
+	return nil
 }
 
 // hostFacts describes the host for a manifest. It loads the library to read its version.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -59,12 +60,14 @@ func readMemory(c *call) (*injection, error) {
 	}
 	file := c.String("vector")
 	switch {
-	case math.IsNaN(m.tau) || math.IsInf(m.tau, 0):
-		return nil, usagef("flag --tau: want a finite number, got %v", m.tau)
+	case math.IsNaN(m.tau) || math.IsInf(float64(float32(m.tau)), 0):
+		return nil, usagef("flag --tau: want a number that float32 can hold, got %v", m.tau)
 	case c.IsSet("memory") && c.IsSet("vector"):
 		return nil, usagef("--memory and --vector cannot be combined: a memory is a text or a file")
 	case c.IsSet("memory") && m.text == "":
 		return nil, usagef("flag --memory: the text is empty")
+	case !utf8.ValidString(m.text):
+		return nil, notUTF8("memory", m.text)
 	case c.IsSet("vector") && (c.IsSet("encoding") || c.IsSet("convention")):
 		return nil, usagef("--vector cannot be combined with --encoding or --convention: they select how a text becomes a vector")
 	case c.IsSet("vector"):
@@ -82,6 +85,11 @@ func readMemory(c *call) (*injection, error) {
 		return m, nil
 	}
 	return nil, nil
+}
+
+// notUTF8 refuses the text of a flag: bytes in another encoding would become other tokens.
+func notUTF8(flag, text string) error {
+	return usagef("flag --%s: want UTF-8, got %s", flag, quote(text))
 }
 
 // fits refuses a vector whose width is not the model's. A run without a memory has a nil m.

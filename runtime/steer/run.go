@@ -114,6 +114,9 @@ func (m *Model) Run(ctx context.Context, q Query) (*Result, error) {
 func finite(logits []float32) error {
 	for i, x := range logits {
 		if f := float64(x); math.IsNaN(f) || math.IsInf(f, 0) {
+			if math.IsInf(f, 1) && i == 0 && !slices.ContainsFunc(logits, func(x float32) bool { return x != logits[0] }) {
+				return errors.New("the numbers left the range of the model's type") // see Rows
+			}
 			return fmt.Errorf("the logit of token %d is %v: the numbers left the range of the model's type", i, x)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"sync"
 
 	"github.com/onnx-inject/onnx-inject/graph"
@@ -79,7 +81,7 @@ const steered = models.DefaultSite
 // steering is the session with a memory and a tau at every layer.
 func (m *Model) steering(ctx context.Context) (*decoder.Session, error) {
 	layers := layersWithout(steered.Input(models.PortMemory), m.Layout, m.Decoder.Manifest, nil)
-	return m.open(ctx, &m.injected, rewrite.Request{Inject: []rewrite.Inject{{Site: steered, Layers: layers}}})
+	return m.open(ctx, &m.injected, rewrite.Request{Inject: []rewrite.Inject{{Site: steered, Layers: layers}}, Signal: true})
 }
 
 // open returns a session on the model changed as asked, opened on the first call.
@@ -190,7 +192,8 @@ func (m *Model) context() int {
 }
 
 // Rows runs a prompt once for each row: row i has memory vectors[i] times taus[i] at the layer, added at the given
-// positions. It returns the logits at the last position, [row][vocab].
+// positions. It returns the logits at the last position, [row][vocab]. All logits of a row are +Inf when its numbers left the
+// range of their type without a trace in the logits; see [rewrite.Signal] and [TooLoud].
 func (m *Model) Rows(ctx context.Context, ids []int64, layer int, at Positions, vectors [][]float32, taus []float64) ([][]float32, error) {
 	if err := m.fits("prompt", ids); err != nil {
 		return nil, err
@@ -233,11 +236,56 @@ func (m *Model) Rows(ctx context.Context, ids []int64, layer int, at Positions, 
 	if logits == nil {
 		return nil, hint.With(errors.New("the model ends in hidden states: it has no logits"), "use a file exported for text generation")
 	}
-	out, err := run.Run(ctx, feeds, logits.Name())
+	want := []string{logits.Name()}
+	if slices.ContainsFunc(run.Outputs(), func(p runtime.Port) bool { return p.Name == rewrite.Signal }) {
+		want = append(want, rewrite.Signal)
+	}
+	out, err := run.Run(ctx, feeds, want...)
 	if err != nil {
 		return nil, err
 	}
-	return lastRows(out[logits.Name()], len(taus))
+	last, err := lastRows(out[logits.Name()], len(taus))
+	if err != nil {
+		return nil, err
+	}
+	signal, err := Signals(out, len(taus))
+	if err != nil {
+		return nil, err
+	}
+	for i := range last {
+		if signal[i] == 0 || TooLoud(vectors[i], taus[i]) {
+			last[i] = slices.Repeat([]float32{float32(math.Inf(1))}, len(last[i]))
+		}
+	}
+	return last, nil
+}
+
+// Signals reads the output [rewrite.Signal] of a run: 0 for a row whose last norm lost the stream. It is 1 for each row when the
+// model has no such output.
+func Signals(out map[string]*graph.Tensor, rows int) ([]float32, error) {
+	t := out[rewrite.Signal]
+	if t == nil {
+		return slices.Repeat([]float32{1}, rows), nil
+	}
+	x, err := t.Float32s()
+	if err == nil && len(x) != rows {
+		err = fmt.Errorf("got %d, want %d", len(x), rows)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("signals of rows: %w", err)
+	}
+	return x, nil
+}
+
+// TooLoud reports whether tau times a memory has squares whose sum float32 cannot hold. A norm that sees such a stream divides by
+// infinity, at any position, and what it gives no longer depends on the prompt.
+func TooLoud(memory []float32, tau float64) bool {
+	sum := 0.0
+	for _, x := range memory {
+		y := float64(float32(tau)) * float64(x)
+		sum += y * y
+	}
+	return sum > math.MaxFloat32
 }
 
 // lastRows takes the last position of logits [row, pos, vocab].

@@ -1,21 +1,13 @@
 package eval
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/csv"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
-	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
@@ -23,7 +15,10 @@ import (
 type Data struct {
 	File    results.File
 	Columns []string // names and order as in the file
-	Rows    []Row
+	Rows    []Row    // those to evaluate, from the first
+	Count   int      // rows in the file
+
+	entities []string // of all rows; nil unless they were asked for
 }
 
 // Row is one prompt of the data. Its texts are exactly those of the file, including leading, trailing and double spaces.
@@ -46,20 +41,53 @@ var (
 // paper (explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer) or prompt, memory and answer. A
 // prompt and an answer are required; other columns are allowed. A byte order mark and carriage returns at line ends are
 // not part of a text.
-func ReadData(path string) (*Data, error) {
-	d, err := readData(path)
+func ReadData(path string) (*Data, error) { return readData(path, part{}) }
+
+// part says what to keep of a file of prompts. All rows are checked and counted.
+type part struct {
+	rows     int  // the first rows; 0 for all
+	entities bool // the memories of all rows
+}
+
+func readData(path string, p part) (*Data, error) {
+	d := &Data{File: results.File{Name: filepath.Base(path)}}
+	var r *rowReader
+	sum, err := readTable(path, func(columns, values []string) (err error) {
+		if values == nil {
+			d.Columns = columns
+			r, err = newRowReader(columns)
+			return err
+		}
+		row, err := r.read(d.Count, values)
+		if err != nil {
+			return err
+		}
+		if d.Count++; p.rows == 0 || len(d.Rows) < p.rows {
+			row.Values = slices.Clone(values)
+			d.Rows = append(d.Rows, row)
+		}
+		if p.entities {
+			d.entities = append(d.entities, strings.Clone(row.ExplicitEntity)) // not the whole row
+		}
+		return nil
+	})
+	if err == nil && d.Count == 0 {
+		err = errors.New("the file has no prompts")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("data %q: %w", path, err)
 	}
+	d.File.SHA256 = sum
 	return d, nil
 }
 
-func readData(path string) (*Data, error) {
-	columns, rows, sum, err := readTable(path)
-	if err != nil {
-		return nil, err
-	}
-	d := &Data{File: results.File{Name: filepath.Base(path), SHA256: sum}, Columns: columns}
+// rowReader makes prompts of rows.
+type rowReader struct {
+	columns                                    []string
+	twoHop, oneHop, explicit, obscure, answers int // indexes of columns; -1 for none
+}
+
+func newRowReader(columns []string) (*rowReader, error) {
 	at := func(names []string) int {
 		for _, name := range names {
 			if i := slices.Index(columns, name); i >= 0 {
@@ -68,34 +96,32 @@ func readData(path string) (*Data, error) {
 		}
 		return -1
 	}
-	twoHop, answer := at(twoHopColumns), at(answerColumns)
-	if twoHop < 0 || answer < 0 {
+	r := &rowReader{columns, at(twoHopColumns), at(oneHopColumns), at(entityColumns), at(obscureColumns), at(answerColumns)}
+	if r.twoHop < 0 || r.answers < 0 {
 		return nil, hint.With(fmt.Errorf("want the columns obscure_sentence (or prompt) and answer, found %s", strings.Join(columns, ", ")),
 			"the columns of the paper are explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer")
 	}
-	if len(rows) == 0 {
-		return nil, errors.New("the file has no prompts")
-	}
-	for i, values := range rows {
-		text := func(names []string) string {
-			if c := at(names); c >= 0 {
-				return values[c]
-			}
+	return r, nil
+}
+
+func (r *rowReader) read(index int, values []string) (Row, error) {
+	text := func(column int) string {
+		if column < 0 {
 			return ""
 		}
-		r := Row{Values: values, Prompt: results.Prompt{
-			Index: i, TwoHop: values[twoHop], OneHop: text(oneHopColumns), Answer: values[answer],
-			ExplicitEntity: text(entityColumns), ObscureEntity: text(obscureColumns),
-		}}
-		switch "" {
-		case r.TwoHop:
-			return nil, fmt.Errorf("prompt %d: %s is empty", i, columns[twoHop])
-		case r.Answer:
-			return nil, fmt.Errorf("prompt %d: %s is empty", i, columns[answer])
-		}
-		d.Rows = append(d.Rows, r)
+		return values[column]
 	}
-	return d, nil
+	row := Row{Prompt: results.Prompt{
+		Index: index, TwoHop: values[r.twoHop], OneHop: text(r.oneHop), Answer: values[r.answers],
+		ExplicitEntity: text(r.explicit), ObscureEntity: text(r.obscure),
+	}}
+	switch "" {
+	case row.TwoHop:
+		return row, fmt.Errorf("prompt %d: %s is empty", index, r.columns[r.twoHop])
+	case row.Answer:
+		return row, fmt.Errorf("prompt %d: %s is empty", index, r.columns[r.answers])
+	}
+	return row, nil
 }
 
 // Column returns the texts of one column.
@@ -109,96 +135,4 @@ func (d *Data) Column(name string) ([]string, error) {
 		out[j] = r.Values[i]
 	}
 	return out, nil
-}
-
-// readTable reads a file of columns, and the SHA-256 of its bytes.
-func readTable(path string) (columns []string, rows [][]string, sum string, err error) {
-	data, sum, err := readText(path)
-	if err != nil {
-		return nil, nil, "", err
-	}
-	switch ext := strings.ToLower(filepath.Ext(path)); ext {
-	case ".csv":
-		columns, rows, err = readCSV(data)
-	case ".jsonl", ".ndjson":
-		columns, rows, err = readJSONL(data)
-	default:
-		err = fmt.Errorf("files of type %q cannot be read: want .csv or .jsonl", ext)
-	}
-	return columns, rows, sum, err
-}
-
-// maxData is how large a file of prompts or texts may be.
-const maxData = 4 << 30
-
-// readText reads a text file without its byte order mark, and returns the SHA-256 of its bytes. It requires UTF-8: with
-// another encoding, every letter that is not ASCII would become different tokens.
-func readText(path string) (data []byte, sum string, err error) {
-	if data, err = sidefile.ReadFile(path, maxData); err != nil {
-		return nil, "", err
-	}
-	digest := sha256.Sum256(data)
-	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	if !utf8.Valid(data) {
-		line := 1
-		for text := range bytes.Lines(data) {
-			if !utf8.Valid(text) {
-				break
-			}
-			line++
-		}
-		return nil, "", hint.With(fmt.Errorf("line %d: bytes that are not UTF-8", line), "save the file as UTF-8")
-	}
-	return data, hex.EncodeToString(digest[:]), nil
-}
-
-func readCSV(data []byte) (columns []string, rows [][]string, err error) {
-	r := csv.NewReader(bytes.NewReader(data))
-	if columns, err = r.Read(); err == io.EOF {
-		return nil, nil, errors.New("the file is empty")
-	} else if err != nil {
-		return nil, nil, err
-	}
-	for i, c := range columns {
-		if c != "" && slices.Index(columns, c) != i {
-			return nil, nil, fmt.Errorf("two columns are named %q", c)
-		}
-	}
-	rows, err = r.ReadAll()
-	return columns, rows, err
-}
-
-// readJSONL reads objects whose values are texts, numbers or booleans; other values are kept as JSON. The columns are
-// those of the first object. Every object must have them.
-func readJSONL(data []byte) (columns []string, rows [][]string, err error) {
-	for n, line := range bytes.Split(data, []byte("\n")) {
-		if len(bytes.TrimSpace(line)) == 0 {
-			continue
-		}
-		var object map[string]json.RawMessage
-		if err := json.Unmarshal(line, &object); err != nil {
-			return nil, nil, fmt.Errorf("line %d: want a JSON object: %w", n+1, err)
-		}
-		if columns == nil {
-			for c := range object {
-				columns = append(columns, c)
-			}
-			slices.Sort(columns)
-		}
-		row := make([]string, len(columns))
-		for i, c := range columns {
-			raw, ok := object[c]
-			if !ok {
-				return nil, nil, fmt.Errorf("line %d: %q is missing, but line 1 has it", n+1, c)
-			}
-			if json.Unmarshal(raw, &row[i]) != nil {
-				row[i] = string(raw)
-			}
-		}
-		rows = append(rows, row)
-	}
-	if columns == nil {
-		return nil, nil, errors.New("the file is empty")
-	}
-	return columns, rows, nil
 }

@@ -1,8 +1,10 @@
 package eval
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
 	"strings"
 	"testing"
 
@@ -42,6 +44,10 @@ func TestReadData(t *testing.T) {
 		{name: "another encoding", file: "a.csv", text: "prompt,answer\n\"a\nb\",c\nWo,Z\xfcrich\n", err: "line 4: bytes that are not UTF-8"},
 		{name: "two of a name", file: "a.csv", text: "prompt,answer,answer\na,b,c\n", err: `two columns are named "answer"`},
 		{name: "not JSON", file: "a.jsonl", text: "{\"prompt\":\"a\",\"answer\":\"b\"}\nprompt\n", err: "line 2: want a JSON object"},
+		{name: "a key twice", file: "a.jsonl", text: "{\"prompt\":\"a\",\"answer\":\"b\"}\n{\"prompt\":\"a\",\"answer\":\"b\",\"prompt\":\"c\"}\n", err: `line 2: want a JSON object: the key "prompt" is there twice`},
+		{name: "an array", file: "a.jsonl", text: "[1]\n", err: "line 1: want a JSON object: found ["},
+		{name: "two objects on a line", file: "a.jsonl", text: "{\"prompt\":\"a\",\"answer\":\"b\"} {}\n", err: `line 1: want a JSON object: found "{}" after it`},
+		{name: "another encoding in JSON", file: "a.jsonl", text: "{\"prompt\":\"a\",\"answer\":\"b\"}\n\n{\"prompt\":\"\xfc\",\"answer\":\"b\"}\n", err: "line 3: bytes that are not UTF-8"},
 		{name: "a missing key", file: "a.jsonl", text: "{\"prompt\":\"a\",\"answer\":\"b\"}\n{\"prompt\":\"a\"}\n", err: `line 2: "answer" is missing, but line 1 has it`},
 		{name: "another type", file: "a.xlsx", text: "x", err: `files of type ".xlsx" cannot be read: want .csv or .jsonl`},
 	}
@@ -83,6 +89,60 @@ func TestDataColumn(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 	if _, err := d.Column("memory"); err == nil || !strings.Contains(err.Error(), `no column "memory" in d.csv, it has prompt, answer, hint`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Of a large file only what is evaluated is kept, and the parts that are not are checked and counted all the same. Draws are those
+// of the whole file.
+func TestReadDataInPart(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("prompt,memory,answer\n")
+	for i := range 300_000 {
+		fmt.Fprintf(&b, "%0100d,%d,x\n", i, i)
+	}
+	path := write(t, "d.csv", b.String())
+	words := write(t, "w.txt", "a\nb\nc\n")
+	whole, err := ReadData(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var before, after goruntime.MemStats
+	goruntime.GC()
+	goruntime.ReadMemStats(&before)
+	few, err := readData(path, part{rows: 2})
+	goruntime.GC()
+	goruntime.ReadMemStats(&after)
+	if err != nil || len(few.Rows) != 2 || few.Count != 300_000 || few.File != whole.File {
+		t.Fatalf("%d of %d rows, %v, %v", len(few.Rows), few.Count, few.File, err)
+	}
+	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); kept > 1<<20 {
+		t.Errorf("two rows hold %d bytes", kept)
+	}
+	some, err := readData(path, part{rows: 2, entities: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole.entities = some.entities
+	for _, spec := range []string{"wrong", "random:" + words} {
+		a, err := openSource(spec, sourceInput{whole, 2, 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := openSource(spec, sourceInput{some, 2, 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 8 {
+			if prompt, layer, tau := i%2, i/2%2, i/4; a.at(prompt, layer, tau)[0].Text != b.at(prompt, layer, tau)[0].Text {
+				t.Errorf("%s: prompt %d, layer %d, tau %d draws another memory", spec, prompt, layer, tau)
+			}
+		}
+	}
+	if err := os.WriteFile(path, []byte(b.String()+"last,,\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readData(path, part{rows: 2}); err == nil || !strings.Contains(err.Error(), "prompt 300000: answer is empty") {
 		t.Errorf("got %v", err)
 	}
 }

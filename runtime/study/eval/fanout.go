@@ -3,10 +3,12 @@ package eval
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime/decoder"
+	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
@@ -89,6 +91,9 @@ func (f *fanOut) part(ctx context.Context, q question, cells []cell, scores []re
 	}
 	for row, i := range order {
 		scores[i] = rows[row+1]
+		if steer.TooLoud(cells[i].vector, cells[i].tau) { // as steer.Model.Rows says it
+			scores[i] = status(math.Inf(1))
+		}
 	}
 	return rows[0], nil
 }
@@ -109,12 +114,19 @@ func (f *fanOut) read(out map[string]*graph.Tensor, rows int) ([]results.Score, 
 			return nil, err
 		}
 	}
+	signal, err := steer.Signals(out, rows)
+	if err != nil {
+		return nil, err
+	}
 	if len(logp) != rows || len(rank) != rows || len(top) != rows*f.top {
 		return nil, fmt.Errorf("fan-out: got %d rows, want %d", len(logp), rows)
 	}
 	scores := make([]results.Score, rows)
 	for i := range scores {
 		scores[i] = status(float64(logp[i]))
+		if signal[i] == 0 { // the last norm lost the stream
+			scores[i] = status(math.Inf(1))
+		}
 		if scores[i].OK() {
 			scores[i].Rank = int(rank[i])
 			scores[i].Top = top[i*f.top : (i+1)*f.top]

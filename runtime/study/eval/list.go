@@ -40,21 +40,25 @@ func readTexts(arg string) ([]string, *results.File, error) {
 			texts = append(texts, strings.TrimRight(line, "\r\n"))
 		}
 	} else {
-		columns, rows, sum, err := readTable(path)
+		c := -1
+		sum, err := readTable(path, func(columns, values []string) error {
+			if values != nil {
+				texts = append(texts, strings.Clone(values[c])) // not the whole row
+				return nil
+			}
+			c = slices.Index(columns, column)
+			if !hasColumn && len(columns) == 1 {
+				c = 0
+			}
+			if c < 0 {
+				return fmt.Errorf("want %s#COLUMN with one of its columns: %s", file.Name, strings.Join(columns, ", "))
+			}
+			return nil
+		})
 		if err != nil {
 			return nil, nil, named(file, err)
 		}
 		file.SHA256 = sum
-		c := slices.Index(columns, column)
-		if !hasColumn && len(columns) == 1 {
-			c = 0
-		}
-		if c < 0 {
-			return nil, nil, fmt.Errorf("want %s#COLUMN with one of its columns: %s", file.Name, strings.Join(columns, ", "))
-		}
-		for _, r := range rows {
-			texts = append(texts, r[c])
-		}
 	}
 	texts = slices.DeleteFunc(texts, func(s string) bool { return s == "" })
 	if len(texts) == 0 {

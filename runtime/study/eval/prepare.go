@@ -50,7 +50,7 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 	}
 	e := &evaluation{Config: c, bench: bench{model, host, c.Options, c.Positions, c.Top}, asked: map[int]question{}, onehop: map[int][]int64{}, sum: sum}
 	e.encode = newEncoder(model, c.Encoding, c.Convention, c.Layers)
-	if e.data, err = ReadData(c.Data); err != nil {
+	if e.data, err = readData(c.Data, part{rows: c.Limit, entities: slices.Contains(c.Memories, "wrong")}); err != nil {
 		return nil, err
 	}
 	for _, spec := range c.Memories {
@@ -83,11 +83,10 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 
 // prompts is the number of rows of the data to evaluate.
 func (e *evaluation) prompts() int {
-	n := len(e.data.Rows)
 	if e.Limit > 0 {
-		n = min(n, e.Limit)
+		return min(e.data.Count, e.Limit)
 	}
-	return n
+	return e.data.Count
 }
 
 // ask converts the texts of a row to tokens.

@@ -21,7 +21,8 @@ type Report struct {
 	Resumed   int      // prompts that were already in the folder
 	Done      int      // prompts that were computed
 	Cells     int      // cells that were computed
-	NotFinite int      // rows of the folder without a number
+	NotFinite int      // cells and prompts of the folder without a number
+	NoEffect  []string // sources of which no memory changed anything
 	Faint     []string // memories whose vectors are almost zero; see models.Faint
 	Summary   *stats.Summary
 	Seconds   Seconds
@@ -103,11 +104,7 @@ func (e *evaluation) run(ctx context.Context, w *results.Writer, start time.Time
 	if err != nil {
 		return r, err
 	}
-	for _, c := range whole.Cells {
-		if !c.OK() {
-			r.NotFinite++
-		}
-	}
+	r.NotFinite, r.NoEffect = notFinite(whole), noEffect(whole)
 	if r.Summary, err = stats.Summarize(whole); err != nil {
 		return r, err
 	}

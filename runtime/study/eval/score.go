@@ -12,6 +12,9 @@ import (
 // score computes the score of an answer from logits [vocab], in float64. top is the number of most likely tokens to list;
 // of equal tokens the first come first.
 func score(logits []float32, answer int64, top int) results.Score {
+	if math.IsInf(float64(slices.Max(logits)), 1) {
+		return status(math.Inf(1))
+	}
 	if s := status(steer.LogSoftmax(logits)[answer]); s.Status != results.Finite {
 		return s
 	}

@@ -33,8 +33,8 @@ type sourceKind struct {
 	open func(arg string, in sourceInput) (*Source, error)
 }
 
-// sourceInput is the data that a source may use: all rows of the data, even when only some are evaluated, and the whole
-// grid, so that a part has the same draws as the whole.
+// sourceInput is the data that a source may use: how many rows the data has and the memories of all of them, even when only some
+// are evaluated, and the whole grid, so that a part has the same draws as the whole.
 type sourceInput struct {
 	data   *Data
 	layers int // of the model
@@ -144,8 +144,11 @@ func openWrong(_ string, in sourceInput) (*Source, error) {
 	if _, err := openCurated("", in); err != nil {
 		return nil, err
 	}
-	own := func(i int) string { return in.data.Rows[i].ExplicitEntity }
-	drawn := make([]int, len(in.data.Rows))
+	own := func(i int) string { return in.data.entities[i] }
+	if i := slices.Index(in.data.entities, ""); i >= 0 {
+		return nil, fmt.Errorf("prompt %d has none", i)
+	}
+	drawn := make([]int, len(in.data.entities))
 	for i := range drawn {
 		drawn[i] = i
 	}
@@ -166,9 +169,9 @@ func openWrong(_ string, in sourceInput) (*Source, error) {
 			return nil, fmt.Errorf("half of the prompts or more have the memory %q: no order gives every prompt a different memory", own(i))
 		}
 	}
-	texts := make([]string, n)
-	for i, j := range drawn {
-		texts[i] = own(j)
+	texts := make([]string, len(in.data.Rows))
+	for i := range texts {
+		texts[i] = own(drawn[i])
 	}
 	return byPrompt(texts)
 }
@@ -198,10 +201,14 @@ func openRandom(arg string, in sourceInput) (*Source, error) {
 		list[i] = []Memory{{Text: w}}
 	}
 	prompts := len(in.data.Rows)
-	drawn := make([]int32, in.taus*in.layers*prompts)
+	drawn := make([]int32, 0, in.taus*in.layers*prompts)
 	r := newTwister(42)
-	for i := range drawn {
-		drawn[i] = int32(r.below(len(words)))
+	for range in.taus * in.layers {
+		for i := range in.data.Count {
+			if word := int32(r.below(len(words))); i < prompts {
+				drawn = append(drawn, word)
+			}
+		}
 	}
 	return &Source{Source: results.Source{File: file}, at: func(prompt, layer, tau int) []Memory {
 		return list[drawn[(tau*in.layers+layer)*prompts+prompt]]
