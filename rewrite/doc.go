@@ -23,7 +23,7 @@
 //     as the model computes it, before the memory at this site and after every memory upstream, in any order of requests.
 //   - A memory reaches only the residual join. Every other reader of the site's value still gets the unchanged value.
 //   - tau = 0 gives the original model: x + 0 * m is x for every finite m.
-//   - The sum over heads of result, plus b_O, is attn_out.
+//   - The sum over heads of result, plus b_O, is out: attn_out, unless a norm or a factor follows W_O.
 //   - In a merged decoder both branches get the ports.
 //   - [Apply] makes all changes or none.
 //

@@ -79,6 +79,9 @@ func TestKilledRewrite(t *testing.T) {
 	if finished == kills {
 		t.Errorf("all %d rewrites finished before they were killed", kills)
 	}
+	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(out), atomicfile.Prefix+"*")); len(left) > 1 {
+		t.Errorf("the next run removes what the last left, but %d files are there: %v", len(left), left)
+	}
 	t.Logf("%d of %d were killed while running", kills-finished, kills)
 }
 

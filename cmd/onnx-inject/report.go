@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
+	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
 	"github.com/onnx-inject/onnx-inject/runtime/study/published"
 	pages "github.com/onnx-inject/onnx-inject/runtime/study/report" // in this package, report prints errors
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
@@ -196,10 +198,7 @@ func (w *reportFiles) hint(err error) error {
 
 // isReport reports whether a file is a page that report wrote.
 func isReport(path string) bool {
-	if st, err := os.Lstat(path); err != nil || !st.Mode().IsRegular() {
-		return false // opening a pipe would block
-	}
-	f, err := os.Open(path)
+	f, err := sidefile.OpenOwn(path, math.MaxInt64)
 	if err != nil {
 		return false
 	}

@@ -21,8 +21,9 @@
 //
 //   - The ids are those of Hugging Face's tokenizers. Small tokenizers of each family in testdata check this, and
 //     "make tokenizers" checks it with real ones.
-//   - A byte-level tokenizer has a token for each of the 256 bytes, so every string has ids. [Load] refuses a tokenizer with
-//     missing bytes. Bytes that are not UTF-8, which Hugging Face does not accept, are split like symbols and encoded as bytes.
+//   - A byte-level tokenizer has a token for each printable ASCII byte; [Load] refuses one without. Bytes without a token, such
+//     as some control characters in SmolLM2, are left out of the ids. Bytes that are not UTF-8, which Hugging Face does not
+//     accept, are split like symbols and encoded as bytes.
 //   - Decode(Encode(s)) == s if nothing is normalized, added at the front or unknown, as with GPT-2 and Llama 3.
 //   - Encode adds nothing: no beginning-of-text token (see [Tokenizer.BOS]), no padding, no truncation, even if the
 //     post-processor in tokenizer.json would.

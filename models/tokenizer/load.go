@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
 )
 
 // Load reads the tokenizer of a model folder.
@@ -152,29 +152,11 @@ func splitMerge(s string) ([2]string, error) {
 // maxFile limits the bytes read into memory. The tokenizer.json of a vocabulary of 2^18 has about 35 MB.
 const maxFile = 64 << 20
 
-// read returns the contents of a file and whether it exists. It opens only regular files, because reading a pipe could
-// block forever.
+// read returns the contents of a file and whether it exists.
 func read(fsys fs.FS, name string) ([]byte, bool, error) {
-	st, err := fs.Stat(fsys, name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	data, err := sidefile.Read(fsys, name, maxFile)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
-	case err != nil:
-		return nil, false, err
-	case !st.Mode().IsRegular():
-		return nil, false, fmt.Errorf("%s: want a regular file, got %s", name, st.Mode().Type())
 	}
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, false, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, false, fmt.Errorf("%s: %w", name, err)
-	}
-	if len(data) > maxFile {
-		return nil, false, fmt.Errorf("%s: want at most %d MiB, got more", name, maxFile>>20)
-	}
-	return data, true, nil
+	return data, err == nil, err
 }

@@ -241,7 +241,7 @@ func nested(n int) object {
 	return object{"type": "Sequence", "pretokenizers": []any{nested(n - 1)}}
 }
 
-// The vocabulary of SmolLM2 has no token for some control characters, and none for bytes that are in no text.
+// The vocabulary of SmolLM2 has no token for some control characters and for bytes that occur in no text. They give no ids.
 func TestBytesThatTextHardlyHas(t *testing.T) {
 	vocab := tiny()
 	for _, b := range []byte{0x04, 0xc0, 0xff} {

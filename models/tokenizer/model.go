@@ -108,8 +108,8 @@ func newModel(s *spec) (model, error) {
 		}
 	}
 	if s.bytes {
-		// Real vocabularies lack control characters and bytes that UTF-8 never has (SmolLM2); in a text they become nothing, as
-		// Hugging Face has it. One without all of printable ASCII has other units than bytes.
+		// Real vocabularies lack some control characters and the bytes that never occur in UTF-8 (SmolLM2). They give no ids, as
+		// in Hugging Face's tokenizers. A vocabulary without all of printable ASCII is not byte-level.
 		for b, r := range symbols {
 			if printable := b >= 0x20 && b < 0x7f; printable && m.low[r] < 0 {
 				return m, fmt.Errorf("no token for byte 0x%02x, written %q", b, r)

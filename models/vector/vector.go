@@ -5,13 +5,13 @@ import (
 	"io"
 	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
 )
 
 // The keys of [Vector.Meta] that this project defines. Files may hold others.
@@ -22,6 +22,9 @@ const (
 	MetaLayer      = "layer"      // the layer it is meant for, from 0; absent when it is for any layer
 	MetaModel      = "model"      // the model it is meant for
 )
+
+// maxFile is how large a file may be: a shard of a model has vectors, too, and a header says where.
+const maxFile = 16 << 30
 
 // MaxWidth is the largest d_model that is read or written.
 const MaxWidth = 1 << 20
@@ -177,19 +180,13 @@ func open(file string, use func(io.ReaderAt, *contents) error) error {
 	if err != nil {
 		return err
 	}
-	info, err := os.Stat(file) // before opening, because a pipe would block
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("not a regular file")
-	}
-	if err != nil {
-		return bare(err)
-	}
-	f, err := os.Open(file)
+	f, err := sidefile.Open(file, maxFile)
 	if err != nil {
 		return bare(err)
 	}
 	defer f.Close()
-	if info, err = f.Stat(); err != nil {
+	info, err := f.Stat()
+	if err != nil {
 		return bare(err)
 	}
 	c, err := form.read(f, info.Size())

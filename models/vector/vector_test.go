@@ -106,7 +106,7 @@ func TestReadRefuses(t *testing.T) {
 		{"v.npz", `extension ".npz", want .npy, .safetensors, .gguf`, ""},
 		{"v", "no extension", ""},
 		{dir + "/absent.npy", "no such file", ""},
-		{dir + "/folder.npy", "not a regular file", ""},
+		{dir + "/folder.npy", "want a regular file, got a folder", ""},
 		{dir + "/empty.npy", `want a file that begins with "\x93NUMPY", got ""`, ""},
 		{dir + "/text.npy", `got "0.5 1."`, ""},
 		{dir + "/empty.safetensors", "0 bytes, want a header", ""},

@@ -2,25 +2,20 @@
 //
 // A [File] collects the bytes in a temporary file in the target's folder, so that the final rename never crosses a file
 // system. The target does not change before [File.Commit]; after it, the target holds every byte, synced to disk. A process
-// that dies in between leaves at most one temporary file, whose name starts with [Prefix].
+// that dies in between leaves at most one temporary file, whose name starts with [Prefix]. The next write to the folder removes
+// it: a lock, which ends with its process, tells that nobody holds it any more.
 package atomicfile
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
 )
 
 // Prefix starts the name of every temporary file of this package.
 const Prefix = ".onnx-inject-"
-
-// staleAfter is the age after which a temporary file of an earlier run is removed: far longer than any write.
-const staleAfter = 24 * time.Hour
 
 // Error reports that a file could not be written. Its text is "write PATH: cause".
 type Error struct {
@@ -45,6 +40,7 @@ type File struct {
 	synced bool
 	done   bool
 	early  writeBack
+	holder *os.File // holds the temporary file until it has its name; nil where files cannot be held
 }
 
 // Create starts writing path. Without force, an existing path is refused with an [fs.ErrExist]. A path that is not a regular
@@ -54,14 +50,11 @@ func Create(path string, force bool) (*File, error) {
 		return nil, err
 	}
 	sweep(filepath.Dir(path))
-	// os.CreateTemp would create a file that other users cannot read. This mode follows the user's umask, as for any other
-	// file.
-	name := filepath.Join(filepath.Dir(path), Prefix+rand.Text()+".tmp")
-	tmp, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	tmp, holder, err := temporary(filepath.Dir(path))
 	if err != nil {
 		return nil, &Error{path, cause(err)}
 	}
-	return &File{File: tmp, target: path, force: force}, nil
+	return &File{File: tmp, target: path, force: force, holder: holder}, nil
 }
 
 // Write writes data to path in one step: Create, Write, Commit.
@@ -111,8 +104,15 @@ func (f *File) Commit() error {
 		return err
 	}
 	f.done = true
+	f.release()
 	syncDir(filepath.Dir(f.target))
 	return nil
+}
+
+func (f *File) release() {
+	if f.holder != nil {
+		f.holder.Close()
+	}
 }
 
 // Move renames a synced file to target and replaces what was there. Both names must be on the same file system.
@@ -160,6 +160,7 @@ func (f *File) Abort() {
 	f.early.stop()
 	f.File.Close()
 	os.Remove(f.File.Name())
+	f.release()
 }
 
 // Check returns the errors of [Create] in advance. A rename would replace a device, a pipe or a link, although a write is meant
@@ -199,22 +200,6 @@ func cause(err error) error {
 		return l.Err
 	}
 	return err
-}
-
-// sweep removes old temporary files of killed runs.
-func sweep(dir string) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), Prefix) || !strings.HasSuffix(e.Name(), ".tmp") {
-			continue
-		}
-		if st, err := e.Info(); err == nil && st.Mode().IsRegular() && time.Since(st.ModTime()) > staleAfter {
-			os.Remove(filepath.Join(dir, e.Name()))
-		}
-	}
 }
 
 // syncDir makes a rename survive a power failure. Some systems cannot sync a folder; the rename itself is done.

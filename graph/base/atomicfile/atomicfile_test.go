@@ -1,13 +1,17 @@
 package atomicfile
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 )
@@ -154,8 +158,9 @@ func TestOnlyRegularFiles(t *testing.T) {
 	}
 }
 
-// Old temporary files of killed runs are removed; a recent one may belong to a run in progress.
-func TestSweep(t *testing.T) {
+// A temporary file that nothing tells about is removed when it is old: those of earlier versions, of other machines on a shared
+// folder.
+func TestSweepOld(t *testing.T) {
 	dir := t.TempDir()
 	old, fresh := filepath.Join(dir, Prefix+"old.tmp"), filepath.Join(dir, Prefix+"fresh.tmp")
 	for _, p := range []string{old, fresh} {
@@ -172,6 +177,80 @@ func TestSweep(t *testing.T) {
 	}
 	if got := left(t, dir); len(got) != 2 {
 		t.Errorf("the folder contains %v, want the fresh temporary file and out", got)
+	}
+}
+
+// killedDir tells the helper process of TestSweepKilled where to write.
+const killedDir = "ONNX_INJECT_TEST_KILLED_DIR"
+
+// TestKilledHelper is the process that TestSweepKilled kills. By itself it has nothing to test.
+func TestKilledHelper(t *testing.T) {
+	dir := os.Getenv(killedDir)
+	if dir == "" {
+		return
+	}
+	for i := range 5 {
+		f, err := Create(filepath.Join(dir, fmt.Sprint("killed", i)), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.File.WriteString("half")
+	}
+	fmt.Println("ready")
+	time.Sleep(time.Minute)
+}
+
+// The temporary files of a process stay while it lives, and the first write after its death removes them.
+func TestSweepKilled(t *testing.T) {
+	dir := t.TempDir()
+	c := exec.Command(os.Args[0], "-test.run=^TestKilledHelper$")
+	c.Env = append(os.Environ(), killedDir+"="+dir)
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Process.Kill()
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	if err := Write(filepath.Join(dir, "one"), nil, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := left(t, dir); len(got) != 6 {
+		t.Errorf("while the process lives, the folder contains %v", got)
+	}
+	c.Process.Kill()
+	c.Wait()
+	if _, state := hold(filepath.Join(dir, "one")); state == cannotTell {
+		t.Skip("files cannot be held here: temporary files are removed when they are old")
+	}
+	if err := Write(filepath.Join(dir, "two"), nil, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := left(t, dir); len(got) != 2 {
+		t.Errorf("after the death of the process, the folder contains %v", got)
+	}
+}
+
+// Many writers to one folder sweep it at the same time, and none loses its file.
+func TestSweepTogether(t *testing.T) {
+	dir := t.TempDir()
+	var wait sync.WaitGroup
+	for i := range 8 {
+		wait.Go(func() {
+			for j := range 30 {
+				if err := Write(filepath.Join(dir, fmt.Sprintf("%d-%d", i, j)), []byte("x"), false); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+	if got := left(t, dir); len(got) != 8*30 {
+		t.Errorf("%d files, want %d", len(got), 8*30)
 	}
 }
 

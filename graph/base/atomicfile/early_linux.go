@@ -8,7 +8,7 @@ import (
 // Reserve allocates room for a file of size bytes, so that a full disk is reported before a long copy and not during it, and
 // the file is contiguous. A file system that does not support this is not an error.
 func (f *File) Reserve(size int64) error {
-	err := f.control(func(fd int) error { return syscall.Fallocate(fd, 0, 0, size) })
+	err := control(f.File, func(fd int) error { return syscall.Fallocate(fd, 0, 0, size) })
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
 		return err
 	}
@@ -18,18 +18,5 @@ func (f *File) Reserve(size int64) error {
 // startWriting asks the system to start writing a range of bytes to disk. It may wait until the disk accepts them.
 func (f *File) startWriting(offset, n int64) {
 	const start = 2 // SYNC_FILE_RANGE_WRITE
-	_ = f.control(func(fd int) error { return syscall.SyncFileRange(fd, offset, n, start) })
-}
-
-// control calls do with the file's descriptor.
-func (f *File) control(do func(fd int) error) error {
-	c, err := f.File.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var failed error
-	if err := c.Control(func(fd uintptr) { failed = do(int(fd)) }); err != nil {
-		return err
-	}
-	return failed
+	_ = control(f.File, func(fd int) error { return syscall.SyncFileRange(fd, offset, n, start) })
 }

@@ -23,5 +23,21 @@ func TestReadSpecial(t *testing.T) {
 		if _, err := Read(os.DirFS(dir), name, 4); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %s", name, err, want)
 		}
+		if _, err := ReadFile(filepath.Join(dir, name), 4); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", name, err, want)
+		}
 	}
+}
+
+// A pipe that takes the name of a file between the check and the opening does not keep the reader waiting.
+func TestOpenDoesNotWait(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(pipe, os.O_RDONLY|noWait, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
 }

@@ -9,13 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
@@ -128,10 +128,13 @@ func readTable(path string) (columns []string, rows [][]string, sum string, err 
 	return columns, rows, sum, err
 }
 
+// maxData is how large a file of prompts or texts may be.
+const maxData = 4 << 30
+
 // readText reads a text file without its byte order mark, and returns the SHA-256 of its bytes. It requires UTF-8: with
 // another encoding, every letter that is not ASCII would become different tokens.
 func readText(path string) (data []byte, sum string, err error) {
-	if data, err = os.ReadFile(path); err != nil {
+	if data, err = sidefile.ReadFile(path, maxData); err != nil {
 		return nil, "", err
 	}
 	digest := sha256.Sum256(data)

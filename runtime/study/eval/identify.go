@@ -4,12 +4,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
@@ -26,7 +28,7 @@ func identify(path string) (*results.File, error) {
 func hash(paths ...string) (string, error) {
 	h := sha256.New()
 	for _, path := range paths {
-		f, err := os.Open(path)
+		f, err := sidefile.Open(path, math.MaxInt64)
 		if err != nil {
 			return "", err
 		}

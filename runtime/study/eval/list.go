@@ -3,6 +3,7 @@ package eval
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -24,27 +25,26 @@ func readVectors(arg string) ([]*vector.Vector, error) {
 // lines and fields. Spaces are part of a text.
 func readTexts(arg string) ([]string, *results.File, error) {
 	path, column, hasColumn := strings.Cut(arg, "#")
-	file, err := identify(path)
-	if err != nil {
-		return nil, nil, err
-	}
+	file := &results.File{Name: filepath.Base(path)}
 	var texts []string
 	if strings.ToLower(filepath.Ext(path)) == ".txt" {
 		if hasColumn {
 			return nil, nil, fmt.Errorf("%s has lines, not columns", file.Name)
 		}
-		data, _, err := readText(path)
+		data, sum, err := readText(path)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", file.Name, err)
+			return nil, nil, named(file, err)
 		}
+		file.SHA256 = sum
 		for line := range strings.Lines(string(data)) {
 			texts = append(texts, strings.TrimRight(line, "\r\n"))
 		}
 	} else {
-		columns, rows, _, err := readTable(path)
+		columns, rows, sum, err := readTable(path)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", file.Name, err)
+			return nil, nil, named(file, err)
 		}
+		file.SHA256 = sum
 		c := slices.Index(columns, column)
 		if !hasColumn && len(columns) == 1 {
 			c = 0
@@ -61,4 +61,13 @@ func readTexts(arg string) ([]string, *results.File, error) {
 		return nil, nil, errors.New("the list is empty")
 	}
 	return texts, file, nil
+}
+
+// named adds the name of a file to an error that does not have it.
+func named(f *results.File, err error) error {
+	var has *fs.PathError
+	if errors.As(err, &has) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", f.Name, err)
 }

@@ -213,11 +213,11 @@ func openFile(arg string, in sourceInput) (*Source, error) {
 	path, _, _ := strings.Cut(arg, "#")
 	var all []Memory
 	if slices.Contains(vector.Extensions(), strings.ToLower(filepath.Ext(path))) {
-		file, err := identify(path)
+		vectors, err := readVectors(arg)
 		if err != nil {
 			return nil, err
 		}
-		vectors, err := readVectors(arg)
+		file, err := identify(path)
 		if err != nil {
 			return nil, err
 		}

@@ -1,17 +1,22 @@
 package published
 
 import (
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+)
+
+// The limits of a file and of one of its rows, which has a column for each layer or word.
+const (
+	maxFile = 1 << 30
+	maxRow  = 16 << 20
 )
 
 // sheet is a file that is being read.
@@ -19,7 +24,7 @@ type sheet struct {
 	path   string
 	run    *results.Run
 	first  bool // first file of its set: it supplies the prompts
-	r      *csv.Reader
+	r      *sidefile.Rows
 	header []string
 	column map[string]int
 	row    []string
@@ -28,13 +33,12 @@ type sheet struct {
 
 // open reads the header, then calls rows, which calls next.
 func (s *sheet) open(rows func() error) error {
-	f, err := os.Open(s.path)
+	f, err := sidefile.Open(s.path, maxFile)
 	if err != nil {
 		return fmt.Errorf("read published results: %w", err)
 	}
 	defer f.Close()
-	s.r = csv.NewReader(f)
-	s.r.ReuseRecord = true
+	s.r = sidefile.NewRows(f, maxRow)
 	header, err := s.r.Read()
 	if errors.Is(err, io.EOF) {
 		return s.fail("the file is empty")
@@ -163,7 +167,7 @@ func (s *sheet) text(column string) string { return strings.Clone(s.row[s.column
 // cellError names file, line and column of an invalid field, and the expected content.
 func (s *sheet) cellError(column, want string) error {
 	i := s.column[column]
-	line, _ := s.r.FieldPos(i)
+	line := s.r.Line(i)
 	return s.fail("line %d, column %q: want %s, found %q", line, column, want, s.row[i])
 }
 

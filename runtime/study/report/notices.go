@@ -21,6 +21,9 @@ func notices(runs []*results.Run, labels []string, all []*series) []string {
 		if len(r.Cells) == 0 {
 			out = append(out, labels[i]+": the results have no cell, so there is nothing to show.")
 		}
+		if r.Unsealed {
+			out = append(out, labels[i]+": an earlier version wrote the results without checksums. Whether they were changed since cannot be told.")
+		}
 		if why := r.Manifest.Plan.Reason; why != "" {
 			out = append(out, fmt.Sprintf("%s: computed by the plan %s: %s", labels[i], r.Manifest.Plan.Used, why))
 		}

@@ -21,7 +21,7 @@ var promptColumns = []string{
 	"prompt", "answer", "answer_id", "tokens", "cells",
 	"p_explicit", "logp_explicit", "rank_explicit", "status_explicit", "top_explicit",
 	"p_obscure", "logp_obscure", "rank_obscure", "status_obscure", "top_obscure",
-	"explicit_sentence", "obscure_sentence", "explicit_entity", "obscure_entity",
+	"explicit_sentence", "obscure_sentence", "explicit_entity", "obscure_entity", // checksumColumn follows
 }
 
 // cellRow formats a cell as text. Numbers have all their digits; a score without a number leaves its fields empty.
@@ -67,8 +67,11 @@ func ids(list []int64) string {
 
 // row reads fields by name. It keeps the first error in err.
 type row struct {
+	line    int // 0 for the header
 	columns map[string]int
 	fields  []string
+	raw     []byte // as in the file
+	end     int64  // offset in the file
 	err     error
 }
 
@@ -106,12 +109,15 @@ func (r *row) check(column string, err error) {
 	}
 }
 
-// score reads the columns logp+suffix, rank+suffix, status+suffix and top+suffix.
-func (r *row) score(logp, rank, status, top string) Score {
+// score reads a score. Its probability and log-probability must agree.
+func (r *row) score(p, logp, rank, status, top string) Score {
 	s := Score{LogP: math.NaN(), Rank: -1, Status: Status(r.text(status))}
 	switch s.Status {
 	case Finite:
 		s.LogP, s.Rank = r.float(logp), r.int(rank)
+		if r.err == nil && (!(s.LogP <= 1e-6) || math.IsInf(s.LogP, 0) || s.Rank < 0) {
+			r.err = damaged("column %s: want a log-probability, and a rank from 0, found %q and %q", logp, r.text(logp), r.text(rank))
+		}
 	case NaN, Inf, Missing:
 	default:
 		if r.err == nil {
@@ -123,13 +129,24 @@ func (r *row) score(logp, rank, status, top string) Score {
 		r.check(top, err)
 		s.Top = append(s.Top, id)
 	}
+	r.sameP(p, s)
 	return s
+}
+
+// sameP requires a column to hold the probability of a score, up to rounding, or nothing.
+func (r *row) sameP(column string, s Score) {
+	if r.err != nil || !s.OK() && r.text(column) == "" {
+		return
+	}
+	if p := r.float(column); r.err == nil && !(math.Abs(p-s.P()) <= 1e-9*s.P()+1e-300) { // a NaN is not the same
+		r.err = damaged("column %s: found %q, but the log-probability gives %v", column, r.text(column), s.P())
+	}
 }
 
 func (r *row) cell() Cell {
 	return Cell{
 		Prompt: r.int("prompt"), Layer: r.int("layer"), Tau: r.float("tau"), Source: r.text("source"), Memory: r.text("memory"), Encoding: r.text("encoding"),
-		Score: r.score("logp_answer", "rank", "status", "top"),
+		Score: r.score("p_answer", "logp_answer", "rank", "status", "top"),
 	}
 }
 
@@ -138,7 +155,7 @@ func (r *row) prompt() (p Prompt, cells int) {
 		Index: r.int("prompt"), Answer: r.text("answer"), AnswerID: int64(r.int("answer_id")), Tokens: r.int("tokens"),
 		OneHop: r.text("explicit_sentence"), TwoHop: r.text("obscure_sentence"),
 		ExplicitEntity: r.text("explicit_entity"), ObscureEntity: r.text("obscure_entity"),
-		Ceiling: r.score("logp_explicit", "rank_explicit", "status_explicit", "top_explicit"),
-		Clean:   r.score("logp_obscure", "rank_obscure", "status_obscure", "top_obscure"),
+		Ceiling: r.score("p_explicit", "logp_explicit", "rank_explicit", "status_explicit", "top_explicit"),
+		Clean:   r.score("p_obscure", "logp_obscure", "rank_obscure", "status_obscure", "top_obscure"),
 	}, r.int("cells")
 }

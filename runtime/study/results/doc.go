@@ -15,4 +15,11 @@
 // that row is the commit. After a crash, all bytes after the last commit are removed and computed again, so an interrupted
 // evaluation ends with the same bytes as an uninterrupted one. A lock excludes a second process. A manifest that differs
 // from the manifest in the folder is refused with an error that lists the differences.
+//
+// # Damage
+//
+// The row of a prompt ends with a checksum of it and of its cells, and the manifest with a checksum of itself, so that every
+// byte that changes later is found when the folder is read. A folder of an earlier version has no checksums; there the cells
+// of a prompt must be the grid of the manifest, each once, and probabilities must fit log-probabilities, which is always
+// checked.
 package results

@@ -19,7 +19,7 @@ func Merge(runs []*Run) ([]*Run, error) {
 		if i < 0 {
 			whole := *r.Manifest
 			whole.Shard = Shard{Of: 1}
-			out = append(out, &Run{Dir: r.Dir, Manifest: &whole, Prompts: slices.Clone(r.Prompts), Cells: slices.Clone(r.Cells)})
+			out = append(out, &Run{Dir: r.Dir, Manifest: &whole, Prompts: slices.Clone(r.Prompts), Cells: slices.Clone(r.Cells), Unsealed: r.Unsealed})
 			continue
 		}
 		if err := out[i].add(r); err != nil {
@@ -56,6 +56,7 @@ func (r *Run) add(other *Run) error {
 	m, o := r.Manifest, other.Manifest
 	m.Plan = Plan{both(m.Plan.Used, o.Plan.Used), both(m.Plan.Reason, o.Plan.Reason)}
 	m.Host = Host{both(m.Host.Name, o.Host.Name), both(m.Host.Version, o.Host.Version), both(m.Host.Device, o.Host.Device)}
+	r.Unsealed = r.Unsealed || other.Unsealed
 	twice := map[int]bool{}
 	for _, p := range other.Prompts {
 		if i := slices.IndexFunc(r.Prompts, func(q Prompt) bool { return q.Index == p.Index }); i < 0 {

@@ -1,17 +1,18 @@
 package results
 
 import (
-	"bufio"
-	"encoding/csv"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
 )
 
 // The files of a folder.
@@ -23,91 +24,177 @@ const (
 	lockFile     = ".lock"
 )
 
-// Load reads a folder. It ignores everything after the last commit, so that a running evaluation can be read.
+// The limits of the files and of a row. A folder of 10^8 cells has 15 GB.
+const (
+	maxManifest = 16 << 20
+	maxTable    = 24 << 30
+	maxRow      = 16 << 20
+)
+
+// Load reads a folder. It ignores everything after the last commit, so that a running evaluation can be read. It refuses a
+// folder whose committed rows are not as they were written.
 func Load(dir string) (*Run, error) {
-	r, err := load(dir)
-	if err != nil {
+	l := &loader{dir: dir}
+	if err := l.load(); err != nil {
 		return nil, fmt.Errorf("results %q: %w", dir, err)
 	}
-	return r, nil
+	return l.run, nil
 }
 
-func load(dir string) (*Run, error) {
-	m, err := readManifest(dir)
+// loader reads a folder.
+type loader struct {
+	dir     string
+	run     *Run
+	commits []commit
+	prompts int64 // committed bytes of prompts.csv
+	cells   int64 // committed bytes of cells.csv
+}
+
+// commit is a row of prompts.csv.
+type commit struct {
+	cells    int
+	row      []byte // up to the comma before the checksum; nil without checksums
+	checksum string
+}
+
+func (l *loader) load() error {
+	m, sealed, err := readManifest(l.dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	r := &Run{Dir: dir, Manifest: m}
-	var counts []int
+	l.run = &Run{Dir: l.dir, Manifest: m, Unsealed: !sealed}
+	if err := l.readPrompts(); err != nil {
+		return err
+	}
+	return l.readCells()
+}
+
+func (l *loader) readPrompts() (err error) {
 	seen := map[int]bool{}
-	if _, err := scan(filepath.Join(dir, PromptsFile), promptColumns, func(row *row, _ int64) error {
-		p, cells := row.prompt()
-		if row.err == nil && seen[p.Index] {
-			return fmt.Errorf("prompt %d appears twice: another program changed the file", p.Index)
+	l.prompts, err = scan(filepath.Join(l.dir, PromptsFile), promptColumns, func(x *row) error {
+		if x.line == 0 {
+			sealed, err := hasChecksums(x.fields)
+			if err == nil && sealed && l.run.Unsealed {
+				err = damaged("%s has no checksum at its end, but the prompts have", ManifestFile)
+			}
+			l.run.Unsealed = !sealed
+			return err
+		}
+		p, cells := x.prompt()
+		switch {
+		case x.err != nil:
+			return x.err
+		case seen[p.Index]:
+			return damaged("prompt %d appears twice", p.Index)
+		case !l.run.Manifest.owns(p.Index):
+			return damaged("prompt %d is not in the evaluation that %s describes", p.Index, ManifestFile)
+		case cells < 0:
+			return damaged("want a number of cells, found %d", cells)
 		}
 		seen[p.Index] = true
-		r.Prompts, counts = append(r.Prompts, p), append(counts, cells)
-		return row.err
-	}); err != nil {
-		return nil, err
-	}
-	at, left := 0, 0 // the prompt whose cells are being read, and the number of its cells still to read
-	if len(counts) > 0 {
-		left = counts[0]
-	}
-	_, err = scan(filepath.Join(dir, CellsFile), cellColumns, func(row *row, _ int64) error {
-		for left == 0 {
-			if at++; at >= len(counts) {
-				return errStop
-			}
-			left = counts[at]
+		c := commit{cells: cells}
+		if !l.run.Unsealed {
+			c.row, c.checksum = slices.Clone(beforeLast(x.raw)), x.text(checksumColumn)
 		}
-		c := row.cell()
-		if row.err == nil && c.Prompt != r.Prompts[at].Index {
-			return fmt.Errorf("got a cell of prompt %d, want one of prompt %d: another program changed the file", c.Prompt, r.Prompts[at].Index)
-		}
-		r.Cells = append(r.Cells, c)
-		left--
-		return row.err
+		l.run.Prompts, l.commits = append(l.run.Prompts, p), append(l.commits, c)
+		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	for left == 0 && at < len(counts)-1 {
-		at++
-		left = counts[at]
-	}
-	if left > 0 {
-		return nil, fmt.Errorf("%s ends before the last cell of prompt %d, which is complete according to %s: another program changed the file", CellsFile, r.Prompts[at].Index, PromptsFile)
-	}
-	return r, nil
+	return err
 }
 
-func readManifest(dir string) (*Manifest, error) {
-	data, err := os.ReadFile(filepath.Join(dir, ManifestFile))
+// readCells reads the cells of the committed prompts and checks each prompt.
+func (l *loader) readCells() error {
+	m := l.run.Manifest
+	at, begin := -1, 0 // the prompt whose cells are being read, and its first cell
+	var sum hash.Hash
+	// enter goes to the prompt that the next row belongs to, and checks those that are complete.
+	enter := func() error {
+		for at < len(l.commits) && (at < 0 || len(l.run.Cells)-begin == l.commits[at].cells) {
+			if at >= 0 {
+				if err := l.check(at, l.run.Cells[begin:], sum); err != nil {
+					return fmt.Errorf("prompt %d: %w", l.run.Prompts[at].Index, err)
+				}
+			}
+			at, begin = at+1, len(l.run.Cells)
+			if at < len(l.commits) {
+				sum = digest(l.commits[at].row)
+			}
+		}
+		return nil
+	}
+	_, err := scan(filepath.Join(l.dir, CellsFile), cellColumns, func(x *row) error {
+		if x.line == 0 {
+			l.cells = x.end
+			return nil
+		}
+		if err := enter(); err != nil {
+			return err
+		}
+		if at == len(l.commits) {
+			return errStop
+		}
+		c := x.cell()
+		switch {
+		case x.err != nil:
+			return x.err
+		case c.Prompt != l.run.Prompts[at].Index:
+			return damaged("got a cell of prompt %d, want one of prompt %d", c.Prompt, l.run.Prompts[at].Index)
+		case x.text("model") != m.Model.Name || x.text("data") != m.Data.Name:
+			return damaged("got a cell of %q and %q, want one of %q and %q", x.text("model"), x.text("data"), m.Model.Name, m.Data.Name)
+		}
+		x.sameP("p_obscure", l.run.Prompts[at].Clean)
+		x.sameP("p_explicit", l.run.Prompts[at].Ceiling)
+		l.run.Cells = append(l.run.Cells, c)
+		sum.Write(x.raw)
+		l.cells = x.end
+		return x.err
+	})
+	if err == nil {
+		err = enter()
+	}
+	if err == nil && at < len(l.commits) {
+		err = damaged("%s ends before the last cell of prompt %d, which is complete according to %s", CellsFile, l.run.Prompts[at].Index, PromptsFile)
+	}
+	return err
+}
+
+// check requires a committed prompt to be as it was written.
+func (l *loader) check(at int, cells []Cell, sum hash.Hash) error {
+	if err := l.run.Manifest.checkGrid(cells); err != nil {
+		return err
+	}
+	if c := l.commits[at]; !l.run.Unsealed && hexSum(sum) != c.checksum {
+		return damaged("the checksum in %s does not fit: the rows of the prompt were changed after they were written", PromptsFile)
+	}
+	return nil
+}
+
+func readManifest(dir string) (m *Manifest, sealed bool, err error) {
+	data, err := sidefile.ReadFile(filepath.Join(dir, ManifestFile), maxManifest)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, hint.With(fmt.Errorf("no %s in the folder: %w", ManifestFile, fs.ErrNotExist), "give a folder written by onnx-inject eval")
+		return nil, false, hint.With(fmt.Errorf("no %s in the folder: %w", ManifestFile, fs.ErrNotExist), "give a folder written by onnx-inject eval")
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	m := &Manifest{}
+	m = &Manifest{}
 	if err := json.Unmarshal(data, m); err != nil {
-		return nil, fmt.Errorf("%s: %w", ManifestFile, err)
+		return nil, false, fmt.Errorf("%s: %w", ManifestFile, err)
 	}
 	if m.Version != ManifestVersion {
-		return nil, fmt.Errorf("%s has version %d, but this program reads version %d", ManifestFile, m.Version, ManifestVersion)
+		return nil, false, fmt.Errorf("%s has version %d, but this program reads version %d", ManifestFile, m.Version, ManifestVersion)
 	}
-	return m, nil
+	sealed, err = checkManifest(data)
+	return m, sealed, err
 }
 
 // errStop ends a scan without an error.
 var errStop = errors.New("stop")
 
-// scan reads the rows of a file in order and calls f with each row and the offset after it. It returns the offset after the
-// last complete row. An incomplete last row, as a crash leaves it, does not count. A missing file has no rows.
-func scan(path string, want []string, f func(r *row, end int64) error) (end int64, err error) {
-	file, err := os.Open(path)
+// scan reads the rows of a file in order and calls f with each row, the header included. It returns the offset after the last complete row. An
+// incomplete last row, as a crash leaves it, does not count. A missing file has no rows.
+func scan(path string, want []string, f func(r *row) error) (end int64, err error) {
+	file, err := sidefile.Open(path, maxTable)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}
@@ -121,15 +208,14 @@ func scan(path string, want []string, f func(r *row, end int64) error) (end int6
 	}
 	name := filepath.Base(path)
 	// Rows appended by another process from now on are ignored, because the last of them may be incomplete.
-	r := csv.NewReader(bufio.NewReaderSize(io.LimitReader(file, info.Size()), 1<<20))
-	r.ReuseRecord = true
+	r := sidefile.NewRows(io.LimitReader(file, info.Size()), maxRow)
 	x := &row{}
 	for line := 0; ; line++ {
 		fields, err := r.Read()
 		if err == io.EOF {
 			return end, nil
 		}
-		if after := r.InputOffset(); after == info.Size() && (err != nil || !endsLine(file, after)) {
+		if r.Offset() == info.Size() && (err != nil || !bytes.HasSuffix(r.Raw(), []byte("\n"))) {
 			return end, nil
 		}
 		if err != nil {
@@ -139,22 +225,13 @@ func scan(path string, want []string, f func(r *row, end int64) error) (end int6
 			if x.columns, err = columnsOf(fields, want); err != nil {
 				return 0, fmt.Errorf("%s: %w", name, err)
 			}
-			end = r.InputOffset()
-			continue
 		}
-		x.fields = fields
-		if err := f(x, r.InputOffset()); err == errStop {
+		x.line, x.fields, x.raw, x.end = line, fields, r.Raw(), r.Offset()
+		if err := f(x); err == errStop {
 			return end, nil
 		} else if err != nil {
 			return 0, fmt.Errorf("%s, row %d: %w", name, line, err)
 		}
-		end = r.InputOffset()
+		end = r.Offset()
 	}
-}
-
-// endsLine reports whether the byte before an offset ends a line.
-func endsLine(f *os.File, offset int64) bool {
-	var b [1]byte
-	_, err := f.ReadAt(b[:], offset-1)
-	return err == nil && b[0] == '\n'
 }

@@ -60,4 +60,5 @@ type Run struct {
 	Manifest *Manifest
 	Prompts  []Prompt // in the order of Index; a shard has some of them
 	Cells    []Cell   // by prompt, in the order of the file
+	Unsealed bool     // the folder is of an earlier version and has no checksums: that its numbers were changed cannot be found
 }

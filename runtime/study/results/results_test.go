@@ -1,12 +1,14 @@
 package results
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +17,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/parquet-go/parquet-go"
 
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 )
 
@@ -141,7 +145,7 @@ func TestGrowing(t *testing.T) {
 	fill(t, dir, 0, 1)
 	path := filepath.Join(dir, PromptsFile)
 	var seen []string
-	_, err := scan(path, promptColumns, func(r *row, _ int64) error {
+	_, err := scan(path, promptColumns, func(r *row) error {
 		seen = append(seen, r.text("prompt"))
 		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 		if err != nil {
@@ -151,7 +155,7 @@ func TestGrowing(t *testing.T) {
 		_, err = f.WriteString("2,Rome,7,5,4,,")
 		return err
 	})
-	if err != nil || !slices.Equal(seen, []string{"0", "1"}) {
+	if err != nil || !slices.Equal(seen, []string{"prompt", "0", "1"}) {
 		t.Errorf("rows %v, %v", seen, err)
 	}
 }
@@ -185,6 +189,55 @@ func TestCreateRefuses(t *testing.T) {
 	os.WriteFile(filepath.Join(foreign, CellsFile), []byte("a,b\n"), 0o666)
 	if _, err := Create(foreign, manifest()); err == nil || !strings.Contains(err.Error(), "the folder was not written by this program") {
 		t.Errorf("a foreign folder: %v", err)
+	}
+}
+
+// Whatever a link in the folder leads to stays as it is, and a link that leads nowhere makes no file.
+func TestLinksRefused(t *testing.T) {
+	for _, name := range []string{lockFile, ManifestFile, CellsFile, PromptsFile, SummaryFile} {
+		for _, there := range []bool{true, false} {
+			dir, target := t.TempDir(), filepath.Join(t.TempDir(), "victim")
+			fill(t, dir, 0)
+			path := filepath.Join(dir, name)
+			data, _ := os.ReadFile(path)
+			os.Remove(path)
+			if there {
+				os.WriteFile(target, data, 0o666)
+			}
+			if err := os.Symlink(target, path); err != nil {
+				t.Skip(err)
+			}
+			w, err := Create(dir, manifest())
+			if err == nil {
+				w.Close()
+			}
+			if err == nil || !strings.Contains(err.Error(), name+": want a file, got a symbolic link to ") {
+				t.Errorf("%s, target %v: got %v", name, there, err)
+			}
+			after, err := os.ReadFile(target)
+			if there != (err == nil) || !bytes.Equal(after, data) && there {
+				t.Errorf("%s, target %v: the target has %q, %v", name, there, after, err)
+			}
+		}
+	}
+}
+
+// A link that takes the name between the check and the opening is not followed.
+func TestAppendFollowsNoLink(t *testing.T) {
+	if sidefile.NoFollow == 0 {
+		t.Skip("this system cannot refuse it")
+	}
+	dir := t.TempDir()
+	path, target := filepath.Join(dir, CellsFile), filepath.Join(dir, "victim")
+	if err := os.Symlink(target, path); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := appendTo(path, 0, cellColumns); err == nil {
+		f.Close()
+		t.Error("the link was followed")
+	}
+	if _, err := os.Lstat(target); err == nil {
+		t.Error("a file was created")
 	}
 }
 
@@ -224,6 +277,156 @@ func TestLoadRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Cells that are not the grid of the manifest are refused, and so is every number that does not fit another, although the
+// folder has no checksums.
+func TestGridRefused(t *testing.T) {
+	lines := func(f func(lines []string) []string) func(string) string {
+		return func(s string) string { return strings.Join(f(strings.SplitAfter(s, "\n")), "") }
+	}
+	tests := []struct {
+		name  string
+		cells func(string) string
+		want  string
+	}{
+		{"the last row is that above", lines(func(l []string) []string { l[8] = l[7]; return l }), `prompt 1: the cell layer 2, tau 0.5, "curated", memory "X " appears twice`},
+		{"two rows have changed places", lines(func(l []string) []string { l[2], l[3] = l[3], l[2]; return l }), `prompt 0: found 0 cells of layer 0, tau 1, "curated", want 1`},
+		{"another tau", func(s string) string { return strings.Replace(s, ",0,1,curated", ",0,2,curated", 1) }, `prompt 0: found 0 cells of layer 0, tau 1`},
+		{"another source", func(s string) string { return strings.Replace(s, ",0,1,curated", ",0,1,wrong", 1) }, `prompt 0: found 0 cells of layer 0, tau 1`},
+		{"another encoding", func(s string) string { return strings.Replace(s, ",unembed,", ",embed,", 1) }, `has the encoding "embed", manifest.json has "unembed"`},
+		{"another model", func(s string) string { return strings.Replace(s, "\nm,", "\nn,", 1) }, `got a cell of "n" and "d.csv", want one of "m" and "d.csv"`},
+		{"another probability", func(s string) string { return strings.Replace(s, ",unembed,0.8", ",unembed,0.9", 1) }, `column p_answer: found "0.9`},
+		{"a log-probability above 0", func(s string) string { return strings.Replace(s, ",-0.16", ",0.16", 1) }, `column logp_answer: want a log-probability`},
+		{"another clean probability", func(s string) string { return strings.Replace(s, ",0.28", ",0.38", 1) }, `column p_obscure: found "0.38`},
+		{"a probability without a status", func(s string) string { return strings.Replace(s, ",,,,nan,", ",0.5,,,nan,", 1) }, `column p_answer: found "0.5"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			fill(t, dir, 0, 1)
+			unseal(t, dir)
+			rewriteFile(t, dir, CellsFile, tt.cells)
+			if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(hint.Of(err), "restore it from a copy") {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			if w, err := Create(dir, manifest()); err == nil {
+				w.Close()
+				t.Error("the evaluation goes on")
+			}
+		})
+	}
+}
+
+// rewriteFile changes a file of a folder, which must make a difference.
+func rewriteFile(t *testing.T, dir, name string, f func(string) string) {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := f(string(b))
+	if changed == string(b) {
+		t.Fatalf("%s is as it was:\n%s", name, b)
+	}
+	if err := os.WriteFile(path, []byte(changed), 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// unseal makes a folder one of an earlier version, without checksums.
+func unseal(t *testing.T, dir string) {
+	t.Helper()
+	sum := regexp.MustCompile(`(?m),(sha256|[0-9a-f]{64})$`)
+	rewriteFile(t, dir, PromptsFile, func(s string) string { return sum.ReplaceAllString(s, "") })
+	field := regexp.MustCompile(`,\s*"sha256": "[0-9a-f]{64}"\n}`)
+	rewriteFile(t, dir, ManifestFile, func(s string) string { return field.ReplaceAllString(s, "\n}") })
+}
+
+// A folder of an earlier version is read and continued without checksums.
+func TestUnsealed(t *testing.T) {
+	dir := t.TempDir()
+	fill(t, dir, 0, 1)
+	unseal(t, dir)
+	fill(t, dir, 0, 1, 2)
+	r, err := Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !r.Unsealed || len(r.Prompts) != 3 {
+		t.Errorf("unsealed %v, %d prompts", r.Unsealed, len(r.Prompts))
+	}
+	rewriteFile(t, dir, PromptsFile, func(s string) string { return strings.Replace(s, ",obscure_entity\n", ",obscure_entity,sha255\n", 1) })
+	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), `want "sha256" as the last column, found "sha255"`) {
+		t.Errorf("another last column: %v", err)
+	}
+}
+
+// Every changed bit of a folder is noticed, or what is read is what was written: with the row of a prompt damaged at its end, as
+// by a crash, the prompt is not there and is computed again.
+func TestEveryBit(t *testing.T) {
+	flips := 4000
+	if testing.Short() {
+		flips = 400
+	}
+	whole := t.TempDir()
+	fill(t, whole, 0, 1, 2, 3)
+	want, err := Load(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	for _, name := range []string{ManifestFile, CellsFile, PromptsFile} {
+		if files[name], err = os.ReadFile(filepath.Join(whole, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := whole
+	r := rand.New(rand.NewPCG(3, 4))
+	refused, recomputed := 0, 0
+	for range flips {
+		name := []string{ManifestFile, CellsFile, PromptsFile}[r.IntN(3)]
+		at, bit := r.IntN(len(files[name])), byte(1)<<r.IntN(8)
+		spoilt := slices.Clone(files[name])
+		spoilt[at] ^= bit
+		if err := os.WriteFile(filepath.Join(dir, name), spoilt, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Load(dir)
+		switch {
+		case err != nil:
+			refused++
+		case len(got.Prompts) < len(want.Prompts): // report says how many are missing
+			recomputed++
+			part := *want
+			part.Prompts, part.Cells = want.Prompts[:len(got.Prompts)], want.Cells[:4*len(got.Prompts)]
+			if len(got.Cells) == 0 {
+				part.Prompts, part.Cells = nil, nil
+			}
+			if diff := cmp.Diff(&part, got, cmpopts.EquateNaNs()); diff != "" {
+				t.Fatalf("%s, byte %d, bit %08b: %s", name, at, bit, diff)
+			}
+			fill(t, dir, 0, 1, 2, 3)
+			if after, _ := os.ReadFile(filepath.Join(dir, name)); !bytes.Equal(after, files[name]) {
+				t.Fatalf("%s, byte %d, bit %08b: the evaluation ends with other bytes", name, at, bit)
+			}
+		default:
+			if diff := cmp.Diff(want, got, cmpopts.EquateNaNs()); diff != "" {
+				t.Fatalf("%s, byte %d, bit %08b went unnoticed: %s", name, at, bit, diff)
+			}
+		}
+		if w, again := Create(dir, manifest()); again == nil {
+			w.Close()
+			if err != nil {
+				t.Fatalf("%s, byte %d, bit %08b: read with %v, continued with no error", name, at, bit, err)
+			}
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), files[name], 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("of %d flips %d were refused; %d are as a crash, and were computed again", flips, refused, recomputed)
 }
 
 func TestMerge(t *testing.T) {

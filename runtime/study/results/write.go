@@ -9,11 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/gofrs/flock"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
 )
 
 // ErrLocked is wrapped by the error of [Create] when another process writes to the folder.
@@ -26,7 +28,7 @@ type Writer struct {
 	dir            string
 	lock           *flock.Flock
 	done           map[int]bool
-	began          bool
+	found          *loader // the results in the folder; nil when there are none
 	cells, prompts *os.File
 }
 
@@ -46,14 +48,19 @@ func create(dir string, want *Manifest) (*Writer, error) {
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, &atomicfile.Error{Path: dir, Err: err}
 	}
+	for _, name := range []string{lockFile, ManifestFile, CellsFile, PromptsFile, SummaryFile} {
+		if err := sidefile.Plain(filepath.Join(dir, name)); err != nil {
+			return nil, err
+		}
+	}
 	w := &Writer{dir: dir, done: map[int]bool{}, Manifest: want}
-	w.lock = flock.New(filepath.Join(dir, lockFile), flock.SetFlag(os.O_CREATE|os.O_RDWR))
+	w.lock = flock.New(filepath.Join(dir, lockFile), flock.SetFlag(os.O_CREATE|os.O_RDWR|sidefile.NoFollow))
 	ok, err := w.lock.TryLock()
 	switch {
 	case err != nil:
 		return nil, &atomicfile.Error{Path: filepath.Join(dir, lockFile), Err: err}
 	case !ok:
-		owner, _ := os.ReadFile(filepath.Join(dir, lockFile))
+		owner, _ := sidefile.ReadFile(filepath.Join(dir, lockFile), 1<<10)
 		return nil, hint.With(fmt.Errorf("%w: %s is writing to the folder", ErrLocked, process(owner)), "wait until it ends, or give another folder")
 	}
 	if err := w.resume(want); err != nil {
@@ -61,7 +68,10 @@ func create(dir string, want *Manifest) (*Writer, error) {
 		return nil, err
 	}
 	// The error above names this process number; the lock itself is the open file.
-	os.WriteFile(filepath.Join(dir, lockFile), fmt.Appendf(nil, "%d\n", os.Getpid()), 0o666)
+	if f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_WRONLY|os.O_TRUNC|sidefile.NoFollow, 0); err == nil {
+		fmt.Fprintln(f, os.Getpid())
+		f.Close()
+	}
 	return w, nil
 }
 
@@ -74,7 +84,7 @@ func process(owner []byte) string {
 
 // resume compares the manifest in the folder with want and reads which prompts are done.
 func (w *Writer) resume(want *Manifest) error {
-	m, err := readManifest(w.dir)
+	m, _, err := readManifest(w.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		for _, name := range []string{CellsFile, PromptsFile} {
 			if _, err := os.Stat(filepath.Join(w.dir, name)); err == nil {
@@ -94,12 +104,11 @@ func (w *Writer) resume(want *Manifest) error {
 	if diff := m.Diff(want); diff != "" {
 		return hint.With(fmt.Errorf("the folder holds another evaluation:\n%s", diff), "give another folder, or the flags with which the folder was created")
 	}
-	w.Manifest = m
-	r, err := load(w.dir)
-	if err != nil {
+	w.Manifest, w.found = m, &loader{dir: w.dir}
+	if err := w.found.load(); err != nil {
 		return err
 	}
-	for _, p := range r.Prompts {
+	for _, p := range w.found.run.Prompts {
 		w.done[p.Index] = true
 	}
 	return nil
@@ -112,49 +121,34 @@ func (w *Writer) Done(prompt int) bool { return w.done[prompt] }
 func (w *Writer) Begin(plan Plan) error {
 	m := *w.Manifest
 	m.Plan = plan
+	if len(w.done) == 0 {
+		data, err := json.MarshalIndent(&m, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := atomicfile.Write(filepath.Join(w.dir, ManifestFile), sealManifest(data), true); err != nil {
+			return err
+		}
+	} else if diff := w.found.run.Manifest.Diff(&m); diff != "" {
+		return fmt.Errorf("results %q: prompts belong to another manifest:\n%s", w.dir, diff)
+	}
 	w.Manifest = &m
-	data, err := json.MarshalIndent(w.Manifest, "", "  ")
-	if err != nil {
-		return err
+	var cells, prompts int64
+	if w.found != nil {
+		cells, prompts = w.found.cells, w.found.prompts
 	}
-	if err := atomicfile.Write(filepath.Join(w.dir, ManifestFile), append(data, '\n'), true); err != nil {
-		return err
-	}
-	cells, prompts, err := w.committed()
-	if err != nil {
-		return fmt.Errorf("results %q: %w", w.dir, err)
-	}
+	header := append(slices.Clip(promptColumns), checksumColumn)
+	var err error
 	if w.cells, err = appendTo(filepath.Join(w.dir, CellsFile), cells, cellColumns); err != nil {
 		return err
 	}
-	w.prompts, err = appendTo(filepath.Join(w.dir, PromptsFile), prompts, promptColumns)
-	w.began = err == nil
+	w.prompts, err = appendTo(filepath.Join(w.dir, PromptsFile), prompts, header)
 	return err
-}
-
-// committed returns the number of committed bytes of cells.csv and prompts.csv.
-func (w *Writer) committed() (cells, prompts int64, err error) {
-	n := 0
-	prompts, err = scan(filepath.Join(w.dir, PromptsFile), promptColumns, func(r *row, _ int64) error {
-		n += r.int("cells")
-		return r.err
-	})
-	if err != nil {
-		return 0, 0, err
-	}
-	cells, err = scan(filepath.Join(w.dir, CellsFile), cellColumns, func(*row, int64) error {
-		if n == 0 {
-			return errStop
-		}
-		n--
-		return nil
-	})
-	return cells, prompts, err
 }
 
 // appendTo opens a file for appending after its first size bytes. A file of size 0 gets a header.
 func appendTo(path string, size int64, header []string) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|sidefile.NoFollow, 0o666)
 	if err != nil {
 		return nil, &atomicfile.Error{Path: path, Err: err}
 	}
@@ -167,7 +161,7 @@ func appendTo(path string, size int64, header []string) (*os.File, error) {
 		return nil, &atomicfile.Error{Path: path, Err: err}
 	}
 	if size == 0 {
-		if err := appendRows(f, [][]string{header}); err != nil {
+		if err := appendBytes(f, csvOf(header)); err != nil {
 			f.Close()
 			return nil, err
 		}
@@ -175,12 +169,16 @@ func appendTo(path string, size int64, header []string) (*os.File, error) {
 	return f, nil
 }
 
-// appendRows writes rows and waits until they are on disk.
-func appendRows(f *os.File, rows [][]string) error {
+// csvOf writes rows as CSV.
+func csvOf(rows ...[]string) []byte {
 	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	w.WriteAll(rows) // writing to a buffer cannot fail
-	_, err := f.Write(b.Bytes())
+	csv.NewWriter(&b).WriteAll(rows) // writing to a buffer cannot fail
+	return b.Bytes()
+}
+
+// appendBytes writes to a file and waits until the bytes are on disk.
+func appendBytes(f *os.File, data []byte) error {
+	_, err := f.Write(data)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -196,10 +194,17 @@ func (w *Writer) Append(p Prompt, cells []Cell) error {
 	for i := range cells {
 		rows[i] = cellRow(w.Manifest, &p, &cells[i])
 	}
-	if err := appendRows(w.cells, rows); err != nil {
+	body, row := csvOf(rows...), csvOf(promptRow(&p, len(cells)))
+	if w.found == nil || !w.found.run.Unsealed {
+		row[len(row)-1] = ','
+		h := digest(row)
+		h.Write(body)
+		row = append(append(row, hexSum(h)...), '\n')
+	}
+	if err := appendBytes(w.cells, body); err != nil {
 		return err
 	}
-	if err := appendRows(w.prompts, [][]string{promptRow(&p, len(cells))}); err != nil {
+	if err := appendBytes(w.prompts, row); err != nil {
 		return err
 	}
 	w.done[p.Index] = true

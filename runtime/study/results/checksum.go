@@ -1,0 +1,119 @@
+package results
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"slices"
+
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+)
+
+// checksumColumn is the last column of prompts.csv. It holds the SHA-256, in hexadecimal, of the prompt's row up to the comma
+// before this column, followed by the prompt's rows in cells.csv, byte by byte. A shard has the same rows as the whole.
+//
+// The last field of manifest.json has the same name and holds the SHA-256 of all bytes before the comma in front of it. Folders
+// of earlier versions have neither.
+const checksumColumn = "sha256"
+
+// digest starts the checksum of a prompt. The rows of its cells follow.
+func digest(row []byte) hash.Hash {
+	h := sha256.New()
+	h.Write(row)
+	return h
+}
+
+func hexSum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
+
+// sealManifest adds its checksum to the text of a manifest.
+func sealManifest(data []byte) []byte {
+	body := bytes.TrimSuffix(data, []byte("\n}"))
+	return append(body, sealOf(body)...)
+}
+
+// checkManifest requires the checksum of a manifest to fit where it has one.
+func checkManifest(data []byte) (sealed bool, err error) {
+	at := bytes.LastIndexByte(data, ',')
+	if at < 0 || !bytes.Contains(data[at:], []byte(checksumColumn)) {
+		return false, nil
+	}
+	if string(data[at:]) != sealOf(data[:at]) {
+		return false, damaged("%s: the checksum at its end does not fit: the file was changed after it was written", ManifestFile)
+	}
+	return true, nil
+}
+
+// sealOf is the end of a manifest.
+func sealOf(body []byte) string {
+	return fmt.Sprintf(",\n  %q: %q\n}\n", checksumColumn, hexSum(digest(body)))
+}
+
+// beforeLast returns a row up to its last comma, which is included.
+func beforeLast(row []byte) []byte { return row[:bytes.LastIndexByte(row, ',')+1] }
+
+// damaged reports that a file was changed after it was written.
+func damaged(format string, args ...any) error {
+	return hint.With(fmt.Errorf(format, args...),
+		"another program or a fault of the disk changed the folder: restore it from a copy, or evaluate again in another folder")
+}
+
+// owns reports whether a prompt belongs to the evaluation.
+func (m *Manifest) owns(prompt int) bool {
+	return prompt >= 0 && prompt < m.Prompts && (m.Shard.Of < 2 || prompt%m.Shard.Of == m.Shard.Index)
+}
+
+// checkGrid requires the cells of a prompt to be those of the grid, each once and in order: by source, layer and tau. How many
+// memories a source has, the manifest does not say; it is the same number everywhere.
+func (m *Manifest) checkGrid(cells []Cell) error {
+	at := 0
+	for _, source := range m.Memories {
+		memories := -1
+		for _, layer := range m.Layers {
+			for _, tau := range m.Taus {
+				seen := map[string]bool{}
+				for ; at < len(cells) && cells[at].Source == source.Name && cells[at].Layer == layer && cells[at].Tau == tau; at++ {
+					if c := cells[at]; seen[c.Memory] {
+						return damaged("the cell %v appears twice", c.key())
+					} else if c.Encoding != "" && c.Encoding != m.Encoding {
+						return damaged("the cell %v has the encoding %q, %s has %q", c.key(), c.Encoding, ManifestFile, m.Encoding)
+					}
+					seen[cells[at].Memory] = true
+				}
+				if len(seen) == 0 || memories >= 0 && len(seen) != memories {
+					missing := Cell{Source: source.Name, Layer: layer, Tau: tau}
+					return damaged("found %d cells of %v, want %d", len(seen), missing.key(), max(memories, 1))
+				}
+				memories = len(seen)
+			}
+		}
+	}
+	if at < len(cells) {
+		return damaged("the cell %v is not in the grid of %s", cells[at].key(), ManifestFile)
+	}
+	return nil
+}
+
+// key names a cell of a prompt.
+func (c *Cell) key() string {
+	s := fmt.Sprintf("layer %d, tau %v, %q", c.Layer, c.Tau, c.Source)
+	if c.Memory != "" {
+		s += fmt.Sprintf(", memory %q", c.Memory)
+	}
+	return s
+}
+
+// hasChecksums reports whether the header of prompts.csv has checksums. A header with another column in their place was changed.
+func hasChecksums(header []string) (bool, error) {
+	if slices.Contains(header, checksumColumn) {
+		if header[len(header)-1] != checksumColumn {
+			return false, damaged("want %q as the last column, found %q", checksumColumn, header[len(header)-1])
+		}
+		return true, nil
+	}
+	if len(header) > len(promptColumns) {
+		return false, damaged("want %q as the last column, found %q", checksumColumn, header[len(header)-1])
+	}
+	return false, nil
+}
