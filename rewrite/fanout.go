@@ -43,7 +43,7 @@ func FanOutTau(layer int) string    { return fmt.Sprintf("fanout.%d.tau", layer)
 // files need for that. FanOut refuses files of fixed batch size and files in which an operation may mix rows. The last layer
 // computes only the last position, from W_O or from the join on, if the operations there allow it.
 //
-// A further output, [Signal], tells for each row whether the last norm saw the stream; some models cannot have it.
+// A further output, [Signal], shows for each row whether the last norm saw the stream. Some models cannot have it.
 //
 // The returned inputs feed the prompt. The caller adds those of the fan-out.
 //

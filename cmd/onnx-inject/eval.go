@@ -128,7 +128,7 @@ func runEval(c *call) error {
 	case len(r.NoEffect) > 0:
 		return coded{fmt.Errorf("the memories of %s had no effect: no score changed", strings.Join(r.NoEffect, ", ")), exitFailed}
 	case r.NotFinite > 0:
-		return hintf(coded{fmt.Errorf("%d cells or prompts have no number: the model's values left the range of their type", r.NotFinite), exitNotFinite},
+		return hintf(coded{fmt.Errorf("%d cells or prompts have no finite score: the model's values exceeded the range of their type", r.NotFinite), exitNotFinite},
 			"they have a status in cells.csv and prompts.csv; smaller taus may help")
 	}
 	return nil

@@ -87,7 +87,7 @@ func readMemory(c *call) (*injection, error) {
 	return nil, nil
 }
 
-// notUTF8 refuses the text of a flag. Other encodings would become other tokens.
+// notUTF8 refuses the text of a flag: bytes in another encoding would become other tokens.
 func notUTF8(flag, text string) error {
 	return usagef("flag --%s: want UTF-8, got %s", flag, quote(text))
 }

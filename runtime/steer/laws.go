@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/graph/ops"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/weights"
 	"github.com/onnx-inject/onnx-inject/rewrite"
@@ -35,7 +36,7 @@ var laws = []law{
 	{streamLaw, "resid_mid + mlp_out = resid_post", kinds(models.PortResidMid, models.PortMLPOut, models.PortResidPost), nil, addUp, "", false},
 	{streamLaw, "resid_pre + attn_out + mlp_out = resid_post", kinds(models.PortResidPre, models.PortAttnOut, models.PortMLPOut, models.PortResidPost), nil, addUp, "", false},
 	{streamLaw, "resid_post of the layer before = resid_pre", kinds(models.PortResidPost, models.PortResidPre), nil, follows, "", false},
-	{"rows of the pattern add up to 1", "sum of pattern = 1", kinds(models.PortPattern), nil, rowsOfOne, "", false},
+	{"rows of the pattern add up to 1", "sum of pattern = 1", kinds(models.PortPattern), attendsWholly, rowsOfOne, "", false},
 	{"logits follow from the residual stream", "unembed(norm(resid_post)) = logits", kinds(models.PortResidPost), unembeds, logitsOf, "W_U", false},
 }
 
@@ -297,6 +298,15 @@ func joinsLater(_ *models.Layout, x *models.Layer) bool  { return x.PostNorm != 
 func joinsAtOnce(l *models.Layout, x *models.Layer) bool { return !joinsLater(l, x) }
 func joinsScaled(_ *models.Layout, x *models.Layer) bool {
 	return x.Scaled && x.Missing[string(models.PortOut)] != ""
+}
+
+// attendsWholly: an attention sink (GPT-OSS) takes a part of each row, which the file cuts off.
+func attendsWholly(_ *models.Layout, x *models.Layer) bool {
+	v := x.Pattern
+	for v != nil && ops.Is(v.Producer(), ops.Copies) {
+		v = v.Producer().In(0)
+	}
+	return v == nil || !ops.Is(v.Producer(), ops.Pick)
 }
 
 // unembeds: some forms of W_U are run, not read (bitsandbytes).

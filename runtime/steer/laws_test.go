@@ -96,3 +96,29 @@ func TestChecksOfLaws(t *testing.T) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
+
+// A file with an attention sink cuts the sink off the probabilities: what is left of a row adds up to less.
+func TestRowsWithASink(t *testing.T) {
+	m, err := graph.Parse(`ir 10
+opset 21
+graph g {
+in x: float32[1, 2, 3, 4]
+const from = int64[1] {0}
+const to = int64[1] {3}
+const axis = int64[1] {3}
+p = Softmax(x)
+half = Cast(p) {to: 10}
+cut = Slice(p, from, to, axis)
+last = Cast(cut) {to: 10}
+out half
+out last
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"p": true, "half": true, "cut": false, "last": false} {
+		if got := attendsWholly(nil, &models.Layer{Pattern: m.Graph.Lookup(name)}); got != want {
+			t.Errorf("%s: whole %v, want %v", name, got, want)
+		}
+	}
+}

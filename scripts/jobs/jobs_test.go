@@ -91,7 +91,7 @@ func newWorld(t *testing.T) world {
 	if err := demo.WriteTo(filepath.Join(w.dir, "world")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(w.dir, "words.txt"), []byte(" Peru\n Japan\n Zambia\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(w.dir, "words.txt"), []byte("People\nIn\nThe\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	return w
