@@ -94,6 +94,10 @@ func runQuery(c *call) (q steer.Query, m *injection, err error) {
 		return q, nil, usagef("flag --top: want 1 or more, got %d", q.Top)
 	case c.IsSet("answer") && q.Answer == "":
 		return q, nil, usagef("flag --answer: the text is empty")
+	case !utf8.ValidString(q.Prompt):
+		return q, nil, notUTF8("prompt", q.Prompt)
+	case !utf8.ValidString(q.Answer):
+		return q, nil, notUTF8("answer", q.Answer)
 	}
 	for _, name := range []string{"prompt", "answer"} {
 		if text := c.String(name); !utf8.ValidString(text) {

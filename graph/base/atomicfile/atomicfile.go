@@ -17,7 +17,7 @@ import (
 // Prefix starts the name of every temporary file of this package.
 const Prefix = ".onnx-inject-"
 
-// Error reports that a file could not be written. Its text is "write PATH: cause".
+// Error reports that a file could not be written. Its text is "write PATH: cause", and names the path once.
 type Error struct {
 	Path string
 	Err  error
@@ -26,6 +26,12 @@ type Error struct {
 func (e *Error) Error() string {
 	if errors.Is(e.Err, fs.ErrExist) {
 		return "write " + e.Path + ": the file exists already"
+	}
+	switch err := e.Err.(type) {
+	case *Error:
+		return err.Error()
+	case *fs.PathError, *os.LinkError:
+		return "write " + e.Path + ": " + cause(err).Error()
 	}
 	return "write " + e.Path + ": " + e.Err.Error()
 }

@@ -64,6 +64,20 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// An error names its path once, whatever it wraps.
+func TestErrorText(t *testing.T) {
+	for _, err := range []error{
+		errors.New("cause"),
+		&fs.PathError{Op: "write", Path: "out", Err: errors.New("cause")},
+		&os.LinkError{Op: "rename", Old: "tmp", New: "out", Err: errors.New("cause")},
+		&Error{"out", &fs.PathError{Op: "sync", Path: "out", Err: errors.New("cause")}},
+	} {
+		if got := (&Error{"out", err}).Error(); got != "write out: cause" {
+			t.Errorf("%#v: %q", err, got)
+		}
+	}
+}
+
 // A name that another process takes between Create and Commit is not overwritten.
 func TestNameTakenMeanwhile(t *testing.T) {
 	for _, links := range []func(string, string) error{os.Link, func(string, string) error { return errors.ErrUnsupported }} {

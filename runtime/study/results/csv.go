@@ -24,20 +24,41 @@ var promptColumns = []string{
 	"explicit_sentence", "obscure_sentence", "explicit_entity", "obscure_entity", // checksumColumn follows
 }
 
+// A spreadsheet runs a field that begins with one of these as a formula, and a text of a data file may be anything. Such a text
+// has an apostrophe in front in the files, and so has one of apostrophes before such a character, so that every text can be
+// told from what was added. Numbers are as they are.
+const formula = "=+-@\t\r"
+
+// plain takes the apostrophe of quoted away.
+func plain(s string) string {
+	if rest, ok := strings.CutPrefix(s, "'"); ok && quoted(rest) != rest {
+		return rest
+	}
+	return s
+}
+
+// quoted puts an apostrophe in front of what a spreadsheet may run.
+func quoted(s string) string {
+	if rest := strings.TrimLeft(s, "'"); rest != "" && strings.Contains(formula, rest[:1]) {
+		return "'" + s
+	}
+	return s
+}
+
 // cellRow formats a cell as text. Numbers have all their digits; a score without a number leaves its fields empty.
 func cellRow(m *Manifest, p *Prompt, c *Cell) []string {
 	return []string{
-		m.Model.Name, m.Data.Name, strconv.Itoa(c.Prompt), strconv.Itoa(c.Layer), number(c.Tau), c.Source, c.Memory, c.Encoding,
+		quoted(m.Model.Name), quoted(m.Data.Name), strconv.Itoa(c.Prompt), strconv.Itoa(c.Layer), number(c.Tau), quoted(c.Source), quoted(c.Memory), quoted(c.Encoding),
 		probability(c.Score), logp(c.Score), rank(c.Score), string(c.Status), probability(p.Clean), probability(p.Ceiling), ids(c.Top),
 	}
 }
 
 func promptRow(p *Prompt, cells int) []string {
 	return []string{
-		strconv.Itoa(p.Index), p.Answer, strconv.FormatInt(p.AnswerID, 10), strconv.Itoa(p.Tokens), strconv.Itoa(cells),
+		strconv.Itoa(p.Index), quoted(p.Answer), strconv.FormatInt(p.AnswerID, 10), strconv.Itoa(p.Tokens), strconv.Itoa(cells),
 		probability(p.Ceiling), logp(p.Ceiling), rank(p.Ceiling), string(p.Ceiling.Status), ids(p.Ceiling.Top),
 		probability(p.Clean), logp(p.Clean), rank(p.Clean), string(p.Clean.Status), ids(p.Clean.Top),
-		p.OneHop, p.TwoHop, p.ExplicitEntity, p.ObscureEntity,
+		quoted(p.OneHop), quoted(p.TwoHop), quoted(p.ExplicitEntity), quoted(p.ObscureEntity),
 	}
 }
 
@@ -89,7 +110,8 @@ func columnsOf(header, want []string) (map[string]int, error) {
 	return columns, nil
 }
 
-func (r *row) text(column string) string { return r.fields[r.columns[column]] }
+// text returns a text as it was, without what spreadsheets need.
+func (r *row) text(column string) string { return plain(r.fields[r.columns[column]]) }
 
 func (r *row) int(column string) int {
 	n, err := strconv.Atoi(r.text(column))

@@ -9,6 +9,12 @@
 // when the data has one, for the one-hop prompt, which is the ceiling of the effect of a memory. A [Run] is a folder read
 // into memory; runs that are shards of one evaluation merge into one.
 //
+// # Texts and spreadsheets
+//
+// A text in a CSV file that begins with =, +, -, @, a tab or a carriage return has an apostrophe in front, because a spreadsheet
+// would run it as a formula. So has a text of apostrophes before such a character: to read a text back, take one apostrophe
+// away where only apostrophes stand between the start and such a character. Parquet files hold texts as they are.
+//
 // # Crash safety
 //
 // The prompt is the unit of work. Its cells are appended to cells.csv and synced, then its row is appended to prompts.csv:

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/parquet-go/parquet-go"
+	"pgregory.net/rapid"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
@@ -82,6 +83,48 @@ func TestRoundTrip(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, r, cmpopts.EquateNaNs()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Texts that a spreadsheet would run are not run, and are the same when they are read back.
+func TestFormulas(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := rapid.StringMatching(`'{0,3}[=+\-@\t\rab']?[=+\-@a ']{0,3}`).Draw(t, "text")
+		if got := plain(quoted(s)); got != s {
+			t.Fatalf("%q is read back as %q", s, got)
+		}
+		if q := quoted(s); q != "" && strings.Contains(formula, q[:1]) {
+			t.Fatalf("%q is written as %q", s, q)
+		}
+	})
+	dir := t.TempDir()
+	w, err := Create(dir, manifest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := w.Begin(Plan{}); err != nil {
+		t.Fatal(err)
+	}
+	p, cells := prompt(0)
+	p.TwoHop, p.Answer, p.ExplicitEntity = `=HYPERLINK("http://x")`, "-2+3", "'@x"
+	for i := range cells {
+		cells[i].Memory = "+1"
+	}
+	if err := w.Append(p, cells); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(p, r.Prompts[0], cmpopts.EquateNaNs()); diff != "" || r.Cells[0].Memory != "+1" {
+		t.Errorf("memory %q, %s", r.Cells[0].Memory, diff)
+	}
+	for name, want := range map[string]string{PromptsFile: `"'=HYPERLINK(""http://x"")",''@x,`, CellsFile: ",'+1,unembed,"} {
+		if b, _ := os.ReadFile(filepath.Join(dir, name)); !strings.Contains(string(b), want) {
+			t.Errorf("%s has no %s:\n%s", name, want, b)
+		}
 	}
 }
 
