@@ -2,7 +2,6 @@ package eval
 
 import (
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -42,30 +41,28 @@ func TestTooLoud(t *testing.T) {
 	}
 }
 
-// spoil saves the embedded model with one change.
-func spoil(t *testing.T, dir string, change func(e *graph.Edit, g *graph.Model, l *models.Layout)) {
+// spoilt opens a copy of a model with one change.
+func spoilt(t *testing.T, m *decoder.Model, change func(e *graph.Edit, g *graph.Model, l *models.Layout)) *decoder.Model {
 	t.Helper()
-	path := filepath.Join(dir, "model.onnx")
-	g, err := graph.Load(path)
+	l, err := recognise.Locate(t.Context(), m.Graph, m.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := recognise.Locate(t.Context(), g, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e := g.Edit()
-	change(e, g, l)
+	e := m.Graph.Edit()
+	change(e, m.Graph, l)
 	if err := e.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	spoilt := filepath.Join(dir, "spoilt.onnx")
-	if _, err := graph.Save(t.Context(), g, spoilt, graph.Embed, true); err != nil {
+	path := filepath.Join(m.Path, "spoilt.onnx") // beside the tokenizer
+	if _, err := graph.Save(t.Context(), m.Graph, path, graph.Embed, true); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(spoilt, path); err != nil {
+	out, err := decoder.Open(path)
+	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { out.Close() })
+	return out
 }
 
 // A model whose own numbers overflow says so in every row, with and without a memory.
@@ -87,13 +84,7 @@ func TestOverflowInside(t *testing.T) {
 			t.Run(name+", "+plan, func(t *testing.T) {
 				c := world(t)
 				c.Plan, c.Taus, c.Limit = plan, []float64{1}, 2
-				spoil(t, c.Model.Path, change)
-				m, err := decoder.Open(c.Model.Path)
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer m.Close()
-				c.Model = m
+				c.Model = spoilt(t, c.Model, change)
 				r, got := run(t, c)
 				for _, p := range got.Prompts {
 					if p.Clean.OK() || p.Ceiling.OK() {
