@@ -72,6 +72,9 @@ type Layer struct {
 	MLPOut    Site
 	ResidPost Site
 
+	// Folded holds those values of the MLP and of resid_post that the file computes as [batch*pos, d_model], as OPT does.
+	Folded []*graph.Value
+
 	// ResidPostOut is a skip norm whose output 3 can be resid_post. ResidPost is nil then.
 	ResidPostOut *graph.Node
 

@@ -3,6 +3,7 @@ package rewrite
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
@@ -48,7 +49,7 @@ func (p *patch) injectAt(site models.Intervention, l *models.Layer, req Request,
 			continue
 		}
 		name, dims := site.Name(l.Index, fmt.Sprintf("baked_%d", i)), []int64{1, 1, int64(len(b.Vector))}
-		if p.facts.Rank(own) == 2 {
+		if slices.Contains(l.Folded, own) {
 			dims = dims[1:]
 		}
 		add(name, p.like(name, p.constant(name, graph.NewFloat32(b.scaled(), dims...)), into, own))

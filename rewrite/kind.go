@@ -60,7 +60,7 @@ func site(port models.PortKind, at func(*models.Layer) models.Site) func(*patch,
 // unfold gives v the axes [batch, pos, d_model] if the file computes it as [batch*pos, d_model], as for the MLP of OPT.
 // like has the axes that v has.
 func (p *patch) unfold(name string, like, v *graph.Value, l *models.Layer) *graph.Value {
-	if p.facts.Rank(like) != 2 {
+	if !slices.Contains(l.Folded, like) {
 		return v
 	}
 	shape := p.node("Shape", name+"/shape", l.ResidPre[0])
@@ -70,7 +70,7 @@ func (p *patch) unfold(name string, like, v *graph.Value, l *models.Layer) *grap
 // fold gives v, which is [1|batch, 1|pos, d_model], the axes [batch*pos, d_model] if the file computes x in that form. It
 // is the inverse of unfold.
 func (p *patch) fold(name string, x, v *graph.Value, l *models.Layer) *graph.Value {
-	if p.facts.Rank(x) != 2 {
+	if !slices.Contains(l.Folded, x) {
 		return v
 	}
 	shape := p.node("Shape", name+"/shape", l.ResidPre[0])

@@ -34,6 +34,11 @@ func (a *analysis) block(c *core, b *branch) (*models.Layer, *miss) {
 			return l, &miss{8, c.node, "a residual stream [batch, pos, d_model]", fmt.Sprintf("%v of %d axes", s[0], r)}
 		}
 	}
+	for _, v := range append(slices.Concat(l.MLPOut, l.ResidPost), l.MLPJoin.Node.In(l.MLPJoin.Slot)) {
+		if v != nil && a.facts.Rank(v) == 2 {
+			l.Folded = append(l.Folded, v)
+		}
+	}
 	for i, p := range c.qkv {
 		if p == nil {
 			continue
