@@ -8,7 +8,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// Signal is the name of an output that tells whether the last norm of a decoder saw the residual stream: float32 [rows], the
+// Signal is the name of an output that shows whether the last norm of a decoder saw the residual stream: float32 [rows], the
 // sum of |y - beta| over what the norm gives at the last position. A norm whose squares leave the range of their type divides
 // by infinity and gives beta and nothing else. The logits are finite then, and say nothing about the prompt: the sum is 0.
 //

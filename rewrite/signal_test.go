@@ -7,7 +7,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// Every recognised fixture can tell whether its last norm saw the stream.
+// Every recognised fixture can show whether its last norm saw the stream.
 func TestHasSignal(t *testing.T) {
 	seen := 0
 	for _, file := range fixtures(t) {

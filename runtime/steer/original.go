@@ -10,7 +10,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// sizes tells models apart, to people too.
+// sizes describes a model, so that two can be compared.
 func sizes(l *models.Layout) string {
 	return fmt.Sprintf("%d layers of d_model %d and %d tokens", l.Layers, l.DModel, l.Vocab)
 }
@@ -30,7 +30,7 @@ func sourceOf(patched string, man *models.Manifest) (string, error) {
 	return path, nil
 }
 
-// isPatched tells a patched file from an original, which never was one: a copy of a copy keeps the first source.
+// isPatched reports whether a file was patched. A copy of a copy keeps the first source.
 func isPatched(path string) bool {
 	m, err := graph.Load(path)
 	if err != nil {

@@ -41,7 +41,7 @@ type Result struct {
 	NoEffect bool `json:"no_effect,omitempty"`
 }
 
-// Answer tells how likely an answer is. Without a memory the injected numbers equal the clean ones.
+// Answer holds how likely an answer is. Without a memory the injected numbers equal the clean ones.
 type Answer struct {
 	Text         string  `json:"text"`
 	Token        string  `json:"token"`

@@ -183,7 +183,7 @@ func (m *Model) fits(what string, ids []int64) error {
 	return nil
 }
 
-// context is the longest text the model takes, 0 when nothing tells.
+// context is the longest text the model takes, 0 if it is unknown.
 func (m *Model) context() int {
 	if m.Layout.NCtx > 0 {
 		return m.Layout.NCtx

@@ -4,7 +4,7 @@ usage: checkpoint.py FILE.gguf FOLDER
 
 transformers reads the weights. Its own tokenizer of such a file is not used: it loses the step that takes every digit apart, so that
 "1893" becomes other tokens than those the model was trained with. The tokenizer is built here from the vocabulary and the merges that the
-file holds, with the steps that the file's name for them, smollm, stands for.
+file holds, with the steps that the file's name for them, smollm, means.
 """
 
 import argparse

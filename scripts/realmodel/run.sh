@@ -11,8 +11,8 @@
 # REALMODEL_PYTHON  a Python with requirements.txt installed (default: one that scripts/venv.sh makes: 8 GB on Linux, nearly all of it torch)
 # ONNX_INJECT       the binary (default: bin/onnx-inject, built first)
 #
-# What is there is not made again, and an interrupted sweep goes on at the next prompt: the same command may be given any number of times.
-# Another number of prompts or other taus need another OUT. Nothing that is downloaded or made lies outside .cache and OUT.
+# Existing files are not made again, and an interrupted sweep resumes at the next prompt: the same command can be repeated.
+# Another number of prompts or other taus need another OUT. All downloads and results are in .cache and OUT.
 set -eu
 cd "$(dirname "$0")/../.."
 here=scripts/realmodel

@@ -3,7 +3,7 @@
 // A [File] collects the bytes in a temporary file in the target's folder, so that the final rename never crosses a file
 // system. The target does not change before [File.Commit]; after it, the target holds every byte, synced to disk. A process
 // that dies in between leaves at most one temporary file, whose name starts with [Prefix]. The next write to the folder removes
-// it: a lock, which ends with its process, tells that nobody holds it any more.
+// it: a lock, which ends with its process, shows that no process holds it.
 package atomicfile
 
 import (

@@ -172,7 +172,7 @@ func TestOnlyRegularFiles(t *testing.T) {
 	}
 }
 
-// A temporary file that nothing tells about is removed when it is old: those of earlier versions, of other machines on a shared
+// A temporary file about which nothing is known is removed when it is old: those of earlier versions, of other machines on a shared
 // folder.
 func TestSweepOld(t *testing.T) {
 	dir := t.TempDir()
@@ -194,7 +194,7 @@ func TestSweepOld(t *testing.T) {
 	}
 }
 
-// killedDir tells the helper process of TestSweepKilled where to write.
+// killedDir names for the helper process of TestSweepKilled where to write.
 const killedDir = "ONNX_INJECT_TEST_KILLED_DIR"
 
 // TestKilledHelper is the process that TestSweepKilled kills. By itself it has nothing to test.

@@ -21,7 +21,7 @@ const (
 	heldByAnother         // a process that is alive
 )
 
-// staleAfter is the age after which a temporary file is removed when nothing else tells that its process is gone: far longer
+// staleAfter is the age after which a temporary file is removed when nothing else shows that its process is gone: far longer
 // than any write.
 const staleAfter = 24 * time.Hour
 

@@ -24,7 +24,7 @@
 //
 // Some families have something between W_O and the stream: a norm (Gemma 2 and 3, OLMo 2) or a multiplier (Granite). There r is z times
 // W_O times the multiplier, or times gamma over sigma of that norm at the prompt's last position, so that the heads still add up to
-// attn_out, but for b_O. TransformerLens' result of a head is the vector before that.
+// attn_out without b_O. TransformerLens' result of a head is the vector before that.
 //
 // "tl" is what the paper's code has: TransformerLens folds the final norm's weights into W_U and b_U, centres what is written
 // to the stream, centres W_U over the vocabulary, and moves the constant part of a head's values into b_O (fold_ln,
@@ -34,11 +34,11 @@
 //
 // "final" is direct logit attribution, TransformerLens' apply_ln_to_stack: the scale is the one that the final norm has for
 // the whole stream at the prompt's last position, so that the logits of all parts of the stream (heads, b_O, MLPs, embeddings)
-// add up to those of the model but for the constant beta · E + b_U.
+// add up to those of the model except for the constant beta · E + b_U.
 //
 // "raw" is the file's own numbers; the sum over heads, plus b_O · E, is attn_out · E.
 //
-// Probabilities are the softmax of a head's logits. A head is no language model: they tell how sharply it points, not what the
+// Probabilities are the softmax of a head's logits. A head is no language model: they show how sharply it points, not what the
 // model says.
 //
 // # How it is computed

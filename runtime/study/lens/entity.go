@@ -18,7 +18,7 @@ type Entity struct {
 type EntityToken struct {
 	Token string `json:"token"`
 	ID    int64  `json:"id"`
-	Space bool   `json:"space"` // a space stands in front
+	Space bool   `json:"space"` // a space comes before the entity
 	Of    int    `json:"of"`    // how many tokens the whole entity has
 }
 

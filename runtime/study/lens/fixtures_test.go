@@ -23,7 +23,7 @@ import (
 
 const fixtures = "../../../models/testdata"
 
-// reference is what PyTorch computed on the checkpoint behind some fixtures.
+// reference is what PyTorch computed on the checkpoint of some fixtures.
 type reference struct {
 	Heads       int              `json:"heads"`
 	DModel      int              `json:"d_model"`
@@ -166,7 +166,7 @@ func checkHeads(t *testing.T, l *models.Layer, rows []*row, ref *reference, tole
 	}
 }
 
-// checkLogits takes the whole stream through what a head goes through: it gives the logits of the model, but for the constants beta · E
+// checkLogits takes the whole stream through what a head goes through: it gives the logits of the model except for the constants beta · E
 // and b_U, and before the soft cap.
 func checkLogits(t *testing.T, l *Lens, ref *reference, dense [][]float32, tolerance float64) {
 	t.Helper()
@@ -388,7 +388,7 @@ func TestStep(t *testing.T) {
 	}
 }
 
-// A wide gain lies on disk, and the file is closed once its session is open.
+// A wide gain is on disk, and the file is closed once its session is open.
 func TestJointOfClosedFile(t *testing.T) {
 	const d = 512
 	gain := make([]float32, d)

@@ -23,14 +23,14 @@ type heads struct {
 	last    int            // the last layer of the model
 	heads   int
 	d       int
-	stream  bool // the residual stream behind the last layer comes too
+	stream  bool // the residual stream after the last layer is returned too
 	silence bool // the session has the switch, in front of these layers
 }
 
 // switchName is the input that silences the stream in front of every layer.
 const switchName = "lens.listen"
 
-// openHeads has a model give the results of the layers' heads. stream asks for the residual stream behind the last
+// openHeads has a model give the results of the layers' heads. stream asks for the residual stream after the last
 // layer, silence for the switch.
 func openHeads(ctx context.Context, host runtime.Host, d *decoder.Model, layers []int, stream, silence bool, o runtime.Options) (*heads, error) {
 	l, err := d.Locate(ctx)
@@ -191,7 +191,7 @@ func (h *heads) constants(ctx context.Context, ids []int64, vocab int64) ([][]fl
 type activations struct {
 	results [][]float32 // [layer * head][d_model], layers as asked for
 	steps   []*step     // for each of the layers; nil where heads write to the stream itself
-	stream  []float32   // behind the last layer; nil when not asked for
+	stream  []float32   // after the last layer; nil if it was not requested
 }
 
 // run computes the activations of a prompt; with listen false those of a model whose layers hear nothing.

@@ -10,7 +10,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/weights"
 )
 
-// Norm says what stands between a head's result and the unembedding; the package comment has the formulas.
+// Norm says what is between a head's result and the unembedding; the package comment has the formulas.
 type Norm string
 
 // The norms.

@@ -96,7 +96,7 @@ func linear(x, w, b []float64) []float64 {
 	return out
 }
 
-// run computes the results [layer][head][d_model] at the last position and the stream behind the last layer.
+// run computes the results [layer][head][d_model] at the last position and the stream after the last layer.
 func (g *gpt2) run(ids []int64, layers int) (results [][][]float64, stream []float64) {
 	wte, wpe := g.weight("wte.weight"), g.weight("wpe.weight")
 	d := len(g.weight("h.0.ln_1.weight"))
@@ -230,7 +230,7 @@ func TestLookIsFloat64(t *testing.T) {
 				for _, at := range [][2]int{{0, 0}, {1, 3}, {3, 2}, {5, 1}} {
 					h := v.Heads[at[0]*l.Layout.Heads+at[1]]
 					if h.Layer != at[0] || h.Head != at[1] {
-						t.Fatalf("head %d.%d stands in the place of %v", h.Layer, h.Head, at)
+						t.Fatalf("head %d.%d is in the place of %v", h.Layer, h.Head, at)
 					}
 					compare(t, h, g.logits(norm, at[0], at[1], results[at[0]][at[1]], stream))
 				}

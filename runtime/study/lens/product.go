@@ -188,7 +188,7 @@ func (p *product) feeds(rows []*row, x *graph.Tensor, from, width int64) (map[st
 	return in, nil
 }
 
-// gather adds what a range of tokens tells.
+// gather adds the contribution of a range of tokens.
 func (p *product) gather(rows []*row, out map[string]*graph.Tensor, from, width int64) error {
 	floats := func(name string) []float32 {
 		x, err := out[name].Float32s()

@@ -10,7 +10,7 @@ import (
 type Report struct {
 	Model  string  `json:"model"` // its name
 	Norm   Norm    `json:"norm"`
-	BOS    bool    `json:"bos"` // the beginning-of-text token stands before the prompts
+	BOS    bool    `json:"bos"` // the beginning-of-text token comes before the prompts
 	Layers []int   `json:"layers"`
 	PerRow int     `json:"heads_per_layer"`
 	Vocab  int     `json:"vocab"`

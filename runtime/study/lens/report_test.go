@@ -13,7 +13,7 @@ import (
 
 const hostile = `</td><script>alert("x")</script>&"'`
 
-// hostileReport has two prompts, one layer of two heads, and markup wherever a text may stand.
+// hostileReport has two prompts, one layer of two heads, and markup wherever a text may be.
 func hostileReport() *Report {
 	e := &Entity{Text: hostile, Tokens: []EntityToken{{hostile, 7, true, 3}, {"x", 8, false, 1}}}
 	view := func(logp float64, rank int) View {

@@ -10,7 +10,7 @@ import (
 
 // step is what is between a head's result and the residual stream at one position, for layers that have something there: a norm
 // (Gemma 2, OLMo 2) or a multiplier (Granite). With the size that the norm divides by held where it is, it is a factor for each
-// number, so that what the heads write still adds up to attn_out but for what belongs to none of them.
+// number, so that what the heads write still adds up to attn_out except for what belongs to none of them.
 type step struct {
 	centred bool
 	factor  []float64 // [d_model]

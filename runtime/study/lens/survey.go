@@ -17,11 +17,11 @@ type Pair struct {
 	Entity         string // the missing hop
 }
 
-// Survey tells for every head how often it names the missing hop, over many pairs of prompts.
+// Survey counts for every head how often it names the missing hop, over many pairs of prompts.
 type Survey struct {
 	Model    string      `json:"model"` // its name
 	Norm     Norm        `json:"norm"`
-	BOS      bool        `json:"bos"` // the beginning-of-text token stands before the prompts
+	BOS      bool        `json:"bos"` // the beginning-of-text token comes before the prompts
 	Pairs    int         `json:"pairs"`
 	Among    int         `json:"among"` // a head names an entity whose token is among its so many likeliest
 	Heads    []Count     `json:"heads"` // by layer, then by head

@@ -77,7 +77,7 @@ func TestSurveyIsManyLooks(t *testing.T) {
 	ranked := got.Ranked()
 	for k := 1; k < len(ranked); k++ {
 		if ranked[k].OnlyOneHop > ranked[k-1].OnlyOneHop {
-			t.Errorf("rank %d: %+v behind %+v", k, ranked[k], ranked[k-1])
+			t.Errorf("rank %d: %+v after %+v", k, ranked[k], ranked[k-1])
 		}
 	}
 	checkSurveyCSV(t, got)

@@ -355,7 +355,7 @@ func TestGridRefused(t *testing.T) {
 			}
 			if w, err := Create(dir, manifest()); err == nil {
 				w.Close()
-				t.Error("the evaluation goes on")
+				t.Error("the evaluation continues")
 			}
 		})
 	}
