@@ -60,21 +60,18 @@ func readGemm(a *analysis, n *graph.Node) *weights.Weight {
 	if n.Int("transA", 0) != 0 || n.In(2) != nil && n.Float("beta", 1) != 1 {
 		return nil
 	}
-	w := readMatMul(a, n)
-	if w == nil {
-		return nil
-	}
-	w.Alpha = n.Float("alpha", 1)
-	if n.Int("transB", 0) != 0 {
-		flip(w)
-	}
-	return w
+	return readScaled(a, n)
 }
 
 func readFusedMatMul(a *analysis, n *graph.Node) *weights.Weight {
 	if n.Int("transA", 0) != 0 || n.Int("transBatchA", 0) != 0 || n.Int("transBatchB", 0) != 0 {
 		return nil
 	}
+	return readScaled(a, n)
+}
+
+// readScaled reads alpha * A * B, with B transposed if transB is set.
+func readScaled(a *analysis, n *graph.Node) *weights.Weight {
 	w := readMatMul(a, n)
 	if w == nil {
 		return nil
