@@ -399,6 +399,52 @@ func TestScaledLogits(t *testing.T) {
 	}
 }
 
+// A number that multiplies attn_out must be recorded as Scaled, and the output of W_O must come before it.
+func TestScaledAttention(t *testing.T) {
+	for _, c := range []struct {
+		name, file string
+		change     func(e editor, l *models.Layer)
+		out        bool // the output of W_O is a value of the file
+	}{
+		{"Mul", "torchscript-op17-mask", func(e editor, l *models.Layer) {
+			half := e.Const(e.g, "half", graph.NewFloat32([]float32{0.5}))
+			e.Redirect(l.Join, e.op("Mul", nil, l.AttnOut[0], half))
+		}, true},
+		{"alpha of FusedMatMul", "gpt-neo", func(e editor, l *models.Layer) {
+			product := l.WO.Node
+			e.replace(product.Out(0), e.op(".FusedMatMul", graph.Attrs{"alpha": 0.5}, product.In(0), product.In(1)))
+		}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := load(t, c.file)
+			l, err := Locate(t.Context(), m, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			was := l.Bodies[0].Layers[1]
+			e := editor{m.Edit(), m.Graph}
+			c.change(e, was)
+			e.Prune()
+			if err := e.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			if l, err = Locate(t.Context(), m, nil); err != nil {
+				t.Fatal(err)
+			}
+			is := l.Bodies[0].Layers[1]
+			if !is.Scaled || is.WO.Alpha != 1 {
+				t.Errorf("Scaled %v and alpha of W_O %v, want true and 1", is.Scaled, is.WO.Alpha)
+			}
+			if _, missing := is.Missing["out"]; missing == c.out || (is.Out != nil) != c.out {
+				t.Errorf("out %v, missing %q", is.Out, is.Missing["out"])
+			}
+			if c.out && !slices.Equal(is.Out, was.AttnOut) {
+				t.Errorf("out %v, want %v", is.Out, was.AttnOut)
+			}
+		})
+	}
+}
+
 // If a memory is fed between W_O and b_O, attn_out must be a sum of two values.
 func TestMemoryBeforeBias(t *testing.T) {
 	m := load(t, "gpt-neo")
