@@ -9,16 +9,16 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/choice"
 )
 
-// Intervention is a site at which the value x of a layer can be changed to x + tau * memory. It holds everything that the
-// program knows about the site: ports, neutral feeds, the manifest, flags, help and the laws of verify follow from the
-// literal.
+// Intervention is a site at which the value x of a layer can be changed to keep * x + tau * memory. It holds everything that
+// the program knows about the site: ports, neutral feeds, the manifest, flags, help and the laws of verify follow from the
+// literal. To add a site, add a literal.
 type Intervention struct {
 	Site PortKind // the value that is changed, named by the kind that exposes it
 	Doc  string
-	Bake bool // a fixed memory can be stored in the file, without inputs
 
-	// At is the operand through which x enters the rest of the model. Other readers of x still get the unchanged value.
-	At func(*Layer) graph.Use
+	// At is where x enters the rest of the model. For attn_out and mlp_out it is an operand of an addition, and other readers
+	// of x still get the unchanged value.
+	At func(*Layer) Place
 
 	prefix string // of port names, with %d for the layer
 	inputs []Port // Kind, Doc, Neutral and dims; the other fields follow from the site
@@ -29,16 +29,38 @@ const DefaultSite = PortAttnOut
 
 // interventions is the one table of sites, in the order of the data flow.
 var interventions = []Intervention{
-	{Site: PortAttnOut, Doc: "what attention adds to the residual stream", Bake: true,
-		At: func(l *Layer) graph.Use { return l.Join }, prefix: "blocks.%d.attn", inputs: added},
-	{Site: PortMLPOut, Doc: "what the MLP adds to the residual stream", Bake: true,
-		At: func(l *Layer) graph.Use { return l.MLPJoin }, prefix: "blocks.%d.hook_mlp_out", inputs: added},
+	{Site: PortResidPre, Doc: "the residual stream before the layer",
+		At: func(l *Layer) Place { return l.PreAt }, prefix: "blocks.%d.hook_resid_pre", inputs: ofStream},
+	{Site: PortZ, Doc: "what each head reads from the values, before W_O",
+		At: func(l *Layer) Place { return l.ZAt }, prefix: "blocks.%d.attn.hook_z", inputs: ofHeads},
+	{Site: PortAttnOut, Doc: "what attention adds to the residual stream",
+		At: func(l *Layer) Place { return joins(l.AttnOut, l.Join) }, prefix: "blocks.%d.attn", inputs: ofStream},
+	{Site: PortMLPOut, Doc: "what the MLP adds to the residual stream",
+		At: func(l *Layer) Place { return joins(l.MLPOut, l.MLPJoin) }, prefix: "blocks.%d.hook_mlp_out", inputs: ofStream},
+	{Site: PortResidPost, Doc: "the residual stream after the layer",
+		At: func(l *Layer) Place { return l.PostAt }, prefix: "blocks.%d.hook_resid_post", inputs: ofStream},
 }
 
-// added lists the inputs of a site [batch, pos, d_model].
-var added = []Port{
+// joins is the place of a value that joins the residual stream at one operand.
+func joins(x Site, at graph.Use) Place {
+	if at.Node == nil {
+		return Place{}
+	}
+	return Place{Own: x, Uses: []graph.Use{at}}
+}
+
+// ofStream lists the inputs of a site [batch, pos, d_model].
+var ofStream = []Port{
 	{Kind: PortMemory, dims: []any{"1|batch", "1|pos", "d_model"}, Doc: "the vector that is added"},
 	{Kind: PortTau, dims: []any{"1|batch", "1|pos", 1}, Doc: "the magnitude of the memory; 0 is off"},
+	{Kind: PortKeep, Neutral: 1, dims: []any{"1|batch", "1|pos", 1}, Doc: "what the model's own value is multiplied by; 1 is off"},
+}
+
+// ofHeads lists the inputs of a site [batch, pos, head, d_head].
+var ofHeads = []Port{
+	{Kind: PortMemory, dims: []any{"1|batch", "1|pos", "head", "d_head"}, Doc: "the vector of each head that is added"},
+	{Kind: PortTau, dims: []any{"1|batch", "1|pos", "head", 1}, Doc: "the magnitude of the memory of each head; 0 is off"},
+	{Kind: PortKeep, Neutral: 1, dims: []any{"1|batch", "1|pos", "head", 1}, Doc: "what the model's own value of each head is multiplied by; 1 is off"},
 }
 
 // Sites lists the sites of the interventions.
@@ -62,7 +84,27 @@ func (k PortKind) Intervention() Intervention {
 	return interventions[i]
 }
 
-// Inputs lists the ports of the site.
+// ByHead reports whether the site has a value for each head.
+func (s Intervention) ByHead() bool { return s.Site == PortZ }
+
+// MemoryDims returns the sizes of a memory of the site: [d_model], or [head, d_head] at a site by head.
+func (s Intervention) MemoryDims(l *Layout) []int64 {
+	if s.ByHead() {
+		return []int64{int64(l.Heads), int64(l.DHead)}
+	}
+	return []int64{int64(l.DModel)}
+}
+
+// MemoryLen returns how many numbers a memory of the site has.
+func (s Intervention) MemoryLen(l *Layout) int {
+	n := int64(1)
+	for _, d := range s.MemoryDims(l) {
+		n *= d
+	}
+	return int(n)
+}
+
+// Inputs lists the ports of the site: memory, tau and keep.
 func (s Intervention) Inputs() []Port {
 	out := slices.Clone(s.inputs)
 	for i := range out {
@@ -78,10 +120,11 @@ func (s Intervention) Name(layer int, what string) string {
 
 // Missing returns the reason why a layer does not have the site, or "" if it does.
 func (s Intervention) Missing(l *Layer) string {
-	if s.At(l).Node != nil {
+	at := s.At(l)
+	if len(at.Uses) > 0 || at.Fused != nil {
 		return ""
 	}
-	return cmp.Or(l.Missing[string(s.Site)], "the operand through which it enters the model was not found")
+	return cmp.Or(at.Missing, l.Missing[string(s.Site)], "the operand through which it enters the model was not found")
 }
 
 // Input returns the input port of a kind at a site. It panics if the site or the kind does not exist.

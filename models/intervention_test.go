@@ -10,15 +10,16 @@ import (
 // Every site must be complete: documentation, inputs with neutral values, and a separate operand in a layer.
 func TestInterventions(t *testing.T) {
 	l := &Layout{Heads: 12, DHead: 64, DModel: 768}
-	join, mlp := graph.Use{Node: &graph.Node{}, Slot: 0}, graph.Use{Node: &graph.Node{}, Slot: 1}
-	layer := &Layer{Join: join, MLPJoin: mlp}
+	use := func() graph.Use { return graph.Use{Node: &graph.Node{}} }
+	place := func() Place { return Place{Uses: []graph.Use{use()}} }
+	layer := &Layer{Join: use(), MLPJoin: use(), ZAt: place(), PreAt: place(), PostAt: place()}
 	names, operands := map[string]bool{}, map[graph.Use]PortKind{}
 	for _, kind := range Sites() {
 		s := kind.Intervention()
 		if s.Site != kind || s.Doc == "" || kind.Output().Doc == "" {
 			t.Errorf("%s: %q", kind, s.Doc)
 		}
-		at := s.At(layer)
+		at := s.At(layer).Uses[0]
 		if other, taken := operands[at]; taken || at.Node == nil {
 			t.Errorf("%s changes the operand %v, as %s does", kind, at, other)
 		}
@@ -41,7 +42,7 @@ func TestInterventions(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, x := range off {
-				if want := map[PortKind]float32{PortMemory: 0, PortTau: 0}; x != want[p.Kind] {
+				if want := map[PortKind]float32{PortMemory: 0, PortTau: 0, PortKeep: 1}; x != want[p.Kind] {
 					t.Errorf("%s: %s is off at %v", kind, p.Kind, x)
 				}
 			}
@@ -86,7 +87,7 @@ func TestParseSite(t *testing.T) {
 		t.Errorf("%q, %v", s, err)
 	}
 	for _, s := range []string{"resid_mid", "memory", ""} {
-		want := fmt.Sprintf("site %q: want one of attn_out, mlp_out", s)
+		want := fmt.Sprintf("site %q: want one of resid_pre, z, attn_out, mlp_out, resid_post", s)
 		if _, err := ParseSite(s); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}

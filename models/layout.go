@@ -72,6 +72,12 @@ type Layer struct {
 	MLPOut    Site
 	ResidPost Site
 
+	// Where z and the residual stream can be changed, before and after the block. The other sites use Join and MLPJoin.
+	ZAt, PreAt, PostAt Place
+
+	// Sized is a value [batch, pos, d_model], for the sizes of the first two axes.
+	Sized *graph.Value
+
 	// Folded holds those values of the MLP and of resid_post that the file computes as [batch*pos, d_model], as OPT does.
 	Folded []*graph.Value
 
@@ -99,6 +105,21 @@ const (
 
 // Site is a tensor [batch, pos, d_model] given as the sum of its terms. Biases [d_model] may be among them.
 type Site []*graph.Value
+
+// Place is where a value x of a layer is changed.
+type Place struct {
+	Own Site // x
+
+	// Uses are the operands that get the changed value. They all read the same value: x, or x as an earlier rewrite changed
+	// it.
+	Uses  []graph.Use
+	Whole bool // Uses are all readers of that value, except for ports that show it
+
+	// Fused is a skip norm that computes x and the norm of x at once, so that the norm must be separated. nil for none.
+	Fused *graph.Node
+
+	Missing string // the reason why x cannot be changed; "" if it can
+}
 
 // Norm is a normalisation with its parameters, each [d_model]. A nil Gamma means 1 and a nil Beta means 0.
 type Norm struct {

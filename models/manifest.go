@@ -63,17 +63,19 @@ func (p ManifestPort) Port() (port Port, ok bool) {
 	return inputPort(cmp.Or(p.Site, DefaultSite), p.Kind)
 }
 
-// Baked is a memory stored in the file: tau times the vector is added at a site of the layer in every run.
+// Baked is an intervention stored in the file: in every run, the value x of a site becomes keep * x + tau * memory.
 type Baked struct {
 	Site       PortKind `json:"site,omitempty"` // "" is the default
 	Layer      int      `json:"layer"`
-	Tau        float64  `json:"tau"`
-	Text       string   `json:"text"`       // "" for a vector that did not come from a text
-	Encoding   string   `json:"encoding"`   // an encoding of package memory, or ""
-	Convention string   `json:"convention"` // a convention of package memory, or ""
+	Heads      []int    `json:"heads,omitempty"` // of a site by head; nil for all
+	Keep       *float64 `json:"keep,omitempty"`  // nil for 1
+	Tau        float64  `json:"tau"`             // 0 for no memory
+	Text       string   `json:"text"`            // "" for a vector that did not come from a text
+	Encoding   string   `json:"encoding"`        // an encoding of package memory, or ""
+	Convention string   `json:"convention"`      // a convention of package memory, or ""
 }
 
-// At returns the place of the memory.
+// At returns the place of the intervention.
 func (b Baked) At() BakedAt { return BakedAt{cmp.Or(b.Site, DefaultSite), b.Layer} }
 
 // Bake records a memory that was stored in the file.
@@ -183,22 +185,33 @@ func (m *Manifest) matches(g *graph.Graph) error {
 	return nil
 }
 
-// BakedAt is a place at which memories can be stored in a file.
+// BakedAt is a place at which interventions can be stored in a file.
 type BakedAt struct {
-	Site  PortKind // what the memory is added to, such as [PortAttnOut]
+	Site  PortKind // what is changed, such as [PortAttnOut]
 	Layer int
 }
 
-// BakedIn counts the memories that are stored in a model at each place. It treats an unreadable manifest as empty;
-// [ReadManifest] reports the error.
-func BakedIn(m *graph.Model) map[BakedAt]int {
-	out := map[BakedAt]int{}
+// Stored counts what is stored in a file at a place.
+type Stored struct{ Gates, Memories int }
+
+// SteeredBy returns the ports of a model and what is stored in it. It treats an unreadable manifest as empty; [ReadManifest]
+// reports the error.
+func SteeredBy(m *graph.Model) (ports []ManifestPort, stored map[BakedAt]Stored) {
+	stored = map[BakedAt]Stored{}
 	if text, ok := m.Meta(ManifestKey); ok {
 		if man, err := parseManifest(text); err == nil {
+			ports = man.Ports
 			for _, b := range man.Baked {
-				out[b.At()]++
+				s := stored[b.At()]
+				if b.Keep != nil {
+					s.Gates++
+				}
+				if b.Keep == nil || b.Tau != 0 {
+					s.Memories++
+				}
+				stored[b.At()] = s
 			}
 		}
 	}
-	return out
+	return ports, stored
 }

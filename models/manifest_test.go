@@ -24,10 +24,21 @@ func TestPortContract(t *testing.T) {
 		"resid_mid out blocks.7.hook_resid_mid float32[batch, pos, 768]",
 		"resid_post out blocks.7.hook_resid_post float32[batch, pos, 768]",
 		"mlp_out out blocks.7.hook_mlp_out float32[batch, pos, 768]",
+		"memory in blocks.7.hook_resid_pre.memory float32[?, ?, 768]",
+		"tau in blocks.7.hook_resid_pre.tau float32[?, ?, 1]",
+		"keep in blocks.7.hook_resid_pre.keep float32[?, ?, 1]",
+		"memory in blocks.7.attn.hook_z.memory float32[?, ?, 12, 64]",
+		"tau in blocks.7.attn.hook_z.tau float32[?, ?, 12, 1]",
+		"keep in blocks.7.attn.hook_z.keep float32[?, ?, 12, 1]",
 		"memory in blocks.7.attn.memory float32[?, ?, 768]",
 		"tau in blocks.7.attn.tau float32[?, ?, 1]",
+		"keep in blocks.7.attn.keep float32[?, ?, 1]",
 		"memory in blocks.7.hook_mlp_out.memory float32[?, ?, 768]",
 		"tau in blocks.7.hook_mlp_out.tau float32[?, ?, 1]",
+		"keep in blocks.7.hook_mlp_out.keep float32[?, ?, 1]",
+		"memory in blocks.7.hook_resid_post.memory float32[?, ?, 768]",
+		"tau in blocks.7.hook_resid_post.tau float32[?, ?, 1]",
+		"keep in blocks.7.hook_resid_post.keep float32[?, ?, 1]",
 	}
 	var ports []Port
 	for _, k := range Outputs() {

@@ -25,6 +25,7 @@ const (
 	PortMLPOut    PortKind = "mlp_out"
 	PortMemory    PortKind = "memory"
 	PortTau       PortKind = "tau"
+	PortKeep      PortKind = "keep"
 )
 
 // Port is one entry of the contract on ports. A dimension is a size of the layout ("head", "d_head", "d_model"), a number,
@@ -48,7 +49,7 @@ var outputs = []Port{
 	output(PortOut, "attn.hook_out", "output of W_O, b_O included: what the heads add up to", "batch", "pos", "d_model"),
 	output(PortAttnOut, "hook_attn_out", "what attention adds to the residual stream, before this layer's memory", "batch", "pos", "d_model"),
 	output(PortResidPre, "hook_resid_pre", "the residual stream before the layer", "batch", "pos", "d_model"),
-	output(PortResidMid, "hook_resid_mid", "resid_pre + attn_out + tau * memory", "batch", "pos", "d_model"),
+	output(PortResidMid, "hook_resid_mid", "the residual stream between attention and the MLP, after the memory at attn_out", "batch", "pos", "d_model"),
 	output(PortResidPost, "hook_resid_post", "the residual stream after the layer", "batch", "pos", "d_model"),
 	output(PortMLPOut, "hook_mlp_out", "what the MLP adds to the residual stream, before this layer's memory", "batch", "pos", "d_model"),
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
@@ -12,7 +13,8 @@ import (
 // Request describes the changes to a model. The zero request changes only the manifest.
 type Request struct {
 	Expose     []Expose
-	Inject     []Inject
+	Inject     []Inject // inputs for a memory and its tau
+	Gate       []Inject // inputs for keep, which multiplies the model's own value
 	Bake       []Bake
 	Prefill    bool // drop the cache, so that the model takes whole prompts
 	LastLogits bool // unembed the last position only
@@ -31,10 +33,10 @@ type Inject struct {
 	Layers []int
 }
 
-// Bake requests a fixed memory: the model keeps its signature and contains the vector.
+// Bake requests a fixed intervention: the model keeps its signature and contains the numbers.
 type Bake struct {
 	models.Baked
-	Vector []float32 // [d_model]
+	Vector []float32 // [d_model], or [head, d_head] at a site by head; nil for no memory
 }
 
 // Apply makes all requested changes to the model or none, and records the ports in the manifest. The layout must be that of
@@ -74,12 +76,13 @@ func (req Request) apply(ctx context.Context, m *graph.Model, l *models.Layout) 
 	logits := make([]*graph.Value, len(l.Bodies))
 	for i, b := range l.Bodies {
 		p := newPatch(e, m, l, b)
+		values := p.change(req, added)
 		for _, x := range req.Expose {
 			for _, layer := range x.Layers {
-				p.port(x.Kind.Port.Name(layer), x.Kind.value(p, b.Layers[layer]), portType(x.Kind.Port.Output(), l), ports)
+				name := x.Kind.Port.Name(layer)
+				p.port(name, values[name], portType(x.Kind.Port.Output(), l), ports)
 			}
 		}
-		p.inject(req, added)
 		if signal {
 			p.port(Signal, p.signal(), graph.TensorType(graph.Float32, "signal_rows"), ports)
 		}
@@ -118,18 +121,55 @@ func (r Request) ports() iter.Seq2[models.Port, int] {
 	}
 }
 
+// requests yields the names of the two requests for inputs with their sites.
+func (r Request) requests() iter.Seq2[string, []Inject] {
+	return func(yield func(string, []Inject) bool) {
+		_ = yield("inject", r.Inject) && yield("gate", r.Gate)
+	}
+}
+
 // inputs yields the input ports of the request.
 func (r Request) inputs() iter.Seq2[models.Port, int] {
 	return func(yield func(models.Port, int) bool) {
-		for _, x := range r.Inject {
-			ports := x.Site.Intervention().Inputs()
-			for _, layer := range x.Layers {
-				for _, port := range ports {
-					if !yield(port, layer) {
-						return
+		for what, list := range r.requests() {
+			for _, x := range list {
+				ports := x.Site.Intervention().Inputs()
+				for _, layer := range x.Layers {
+					for _, port := range ports {
+						if gate := port.Kind == models.PortKeep; gate == (what == "gate") && !yield(port, layer) {
+							return
+						}
 					}
 				}
 			}
 		}
 	}
+}
+
+// flow lists the values of a block in the order in which it computes them.
+var flow = []models.PortKind{models.PortResidPre, models.PortPattern, models.PortZ, models.PortResult, models.PortOut, models.PortAttnOut,
+	models.PortResidMid, models.PortMLPOut, models.PortResidPost}
+
+// change goes through the blocks in the order of the data. It returns the exposed values by the names of their ports, each as it
+// is before the change at the same site, and makes the changes.
+func (p *patch) change(req Request, inputs map[string]*graph.Value) map[string]*graph.Value {
+	values := map[string]*graph.Value{}
+	exposed := map[string]*Kind{}
+	for _, x := range req.Expose {
+		for _, layer := range x.Layers {
+			exposed[x.Kind.Port.Name(layer)] = x.Kind
+		}
+	}
+	for _, l := range p.body.Layers {
+		for _, kind := range flow {
+			name := kind.Name(l.Index)
+			if k := exposed[name]; k != nil {
+				values[name] = k.value(p, l)
+			}
+			if slices.Contains(models.Sites(), kind) {
+				p.inject(kind.Intervention(), l, req, inputs)
+			}
+		}
+	}
+	return values
 }

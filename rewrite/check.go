@@ -1,6 +1,7 @@
 package rewrite
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -23,18 +24,16 @@ func (r Request) check(m *graph.Model, l *models.Layout) error {
 }
 
 func (r Request) checkSites(*graph.Model, *models.Layout) error {
-	for _, x := range r.Inject {
-		if _, err := models.ParseSite(string(x.Site)); err != nil {
-			return fmt.Errorf("inject: %w", err)
+	for what, list := range r.requests() {
+		for _, x := range list {
+			if _, err := models.ParseSite(string(x.Site)); err != nil {
+				return fmt.Errorf("%s: %w", what, err)
+			}
 		}
 	}
 	for _, b := range r.Bake {
-		site, err := models.ParseSite(string(b.At().Site))
-		switch {
-		case err != nil:
+		if _, err := models.ParseSite(string(b.At().Site)); err != nil {
 			return fmt.Errorf("bake: %w", err)
-		case !site.Intervention().Bake:
-			return hint.With(fmt.Errorf("bake: a memory at %s cannot be stored in the file", site), "--inject adds inputs for it")
 		}
 	}
 	return nil
@@ -80,10 +79,12 @@ func (r Request) checkExpose(_ *graph.Model, l *models.Layout) error {
 }
 
 func (r Request) checkInject(_ *graph.Model, l *models.Layout) error {
-	for _, x := range r.Inject {
-		for _, layer := range x.Layers {
-			if err := missingSite("inject", x.Site, l, layer); err != nil {
-				return err
+	for what, list := range r.requests() {
+		for _, x := range list {
+			for _, layer := range x.Layers {
+				if err := missingSite(what, x.Site, l, layer); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -98,11 +99,8 @@ func (r Request) checkBake(m *graph.Model, l *models.Layout) error {
 		if err := missingSite("bake", b.At().Site, l, b.Layer); err != nil {
 			return err
 		}
-		if len(b.Vector) != l.DModel {
-			return fmt.Errorf("bake: a memory of %d numbers, d_model is %d", len(b.Vector), l.DModel)
-		}
-		if math.IsNaN(b.Tau) || math.IsInf(b.Tau, 0) {
-			return fmt.Errorf("bake: tau %v, want a finite number", b.Tau)
+		if err := b.check(l); err != nil {
+			return fmt.Errorf("bake: %w", err)
 		}
 		for _, body := range l.Bodies {
 			layer := body.Layers[b.Layer]
@@ -114,10 +112,38 @@ func (r Request) checkBake(m *graph.Model, l *models.Layout) error {
 	return nil
 }
 
+// check refuses a stored intervention whose numbers do not fit the model.
+func (b Bake) check(l *models.Layout) error {
+	finite := func(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+	want := b.At().Site.Intervention().MemoryLen(l)
+	switch {
+	case b.Vector == nil && b.Keep == nil:
+		return errors.New("neither a memory nor a factor")
+	case b.Vector == nil && b.Tau != 0:
+		return fmt.Errorf("tau %g without a memory", b.Tau)
+	case b.Vector != nil && len(b.Vector) != want && want == l.DModel:
+		return fmt.Errorf("a memory of %d numbers, d_model is %d", len(b.Vector), want)
+	case b.Vector != nil && len(b.Vector) != want:
+		return fmt.Errorf("a memory of %d numbers, want %d heads of %d", len(b.Vector), l.Heads, l.DHead)
+	case !finite(b.Tau):
+		return fmt.Errorf("tau %v, want a finite number", b.Tau)
+	case b.Keep != nil && !finite(*b.Keep):
+		return fmt.Errorf("keep %v, want a finite number", *b.Keep)
+	case b.Heads != nil && !b.At().Site.Intervention().ByHead():
+		return fmt.Errorf("heads of %s, which has no heads", b.At().Site)
+	}
+	for _, h := range b.Heads {
+		if h < 0 || h >= l.Heads {
+			return fmt.Errorf("head %d, the model has 0 to %d", h, l.Heads-1)
+		}
+	}
+	return nil
+}
+
 // missingSite returns an error with the reason why a layer does not have a site, or nil if it does.
 func missingSite(what string, site models.PortKind, l *models.Layout, layer int) error {
 	why := func(x *models.Layer, site models.PortKind) string { return site.Intervention().Missing(x) }
-	return lacking(what, site, layer, l, why, "a memory can be added at", models.Sites())
+	return lacking(what, site, layer, l, why, "these sites can be changed", models.Sites())
 }
 
 // missing returns an error with the reason why a layer does not have the value of the kind, or nil if it does.

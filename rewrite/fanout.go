@@ -104,7 +104,6 @@ type fan struct {
 	needed map[*graph.Node]bool           // the nodes that the logits depend on
 	stream map[*graph.Node]bool           // the needed nodes that depend on the embeddings
 	after  map[*models.Layer]nodeSet      // the needed nodes that depend on the join of a layer
-	now    map[graph.Use]*graph.Value     // operands that have been extended by rows
 	rows   map[*models.Layer]*graph.Value // the number of rows after the join of a layer, [1]
 }
 
@@ -116,7 +115,7 @@ type nodeSet struct {
 
 func newFan(m *graph.Model, l *models.Layout) *fan {
 	f := &fan{patch: newPatch(m.Edit(), m, l, l.Bodies[0]), nodes: l.Bodies[0].Graph.Ordered(), needed: map[*graph.Node]bool{}, after: map[*models.Layer]nodeSet{},
-		now: map[graph.Use]*graph.Value{}, rows: map[*models.Layer]*graph.Value{}}
+		rows: map[*models.Layer]*graph.Value{}}
 	next := func(v *graph.Value) []*graph.Value {
 		if v.Producer() == nil {
 			return nil
@@ -176,14 +175,6 @@ func (f *fan) entering(s nodeSet) (out []graph.Use) {
 	return out
 }
 
-// operand returns the value that a node reads now.
-func (f *fan) operand(u graph.Use) *graph.Value {
-	if v := f.now[u]; v != nil {
-		return v
-	}
-	return u.Node.In(u.Slot)
-}
-
 // grow appends the cells of one layer to the operand through which attention joins the stream, and as many copies of row 0
 // to every other operand through which the stream meets it. Nodes in last get only the last position.
 func (f *fan) grow(l *models.Layer, last *nodeSet) {
@@ -198,10 +189,9 @@ func (f *fan) grow(l *models.Layer, last *nodeSet) {
 		return f.last(name+"/"+what+"_last", v, 1)
 	}
 	grow := func(u graph.Use, what string, now, rows *graph.Value) {
-		f.now[u] = f.nodeAttrs("Concat", name+"/"+what, graph.Attrs{"axis": 0}, now, rows)
-		f.edit.Redirect(u, f.now[u])
+		f.redirect(u, f.nodeAttrs("Concat", name+"/"+what, graph.Attrs{"axis": 0}, now, rows))
 	}
-	attn := f.operand(l.Join)
+	attn := f.read(l.Join)
 	if last != nil && last.has[l.WO.Node] {
 		f.cutZ(l, last)
 	} else {
@@ -218,7 +208,7 @@ func (f *fan) grow(l *models.Layer, last *nodeSet) {
 		if u == l.Join {
 			continue
 		}
-		v := f.operand(u)
+		v := f.read(u)
 		if x := f.facts.Of(u.Node.In(u.Slot)); x.Rank() == 2 || x.Dim(0) > 1 {
 			f.edit.Fail(fmt.Errorf("%v reads the stream as %v, whose first axis holds more than rows, so rows cannot be added", u.Node, v))
 		}

@@ -86,7 +86,7 @@ func (f *fan) traceRows(first nodeSet) map[*graph.Value]int {
 func (f *fan) rowsOf(n *graph.Node, axes map[*graph.Value]int) *graph.Value {
 	for slot, v := range n.Inputs() {
 		if at, grown := axes[v]; grown && at == 0 {
-			return f.operand(graph.Use{Node: n, Slot: slot})
+			return f.read(graph.Use{Node: n, Slot: slot})
 		}
 	}
 	return nil
@@ -110,7 +110,7 @@ func (f *fan) perRow(n *graph.Node, slot int) bool {
 
 // repeat tiles an operand that has not grown, so that it has as many slices along its first axis as rows.
 func (f *fan) repeat(u graph.Use, rows *graph.Value) {
-	v, name := f.operand(u), fmt.Sprintf("fanout/%s_%d", u.Node.Name(), u.Slot)
+	v, name := f.read(u), fmt.Sprintf("fanout/%s_%d", u.Node.Name(), u.Slot)
 	rank := f.facts.Rank(v)
 	if rank == 0 {
 		f.edit.Fail(fmt.Errorf("%v needs %v for each row of the batch, but the file does not declare its number of axes", u.Node, v))

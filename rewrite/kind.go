@@ -48,12 +48,8 @@ func KindByName(name string) (*Kind, error) {
 // site makes a kind for a place in the residual stream, which is the sum of its terms.
 func site(port models.PortKind, at func(*models.Layer) models.Site) func(*patch, *models.Layer) *graph.Value {
 	return func(p *patch, l *models.Layer) *graph.Value {
-		terms := at(l)
-		sum := terms[0]
-		for _, t := range terms[1:] {
-			sum = p.node("Add", port.Name(l.Index)+"/sum", sum, t)
-		}
-		return p.unfold(port.Name(l.Index), terms[0], sum, l)
+		name := port.Name(l.Index)
+		return p.unfold(name, at(l)[0], p.total(name, at(l)), l)
 	}
 }
 
@@ -63,7 +59,7 @@ func (p *patch) unfold(name string, like, v *graph.Value, l *models.Layer) *grap
 	if !slices.Contains(l.Folded, like) {
 		return v
 	}
-	shape := p.node("Shape", name+"/shape", l.ResidPre[0])
+	shape := p.node("Shape", name+"/shape", l.Sized)
 	return p.node("Reshape", name+"/unfolded", v, shape)
 }
 
@@ -73,7 +69,7 @@ func (p *patch) fold(name string, x, v *graph.Value, l *models.Layer) *graph.Val
 	if !slices.Contains(l.Folded, x) {
 		return v
 	}
-	shape := p.node("Shape", name+"/shape", l.ResidPre[0])
+	shape := p.node("Shape", name+"/shape", l.Sized)
 	v = p.node("Expand", name+"/expanded", v, shape)
 	return p.node("Reshape", name+"/folded", v, p.ints("folded", -1, int64(p.layout.DModel)))
 }
@@ -81,15 +77,19 @@ func (p *patch) fold(name string, x, v *graph.Value, l *models.Layer) *graph.Val
 // z returns [batch, pos, head, d_head]: the graph's own value after the transpose that merges the heads, or a converted
 // value.
 func (p *patch) z(l *models.Layer) *graph.Value {
-	name := models.PortZ.Name(l.Index)
+	return p.byHead(models.PortZ.Name(l.Index), l, l.Z)
+}
+
+// byHead gives z the axes [batch, pos, head, d_head].
+func (p *patch) byHead(name string, l *models.Layer, z *graph.Value) *graph.Value {
 	switch l.ZForm {
 	case models.ZByHead:
-		return p.nodeAttrs("Transpose", name+"/by_pos", graph.Attrs{"perm": []int64{0, 2, 1, 3}}, l.Z)
+		return p.nodeAttrs("Transpose", name+"/by_pos", graph.Attrs{"perm": []int64{0, 2, 1, 3}}, z)
 	case models.ZFlat:
 		shape := p.ints("z_shape", 0, 0, int64(p.layout.Heads), int64(p.layout.DHead))
-		return p.node("Reshape", name+"/heads", l.Z, shape)
+		return p.node("Reshape", name+"/heads", z, shape)
 	}
-	return l.Z
+	return z
 }
 
 // result computes z · W_O head by head. Row-major [heads*d_head, d_model] and [heads, d_head, d_model] are the same bytes, so
@@ -100,7 +100,11 @@ func (p *patch) result(l *models.Layer) *graph.Value {
 	name := models.PortResult.Name(l.Index)
 	w := p.matrix(name, l.WO)
 	w = p.node("Reshape", name+"/W_O", w, p.ints("w_o_shape", int64(p.layout.Heads), int64(p.layout.DHead), int64(p.layout.DModel)))
-	z := p.convert(name+"/z", p.z(l), p.dtype(w))
+	z := l.Z
+	if len(l.ZAt.Uses) > 0 { // with the interventions at z
+		z = p.read(l.ZAt.Uses[0])
+	}
+	z = p.convert(name+"/z", p.byHead(models.PortZ.Name(l.Index), l, z), p.dtype(w))
 	z = p.nodeAttrs("Transpose", name+"/by_head", graph.Attrs{"perm": []int64{0, 2, 1, 3}}, z)
 	r := p.node("MatMul", name+"/product", z, w)
 	return p.nodeAttrs("Transpose", name+"/by_pos", graph.Attrs{"perm": []int64{0, 2, 1, 3}}, r)
@@ -108,10 +112,11 @@ func (p *patch) result(l *models.Layer) *graph.Value {
 
 // residPost returns the stream after the layer. A skip norm at the end of a fused file returns it as its fourth output.
 func (p *patch) residPost(l *models.Layer) *graph.Value {
+	name := models.PortResidPost.Name(l.Index)
 	if l.ResidPostOut != nil {
-		return p.edit.SetOutput(l.ResidPostOut, 3, models.PortResidPost.Name(l.Index)+"/sum")
+		return p.sumOf(l.ResidPostOut, name+"/sum")
 	}
-	return p.unfold(models.PortResidPost.Name(l.Index), l.ResidPost[0], l.ResidPost[0], l)
+	return p.unfold(name, l.ResidPost[0], l.ResidPost[0], l)
 }
 
 // pattern returns the value that multiplies v. An attention operator returns it as a further output if an attribute is set.

@@ -64,7 +64,8 @@ func onePosition(t graph.Type, axis int64) graph.Type {
 // positions. Then the logits are sliced.
 func (p *patch) atLast(axis int64) *graph.Value {
 	if n := p.layout.Unembed.Node; p.direct() {
-		p.edit.Redirect(graph.Use{Node: n, Slot: 0}, p.last("last_logits", n.In(0), axis))
+		u := graph.Use{Node: n}
+		p.redirect(u, p.last("last_logits", p.read(u), axis))
 		return p.body.Logits
 	}
 	return p.last("last_logits", p.body.Logits, axis)

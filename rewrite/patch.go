@@ -19,12 +19,15 @@ type patch struct {
 	consts map[string]*graph.Value
 	types  *ops.Types
 	facts  *ops.Facts
-	suffix string // distinguishes the nodes of the second body from those of the first
+	now    map[graph.Use]*graph.Value    // operands that were redirected
+	moved  map[*graph.Value]*graph.Value // values that were changed for all that reads them
+	sums   map[*graph.Node]*graph.Value  // the sums of skip norms that did not return them
+	suffix string                        // distinguishes the nodes of the second body from those of the first
 }
 
 func newPatch(e *graph.Edit, m *graph.Model, l *models.Layout, b *models.Body) *patch {
 	p := &patch{edit: e, model: m, layout: l, body: b, consts: map[string]*graph.Value{}, types: ops.NewTypes(ops.Unlimited()),
-		facts: ops.NewFacts(ops.Unlimited())}
+		facts: ops.NewFacts(ops.Unlimited()), now: map[graph.Use]*graph.Value{}, moved: map[*graph.Value]*graph.Value{}, sums: map[*graph.Node]*graph.Value{}}
 	if a := b.Graph.Attr(); a != "" {
 		p.suffix = "/" + a
 	}
@@ -51,6 +54,48 @@ func (p *patch) constant(name string, t *graph.Tensor) *graph.Value {
 	v := p.edit.Const(p.body.Graph, "onnx-inject/"+name+p.suffix, t)
 	p.consts[name] = v
 	return v
+}
+
+// read returns the value that a node reads now.
+func (p *patch) read(u graph.Use) *graph.Value {
+	if v := p.now[u]; v != nil {
+		return v
+	}
+	return u.Node.In(u.Slot)
+}
+
+// redirect makes a node read v.
+func (p *patch) redirect(u graph.Use, v *graph.Value) {
+	p.now[u] = v
+	p.edit.Redirect(u, v)
+}
+
+// resolve returns what became of a value.
+func (p *patch) resolve(v *graph.Value) *graph.Value {
+	for p.moved[v] != nil {
+		v = p.moved[v]
+	}
+	return v
+}
+
+// sumOf returns the sum that a skip norm computes.
+func (p *patch) sumOf(n *graph.Node, name string) *graph.Value {
+	if v := n.Out(3); v != nil {
+		return p.resolve(v)
+	}
+	if p.sums[n] == nil {
+		p.sums[n] = p.edit.SetOutput(n, 3, name)
+	}
+	return p.resolve(p.sums[n])
+}
+
+// total returns the sum of the terms of a site, as they are now.
+func (p *patch) total(name string, terms models.Site) *graph.Value {
+	sum := p.resolve(terms[0])
+	for _, t := range terms[1:] {
+		sum = p.node("Add", name+"/sum", sum, t)
+	}
+	return sum
 }
 
 // convert casts v to a type unless it already has it. A value of unknown type is cast too, because a host removes a cast

@@ -211,17 +211,25 @@ func TestMemoriesAreNoBiases(t *testing.T) {
 	inject := func(site models.PortKind, _ *models.Layout) Request {
 		return Request{Inject: []Inject{{site, []int{1}}}}
 	}
+	gate := func(site models.PortKind, _ *models.Layout) Request {
+		return Request{Gate: []Inject{{site, []int{1}}}}
+	}
 	bake := func(site models.PortKind, l *models.Layout) Request {
-		v := make([]float32, l.DModel)
+		v := make([]float32, site.Intervention().MemoryLen(l))
 		v[1] = 2
 		return Request{Bake: []Bake{{models.Baked{Site: site, Layer: 1, Tau: 1}, v}}}
 	}
+	scale := func(site models.PortKind, l *models.Layout) Request {
+		half := 0.5
+		return Request{Bake: []Bake{{Baked: models.Baked{Site: site, Layer: 1, Keep: &half}}}}
+	}
 	both := func(site models.PortKind, l *models.Layout) Request {
-		return Request{Inject: inject(site, l).Inject, Bake: bake(site, l).Bake}
+		return Request{Inject: inject(site, l).Inject, Bake: append(bake(site, l).Bake, scale(site, l).Bake...)}
 	}
 	for _, path := range fixtures(t) {
 		for name, steps := range map[string][]step{
 			"inject": {inject}, "bake": {bake}, "both": {both}, "bake twice": {bake, bake}, "inject, bake": {inject, bake}, "bake, inject, bake": {bake, inject, bake},
+			"gate": {gate}, "scale": {scale}, "scale, gate, bake, inject": {scale, gate, bake, inject}, "bake, scale, bake": {bake, scale, bake},
 		} {
 			for _, site := range models.Sites() {
 				t.Run(filepath.Base(path)+"/"+string(site)+"/"+name, func(t *testing.T) {
@@ -235,24 +243,16 @@ func TestMemoriesAreNoBiases(t *testing.T) {
 					for i, b := range locate(t, m).Bodies {
 						for j, l := range b.Layers {
 							was := before.Bodies[i].Layers[j]
-							if !slices.Equal(l.AttnOut, was.AttnOut) || !slices.Equal(l.BO, was.BO) || !slices.Equal(l.MLPOut, was.MLPOut) {
-								t.Errorf("layer %d: attn_out %v, b_O %v, mlp_out %v; were %v, %v, %v", j, l.AttnOut, l.BO, l.MLPOut, was.AttnOut, was.BO, was.MLPOut)
+							if !slices.Equal(l.AttnOut, was.AttnOut) || !slices.Equal(l.BO, was.BO) || !slices.Equal(l.MLPOut, was.MLPOut) || l.Z != was.Z {
+								t.Errorf("layer %d: z %v, attn_out %v, b_O %v, mlp_out %v; were %v, %v, %v, %v", j, l.Z, l.AttnOut, l.BO, l.MLPOut, was.Z, was.AttnOut, was.BO, was.MLPOut)
+							}
+							if was.ResidPost != nil && !slices.Equal(l.ResidPost, was.ResidPost) || !slices.Equal(l.ResidPre, was.ResidPre) && (site != models.PortResidPost || j != 2) {
+								t.Errorf("layer %d: resid_pre %v, resid_post %v; were %v, %v", j, l.ResidPre, l.ResidPost, was.ResidPre, was.ResidPost)
 							}
 						}
 					}
 				})
 			}
-		}
-	}
-}
-
-// A memory can be stored in a file at the sites whose literal allows it.
-func TestBakedSites(t *testing.T) {
-	for _, site := range models.Sites() {
-		m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
-		_, _, err := Apply(t.Context(), m, l, Request{Bake: []Bake{{models.Baked{Site: site, Layer: 1, Tau: 1}, make([]float32, l.DModel)}}})
-		if (err == nil) != site.Intervention().Bake {
-			t.Errorf("%s: %v", site, err)
 		}
 	}
 }
@@ -324,8 +324,11 @@ func TestRefusals(t *testing.T) {
 			"these kinds can be exposed: z, result, pattern, out, attn_out, resid_pre, resid_post, mlp_out"},
 		{"layer out of range", "torchscript-op10", Request{Inject: attn(3)}, "layer 3, the model has 0 to 2", ""},
 		{"the same port twice", "torchscript-op10", Request{Inject: attn(1, 1)}, "port blocks.1.attn.memory already exists", "onnx-inject inspect lists the ports the file has"},
-		{"a site without intervention", "torchscript-op10", Request{Inject: []Inject{{models.PortResidMid, []int{1}}}}, `inject: site "resid_mid": want one of attn_out, mlp_out`, ""},
-		{"baked at a site without intervention", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Site: "z", Layer: 1}, nil}}}, `bake: site "z": want one of attn_out, mlp_out`, ""},
+		{"a site without intervention", "torchscript-op10", Request{Inject: []Inject{{models.PortResidMid, []int{1}}}}, `inject: site "resid_mid": want one of resid_pre, z, attn_out, mlp_out, resid_post`, ""},
+		{"baked at a site without intervention", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Site: "resid_mid", Layer: 1}, nil}}}, `bake: site "resid_mid": want one of resid_pre, z, attn_out, mlp_out, resid_post`, ""},
+		{"nothing baked", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Site: "z", Layer: 1}, nil}}}, "bake: neither a memory nor a factor", ""},
+		{"heads of a site without heads", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 1, Heads: []int{1}, Tau: 1}, make([]float32, 32)}}}, "bake: heads of attn_out, which has no heads", ""},
+		{"a head out of range", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Site: "z", Layer: 1, Heads: []int{4}, Tau: 1}, make([]float32, 32)}}}, "bake: head 4, the model has 0 to 3", ""},
 		{"layer below zero", "torchscript-op10", Request{Inject: attn(-1)}, "layer -1, the model has 0 to 2", ""},
 		{"baked tau of no size", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: math.Inf(-1)}, make([]float32, 32)}}}, "bake: tau -Inf, want a finite number", ""},
 		{"baked vector of another width", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: 1}, make([]float32, 31)}}}, "bake: a memory of 31 numbers, d_model is 32", ""},
@@ -381,7 +384,7 @@ func TestBranchesThatDiffer(t *testing.T) {
 			t.Fatal(err)
 		}
 		want = strings.Replace(want, "expose", "inject", 1)
-		if _, _, err = Apply(t.Context(), m, locate(t, m), Request{Inject: mlp(2)}); err == nil || err.Error() != want || hint.Of(err) != "a memory can be added at: attn_out" {
+		if _, _, err = Apply(t.Context(), m, locate(t, m), Request{Inject: mlp(2)}); err == nil || err.Error() != want || hint.Of(err) != "these sites can be changed: resid_pre, z, attn_out, resid_post" {
 			t.Errorf("%v (%s), want %s", err, hint.Of(err), want)
 		}
 	}

@@ -27,7 +27,7 @@ func hasSignal(m *graph.Model, l *models.Layout) bool {
 // signal computes [Signal].
 func (p *patch) signal() *graph.Value {
 	norm := p.body.Norm
-	y := p.convert("signal/norm", p.last("signal/last", norm.Out, 1), graph.Float32)
+	y := p.convert("signal/norm", p.last("signal/last", p.resolve(norm.Out), 1), graph.Float32)
 	if norm.Beta != nil {
 		y = p.node("Sub", "signal/distance", y, p.convert("signal/beta", norm.Beta, graph.Float32))
 	}

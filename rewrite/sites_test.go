@@ -33,9 +33,10 @@ func TestSitesOfFamilies(t *testing.T) {
 	type step func(req *Request, site models.PortKind, l *models.Layout)
 	inject := func(req *Request, site models.PortKind, l *models.Layout) {
 		req.Inject = append(req.Inject, Inject{site, allLayers(l)})
+		req.Gate = append(req.Gate, Inject{site, allLayers(l)})
 	}
 	bake := func(req *Request, site models.PortKind, l *models.Layout) {
-		req.Bake = append(req.Bake, Bake{models.Baked{Site: site, Layer: l.Layers - 1, Tau: 2}, slices.Repeat([]float32{0.5}, l.DModel)})
+		req.Bake = append(req.Bake, Bake{models.Baked{Site: site, Layer: l.Layers - 1, Tau: 2}, slices.Repeat([]float32{0.5}, site.Intervention().MemoryLen(l))})
 	}
 	expose := func(req *Request, _ models.PortKind, l *models.Layout) { req.Expose = everything(l).Expose }
 	for _, path := range families(t) {

@@ -69,8 +69,8 @@ func TestParseInject(t *testing.T) {
 		{[]string{"2-1"}, `flag --inject: layers "2-1": the range "2-1" is reversed: 2 to 1`},
 		{[]string{"mlp_out@"}, `flag --inject "mlp_out@": "" is not a list of layers`},
 		{[]string{"mlp_out@z"}, `flag --inject "mlp_out@z": "z" is not a list of layers`},
-		{[]string{"resid_mid@3"}, `flag --inject "resid_mid@3": site "resid_mid": want one of attn_out, mlp_out`},
-		{[]string{"@3"}, `flag --inject "@3": site "": want one of attn_out, mlp_out`},
+		{[]string{"resid_mid@3"}, `flag --inject "resid_mid@3": site "resid_mid": want one of resid_pre, z, attn_out, mlp_out, resid_post`},
+		{[]string{"@3"}, `flag --inject "@3": site "": want one of resid_pre, z, attn_out, mlp_out, resid_post`},
 		{[]string{"7,"}, `flag --inject "7,": a site is missing before or after a comma`},
 		{[]string{""}, `flag --inject "": a site is missing before or after a comma`},
 	}

@@ -36,14 +36,16 @@ type analysis struct {
 	inputs      *ops.Memo[inputsOf]   // whether a value is computed only from graph inputs and constants
 	triangles   map[*graph.Const]bool // stored masks that were checked
 	read        map[*graph.Node]*weights.Weight
-	baked       map[models.BakedAt]int // the number of memories that an earlier rewrite baked into each site
-	stray       *graph.Node            // a norm before an output that does not read the residual stream
+	stored      map[models.BakedAt]models.Stored // what an earlier rewrite stored at each site
+	deltas      map[*graph.Node]delta            // the additions of an earlier rewrite that ports feed
+	stray       *graph.Node                      // a norm before an output that does not read the residual stream
 }
 
 func newAnalysis(ctx context.Context, g *graph.Graph, c *ops.Constants) *analysis {
 	b := ops.NewBudget(ctx, maxSteps)
 	a := &analysis{Constants: c, budget: b, facts: ops.NewFacts(b), g: g, triangles: map[*graph.Const]bool{},
-		read: map[*graph.Node]*weights.Weight{}, baked: models.BakedIn(g.Model())}
+		read: map[*graph.Node]*weights.Weight{}}
+	a.readDeltas(g.Model())
 	over := func(c ops.Class) func(*graph.Node) bool { return func(n *graph.Node) bool { return ops.Is(n, c) } }
 	isProduct := func(n *graph.Node) bool { return a.product(n) != nil }
 	a.products = ops.NewSearch(b, over(ops.Copies|ops.Pointwise|ops.Join), isProduct, a.Is)
@@ -164,10 +166,6 @@ func (a *analysis) dependsOn(v, w *graph.Value) bool {
 	}
 	return false
 }
-
-// root returns the value that v is a copy of. A stream may be converted once for the norm and once more for the join. Then
-// neither copy depends on the other.
-func root(v *graph.Value) *graph.Value { return ops.Root(v, ops.Copies) }
 
 // converted returns v before conversions of its type.
 func converted(v *graph.Value) *graph.Value { return ops.Root(v, ops.Convert) }

@@ -22,8 +22,9 @@ func (a *analysis) block(c *core, b *branch) (*models.Layer, *miss) {
 		l.Out = nil
 		l.Missing["out"] = fmt.Sprintf("the product with W_O also multiplies by %g: the file does not compute the output of W_O alone", b.fused)
 	}
+	l.ZAt = a.places(l.Z, models.BakedAt{Site: models.PortZ, Layer: l.Index})[0]
 	shape := a.parallel
-	if a.dependsOn(b.out[0], root(b.other)) {
+	if a.dependsOn(b.out[0], a.root(b.other)) {
 		shape = a.sequential
 	}
 	if m := shape(l, b); m != nil {
@@ -48,7 +49,7 @@ func (a *analysis) block(c *core, b *branch) (*models.Layer, *miss) {
 			return l, &miss{8, c.node, fmt.Sprintf("q, k and v from the residual stream after %d layers", l.Index),
 				fmt.Sprintf("%c from the stream after %d layers (keys and values shared between layers?)", "qkv"[i], d)}
 		}
-		if i == 0 && l.PostNorm == nil && root(in) == root(l.ResidPre[0]) {
+		if i == 0 && l.PostNorm == nil && a.root(in) == a.root(l.ResidPre[0]) {
 			return l, &miss{8, c.node, "attention over a norm of the residual stream", "the stream itself (a norm after the addition, as in BERT?)"}
 		}
 	}
@@ -100,12 +101,12 @@ func (a *analysis) sequential(l *models.Layer, b *branch) *miss {
 //	             └─ MLP ─────────────┘
 func (a *analysis) parallelAfter(l *models.Layer, mid *graph.Value) (done bool, err *miss) {
 	var hits []graph.Use
-	stream := root(l.ResidPre[0])
+	stream := a.root(l.ResidPre[0])
 	for u, at := range ops.Readers(a.budget, mid, ops.Copies) {
 		if !adds(u) {
 			continue
 		}
-		if other := u.Node.In(1 - u.Slot); other != nil && other != at && !a.Is(other) && !a.fed(other) && a.depth(other) <= l.Index && a.dependsOn(other, stream) {
+		if other := u.Node.In(1 - u.Slot); other != nil && other != at && !a.Is(other) && !a.fed(other) && !a.isGate(other) && a.depth(other) <= l.Index && a.dependsOn(other, stream) {
 			hits = append(hits, u)
 		}
 	}
@@ -146,7 +147,7 @@ func (a *analysis) parallel(l *models.Layer, b *branch) *miss {
 	}
 	var hits []graph.Use
 	for u := range ops.Readers(a.budget, join.Out(0), ops.Copies) {
-		if other := u.Node.In(1 - u.Slot); adds(u) && !a.Is(other) && a.dependsOn(b.out[0], root(other)) {
+		if other := u.Node.In(1 - u.Slot); adds(u) && !a.Is(other) && a.dependsOn(b.out[0], a.root(other)) {
 			hits = append(hits, u)
 		}
 	}
@@ -155,7 +156,7 @@ func (a *analysis) parallel(l *models.Layer, b *branch) *miss {
 	}
 	n := hits[0].Node
 	stream := n.In(1 - hits[0].Slot)
-	if !a.dependsOn(b.other, root(stream)) {
+	if !a.dependsOn(b.other, a.root(stream)) {
 		return &miss{8, join, "an MLP over the same residual stream as attention", fmt.Sprintf("a value that does not come from %v", stream)}
 	}
 	l.ResidPre = models.Site{stream}
@@ -167,13 +168,13 @@ func (a *analysis) parallel(l *models.Layer, b *branch) *miss {
 
 // streamAndMLP splits the other operand of the join if it is the sum of an MLP and the stream that attention reads.
 func (a *analysis) streamAndMLP(b *branch) (stream *graph.Value, mlp graph.Use, ok bool) {
-	n := root(b.other).Producer()
+	n := a.root(b.other).Producer()
 	if !n.Is("Add") {
 		return nil, graph.Use{}, false
 	}
 	for i := range 2 {
 		s, m := n.In(i), n.In(1-i)
-		if !a.Is(s) && !a.Is(m) && a.dependsOn(b.out[0], root(s)) && a.dependsOn(m, root(s)) && root(s) != root(m) {
+		if !a.Is(s) && !a.Is(m) && a.dependsOn(b.out[0], a.root(s)) && a.dependsOn(m, a.root(s)) && a.root(s) != a.root(m) {
 			return s, graph.Use{Node: n, Slot: 1 - i}, true
 		}
 	}
@@ -194,16 +195,16 @@ func (a *analysis) mlp(l *models.Layer, join graph.Use) *miss {
 // ownMLP returns the output of the MLP without memories of an earlier rewrite.
 func (a *analysis) ownMLP(l *models.Layer, join graph.Use) models.Site {
 	v := join.Node.In(join.Slot)
-	baked := a.baked[models.BakedAt{Site: models.PortMLPOut, Layer: l.Index}]
+	baked := a.stored[models.BakedAt{Site: models.PortMLPOut, Layer: l.Index}].Memories
 	for {
 		n := v.Producer()
 		if !n.Is("Add") {
 			return models.Site{v}
 		}
 		switch x, y := n.In(0), n.In(1); {
-		case a.fed(y):
+		case a.fed(y) || a.isGate(y):
 			v = x
-		case a.fed(x):
+		case a.fed(x) || a.isGate(x):
 			v = y
 		case baked > 0 && a.Is(y):
 			v, baked = x, baked-1
@@ -223,7 +224,7 @@ func (a *analysis) residualAdds(v *graph.Value) []graph.Use {
 		if !adds(u) {
 			continue
 		}
-		if other := u.Node.In(1 - u.Slot); other != nil && other != w && !a.Is(other) && !a.fed(other) && a.dependsOn(other, v) {
+		if other := u.Node.In(1 - u.Slot); other != nil && other != w && !a.Is(other) && !a.fed(other) && !a.isGate(other) && a.dependsOn(other, v) {
 			// The expansion of a norm reads v too, but adds constants. A sum of two branches does not read v itself.
 			out = append(out, u)
 		}
@@ -245,11 +246,12 @@ func (a *analysis) stack(layers []*models.Layer) *miss {
 		if prev == nil {
 			return &miss{8, l.Core, "a residual stream after the previous layer", "only a norm"}
 		}
-		if root(prev[0]) != root(l.ResidPre[0]) {
+		if a.root(prev[0]) != a.root(l.ResidPre[0]) {
 			return &miss{8, l.Join.Node, fmt.Sprintf("layer %d to continue the residual stream of layer %d, %v", i, i-1, prev[0]),
 				fmt.Sprintf("%v (a norm after the addition, as in BERT?)", l.ResidPre[0])}
 		}
 	}
+	a.placeStream(layers)
 	last := layers[len(layers)-1]
 	if last.ResidPost != nil {
 		if more := a.residualAdds(last.ResidPost[0]); len(more) > 0 {

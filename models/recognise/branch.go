@@ -29,8 +29,7 @@ type branch struct {
 
 // adds reports whether u is an operand of an addition: of an Add or of a skip norm.
 func adds(u graph.Use) bool {
-	s := ops.Of(u.Node).Norm
-	return u.Node.Is("Add") || s != nil && s.Skip && u.Slot < 2
+	return u.Node.Is("Add") || skips(u.Node) && u.Slot < 2
 }
 
 // skipBias returns the bias input of a skip norm, which belongs to the branch, or nil for an Add.
@@ -69,6 +68,8 @@ func (a *analysis) follow(c *core) (*branch, *miss) {
 			case n.Graph() != a.g || n.Is("Shape"):
 			case u.Slot == 0 && a.readProjection(n) != nil:
 				hits = append(hits, hit{n, t.z})
+			case a.changes(u):
+				todo = append(todo, at{n.Out(0), t.z})
 			case u.Slot == 0 && ops.Is(n, ops.Moves):
 				z := t.z
 				if n.Is("Transpose") && slices.Equal(n.Ints("perm"), []int64{0, 2, 1, 3}) && z == nil {
@@ -126,7 +127,7 @@ type route struct {
 // joinOf walks from the projection to the node that adds another part of the residual stream.
 func (a *analysis) joinOf(b *branch, proj *graph.Node) *miss {
 	w := &joinWalk{analysis: a, width: b.wo.Out, scaling: scaled(proj), todo: []route{{v: proj.Out(0)}},
-		baked: a.baked[models.BakedAt{Site: models.PortAttnOut, Layer: a.depth(proj.Out(0)) - 1}]}
+		baked: a.stored[models.BakedAt{Site: models.PortAttnOut, Layer: a.depth(proj.Out(0)) - 1}].Memories}
 	for len(w.todo) > 0 && a.budget.Step() {
 		t := w.todo[0]
 		w.todo = w.todo[1:]
@@ -207,10 +208,10 @@ func (w *joinWalk) read(t route, u graph.Use) {
 	next.v = n.Out(0)
 	switch {
 	case u.Slot == 0 && ops.Is(n, ops.Copies), n == w.scaling:
-	case n.Is("Add") && (w.Is(other) || other != t.v && w.fed(other)):
-		memory := !w.Is(other) || w.elements(other) > w.width // an input, or a constant that differs by position
+	case n.Is("Add") && (w.Is(other) || other != t.v && (w.fed(other) || w.isGate(other))):
+		memory := !w.Is(other) || w.elements(other) > w.width // an input, a gate, or a constant that differs by position
 		next.terms = append(slices.Clone(t.terms), term{t.v, other, memory})
-	case n.Is("Mul") && w.single(other), n.Is("Div") && u.Slot == 0 && w.single(other):
+	case n.Is("Mul") && w.single(other) && !w.isGate(n.Out(0)), n.Is("Div") && u.Slot == 0 && w.single(other):
 		next = t.after(n.Out(0))
 		next.scale = true
 	case n.Is("Add") && other != t.v, !n.Is("Add") && adds(u):

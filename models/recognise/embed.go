@@ -259,7 +259,7 @@ func padded(rows, vocab int64) bool { return rows > vocab && rows-vocab < 128 &&
 
 // tokensOnly reports whether indices are an integer graph input, moved or converted but not computed with.
 func (a *analysis) tokensOnly(v *graph.Value) bool {
-	in := root(v)
+	in := a.root(v)
 	return in.IsInput() && !in.Type().DType.IsFloat()
 }
 
@@ -291,7 +291,7 @@ func (a *analysis) table(n *graph.Node, data *graph.Value) *weights.Weight {
 // MatMulNBits, reshaped from [vocab, blocks, bytes] to [vocab, blocks * bytes]. The padding of d_model to whole blocks is
 // cut off after the look-up.
 func (a *analysis) blockTable(n *graph.Node) *weights.Weight {
-	packed, scales, zeros := root(n.In(0)).Const(), root(n.In(2)).Const(), root(n.In(3)).Const()
+	packed, scales, zeros := a.root(n.In(0)).Const(), a.root(n.In(2)).Const(), a.root(n.In(3)).Const()
 	if packed == nil || scales == nil || n.In(3) != nil && zeros == nil || len(packed.Dims) < 2 || packed.Dims[0] <= 0 {
 		return nil
 	}

@@ -153,7 +153,7 @@ func (a *analysis) traits(l *models.Layout, b *models.Body) facts {
 	}
 	c := a.cores[0]
 	if q := c.qkv[0]; q != nil {
-		f.preNorm = root(q.node.In(0)) != root(first.ResidPre[0])
+		f.preNorm = a.root(q.node.In(0)) != a.root(first.ResidPre[0])
 		f.qkNorm = c.query != nil && a.normalisesQueries(c.query)
 	}
 	f.positions = l.PositionKind

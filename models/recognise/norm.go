@@ -66,7 +66,7 @@ func (a *analysis) operatorNorm(n *graph.Node, s *ops.NormSlots) *models.Norm {
 	if s.Root {
 		out.Kind = models.RMSNorm
 	}
-	if s.Skip || n.Is("com.microsoft.EmbedLayerNormalization") {
+	if skips(n) || n.Is("com.microsoft.EmbedLayerNormalization") {
 		return out // the operator computes the sum itself
 	}
 	out.In = n.In(0)
@@ -254,7 +254,7 @@ func (a *analysis) normsOf(v *graph.Value) []*models.Norm {
 	for u, at := range ops.Readers(a.budget, v, ops.Convert) {
 		n := u.Node
 		switch o := ops.Of(n); {
-		case o.Norm != nil && !o.Norm.Skip && u.Slot == 0:
+		case o.Norm != nil && !skips(n) && u.Slot == 0:
 			found(a.operatorNorm(n, o.Norm))
 		case n.Is("Mul", "Div"):
 			if x := a.unit(n.Out(0)); x != nil && same(x.x, at) {
@@ -262,7 +262,7 @@ func (a *analysis) normsOf(v *graph.Value) []*models.Norm {
 			}
 		case n.Is("Sub") && u.Slot == 0 && a.centred(n.Out(0)) != nil:
 			for u := range ops.Readers(a.budget, n.Out(0), ops.Convert) {
-				if o := ops.Of(u.Node); o.Norm != nil && o.Norm.Root && !o.Norm.Skip && u.Slot == 0 {
+				if o := ops.Of(u.Node); o.Norm != nil && o.Norm.Root && !skips(u.Node) && u.Slot == 0 {
 					found(a.operatorNorm(u.Node, o.Norm))
 				} else if x := a.unit(u.Node.Out(0)); u.Node.Is("Mul", "Div") && x != nil && same(x.x, at) {
 					found(a.dressed(u.Node.Out(0)))

@@ -45,7 +45,7 @@ func (a *analysis) finalNorm(v *graph.Value, last *models.Layer) *models.Norm {
 		if n.Node == last.ResidPostOut || last.ResidPost != nil && n.Node == last.ResidPost[0].Producer() {
 			return n
 		}
-	case last.ResidPost != nil && ops.Root(n.In, ops.Moves|ops.Pick) == ops.Root(last.ResidPost[0], ops.Moves|ops.Pick):
+	case last.ResidPost != nil && a.rootOver(n.In, ops.Moves|ops.Pick) == a.rootOver(last.ResidPost[0], ops.Moves|ops.Pick):
 		return n
 	}
 	a.stray = n.Node

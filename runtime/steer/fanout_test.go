@@ -274,7 +274,8 @@ func (r reference) lastLogits(a array, prompt int) []float64 {
 	return a.Data[end-vocab : end]
 }
 
-// A memory that the file itself has in the last layer may be at any position.
+// A memory that the file itself has in the last layer may be at any position. The reference is PyTorch where it has the site,
+// and else the file without a fan-out.
 func TestFanOutOfPatched(t *testing.T) {
 	var ref reference
 	readJSON(t, filepath.Join(testdata, "ref_gpt2.json"), &ref)
@@ -284,6 +285,10 @@ func TestFanOutOfPatched(t *testing.T) {
 		_, l, err := rewrite.Apply(t.Context(), m, l, rewrite.Request{Inject: []rewrite.Inject{{Site: site, Layers: last}}})
 		if err != nil {
 			t.Fatal(err)
+		}
+		if s := site; s != models.PortAttnOut && s != models.PortMLPOut {
+			checkFanOutOfSteered(t, m, l, ref.InputIDs[:1], site, last[0])
+			continue
 		}
 		at := slices.IndexFunc(ref.Injected, func(inj injected) bool {
 			return inj.site() == site && inj.Positions == "last" && slices.Equal(inj.Layers, last)
@@ -297,6 +302,28 @@ func TestFanOutOfPatched(t *testing.T) {
 		if want := LogSoftmax(narrow(ref.lastLogits(inj.Logits, 0)))[answer]; !(math.Abs(got-want) <= 1e-5) {
 			t.Errorf("%s: log-probability %g, want %g", site, got, want)
 		}
+	}
+}
+
+// checkFanOutOfSteered compares the fan-out graph of a patched model with the patched model.
+func checkFanOutOfSteered(t *testing.T, m *graph.Model, l *models.Layout, ids [][]int64, site models.PortKind, layer int) {
+	t.Helper()
+	in, err := inputs.Read(m, l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := float32(0)
+	feeds := map[string]*graph.Tensor{
+		site.Input(models.PortMemory).Name(layer): site.Input(models.PortMemory).Fill(l, func() float32 { x++; return x / 16 }),
+		site.Input(models.PortTau).Name(layer):    site.Input(models.PortTau).Fill(l, func() float32 { return 2 }),
+	}
+	logits, err := run(t, m, in, ids, feeds)[l.Logits().Name()].Float32s()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := LogSoftmax(logits[len(logits)-l.Vocab:])[answer]
+	if got := cleanLogP(t, m, l, ids, feeds); !(math.Abs(got-want) <= 1e-5) {
+		t.Errorf("%s: log-probability %g, want %g", site, got, want)
 	}
 }
 

@@ -75,8 +75,8 @@ func (w *law) bound(l *models.Layout, x *models.Layer) (bound float64, note stri
 type outcome struct {
 	layout *models.Layout
 	out    map[string]*graph.Tensor
-	added  map[models.BakedAt][]float64 // what memories added at a site, [batch, pos, d_model] or [d_model]
-	baked  map[models.BakedAt]int       // places where the file itself adds what is not known here
+	added  map[models.BakedAt][]float64     // what memories added at a site, [batch, pos, d_model] or [d_model]
+	stored map[models.BakedAt]models.Stored // places where the file itself adds what is not known here
 }
 
 // finding is how far the sides of a law are apart at a layer.
@@ -175,7 +175,7 @@ func addUp(r *outcome, w *law, l *models.Layer) (s sides, err error) {
 	for _, k := range w.ports[:n] {
 		at := models.BakedAt{Site: k, Layer: l.Index}
 		x, err := r.port(k, l.Index)
-		if err != nil || x == nil || r.baked[at] > 0 {
+		if err != nil || x == nil || r.stored[at] != (models.Stored{}) {
 			return sides{}, err
 		}
 		if len(x) != len(s.want) {
@@ -196,8 +196,14 @@ func follows(r *outcome, w *law, l *models.Layer) (s sides, err error) {
 	if l.Index == 0 {
 		return sides{}, nil
 	}
-	if s.got, err = r.port(models.PortResidPost, l.Index-1); err != nil || s.got == nil {
+	at := models.BakedAt{Site: models.PortResidPost, Layer: l.Index - 1}
+	if s.got, err = r.port(at.Site, at.Layer); err != nil || s.got == nil || r.stored[at] != (models.Stored{}) {
 		return sides{}, err
+	}
+	if more := r.added[at]; more != nil {
+		for i := range s.got {
+			s.got[i] += more[i%len(more)]
+		}
 	}
 	if s.want, err = r.port(models.PortResidPre, l.Index); err == nil && s.want != nil && len(s.got) != len(s.want) {
 		err = fmt.Errorf("%d and %d numbers", len(s.got), len(s.want))

@@ -147,7 +147,8 @@ func layersWith(l *models.Layout, missing func(*models.Layer) string) []int {
 func broken(ctx context.Context, host runtime.Host, m *graph.Model, l *models.Layout) ([]string, error) {
 	var req rewrite.Request
 	for _, site := range models.Sites() {
-		req.Inject = append(req.Inject, rewrite.Inject{Site: site, Layers: layersWith(l, site.Intervention().Missing)})
+		x := rewrite.Inject{Site: site, Layers: layersWith(l, site.Intervention().Missing)}
+		req.Inject, req.Gate = append(req.Inject, x), append(req.Gate, x)
 	}
 	for _, k := range rewrite.Kinds {
 		layers := layersWith(l, func(x *models.Layer) string { return x.Missing[string(k.Port)] })
@@ -179,9 +180,15 @@ func broken(ctx context.Context, host runtime.Host, m *graph.Model, l *models.La
 		added[i] = tau * float64(memory[i])
 	}
 	for _, x := range req.Inject {
-		if slices.Contains(x.Layers, at) {
-			feeds[x.Site.Input(models.PortMemory).Name(at)] = graph.NewFloat32(memory, 1, 1, int64(l.DModel))
-			feeds[x.Site.Input(models.PortTau).Name(at)] = graph.NewFloat32([]float32{tau}, 1, 1, 1)
+		if !slices.Contains(x.Layers, at) {
+			continue
+		}
+		port := x.Site.Input(models.PortTau)
+		feeds[port.Name(at)] = port.Fill(l, func() float32 { return tau })
+		if port := x.Site.Input(models.PortMemory); x.Site.Intervention().ByHead() {
+			feeds[port.Name(at)] = port.Fill(l, func() float32 { return 0.5 })
+		} else {
+			feeds[port.Name(at)] = graph.NewFloat32(memory, 1, 1, int64(l.DModel))
 			r.added[models.BakedAt{Site: x.Site, Layer: at}] = added
 		}
 	}

@@ -228,9 +228,8 @@ func all(l *models.Layout) rewrite.Request {
 	}
 	var req rewrite.Request
 	for _, site := range models.Sites() {
-		if site.Intervention().Missing(l.Bodies[0].Layers[0]) == "" {
-			req.Inject = append(req.Inject, rewrite.Inject{Site: site, Layers: layers})
-		}
+		x := rewrite.Inject{Site: site, Layers: layersWith(l, site.Intervention().Missing)}
+		req.Inject, req.Gate = append(req.Inject, x), append(req.Gate, x)
 	}
 	for _, k := range rewrite.Kinds {
 		if l.Bodies[0].Layers[0].Missing[k.Name()] == "" {

@@ -308,7 +308,8 @@ func (v *verifier) checkLaws() ([]Check, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run the patched model with more ports: %w", err)
 	}
-	found, err := (&outcome{layout: v.layout, out: out, baked: models.BakedIn(v.patched.Graph)}).findings()
+	_, stored := models.SteeredBy(v.patched.Graph)
+	found, err := (&outcome{layout: v.layout, out: out, stored: stored}).findings()
 	return checks(found), err
 }
 
