@@ -45,6 +45,10 @@ conformance: build ## patch every fixture and compare it in Python's ONNX Runtim
 hosts: build ## the same for GPT-2 in other hosts: OpenVINO, tract, the ONNX reference, WebAssembly
 	@ONNX_INJECT=$(BIN) scripts/hosts/run.sh
 
+.PHONY: references
+references: ## compute the references of interventions in PyTorch again and compare
+	@scripts/interventions/run.sh
+
 .PHONY: parity
 parity: setup ## compare vectors, log-probabilities, ranks and plans with TransformerLens
 	@ONNX_INJECT=$(BIN) scripts/parity/run.sh

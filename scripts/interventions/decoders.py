@@ -133,6 +133,7 @@ class Double:
 
 
 def in_double():
+    """Makes transformers compute in double precision throughout, in this process."""
     torch.set_default_dtype(torch.float64)
     torch.Tensor.float = torch.Tensor.double
     for name, module in list(sys.modules.items()):
@@ -185,6 +186,7 @@ class Decoder:
             value = x.reshape(*shape[:2], self.heads, -1) if heads else x.reshape(shape)
             seen[site, layer] = factor * value
             change = changes.get((site, layer))
+            # a copy, because Falcon adds attention's output to the MLP's in place
             new = value.clone() if change is None else Change(change.keep, change.tau, change.memory / factor)(value)
             after[site, layer] = factor * new
             return new.reshape(x.shape)
