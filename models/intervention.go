@@ -72,6 +72,11 @@ func Sites() []PortKind {
 	return out
 }
 
+// Memorable lists the sites at which a memory can be added, the default first.
+func Memorable() []PortKind {
+	return append([]PortKind{DefaultSite}, slices.DeleteFunc(Sites(), func(k PortKind) bool { return k == DefaultSite })...)
+}
+
 // ParseSite reads the name of a site, as given to --inject. The error lists the names.
 func ParseSite(s string) (PortKind, error) { return choice.Of("site", s, Sites()) }
 

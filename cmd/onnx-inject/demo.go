@@ -9,6 +9,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/decoder"
@@ -88,8 +89,8 @@ func runDemo(c *call) error {
 	}
 	defer m.Close()
 	q := steer.Query{
-		Prompt: p.TwoHop, Memory: p.ExplicitEntity, Answer: p.Answer, Layer: r.Layer, Tau: r.Tau, Top: 5,
-		Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded,
+		Prompt: p.TwoHop, Answer: p.Answer, Top: 5,
+		Entries: []intervention.Entry{intervention.AddText(p.ExplicitEntity, r.Layer, r.Tau, memory.EncodingUnembed, memory.ConventionFolded)},
 	}
 	one, err := m.Run(c.ctx, q)
 	if err != nil {

@@ -43,7 +43,7 @@ func printDemo(p *printer, dir, page string, r *paper.Result, most results.Promp
 	at := shellWord(dir)
 	p.line(styled(bold, "Next steps"))
 	p.line(text("  onnx-inject inspect %s", at))
-	p.line(text("  onnx-inject run %s --prompt %s --memory %s --layer %d --tau %v --answer %s", at, quote(q.Prompt), quote(q.Memory), q.Layer, q.Tau, quote(q.Answer)))
+	p.line(text("  onnx-inject run %s --prompt %s --memory %s --layer %d --tau %v --answer %s", at, quote(q.Prompt), quote(most.ExplicitEntity), r.Layer, r.Tau, quote(q.Answer)))
 	p.line(text("  onnx-inject lens %s --prompt %s --against %s --entity %s", at, quote(most.OneHop), quote(most.TwoHop), quote(most.ExplicitEntity)))
 	p.line(text("  onnx-inject rewrite %s -o %s --expose result,pattern --inject all", at, shellWord(filepath.Join(dir, "heads.onnx"))))
 }

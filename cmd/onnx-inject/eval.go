@@ -9,10 +9,10 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
-	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/eval"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
@@ -176,7 +176,7 @@ func evalConfig(c *call) (*eval.Config, error) {
 	if cfg.Taus, err = eval.ParseTaus(c.listed("taus")); err != nil {
 		return nil, usagef("flag --taus: %w", err)
 	}
-	if cfg.Positions, err = steer.ParsePositions(c.String("positions")); err != nil {
+	if cfg.Positions, err = intervention.ParsePositions(c.String("positions")); err != nil {
 		return nil, usagef("flag --positions: %w", err)
 	}
 	if s := c.String("shard"); s != "" {

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/models/vector"
 	"github.com/onnx-inject/onnx-inject/runtime"
@@ -24,6 +25,10 @@ type injection struct {
 	encoding   memory.Encoding
 	convention memory.Convention
 	tau        float64
+	site       models.PortKind
+	positions  string
+	when       intervention.When
+	entry      intervention.Entry // all of it, once the model is known
 }
 
 // encodingFlags select how a text becomes a vector.
@@ -39,7 +44,8 @@ func memoryFlags() []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringFlag{Name: "memory", Usage: "the memory as `TEXT`"},
 		&cli.StringFlag{Name: "vector", Usage: "the memory as a vector from `FILE`: .npy, .safetensors or .gguf", TakesFile: true},
-		&cli.StringFlag{Name: "layer", Usage: "layer `L` that the memory is added to; -1 is the last"},
+		oneOf("site", "add the memory at `SITE`", models.Memorable()),
+		&cli.StringFlag{Name: "layer", Usage: "`LAYERS` that the memory is added to, such as 7 or 3-5; -1 is the last"},
 		&cli.Float64Flag{Name: "tau", Usage: "magnitude `T` of the memory", Value: 1},
 	}, encodingFlags()...)
 }
@@ -55,7 +61,7 @@ func hostFlags() []cli.Flag {
 // readMemory reads the flags. It returns nil if they name no memory.
 func readMemory(c *call) (*injection, error) {
 	m := &injection{
-		text: c.String("memory"), tau: c.Float64("tau"),
+		text: c.String("memory"), tau: c.Float64("tau"), site: chosen[models.PortKind](c, "site"), positions: c.String("positions"),
 		encoding: chosen[memory.Encoding](c, "encoding"), convention: chosen[memory.Convention](c, "convention"),
 	}
 	file := c.String("vector")
@@ -94,7 +100,10 @@ func notUTF8(flag, text string) error {
 
 // fits refuses a vector whose width is not the model's. A run without a memory has a nil m.
 func (m *injection) fits(l *models.Layout) error {
-	if m != nil && m.vector != nil && len(m.vector) != l.DModel {
+	if m != nil && m.vector != nil && m.site.Intervention().ByHead() && len(m.vector) != l.Heads*l.DHead {
+		return refused(fmt.Errorf("the vector has %d numbers, but z has %d heads of %d: it was made for another model or site", len(m.vector), l.Heads, l.DHead))
+	}
+	if m != nil && m.vector != nil && !m.site.Intervention().ByHead() && len(m.vector) != l.DModel {
 		return refused(fmt.Errorf("the vector has %d numbers, but d_model is %d: it was made for another model", len(m.vector), l.DModel))
 	}
 	return nil

@@ -24,6 +24,8 @@ var exposeFlag = placesFlag[*rewrite.Kind]{"expose", "kind", rewrite.KindByName,
 
 var injectFlag = placesFlag[models.PortKind]{"inject", "site", models.ParseSite, func(string) (models.PortKind, error) { return models.DefaultSite, nil }}
 
+var gateFlag = placesFlag[models.PortKind]{"gate", "site", models.ParseSite, injectFlag.bare}
+
 // place is one NAME[@LAYERS]. The layers are text until the model is known.
 type place[T comparable] struct {
 	what   T

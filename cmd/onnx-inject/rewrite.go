@@ -12,6 +12,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/folder"
 	"github.com/onnx-inject/onnx-inject/rewrite"
+	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
 
 func rewriteCommand() *command {
@@ -25,7 +26,9 @@ func rewriteCommand() *command {
 		sites += row(string(site), site.Intervention().Doc)
 	}
 	for _, port := range models.DefaultSite.Intervention().Inputs() {
-		names = append(names, string(port.Kind))
+		if port.Kind != models.PortKeep {
+			names = append(names, string(port.Kind))
+		}
 		inputs += row(string(port.Kind), port.Shape()+": "+port.Doc)
 	}
 	return &command{
@@ -45,6 +48,11 @@ layers 0 to 3. The sites:
 Each site gets these inputs at each selected layer:
 
 ` + inputs + `
+--gate takes the same list and adds keep: the model's own value of the site is multiplied by it.
+
+--bake stores interventions in the file: one memory of --memory or --vector, and those of --ablate, --scale and
+--interventions. They act at all positions, because a file does not know where a prompt ends.
+
 --weights selects where the weights of the copy are stored: ref refers to the original's files, which must stay in the
 same folder; copy writes one data file next to the copy; embed writes a single file, up to 2 GiB; auto is ref in the
 folder of the weights, otherwise embed for less than 1 GiB, otherwise copy.
@@ -57,13 +65,14 @@ original is never replaced. The copy is written completely or not at all. --forc
 			outFlag("the copy"),
 			&cli.GenericFlag{Name: "expose", Usage: "add outputs: `KIND[@LAYERS],…`", Value: &texts{}},
 			&cli.GenericFlag{Name: "inject", Usage: "add " + strings.Join(names, " and ") + " inputs at `[SITE@]LAYERS,…`", Value: &texts{}},
+			&cli.GenericFlag{Name: "gate", Usage: "add keep inputs at `[SITE@]LAYERS,…`", Value: &texts{}},
 			oneOf("weights", "`MODE` of the weights", graph.WeightsModes),
 			boolFlag("prefill", "remove the cache: the copy takes whole prompts"),
 			boolFlag("last-logits", "compute the logits of the last position only"),
-			boolFlag("bake", "make a memory part of the file; needs --layer and --memory or --vector"),
+			boolFlag("bake", "make interventions part of the file: a memory with --layer, --ablate, --scale, --interventions"),
 			boolFlag("force", "replace OUT"),
 			jsonFlag(),
-		}, memoryFlags()...),
+		}, append(memoryFlags(), changeFlags()...)...),
 		run: rewriteModel,
 	}
 }
@@ -78,7 +87,8 @@ type rewriteFlags struct {
 	weights graph.Weights
 	expose  []place[*rewrite.Kind]
 	inject  []place[models.PortKind]
-	memory  *injection // to bake
+	gate    []place[models.PortKind]
+	bake    *changes
 }
 
 func readRewriteFlags(c *call) (*rewriteFlags, error) {
@@ -90,23 +100,28 @@ func readRewriteFlags(c *call) (*rewriteFlags, error) {
 	if f.inject, err = injectFlag.parse(*c.Generic("inject").(*texts)); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"layer", "tau", "memory", "vector", "encoding", "convention"} {
+	if f.gate, err = gateFlag.parse(*c.Generic("gate").(*texts)); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"layer", "tau", "memory", "vector", "site", "encoding", "convention", "ablate", "scale", "interventions", "tau-unit"} {
 		if c.IsSet(name) && !c.Bool("bake") {
 			return nil, hintf(usagef("rewrite: --%s needs --bake", name), "--bake makes a memory part of the file; --inject adds inputs for one")
 		}
 	}
-	if f.memory, err = readMemory(c); err != nil {
+	if f.bake, err = readChanges(c); err != nil {
 		return nil, err
 	}
 	switch {
-	case len(f.expose)+len(f.inject) == 0 && !c.Bool("bake") && !c.Bool("prefill") && !c.Bool("last-logits"):
-		return nil, hintf(usagef("rewrite: nothing to do: want at least one of --expose, --inject, --bake, --prefill, --last-logits"),
+	case len(f.expose)+len(f.inject)+len(f.gate) == 0 && !c.Bool("bake") && !c.Bool("prefill") && !c.Bool("last-logits"):
+		return nil, hintf(usagef("rewrite: nothing to do: want at least one of --expose, --inject, --gate, --bake, --prefill, --last-logits"),
 			"onnx-inject rewrite %s -o OUT --expose result --inject all", c.args[0])
 	case f.out == "":
 		return nil, usagef("rewrite: missing -o OUT")
-	case c.Bool("bake") && f.memory == nil:
-		return nil, usagef("rewrite: --bake needs --memory TEXT or --vector FILE")
-	case c.Bool("bake") && !c.IsSet("layer"):
+	case c.Bool("bake") && f.bake.memory == nil && len(f.bake.entries) == 0:
+		return nil, usagef("rewrite: --bake needs --memory TEXT, --vector FILE, --ablate, --scale or --interventions FILE")
+	case c.Bool("bake") && f.bake.unit == steer.TauNorm:
+		return nil, usagef("rewrite: --tau-unit norm depends on a prompt, so it cannot be stored in a file; run prints the raw tau")
+	case f.bake.memory != nil && !c.IsSet("layer"):
 		return nil, usagef("rewrite: --bake needs --layer L")
 	}
 	return f, nil
@@ -177,27 +192,23 @@ func (f *rewriteFlags) request(c *call, o *opened, l *models.Layout) (req rewrit
 	if err != nil {
 		return req, err
 	}
+	gate, err := gateFlag.count(f.gate, l)
+	if err != nil {
+		return req, err
+	}
 	for _, x := range expose {
 		req.Expose = append(req.Expose, rewrite.Expose{Kind: x.what, Layers: x.layers})
 	}
 	for _, x := range inject {
 		req.Inject = append(req.Inject, rewrite.Inject{Site: x.what, Layers: x.layers})
 	}
-	if f.memory == nil {
-		return req, nil
+	for _, x := range gate {
+		req.Gate = append(req.Gate, rewrite.Inject{Site: x.what, Layers: x.layers})
 	}
-	m := f.memory
-	b := rewrite.Bake{Baked: m.source, Vector: m.vector}
-	b.Tau = m.tau
-	if b.Layer, err = oneLayer(c.String("layer"), l); err != nil {
+	entries, err := f.bake.resolve(c, l)
+	if err != nil {
 		return req, err
 	}
-	if err := m.fits(l); err != nil {
-		return req, err
-	}
-	if b.Vector == nil {
-		b.Vector, err = encode(c, o, l, m.text, m.encoding, m.convention, b.Layer)
-	}
-	req.Bake = append(req.Bake, b)
+	req.Bake, err = bakes(c, o, l, entries)
 	return req, err
 }

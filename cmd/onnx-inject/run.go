@@ -2,12 +2,16 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
@@ -23,22 +27,27 @@ computed from the text: unembed sums the columns of its tokens in the unembeddin
 layer is the attention output at the last token of the text. tl-folded is the form that these vectors have in
 TransformerLens, which the paper used; raw is the form that they have in the file.
 
+The memory can be added at another --site and at several layers. --ablate and --scale multiply the model's own values by a
+factor; --interventions makes the changes that a file lists. With --tau-unit norm, tau 1 is as long as the mean of what the
+site holds.
+
 --answer shows the probability and the rank of one answer: the first token of " " + TEXT. Rank 0 is the most likely.
 Without a memory, injected is empty in the JSON document, and the answer's numbers with and without a memory are equal.`,
 		example: `onnx-inject run onnx-inject-demo --prompt "People in the land of Machu Picchu speak" --memory " Peru" --layer 0 --tau 1 --answer Spanish`,
 		flags: append(append([]cli.Flag{
 			&cli.StringFlag{Name: "prompt", Usage: "predict the token after `TEXT`"},
 			&cli.StringFlag{Name: "answer", Usage: "show the probability and rank of `TEXT`"},
-			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, last, or tokens A-B counted from 0", Value: "all"},
+			boolFlag("answer-whole", "count all tokens of the answer: the product of their probabilities"),
+			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, last, tokens A-B counted from 0, or text:\"SUBSTRING\"", Value: "all"},
 			&cli.IntFlag{Name: "top", Usage: "show `N` tokens", Value: 10},
 			jsonFlag(),
-		}, memoryFlags()...), append(textFlags(), hostFlags()...)...),
+		}, append(memoryFlags(), changeFlags()...)...), append(textFlags(), hostFlags()...)...),
 		run: runModel,
 	}
 }
 
 func runModel(c *call) error {
-	q, m, err := runQuery(c)
+	q, x, err := runQuery(c)
 	if err != nil {
 		return err
 	}
@@ -55,10 +64,7 @@ func runModel(c *call) error {
 	if o.Manifest != nil {
 		baked = o.Manifest.Baked
 	}
-	if q.Layer, err = runLayer(c, l); err != nil {
-		return err
-	}
-	if err := m.fits(l); err != nil {
+	if q.Entries, err = x.resolve(c, l); err != nil {
 		return err
 	}
 	s, err := openSteer(c, o)
@@ -71,8 +77,11 @@ func runModel(c *call) error {
 	if err != nil {
 		return refused(err)
 	}
-	c.noteFaintMemory(q, m, r)
-	if err := c.printRun(q, m, r, baked); err != nil {
+	c.noteFaintMemory(x.memory, r)
+	if err := c.noteSpelling(x.memory, s); err != nil {
+		return err
+	}
+	if err := c.printRun(q, x, r, baked); err != nil {
 		return err
 	}
 	if r.NoEffect {
@@ -81,10 +90,10 @@ func runModel(c *call) error {
 	return nil
 }
 
-// runQuery reads the flags that do not depend on the model. The memory is nil if the flags name none.
-func runQuery(c *call) (q steer.Query, m *injection, err error) {
-	q = steer.Query{Prompt: c.String("prompt"), Answer: c.String("answer"), Top: c.Int("top")}
-	q.Positions, err = steer.ParsePositions(c.String("positions"))
+// runQuery reads the flags that do not depend on the model.
+func runQuery(c *call) (q steer.Query, x *changes, err error) {
+	q = steer.Query{Prompt: c.String("prompt"), Answer: c.String("answer"), Whole: c.Bool("answer-whole"), Top: c.Int("top"), TauUnit: chosen[steer.TauUnit](c, "tau-unit")}
+	_, err = intervention.ParsePositions(c.String("positions"))
 	switch {
 	case err != nil:
 		return q, nil, usagef("flag --positions: %w", err)
@@ -94,54 +103,57 @@ func runQuery(c *call) (q steer.Query, m *injection, err error) {
 		return q, nil, usagef("flag --top: want 1 or more, got %d", q.Top)
 	case c.IsSet("answer") && q.Answer == "":
 		return q, nil, usagef("flag --answer: the text is empty")
+	case q.Whole && q.Answer == "":
+		return q, nil, usagef("run: --answer-whole needs --answer TEXT")
 	}
 	for _, name := range []string{"prompt", "answer"} {
 		if text := c.String(name); !utf8.ValidString(text) {
 			return q, nil, notUTF8(name, text)
 		}
 	}
-	if m, err = readMemory(c); err != nil {
-		return q, nil, err
-	}
-	if m != nil {
-		q.Memory, q.Vector, q.Tau, q.Encoding, q.Convention = m.text, m.vector, m.tau, m.encoding, m.convention
-		return q, m, nil
-	}
-	for _, name := range []string{"layer", "tau", "encoding", "convention", "positions"} {
-		if c.IsSet(name) {
-			return q, nil, usagef("run: --%s needs --memory TEXT or --vector FILE", name)
-		}
-	}
-	return q, nil, nil
-}
-
-// runLayer returns the layer of the memory, the middle one by default.
-func runLayer(c *call, l *models.Layout) (int, error) {
-	if !c.IsSet("layer") {
-		return l.Layers / 2, nil
-	}
-	return oneLayer(c.String("layer"), l)
+	x, err = readChanges(c, "positions")
+	return q, x, err
 }
 
 // noteFaintMemory warns if the memory of a run is almost zero.
-func (c *call) noteFaintMemory(q steer.Query, m *injection, r *steer.Result) {
+func (c *call) noteFaintMemory(m *injection, r *steer.Result) {
 	switch {
-	case m == nil || q.Tau == 0:
+	case m == nil || m.tau == 0 || c.IsSet("tau-unit"):
 	case m.vector != nil:
-		c.noteFaint(c.String("vector"), r.MemoryNorm, "")
+		c.noteFaint(c.String("vector"), memory.Length(m.vector), "")
 	default:
-		c.noteFaint(quote(m.text), r.MemoryNorm, unlearned)
+		c.noteFaint(quote(m.text), memory.Length(r.Plan[0].Vector), unlearned)
 	}
 }
 
+// noteSpelling warns if the other spelling of a memory, with or without a space before it, is one token and the given one is not.
+// Vectors of words that are one token are those that the model learned.
+func (c *call) noteSpelling(m *injection, s *steer.Model) error {
+	if m == nil || m.vector != nil {
+		return nil
+	}
+	other := strings.TrimPrefix(m.text, " ")
+	if other == m.text {
+		other = " " + m.text
+	}
+	ids, err := s.Memory(m.text)
+	if err != nil {
+		return refused(err)
+	}
+	if others, err := s.Memory(other); err == nil && len(ids) > 1 && len(others) == 1 {
+		c.note("the memory %s is %d tokens; %s is one token", quote(m.text), len(ids), quote(other))
+	}
+	return nil
+}
+
 // printRun shows a result as JSON or as text. baked lists the memories in the file itself, which affect the clean run too.
-func (c *call) printRun(q steer.Query, m *injection, r *steer.Result, baked []models.Baked) error {
+func (c *call) printRun(q steer.Query, x *changes, r *steer.Result, baked []models.Baked) error {
 	if c.Bool("json") {
 		device, err := deviceOf(c)
 		if err != nil {
 			return err
 		}
-		out := runJSON(q, m, r, device)
+		out := runJSON(q, x, r, device)
 		out.Baked = baked
 		return c.out.json(out)
 	}
@@ -149,8 +161,16 @@ func (c *call) printRun(q steer.Query, m *injection, r *steer.Result, baked []mo
 	for _, b := range baked {
 		facts = append(facts, []span{text("baked"), styled(green, "%s", memoryName(b.Text)), styled(dim, "%s, tau %v, in the file: the clean run includes it", bakedAt(b), b.Tau)})
 	}
-	if m != nil {
-		facts = append(facts, []span{text("memory"), styled(green, "%s", m.name(c.String("vector"))), styled(dim, "%s", m.where(q))})
+	for i, e := range q.Entries {
+		if m := x.memory; m != nil && i == 0 {
+			where := m.where()
+			if q.TauUnit == steer.TauNorm {
+				where += fmt.Sprintf(", which is tau %.4g of a memory of length 1", r.Plan[0].Tau)
+			}
+			facts = append(facts, []span{text("memory"), styled(green, "%s", m.name(c.String("vector"))), styled(dim, "%s", where)})
+			continue
+		}
+		facts = append(facts, []span{text("change"), styled(green, "%s", e), {}})
 	}
 	c.out.table(facts)
 	c.out.line()
@@ -178,17 +198,21 @@ func (m *injection) name(file string) string {
 }
 
 // where describes where and how a memory is added.
-func (m *injection) where(q steer.Query) string {
-	at := "positions " + q.Positions.String()
-	switch q.Positions {
-	case steer.AllPositions:
+func (m *injection) where() string {
+	at := "positions " + m.positions
+	switch m.positions {
+	case "all", "":
 		at = "all positions"
-	case steer.LastPosition:
+	case "last":
 		at = "the last position"
 	}
-	s := "layer " + strconv.Itoa(q.Layer) + ", tau " + strconv.FormatFloat(q.Tau, 'g', -1, 64) + ", at " + at
+	s := "layer " + string(m.entry.Layers)
+	if m.site != models.DefaultSite {
+		s = string(m.site) + " of " + s
+	}
+	s += ", tau " + strconv.FormatFloat(m.tau, 'g', -1, 64) + ", at " + at
 	if m.vector == nil {
-		s += ", " + string(q.Encoding) + ", " + string(q.Convention)
+		s += ", " + string(m.encoding) + ", " + string(m.convention)
 	}
 	return s
 }
@@ -209,6 +233,11 @@ type runResult struct {
 	Injected   []tokenJSON    `json:"injected"`
 	Answer     *answerJSON    `json:"answer,omitempty"`
 	NoEffect   bool           `json:"no_effect,omitempty"`
+
+	// Interventions is all that was changed, if that is more than one memory at attn_out of one layer.
+	Interventions []intervention.Entry `json:"interventions,omitempty"`
+
+	TauRaw number `json:"tau_raw,omitempty"` // with --tau-unit norm: tau of a memory of length 1
 }
 
 type tokenJSON struct {
@@ -221,6 +250,8 @@ type answerJSON struct {
 	Text         string `json:"text"`
 	Token        string `json:"token"`
 	ID           int64  `json:"id"`
+	Tokens       int    `json:"tokens"` // how many the whole answer has
+	Whole        bool   `json:"whole"`  // the numbers are those of all tokens; ranks are those of the first
 	PClean       number `json:"p_clean"`
 	PInjected    number `json:"p_injected"`
 	LogPClean    number `json:"logp_clean"`
@@ -229,17 +260,28 @@ type answerJSON struct {
 	RankInjected int    `json:"rank_injected"`
 }
 
-func runJSON(q steer.Query, m *injection, r *steer.Result, device runtime.Device) *runResult {
+func runJSON(q steer.Query, x *changes, r *steer.Result, device runtime.Device) *runResult {
 	out := &runResult{Prompt: q.Prompt, Device: device.String(), Clean: tokensJSON(r.Clean), Injected: tokensJSON(r.Injected), NoEffect: r.NoEffect}
 	for _, t := range r.Prompt {
 		out.Tokens = append(out.Tokens, t.ID)
 	}
-	if m != nil {
-		out.Memory, out.Layer, out.Tau, out.Positions = m.source.Text, &q.Layer, &q.Tau, q.Positions.String()
+	if m := x.memory; m != nil {
+		out.Memory, out.Tau, out.Positions = m.source.Text, &m.tau, m.positions
 		out.Encoding, out.Convention = m.source.Encoding, m.source.Convention
+		if layer, err := strconv.Atoi(string(m.entry.Layers)); err == nil && layer >= 0 {
+			out.Layer = &layer
+		}
+	}
+	for i, e := range q.Entries {
+		if x.memory == nil || i > 0 || e.At() != models.DefaultSite || out.Layer == nil {
+			out.Interventions = q.Entries
+		}
+	}
+	if q.TauUnit == steer.TauNorm && len(r.Plan) > 0 {
+		out.TauRaw = number(r.Plan[0].Tau)
 	}
 	if a := r.Answer; a != nil {
-		out.Answer = &answerJSON{a.Text, a.Token, a.ID, number(a.PClean), number(a.PInjected), number(a.LogPClean), number(a.LogPInjected), a.RankClean, a.RankInjected}
+		out.Answer = &answerJSON{a.Text, a.Token, a.ID, len(a.Tokens), q.Whole, number(a.PClean), number(a.PInjected), number(a.LogPClean), number(a.LogPInjected), a.RankClean, a.RankInjected}
 	}
 	return out
 }

@@ -47,17 +47,26 @@ func (x Texts) LayerMemory(t *tokenizer.Tokenizer, text string) ([]int64, error)
 
 // Answer returns the token by which an answer is scored.
 func (x Texts) Answer(t *tokenizer.Tokenizer, text string) (int64, error) {
+	ids, err := x.AnswerTokens(t, text)
+	if err != nil {
+		return 0, err
+	}
+	return ids[0], nil
+}
+
+// AnswerTokens returns all tokens of an answer, at least one.
+func (x Texts) AnswerTokens(t *tokenizer.Tokenizer, text string) ([]int64, error) {
 	if text == "" {
-		return 0, errors.New("the answer is empty")
+		return nil, errors.New("the answer is empty")
 	}
 	if x.AnswerSpace {
 		text = " " + text
 	}
 	ids := t.EncodeMid(text) // it follows the prompt: a tokenizer that adds a leading space must not do so here
 	if len(ids) == 0 {
-		return 0, fmt.Errorf("the answer %q gives no token", text)
+		return nil, fmt.Errorf("the answer %q gives no token", text)
 	}
-	return ids[0], nil
+	return ids, nil
 }
 
 func (x Texts) spaced(text string) string {

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
@@ -34,8 +35,8 @@ func Example() {
 	}
 	defer m.Close()
 	r, err := m.Run(context.Background(), steer.Query{
-		Prompt: "People in the land of Machu Picchu speak", Memory: " Peru", Answer: "Spanish", Layer: 0, Tau: 1, Top: 1,
-		Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded,
+		Prompt: "People in the land of Machu Picchu speak", Answer: "Spanish", Top: 1,
+		Entries: []intervention.Entry{intervention.AddText(" Peru", 0, 1, memory.EncodingUnembed, memory.ConventionFolded)},
 	})
 	if err != nil {
 		log.Fatal(err)

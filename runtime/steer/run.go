@@ -9,22 +9,20 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 )
 
-// Query is one prompt with at most one memory.
+// Query is one prompt with the interventions of its run.
 type Query struct {
-	Prompt     string
-	Memory     string    // text; or
-	Vector     []float32 // the vector itself [d_model]; neither: the clean run alone
-	Layer      int
-	Tau        float64
-	Encoding   memory.Encoding
-	Convention memory.Convention
-	Positions  Positions
-	Answer     string // "" asks nothing about an answer
-	Top        int    // how many tokens to return
+	Prompt  string
+	Entries []intervention.Entry // resolved for the prompt; and
+	Changes intervention.Plan    // changes whose numbers are known, which come after those of Entries
+	TauUnit TauUnit              // of Entries; "" is TauRaw
+	Answer  string               // "" asks nothing about an answer
+	Whole   bool                 // the answer counts as a whole: the product of the probabilities of its tokens
+	Top     int                  // how many tokens to return
 }
 
 // Result is what the model says without and with the memory.
@@ -34,8 +32,8 @@ type Result struct {
 	Injected []Token `json:"injected"` // nil without a memory
 	Answer   *Answer `json:"answer,omitempty"`
 
-	// MemoryNorm is the length of the memory's vector, 0 without one; see models.Faint.
-	MemoryNorm float64 `json:"memory_norm"`
+	// Plan is the interventions with their numbers.
+	Plan intervention.Plan `json:"-"`
 
 	// NoEffect says that the memory changed no logit at all although tau is not 0: something is wrong.
 	NoEffect bool `json:"no_effect,omitempty"`
@@ -46,6 +44,7 @@ type Answer struct {
 	Text         string  `json:"text"`
 	Token        string  `json:"token"`
 	ID           int64   `json:"id"`
+	Tokens       []Token `json:"tokens"` // of the whole answer; its first token is the one that counts
 	PClean       float64 `json:"p_clean"`
 	PInjected    float64 `json:"p_injected"`
 	LogPClean    float64 `json:"logp_clean"`
@@ -57,58 +56,105 @@ type Answer struct {
 // Run answers a query. The clean run and the injected one are two runs of one session, so the clean numbers are those
 // of the model alone.
 func (m *Model) Run(ctx context.Context, q Query) (*Result, error) {
-	if math.IsNaN(q.Tau) || math.IsInf(q.Tau, 0) {
-		return nil, fmt.Errorf("tau %v, want a finite number", q.Tau)
-	}
 	ids, err := m.Prompt(q.Prompt)
 	if err != nil {
 		return nil, err
 	}
-	var answer int64
+	var answer []int64
 	if q.Answer != "" {
-		if answer, err = m.Answer(q.Answer); err != nil {
+		if answer, err = m.answer(q); err != nil {
 			return nil, err
 		}
 	}
-	vector, err := m.vector(ctx, q)
+	plan, err := m.Resolve(ctx, q.Entries, q.TauUnit, ids)
 	if err != nil {
 		return nil, err
 	}
-	zero := make([]float32, m.Layout.DModel)
-	rows, err := m.Rows(ctx, ids, q.Layer, q.Positions, [][]float32{zero}, []float64{0})
+	plan = append(plan, q.Changes...)
+	if err := plan.Check(m.Layout); err != nil {
+		return nil, err
+	}
+	s, err := m.steeringOf(ctx, plan)
 	if err != nil {
 		return nil, err
 	}
-	clean := rows[0]
-	if err := finite(clean); err != nil {
+	run := func(p intervention.Plan, text []int64) ([]float32, error) {
+		x, err := m.runPlan(ctx, s, text, p, len(ids))
+		if err == nil {
+			err = finite(x)
+		}
+		if err != nil && p != nil {
+			err = hint.With(fmt.Errorf("with the memory: %w", err), "a smaller tau may help")
+		}
+		return x, err
+	}
+	clean, err := run(nil, ids)
+	if err != nil {
 		return nil, err
 	}
-	r := &Result{Clean: m.top(clean, q.Top)}
+	r := &Result{Clean: m.top(clean, q.Top), Plan: plan}
 	for _, id := range ids {
 		r.Prompt = append(r.Prompt, Token{Token: m.Token(id), ID: id})
 	}
 	injected := clean
-	if vector != nil {
-		r.MemoryNorm = memory.Length(vector)
-		if rows, err = m.Rows(ctx, ids, q.Layer, q.Positions, [][]float32{vector}, []float64{q.Tau}); err != nil {
+	if plan != nil {
+		if injected, err = run(plan, ids); err != nil {
 			return nil, err
 		}
-		injected = rows[0]
-		if err := finite(injected); err != nil {
-			return nil, hint.With(fmt.Errorf("with the memory: %w", err), "a smaller tau may help")
-		}
 		r.Injected = m.top(injected, q.Top)
-		r.NoEffect = q.Tau != 0 && slices.Equal(clean, injected)
+		r.NoEffect = plan.Acts() && slices.Equal(clean, injected)
 	}
-	if q.Answer != "" {
-		c, i := LogSoftmax(clean)[answer], LogSoftmax(injected)[answer]
-		r.Answer = &Answer{
-			Text: q.Answer, Token: m.Token(answer), ID: answer,
-			PClean: math.Exp(c), PInjected: math.Exp(i), LogPClean: c, LogPInjected: i,
-			RankClean: Rank(clean, answer), RankInjected: Rank(injected, answer),
+	if q.Answer == "" {
+		return r, nil
+	}
+	c, i := LogSoftmax(clean)[answer[0]], LogSoftmax(injected)[answer[0]]
+	r.Answer = &Answer{Text: q.Answer, Token: m.Token(answer[0]), ID: answer[0], LogPClean: c, LogPInjected: i,
+		RankClean: Rank(clean, answer[0]), RankInjected: Rank(injected, answer[0])}
+	for _, id := range answer {
+		r.Answer.Tokens = append(r.Answer.Tokens, Token{Token: m.Token(id), ID: id})
+	}
+	if q.Whole {
+		if r.Answer.LogPClean, r.Answer.LogPInjected, err = m.whole(answer, c, i, ids, plan, run); err != nil {
+			return nil, err
 		}
 	}
+	r.Answer.PClean, r.Answer.PInjected = math.Exp(r.Answer.LogPClean), math.Exp(r.Answer.LogPInjected)
 	return r, nil
+}
+
+// answer returns the tokens of the answer. The first one is that of [Model.Answer].
+func (m *Model) answer(q Query) ([]int64, error) {
+	if _, err := m.Answer(q.Answer); err != nil {
+		return nil, err
+	}
+	t, err := m.tokens()
+	if err != nil {
+		return nil, err
+	}
+	return m.Texts.AnswerTokens(t, q.Answer)
+}
+
+// whole adds the log-probabilities of the later tokens of an answer, each after the ones before it.
+func (m *Model) whole(answer []int64, clean, injected float64, ids []int64, p intervention.Plan, run func(intervention.Plan, []int64) ([]float32, error)) (c, i float64, err error) {
+	c, i = clean, injected
+	for n := 1; n < len(answer); n++ {
+		text := append(slices.Clone(ids), answer[:n]...)
+		if err := m.fits("prompt and answer", text); err != nil {
+			return 0, 0, err
+		}
+		x, err := run(nil, text)
+		if err != nil {
+			return 0, 0, err
+		}
+		y := x
+		if p != nil {
+			if y, err = run(p, text); err != nil {
+				return 0, 0, err
+			}
+		}
+		c, i = c+LogSoftmax(x)[answer[n]], i+LogSoftmax(y)[answer[n]]
+	}
+	return c, i, nil
 }
 
 func finite(logits []float32) error {
@@ -121,18 +167,6 @@ func finite(logits []float32) error {
 		}
 	}
 	return nil
-}
-
-func (m *Model) vector(ctx context.Context, q Query) ([]float32, error) {
-	switch {
-	case q.Vector != nil && q.Memory != "":
-		return nil, errors.New("a memory text and a memory vector at once")
-	case q.Vector != nil:
-		return q.Vector, nil
-	case q.Memory == "":
-		return nil, nil
-	}
-	return m.Encode(ctx, q.Memory, q.Encoding, q.Convention, q.Layer)
 }
 
 // Encode makes the memory vector [d_model] of a text. The layer encoding runs the model; layer is used by it alone.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/models/weights"
 	"github.com/onnx-inject/onnx-inject/rewrite"
@@ -35,8 +36,11 @@ func openDemo(t *testing.T, o runtime.Options) (*Model, string) {
 
 func query(text string, tau float64) Query {
 	p := demo.Prompts()[0]
-	return Query{Prompt: p.ObscureSentence, Memory: text, Tau: tau, Layer: 1, Answer: p.Answer, Top: 5,
-		Encoding: memory.EncodingUnembed, Convention: memory.ConventionFolded}
+	if text == "" {
+		return Query{Prompt: p.ObscureSentence, Answer: p.Answer, Top: 5}
+	}
+	return Query{Prompt: p.ObscureSentence, Answer: p.Answer, Top: 5,
+		Entries: []intervention.Entry{intervention.AddText(text, 1, tau, memory.EncodingUnembed, memory.ConventionFolded)}}
 }
 
 func TestRunLaws(t *testing.T) {
@@ -88,7 +92,7 @@ func TestRunLaws(t *testing.T) {
 		t.Fatal(err)
 	}
 	q = query("", 2)
-	q.Vector = vector
+	q.Changes = intervention.Plan{{Site: models.DefaultSite, Layer: 1, Keep: 1, Tau: 2, Vector: vector}}
 	same, err := m.Run(ctx, q)
 	if err != nil {
 		t.Fatal(err)
@@ -113,7 +117,11 @@ func TestRowsEqualSingleRuns(t *testing.T) {
 	taus := []float64{0, 0.5, 1, 4}
 	vectors := [][]float32{v, v, v, v}
 	for layer := range m.Layout.Layers {
-		for _, at := range []Positions{AllPositions, LastPosition, {2, 1, 3}} {
+		for _, s := range []string{"all", "last", "1-3"} {
+			at, err := intervention.ParsePositions(s)
+			if err != nil {
+				t.Fatal(err)
+			}
 			rows, err := m.Rows(ctx, ids, layer, at, vectors, taus)
 			if err != nil {
 				t.Fatal(err)
@@ -193,20 +201,20 @@ func TestRunErrors(t *testing.T) {
 	long := query("Mongolia", 1)
 	long.Prompt = strings.Repeat("The capital of Mongolia is ", 40)
 	layer := query("Mongolia", 1)
-	layer.Layer = 6
+	layer.Entries[0].Layers = "6"
 	nan := query("Mongolia", math.NaN())
 	short := query("", 1)
-	short.Vector = []float32{1, 2}
+	short.Changes = intervention.Plan{{Site: models.DefaultSite, Layer: 1, Keep: 1, Tau: 2, Vector: []float32{1, 2}}}
 	at := query("Mongolia", 1)
-	at.Positions = Positions{2, 40, 50}
+	at.Entries[0].Positions = "40-50"
 	for name, tt := range map[string]struct {
 		q    Query
 		want string
 	}{
 		"too long":     {long, "tokens, the model's context is 64"},
-		"layer":        {layer, "layer 6, the model has 0 to 5"},
-		"tau":          {nan, "tau NaN, want a finite number"},
-		"vector width": {short, "a memory of 2 numbers, d_model is 128"},
+		"layer":        {layer, "no layer 6: the model has 6 layers, 0 to 5"},
+		"tau":          {nan, "tau and keep must be numbers that float32 can hold"},
+		"vector width": {short, "a memory of 2 numbers at attn_out, want 128"},
 		"positions":    {at, "positions 40-50, the prompt has tokens 0 to"},
 	} {
 		if _, err := m.Run(ctx, tt.q); err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -223,20 +231,6 @@ func TestRunErrors(t *testing.T) {
 	defer bare.Close()
 	if _, err := bare.Run(ctx, query("Mongolia", 1)); err == nil || !strings.Contains(err.Error(), "tokenizer") {
 		t.Errorf("without a tokenizer: %v", err)
-	}
-}
-
-func TestParsePositions(t *testing.T) {
-	for s, want := range map[string]Positions{"all": AllPositions, "last": LastPosition, "0-3": {2, 0, 3}, "4": {2, 4, 4}} {
-		got, err := ParsePositions(s)
-		if err != nil || got != want {
-			t.Errorf("%q: got %v, %v", s, got, err)
-		}
-	}
-	for _, s := range []string{"", "first", "3-1", "-1", "1-", "1-2-3", "+1"} {
-		if _, err := ParsePositions(s); err == nil || !strings.Contains(err.Error(), "want all, last, or a range such as 0-3") {
-			t.Errorf("%q: %v", s, err)
-		}
 	}
 }
 

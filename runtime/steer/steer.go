@@ -11,6 +11,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
 	"github.com/onnx-inject/onnx-inject/rewrite"
@@ -30,13 +31,16 @@ type Model struct {
 	tokens      func() (*tokenizer.Tokenizer, error)
 	injected    session // memory and tau at every layer
 	activations session // attn_out of every layer, for the layer encoding
+	planned     session // the ports of the last plan
+	looking     session // the hooks that the last interventions needed
 	owned       bool    // Close closes the decoder, too
 }
 
-// session is a session that is opened on first use.
+// session is a session that is opened on first use, and again for another request.
 type session struct {
 	sync.Mutex
 	*decoder.Session
+	key string // of the request
 }
 
 // Open reads a model file or folder. Where it has no memory ports it is patched in memory, on first use.
@@ -84,16 +88,23 @@ func (m *Model) steering(ctx context.Context) (*decoder.Session, error) {
 	return m.open(ctx, &m.injected, rewrite.Request{Inject: []rewrite.Inject{{Site: steered, Layers: layers}}, Signal: true})
 }
 
-// open returns a session on the model changed as asked, opened on the first call.
+// open returns a session on the model changed as requested. It keeps the session for the next call with the same request.
 func (m *Model) open(ctx context.Context, s *session, req rewrite.Request) (*decoder.Session, error) {
 	s.Lock()
 	defer s.Unlock()
+	key := requestKey(req)
+	if s.Session != nil && s.key != key {
+		if err := s.Session.Close(); err != nil {
+			return nil, err
+		}
+		s.Session = nil
+	}
 	if s.Session == nil {
 		opened, err := m.Decoder.Session(ctx, m.host, m.options, decoder.Apply(req))
 		if err != nil {
 			return nil, err
 		}
-		s.Session = opened
+		s.Session, s.key = opened, key
 	}
 	return s.Session, nil
 }
@@ -101,7 +112,7 @@ func (m *Model) open(ctx context.Context, s *session, req rewrite.Request) (*dec
 // Unload frees the memory that running took. A method that is called later opens what it needs again.
 func (m *Model) Unload() error {
 	var errs []error
-	for _, s := range []*session{&m.injected, &m.activations} {
+	for _, s := range []*session{&m.injected, &m.activations, &m.planned, &m.looking} {
 		s.Lock()
 		if s.Session != nil {
 			errs = append(errs, s.Session.Close())
@@ -194,7 +205,7 @@ func (m *Model) context() int {
 // Rows runs a prompt once for each row: row i has memory vectors[i] times taus[i] at the layer, added at the given
 // positions. It returns the logits at the last position, [row][vocab]. All logits of a row are +Inf when its numbers left the
 // range of their type without a trace in the logits; see [rewrite.Signal] and [TooLoud].
-func (m *Model) Rows(ctx context.Context, ids []int64, layer int, at Positions, vectors [][]float32, taus []float64) ([][]float32, error) {
+func (m *Model) Rows(ctx context.Context, ids []int64, layer int, at intervention.Positions, vectors [][]float32, taus []float64) ([][]float32, error) {
 	if err := m.fits("prompt", ids); err != nil {
 		return nil, err
 	}
@@ -232,9 +243,23 @@ func (m *Model) Rows(ctx context.Context, ids []int64, layer int, at Positions, 
 	rows, pos := int64(len(taus)), int64(len(ids))
 	feeds[steered.Input(models.PortMemory).Name(layer)] = graph.NewFloat32(memory, rows, 1, int64(d))
 	feeds[steered.Input(models.PortTau).Name(layer)] = graph.NewFloat32(schedule, rows, pos, 1)
+	last, err := m.score(ctx, run, feeds, len(taus))
+	if err != nil {
+		return nil, err
+	}
+	for i := range last {
+		if TooLoud(vectors[i], taus[i]) {
+			last[i] = overflowed(len(last[i]))
+		}
+	}
+	return last, nil
+}
+
+// score runs rows and returns their logits at the last position. All logits of a row are +Inf when its last norm lost the stream.
+func (m *Model) score(ctx context.Context, run *decoder.Session, feeds map[string]*graph.Tensor, rows int) ([][]float32, error) {
 	logits := m.Layout.Logits()
 	if logits == nil {
-		return nil, hint.With(errors.New("the model ends in hidden states: it has no logits"), "use a file exported for text generation")
+		return nil, hint.With(errNoLogits, "use a file exported for text generation")
 	}
 	want := []string{logits.Name()}
 	if slices.ContainsFunc(run.Outputs(), func(p runtime.Port) bool { return p.Name == rewrite.Signal }) {
@@ -244,17 +269,17 @@ func (m *Model) Rows(ctx context.Context, ids []int64, layer int, at Positions, 
 	if err != nil {
 		return nil, err
 	}
-	last, err := lastRows(out[logits.Name()], len(taus))
+	last, err := lastRows(out[logits.Name()], rows)
 	if err != nil {
 		return nil, err
 	}
-	signal, err := Signals(out, len(taus))
+	signal, err := Signals(out, rows)
 	if err != nil {
 		return nil, err
 	}
 	for i := range last {
-		if signal[i] == 0 || TooLoud(vectors[i], taus[i]) {
-			last[i] = slices.Repeat([]float32{float32(math.Inf(1))}, len(last[i]))
+		if signal[i] == 0 {
+			last[i] = overflowed(len(last[i]))
 		}
 	}
 	return last, nil

@@ -175,7 +175,7 @@ func (v *verifier) runOriginal() (map[string]*graph.Tensor, error) {
 	return out, nil
 }
 
-// checkFile holds the patched file, as it is on disk, to the outputs of the original, and looks for the effect of memories.
+// checkFile holds the patched file, as it is on disk, to the outputs of the original, and looks for the effect of memories and factors.
 func (v *verifier) checkFile(want map[string]*graph.Tensor) ([]Check, error) {
 	s, err := v.patched.Unchanged(v.ctx, v.host, v.options)
 	if err != nil {
@@ -255,20 +255,25 @@ func join(a, b string) string {
 	return a + ", " + b
 }
 
-// effects feeds each memory port of the file and looks for a change of the outputs.
+// effects feeds each memory and each factor of the file and looks for a change of the outputs.
 func (v *verifier) effects(s *decoder.Session, base, original map[string]*graph.Tensor) ([]Check, error) {
 	var out []Check
 	r := rand.New(rand.NewPCG(3, 4))
 	for _, p := range v.patched.Manifest.Ports {
 		port, known := p.Port()
-		if !known || port.Kind != models.PortMemory {
+		if !known || port.Kind != models.PortMemory && port.Kind != models.PortKeep {
 			continue
 		}
-		tau := port.Site.Input(models.PortTau)
-		got, err := v.run(s, map[string]*graph.Tensor{
-			p.Name:            port.Fill(v.layout, func() float32 { return float32(r.NormFloat64()) }),
-			tau.Name(p.Layer): tau.Fill(v.layout, func() float32 { return 4 }),
-		})
+		feeds, what := map[string]*graph.Tensor{}, "a memory"
+		if port.Kind == models.PortKeep {
+			what = "a factor"
+			feeds[p.Name] = port.Fill(v.layout, func() float32 { return 0.5 })
+		} else {
+			tau := port.Site.Input(models.PortTau)
+			feeds[p.Name] = port.Fill(v.layout, func() float32 { return float32(r.NormFloat64()) })
+			feeds[tau.Name(p.Layer)] = tau.Fill(v.layout, func() float32 { return 4 })
+		}
+		got, err := v.run(s, feeds)
 		if err != nil {
 			return nil, err
 		}
@@ -283,9 +288,9 @@ func (v *verifier) effects(s *decoder.Session, base, original map[string]*graph.
 			}
 			change = max(change, d)
 		}
-		name := "a memory has an effect"
+		name := what + " has an effect"
 		if p.Site != "" {
-			name = fmt.Sprintf("a memory at %s has an effect", p.Site)
+			name = fmt.Sprintf("%s at %s has an effect", what, p.Site)
 		}
 		out = append(out, effect(name, p.Layer, change))
 	}

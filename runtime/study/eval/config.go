@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/decoder"
-	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
@@ -23,7 +23,7 @@ type Config struct {
 
 	Encoding   memory.Encoding
 	Convention memory.Convention
-	Positions  steer.Positions
+	Positions  intervention.Positions
 	Texts      memory.Texts
 
 	Plan  string        // see Plans

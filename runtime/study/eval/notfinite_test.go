@@ -8,10 +8,10 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/models/vector"
 	"github.com/onnx-inject/onnx-inject/runtime/decoder"
-	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
@@ -23,7 +23,7 @@ func TestTooLoud(t *testing.T) {
 			t.Run(at+" "+plan, func(t *testing.T) {
 				c := world(t)
 				c.Plan, c.Taus, c.Limit = plan, []float64{1, 1e30}, 2
-				c.Positions, _ = steer.ParsePositions(at)
+				c.Positions, _ = intervention.ParsePositions(at)
 				r, got := run(t, c)
 				if plan == Auto && r.Plan.Used != "fanout" {
 					t.Errorf("auto took %+v", r.Plan)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
@@ -43,7 +44,7 @@ type bench struct {
 	model     *steer.Model
 	host      runtime.Host
 	options   runtime.Options
-	positions steer.Positions
+	positions intervention.Positions
 	top       int
 }
 

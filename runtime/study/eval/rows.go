@@ -3,7 +3,7 @@ package eval
 import (
 	"context"
 
-	"github.com/onnx-inject/onnx-inject/runtime/steer"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
@@ -38,7 +38,7 @@ func (b *batched) run(ctx context.Context, q question, cells []cell) (clean resu
 	zero := make([]float32, b.model.Layout.DModel)
 	// The clean run has one row in every plan of this kind, so that it does not depend on the grid. Its memory is zero and is
 	// added at all positions, because a one-hop prompt may be too short for the configured positions.
-	rows, err := b.model.Rows(ctx, q.ids, 0, steer.AllPositions, [][]float32{zero}, []float64{0})
+	rows, err := b.model.Rows(ctx, q.ids, 0, intervention.AllPositions, [][]float32{zero}, []float64{0})
 	if err != nil {
 		return clean, nil, err
 	}

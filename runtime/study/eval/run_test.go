@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/models/vector"
 	"github.com/onnx-inject/onnx-inject/runtime"
@@ -86,9 +87,9 @@ func TestPlansAgree(t *testing.T) {
 	}{
 		{"curated", func(*Config) {}},
 		{"embed, raw, last position", func(c *Config) {
-			c.Encoding, c.Convention, c.Positions = memory.EncodingEmbed, memory.ConventionRaw, steer.LastPosition
+			c.Encoding, c.Convention, c.Positions = memory.EncodingEmbed, memory.ConventionRaw, intervention.LastPosition
 		}},
-		{"positions that one-hop prompts do not reach", func(c *Config) { c.Positions, _ = steer.ParsePositions("7-8") }},
+		{"positions that one-hop prompts do not reach", func(c *Config) { c.Positions, _ = intervention.ParsePositions("7-8") }},
 		{"layer, two layers", func(c *Config) { c.Encoding, c.Layers = memory.EncodingLayer, []int{1, 4} }},
 		{"three sources", func(c *Config) {
 			c.Memories, c.First = []string{"wrong", "random:" + filepath.Join(c.Model.Path, "words.txt"), "file:" + filepath.Join(c.Model.Path, "words.txt")}, 3
@@ -172,7 +173,8 @@ func TestCellsEqualSteer(t *testing.T) {
 		cell := got.Cells[i]
 		p := got.Prompts[cell.Prompt]
 		r, err := m.Run(context.Background(), steer.Query{
-			Prompt: p.TwoHop, Memory: cell.Memory, Layer: cell.Layer, Tau: cell.Tau, Encoding: c.Encoding, Convention: c.Convention, Answer: p.Answer, Top: 3,
+			Prompt: p.TwoHop, Answer: p.Answer, Top: 3,
+			Entries: []intervention.Entry{intervention.AddText(cell.Memory, cell.Layer, cell.Tau, c.Encoding, c.Convention)},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -339,7 +341,7 @@ func TestRunRefuses(t *testing.T) {
 		{"layer", func(c *Config) { c.Layers = []int{6} }, "layer 6, the model has 0 to 5"},
 		{"plan", func(c *Config) { c.Plan = "fast" }, `plan "fast": want one of auto, fanout, rows, points`},
 		{"top", func(c *Config) { c.Top = 5000 }, "want the 5000 likeliest tokens, but the vocabulary has 1417"},
-		{"positions", func(c *Config) { c.Positions, _ = steer.ParsePositions("40-50") }, "prompt 0: positions 40-50, the prompt has tokens 0 to"},
+		{"positions", func(c *Config) { c.Positions, _ = intervention.ParsePositions("40-50") }, "prompt 0: positions 40-50, the prompt has tokens 0 to"},
 		{"shard", func(c *Config) { c.Shard = results.Shard{Index: 3, Of: 2} }, "shard 3 of 2"},
 	}
 	for _, tt := range tests {

@@ -1,0 +1,316 @@
+package steer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
+	"github.com/onnx-inject/onnx-inject/models/memory"
+	"github.com/onnx-inject/onnx-inject/models/vector"
+	"github.com/onnx-inject/onnx-inject/rewrite"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
+)
+
+// TauUnit is the unit of the taus of added memories.
+type TauUnit string
+
+// The units.
+const (
+	// TauRaw multiplies the memory as it is: the paper's unit.
+	TauRaw TauUnit = "raw"
+	// TauNorm scales the memory to length 1 and multiplies tau by the mean length of the site's own clean value over the
+	// positions of the prompt: tau 1 is as long as what the site holds. At a site by head, all heads together are one vector.
+	TauNorm TauUnit = "norm"
+)
+
+// TauUnits lists the units, the default first.
+var TauUnits = []TauUnit{TauRaw, TauNorm}
+
+// Resolve turns interventions as users write them into a plan for a prompt: layers become numbers, texts and files become
+// vectors, and captured values are computed by a run of the model.
+func (m *Model) Resolve(ctx context.Context, entries []intervention.Entry, unit TauUnit, ids []int64) (intervention.Plan, error) {
+	r := &resolver{Model: m, unit: unit, ids: ids}
+	if err := r.look(ctx, entries); err != nil {
+		return nil, err
+	}
+	var plan intervention.Plan
+	for i, e := range entries {
+		changes, err := r.resolve(ctx, e)
+		if err != nil {
+			return nil, fmt.Errorf("intervention %d (%s at %s@%s): %w", i, e.Op, e.At(), e.Layers, err)
+		}
+		plan = append(plan, changes...)
+	}
+	return plan, plan.Check(m.Layout)
+}
+
+// resolver holds what the entries of one prompt need.
+type resolver struct {
+	*Model
+	unit   TauUnit
+	ids    []int64
+	values map[string]map[string]*graph.Tensor // of the runs of prompts: hook → value
+}
+
+// look runs the prompts whose values are needed, all in one session.
+func (r *resolver) look(ctx context.Context, entries []intervention.Entry) error {
+	r.values = map[string]map[string]*graph.Tensor{}
+	hooks := map[string][]string{} // prompt → hooks
+	add := func(prompt string, at models.PortKind, layer int) {
+		if name := at.Name(layer); !slices.Contains(hooks[prompt], name) {
+			hooks[prompt] = append(hooks[prompt], name)
+		}
+	}
+	req := rewrite.Request{}
+	for _, e := range entries {
+		if e.Memory == nil {
+			continue
+		}
+		layers, err := models.ParseLayers(string(e.Layers), r.Layout.Layers)
+		if err != nil {
+			return err
+		}
+		for _, layer := range layers {
+			if r.unit == TauNorm && e.Op == intervention.Add {
+				add("", e.At(), layer)
+			}
+			if c := e.Memory.Captured; c != nil {
+				site, from := source(c, e.At(), layer)
+				if from < 0 || from >= r.Layout.Layers {
+					return fmt.Errorf("captured: layer %d, the model has 0 to %d", from, r.Layout.Layers-1)
+				}
+				add(c.Prompt, site, from)
+			}
+		}
+	}
+	if len(hooks) == 0 {
+		return nil
+	}
+	for _, kind := range models.Sites() {
+		var layers []int
+		for layer := range r.Layout.Layers {
+			name := kind.Name(layer)
+			wanted := slices.ContainsFunc(slices.Collect(maps.Values(hooks)), func(names []string) bool { return slices.Contains(names, name) })
+			if wanted && r.Decoder.Manifest.Port(name) == nil {
+				layers = append(layers, layer)
+			}
+		}
+		if layers != nil {
+			k, err := rewrite.KindByName(string(kind))
+			if err != nil {
+				return err
+			}
+			req.Expose = append(req.Expose, rewrite.Expose{Kind: k, Layers: layers})
+		}
+	}
+	s, err := r.open(ctx, &r.looking, req)
+	if err != nil {
+		return err
+	}
+	for prompt, names := range hooks {
+		ids := r.ids
+		if prompt != "" {
+			if ids, err = r.Prompt(prompt); err != nil {
+				return err
+			}
+		}
+		feeds, err := s.Signature.Feeds([][]int64{ids})
+		if err != nil {
+			return err
+		}
+		if r.values[prompt], err = s.Run(ctx, feeds, names...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// source returns the site and the layer that a captured value comes from.
+func source(c *intervention.Captured, at models.PortKind, layer int) (models.PortKind, int) {
+	if c.Site != "" {
+		at = c.Site
+	}
+	if c.Layer != nil {
+		layer = *c.Layer
+	}
+	return at, layer
+}
+
+// resolve makes the changes of one entry.
+func (r *resolver) resolve(ctx context.Context, e intervention.Entry) ([]intervention.Change, error) {
+	if err := e.Check(); err != nil {
+		return nil, err
+	}
+	layers, err := models.ParseLayers(string(e.Layers), r.Layout.Layers)
+	if err != nil {
+		return nil, err
+	}
+	var out []intervention.Change
+	for _, layer := range layers {
+		v, err := r.memoryOf(ctx, e, layer)
+		if err != nil {
+			return nil, err
+		}
+		c, err := e.Change(layer, v)
+		if err != nil {
+			return nil, err
+		}
+		if c.Positions, err = r.find(c.Positions); err != nil {
+			return nil, err
+		}
+		if r.unit == TauNorm && e.Op == intervention.Add {
+			if c, err = r.inNorms(c); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, c)
+	}
+	return out, nil
+}
+
+// find locates positions that are given by a text.
+func (r *resolver) find(p intervention.Positions) (intervention.Positions, error) {
+	if !p.InText() {
+		return p, nil
+	}
+	t, err := r.tokens()
+	if err != nil {
+		return p, err
+	}
+	var pieces [][]byte
+	for _, id := range r.ids {
+		pieces = append(pieces, t.Bytes(id))
+	}
+	return p.Find(pieces)
+}
+
+// memoryOf returns the vector of an entry at a layer, nil for none.
+func (r *resolver) memoryOf(ctx context.Context, e intervention.Entry, layer int) ([]float32, error) {
+	m := e.Memory
+	switch {
+	case m == nil:
+		return nil, nil
+	case m.Vector != "":
+		v, err := vector.Read(m.Vector)
+		if err != nil {
+			return nil, err
+		}
+		if want := e.At().Intervention().MemoryLen(r.Layout); len(v.Data) != want {
+			return nil, fmt.Errorf("the vector has %d numbers, but a memory at %s has %d: it was made for another model or site", len(v.Data), e.At(), want)
+		}
+		return v.Data, nil
+	case m.Captured != nil:
+		site, from := source(m.Captured, e.At(), layer)
+		return at(r.values[m.Captured.Prompt][site.Name(from)], m.Captured)
+	}
+	enc, conv := m.Encoding, m.Convention
+	if enc == "" {
+		enc = memory.Encodings[0]
+	}
+	if conv == "" {
+		conv = memory.Conventions[0]
+	}
+	return r.Encode(ctx, m.Text, enc, conv, layer)
+}
+
+// at returns the numbers of a value [1, pos, …] at the position that is captured.
+func at(t *graph.Tensor, c *intervention.Captured) ([]float32, error) {
+	x, err := t.Float32s()
+	if err != nil {
+		return nil, err
+	}
+	n := int(t.Dims[1])
+	i, err := c.At(n)
+	if err != nil {
+		return nil, err
+	}
+	size := len(x) / n
+	return slices.Clone(x[i*size : (i+1)*size]), nil
+}
+
+// inNorms gives a change with tau in units of the site's own length the memory and the tau that have the same effect.
+func (r *resolver) inNorms(c intervention.Change) (intervention.Change, error) {
+	own, err := r.values[""][c.Site.Name(c.Layer)].Float32s()
+	if err != nil {
+		return c, err
+	}
+	mean, n := 0.0, len(r.ids)
+	for p := range n {
+		mean += memory.Length(own[p*len(own)/n:(p+1)*len(own)/n]) / float64(n)
+	}
+	length := memory.Length(c.Vector)
+	if length == 0 || math.IsInf(length, 0) || math.IsNaN(length) {
+		return c, fmt.Errorf("a memory of length %g has no direction, which --tau-unit norm needs", length)
+	}
+	c.Vector = slices.Clone(c.Vector)
+	for i, x := range c.Vector {
+		c.Vector[i] = float32(float64(x) / length)
+	}
+	c.Tau *= mean
+	return c, nil
+}
+
+// steering is the session with the ports that a plan needs and the file does not have.
+func (m *Model) steeringOf(ctx context.Context, p intervention.Plan) (*decoder.Session, error) {
+	return m.open(ctx, &m.planned, RequestOf(p, m.Decoder.Manifest))
+}
+
+// RequestOf returns the request for the ports of a plan that a patched file does not have. man may be nil.
+func RequestOf(p intervention.Plan, man *models.Manifest) rewrite.Request {
+	req := rewrite.Request{Signal: true}
+	for _, x := range p.Ports() {
+		add := func(list *[]rewrite.Inject, wanted bool, kind models.PortKind) {
+			if wanted && man.Port(x.Site.Input(kind).Name(x.Layer)) == nil {
+				*list = append(*list, rewrite.Inject{Site: x.Site, Layers: []int{x.Layer}})
+			}
+		}
+		add(&req.Inject, x.Memory, models.PortMemory)
+		add(&req.Gate, x.Keep, models.PortKeep)
+	}
+	return req
+}
+
+// runPlan runs a text with a plan, and returns the logits at the last position. The first n tokens of the text are the prompt.
+func (m *Model) runPlan(ctx context.Context, s *decoder.Session, ids []int64, p intervention.Plan, n int) ([]float32, error) {
+	feeds, err := s.Signature.Feeds([][]int64{ids})
+	if err != nil {
+		return nil, err
+	}
+	changed, err := p.Feeds(m.Layout, intervention.Span{To: len(ids), Prompt: n})
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(feeds, changed)
+	out, err := m.score(ctx, s, feeds, 1)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range p {
+		if TooLoud(c.Vector, c.Tau) {
+			return overflowed(len(out[0])), nil
+		}
+	}
+	return out[0], nil
+}
+
+// overflowed is the logits of a row whose numbers left the range of their type.
+func overflowed(n int) []float32 { return slices.Repeat([]float32{float32(math.Inf(1))}, n) }
+
+// requestKey identifies a request by the ports that it adds.
+func requestKey(req rewrite.Request) string {
+	var b strings.Builder
+	for _, x := range req.Expose {
+		fmt.Fprint(&b, x.Kind.Name(), x.Layers)
+	}
+	fmt.Fprint(&b, req.Inject, req.Gate, req.Signal)
+	return b.String()
+}
+
+var errNoLogits = errors.New("the model ends in hidden states: it has no logits")
