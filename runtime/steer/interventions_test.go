@@ -24,15 +24,15 @@ type intervened struct {
 	HookStride int       `json:"hook_stride"`
 	Clean      []float64 `json:"clean"`
 	Cases      []struct {
-		Name          string           `json:"name"`
-		Interventions []intervention   `json:"interventions"`
-		Logits        []float64        `json:"logits"`
-		Hooks         map[string]array `json:"hooks"`
+		Name          string            `json:"name"`
+		Interventions []referenceChange `json:"interventions"`
+		Logits        []float64         `json:"logits"`
+		Hooks         map[string]array  `json:"hooks"`
 	} `json:"cases"`
 }
 
-// intervention changes the value x of a site to keep * x + tau * memory.
-type intervention struct {
+// referenceChange changes the value x of a site to keep * x + tau * memory.
+type referenceChange struct {
 	Site   models.PortKind `json:"site"`
 	Layer  int             `json:"layer"`
 	Keep   array           `json:"keep"`
@@ -44,7 +44,7 @@ type intervention struct {
 }
 
 // feed sets the ports of an intervention for the first n positions.
-func (i intervention) feed(t *testing.T, feeds map[string]*graph.Tensor, n int64) {
+func (i referenceChange) feed(t *testing.T, feeds map[string]*graph.Tensor, n int64) {
 	t.Helper()
 	set := func(kind models.PortKind, a array) {
 		if a.Shape[1] != 1 {
@@ -191,7 +191,7 @@ func (x *intervening) cases() {
 	logits := x.layout.Logits().Name()
 	x.logits("everything off", run(nothing)[logits], x.ref.Clean)
 	for _, c := range x.ref.Cases {
-		if slices.ContainsFunc(c.Interventions, func(i intervention) bool {
+		if slices.ContainsFunc(c.Interventions, func(i referenceChange) bool {
 			return slices.Contains(refused[x.fixture.File], fmt.Sprintf("%s@%d", i.Site, i.Layer))
 		}) {
 			continue

@@ -267,7 +267,7 @@ func (v *verifier) effects(s *decoder.Session, base, original map[string]*graph.
 		feeds, what := map[string]*graph.Tensor{}, "a memory"
 		if port.Kind == models.PortKeep {
 			what = "a factor"
-			feeds[p.Name] = port.Fill(v.layout, func() float32 { return 0.5 })
+			feeds[p.Name] = port.Fill(v.layout, func() float32 { return -1 }) // the norm after the last layer removes a positive factor
 		} else {
 			tau := port.Site.Input(models.PortTau)
 			feeds[p.Name] = port.Fill(v.layout, func() float32 { return float32(r.NormFloat64()) })
