@@ -56,9 +56,9 @@ func read(files *openFiles) (*Model, error) {
 	return decodeModel(sk)
 }
 
-// manyNodes is the number of nodes from which ONNX Runtime's load time matters: 6 s for 20,000 nodes, more than a minute
+// ManyNodes is the number of nodes from which ONNX Runtime's load time matters: 6 s for 20,000 nodes, more than a minute
 // for 100,000.
-const manyNodes = 20_000
+const ManyNodes = 20_000
 
 // warnings records what is unusual about a file that was just read.
 func (m *Model) warnings() {
@@ -66,7 +66,7 @@ func (m *Model) warnings() {
 	for g := range m.Graphs() {
 		nodes += len(g.nodes)
 	}
-	if nodes >= manyNodes {
+	if nodes >= ManyNodes {
 		m.warn = append(m.warn, fmt.Sprintf("%d nodes: hosts may take long to load it", nodes))
 	}
 	if slices.ContainsFunc(m.records, func(r record) bool { return r.num == 20 }) {

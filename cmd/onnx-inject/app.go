@@ -9,10 +9,10 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// execute parses a command line and runs its command. colour reports whether stdout is a terminal.
-func execute(ctx context.Context, args []string, stdout, stderr io.Writer, colour bool) error {
-	app := newApp(stdout, stderr)
-	app.Metadata["colour"] = colour
+// execute parses a command line and runs its command, which prints its results to stdout.
+func (p process) execute(ctx context.Context, args []string, stdout io.Writer) error {
+	app := newApp(stdout, p.stderr)
+	app.Metadata["process"] = p
 	if len(args) > 2 && args[1] == completeWord {
 		complete(app, args[2:len(args)-1], args[len(args)-1])
 		return nil
@@ -20,7 +20,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer, colou
 	args, err := arrange(app, args)
 	switch {
 	case errors.Is(err, errNoCommand):
-		app.Writer = stderr
+		app.Writer = p.stderr
 		return errors.Join(helpOf(app, nil), err)
 	case err != nil:
 		return err

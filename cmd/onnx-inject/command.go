@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/urfave/cli/v2"
+
+	"github.com/onnx-inject/onnx-inject/runtime/isolate"
 )
 
 // command is one command of the program: its name, its arguments and flags, and its function.
@@ -28,10 +30,17 @@ type command struct {
 // call is one invocation of a command.
 type call struct {
 	*cli.Context
-	ctx  context.Context
-	args []string // as many as command.args allows
-	out  *printer // results
-	err  io.Writer
+	ctx   context.Context
+	args  []string // as many as command.args allows
+	out   *printer // results
+	err   io.Writer
+	child *isolate.Child // nil unless this process runs a model for another one
+}
+
+// processOf returns the process of an invocation.
+func processOf(app *cli.App) process {
+	p, _ := app.Metadata["process"].(process)
+	return p
 }
 
 // note prints a message that is not a result.
@@ -52,7 +61,7 @@ func (cmd *command) cliCommand() *cli.Command {
 		if cmd.run == nil {
 			return cmd.wantPart()
 		}
-		x := &call{Context: cc, ctx: cc.Context, args: cc.Args().Slice(), out: newPrinter(cc.App), err: cc.App.ErrWriter}
+		x := &call{Context: cc, ctx: cc.Context, args: cc.Args().Slice(), out: newPrinter(cc.App), err: cc.App.ErrWriter, child: processOf(cc.App).child}
 		if err := cmd.checkArgs(cc.Command.HelpName, x.args); err != nil {
 			return err
 		}
@@ -144,6 +153,8 @@ func badValue(flags []cli.Flag) cli.OnUsageErrorFunc {
 			why = "want a whole number"
 		case *cli.BoolFlag:
 			why = "want true or false"
+		case *cli.DurationFlag:
+			why = "want a time such as 20s or 2m30s"
 		}
 		return usagef("flag %s: %s, got %s", dashed(m[2]), why, m[1])
 	}

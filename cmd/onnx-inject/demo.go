@@ -49,7 +49,7 @@ func runDemo(c *call) error {
 	if err := demo.WriteTo(dir); err != nil {
 		return unwritten(err)
 	}
-	host, options, err := hostOf(c)
+	host, options, err := ortOf(c)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ var rules = []rule{
 	{
 		what: "other programs", in: []string{"./graph/...", "./models/...", "./rewrite/...", "./runtime", "./runtime/decoder", "./runtime/steer", "./runtime/ort"},
 		forbids:   []string{"os/exec"},
-		rationale: "only ort/lib runs another program: pip or npm",
+		rationale: "only ort/lib runs another program, pip or npm, and isolate runs this one",
 	},
 	{
 		what: "onnx-go", in: []string{"./..."}, forbids: []string{"github.com/owulveryck/onnx-go/..."},
@@ -79,7 +79,7 @@ var rules = []rule{
 		rationale: "the uses of a layout do not depend on how it was found: a layout can be built by hand",
 	},
 	{
-		what: "hosts, where decoders are opened", in: []string{"./runtime", "./runtime/decoder", "./runtime/steer"}, forbids: []string{"./runtime/ort/..."},
+		what: "hosts, where decoders are opened", in: []string{"./runtime", "./runtime/decoder", "./runtime/steer", "./runtime/isolate"}, forbids: []string{"./runtime/ort/..."},
 		rationale: "the caller chooses the host: another one can take the place of ONNX Runtime",
 	},
 	{

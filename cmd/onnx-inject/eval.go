@@ -60,8 +60,8 @@ is the measure on one half of the prompts when the cell is chosen on the other h
 			&cli.IntFlag{Name: "limit", Usage: "evaluate the first `N` prompts; 0 means all"},
 			&cli.IntFlag{Name: "top", Usage: "list the `N` most likely tokens in each row"},
 			jsonFlag(),
-		}, textFlags()...), hostFlags()...),
-		run: runEval,
+		}, textFlags()...), isolatedFlags()...),
+		run: isolated(runEval),
 	}
 }
 
@@ -92,6 +92,7 @@ func runEval(c *call) error {
 		return err
 	}
 	defer o.Close()
+	c.noteNodes(o)
 	l, err := o.locate(c.ctx)
 	if err != nil {
 		return err
@@ -99,7 +100,7 @@ func runEval(c *call) error {
 	if cfg.Layers, err = models.ParseLayers(c.listed("layers"), l.Layers); err != nil {
 		return usagef("flag --layers: %w", err)
 	}
-	host, options, err := hostOf(c)
+	host, options, err := ortOf(c)
 	if err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func runEval(c *call) error {
 	}
 	bar := evalProgress(c.err)
 	cfg.Progress = bar.show
-	r, err := eval.Run(c.ctx, host, *cfg)
+	r, err := eval.Run(c.ctx, c.child.Watch(host), *cfg)
 	bar.end()
 	if err != nil {
 		return evalError(c, cfg, r, err)
@@ -135,13 +136,9 @@ func runEval(c *call) error {
 }
 
 // hostFacts describes the host for a manifest. It loads the library to read its version.
-func hostFacts(host runtime.Host, o runtime.Options) (results.Host, error) {
-	facts := results.Host{Name: host.Name(), Device: o.Device.String()}
-	var err error
-	if h, ok := host.(ort.Host); ok {
-		facts.Version, err = ort.Load(h.Lib)
-	}
-	return facts, refused(err)
+func hostFacts(host ort.Host, o runtime.Options) (results.Host, error) {
+	version, err := ort.Load(host.Lib)
+	return results.Host{Name: host.Name(), Version: version, Device: o.Device.String()}, refused(err)
 }
 
 // evalConfig reads the flags that do not depend on the model.

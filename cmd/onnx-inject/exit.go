@@ -51,6 +51,11 @@ type coded struct {
 
 func (c coded) Unwrap() error { return c.error }
 
+// reported is the exit code of a child process, which has printed its own messages.
+type reported int
+
+func (r reported) Error() string { return fmt.Sprintf("exit code %d", int(r)) }
+
 // usagef returns an error about the command line.
 func usagef(format string, args ...any) error { return coded{fmt.Errorf(format, args...), exitUsage} }
 
@@ -81,9 +86,12 @@ func exitCode(err error) int {
 	var write *atomicfile.Error
 	var stopped interrupted
 	var c coded
+	var child reported
 	switch {
 	case err == nil:
 		return 0
+	case errors.As(err, &child):
+		return int(child)
 	case errors.As(err, &stopped):
 		return stopped.code()
 	case errors.Is(err, runtime.ErrMemory), errors.Is(err, syscall.ENOMEM):
@@ -98,7 +106,7 @@ func exitCode(err error) int {
 
 // report prints an error and its hint.
 func report(w io.Writer, err error) {
-	if err == nil {
+	if err == nil || errors.As(err, new(reported)) {
 		return
 	}
 	say(w, "%v", err)

@@ -8,31 +8,59 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+
+	"github.com/onnx-inject/onnx-inject/runtime/isolate"
 )
 
 func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200) // start collecting at 8 MB instead of 4: most graphs fit, and a collection costs a fifth of the time to read one
 	}
-	os.Exit(run(os.Args, os.Stdout, os.Stderr))
+	child, err := isolate.Enter()
+	if err != nil {
+		report(os.Stderr, err)
+		os.Exit(exitInternal)
+	}
+	p := process{stdout: os.Stdout, stderr: os.Stderr, child: child, colour: isTerminal(os.Stdout)}
+	if child != nil {
+		p.stderr, p.colour = child.Stderr, child.Colour
+	}
+	code := p.run(os.Args)
+	child.End()
+	os.Exit(code)
+}
+
+// process is the program with its files.
+type process struct {
+	stdout, stderr io.Writer
+	colour         bool // stdout is a terminal
+	args           []string
+	child          *isolate.Child // nil unless this process runs a model for another one
+}
+
+// run runs the program without colours; it returns the exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	return process{stdout: stdout, stderr: stderr}.run(args)
 }
 
 // run is the whole program; it returns the exit code.
-func run(args []string, stdout, stderr io.Writer) (code int) {
-	ctx, stop := interruptible(context.Background())
+func (p process) run(args []string) (code int) {
+	p.args = args
+	stdout, stderr := p.stdout, p.stderr
+	ctx, stop := interruptible(context.Background(), stderr, p.child)
 	defer stop()
 	out := bufio.NewWriterSize(stdout, 64<<10)
 	defer func() {
-		if p := recover(); p != nil {
-			report(stderr, hintf(fmt.Errorf("internal error: %v\n%s", p, debug.Stack()), "this is a bug in onnx-inject; please report it with the lines above"))
+		if r := recover(); r != nil {
+			report(stderr, hintf(fmt.Errorf("internal error: %v\n%s", r, debug.Stack()), "this is a bug in onnx-inject; please report it with the lines above"))
 			code = exitInternal
 		}
 	}()
-	err := execute(ctx, args, out, stderr, isTerminal(stdout))
+	err := p.execute(ctx, args, out)
 	if ferr := out.Flush(); ferr != nil && (err == nil || errors.Is(err, ferr)) { // a command may have returned it already
 		err = coded{fmt.Errorf("write standard output: %w", cause(ferr)), exitWrite}
 	}
-	if err != nil && ctx.Err() != nil && !errors.As(err, new(interrupted)) {
+	if err != nil && ctx.Err() != nil && !errors.As(err, new(interrupted)) && !errors.As(err, new(reported)) {
 		err = context.Cause(ctx) // the interruption is why it failed
 	}
 	report(stderr, err)

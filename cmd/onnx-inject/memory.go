@@ -143,14 +143,21 @@ func openSteer(c *call, o *opened) (*steer.Model, error) {
 
 // hostOf reads the flags about the host and finds its library.
 func hostOf(c *call) (runtime.Host, runtime.Options, error) {
-	var o runtime.Options
-	var err error
-	if o.Device, err = deviceOf(c); err != nil {
+	h, o, err := ortOf(c)
+	if err != nil {
 		return nil, o, err
+	}
+	return c.child.Watch(h), o, nil
+}
+
+// ortOf is [hostOf] for callers that watch the host themselves.
+func ortOf(c *call) (h ort.Host, o runtime.Options, err error) {
+	if o.Device, err = deviceOf(c); err != nil {
+		return h, o, err
 	}
 	o.Threads = c.Int("threads")
 	if err := ort.CheckThreads(o.Threads); err != nil {
-		return nil, o, usagef("flag --threads: %w", err)
+		return h, o, usagef("flag --threads: %w", err)
 	}
 	flavor := lib.CPU
 	if o.Device.CUDA {
@@ -158,7 +165,7 @@ func hostOf(c *call) (runtime.Host, runtime.Options, error) {
 	}
 	found, err := lib.Find(c.String("ort-lib"), flavor)
 	if err != nil {
-		return nil, o, refused(err)
+		return h, o, refused(err)
 	}
 	return ort.Host{Lib: found.Path}, o, nil
 }

@@ -24,8 +24,7 @@ type printer struct {
 }
 
 func newPrinter(app *cli.App) *printer {
-	colour, _ := app.Metadata["colour"].(bool)
-	return &printer{app.Writer, colour && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	return &printer{app.Writer, processOf(app).colour && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
 
 // isTerminal reports whether w is a terminal.

@@ -41,8 +41,8 @@ Without a memory, injected is empty in the JSON document, and the answer's numbe
 			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, last, tokens A-B counted from 0, or text:\"SUBSTRING\"", Value: "all"},
 			&cli.IntFlag{Name: "top", Usage: "show `N` tokens", Value: 10},
 			jsonFlag(),
-		}, append(memoryFlags(), changeFlags()...)...), append(textFlags(), hostFlags()...)...),
-		run: runModel,
+		}, append(memoryFlags(), changeFlags()...)...), append(textFlags(), isolatedFlags()...)...),
+		run: isolated(runModel),
 	}
 }
 
@@ -56,6 +56,7 @@ func runModel(c *call) error {
 		return err
 	}
 	defer o.Close()
+	c.noteNodes(o)
 	l, err := o.locate(c.ctx)
 	if err != nil {
 		return err

@@ -26,44 +26,54 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden sections of testdata/script; review the diff")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"onnx-inject": main})
+	testscript.Main(m, map[string]func(){"onnx-inject": main, "faulty": faulty})
 }
 
-// TestScripts runs testdata/script: one script per behaviour, each in an empty folder. $FIXTURES is the folder of exported files.
-func TestScripts(t *testing.T) {
+// TestScripts runs testdata/script: one script per behaviour.
+func TestScripts(t *testing.T) { scripts(t, testscript.Params{Dir: "testdata/script"}) }
+
+// row runs the script in testdata/rows for one row of the test matrix.
+func row(t *testing.T) {
+	t.Helper()
+	name := strings.TrimPrefix(t.Name(), "Test")[:3]
+	scripts(t, testscript.Params{Files: []string{filepath.Join("testdata", "rows", name+".txtar")}})
+}
+
+// scripts runs scripts, each in an empty folder. $FIXTURES is the folder of exported files.
+func scripts(t *testing.T, p testscript.Params) {
+	t.Helper()
 	fixtures, err := filepath.Abs("../../models/testdata")
 	if err != nil {
 		t.Fatal(err)
 	}
 	library := orttest.Host(t).Lib
-	testscript.Run(t, testscript.Params{
-		Dir:           "testdata/script",
-		UpdateScripts: *update,
-		Setup: func(e *testscript.Env) error {
-			e.Setenv("FIXTURES", fixtures)
-			e.Setenv("LIBRARY", library)
-			e.Setenv("ONNX_INJECT_ORT_LIB", library)
-			e.Setenv("HOME", e.WorkDir)
-			h := newHub(t)
-			e.Setenv("HF_ENDPOINT", h.URL)
-			e.Values["hub"] = h
-			// A vector of zeros, which encode never writes.
-			return vector.Write(filepath.Join(e.WorkDir, "zero.npy"), &vector.Vector{Data: make([]float32, 128)}, false)
-		},
-		Condition: func(name string) (bool, error) {
-			switch name {
-			case "root":
-				return os.Geteuid() == 0, nil
-			case "cuda": // both the library of the tests and the machine support it
-				r := orttest.Host(t).Doctor(t.Context(), lib.CUDA)
-				return r.CUDA.Present && len(r.CUDA.Missing) == 0, nil
-			}
-			return false, fmt.Errorf("unknown condition %q", name)
-		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "json": jsonField, "demo-model": demoModel, "same-tokens": sameTokens, "model": textModel, "hostile": hostile, "hardlink": hardlink, "hub": hubCommand,
-		},
-	})
+	p.UpdateScripts = *update
+	p.Setup = func(e *testscript.Env) error {
+		e.Setenv("FIXTURES", fixtures)
+		e.Setenv("LIBRARY", library)
+		e.Setenv("ONNX_INJECT_ORT_LIB", library)
+		e.Setenv("HOME", e.WorkDir)
+		h := newHub(t)
+		e.Setenv("HF_ENDPOINT", h.URL)
+		e.Values["hub"] = h
+		// A vector of zeros, which encode never writes.
+		return vector.Write(filepath.Join(e.WorkDir, "zero.npy"), &vector.Vector{Data: make([]float32, 128)}, false)
+	}
+	p.Condition = func(name string) (bool, error) {
+		switch name {
+		case "root":
+			return os.Geteuid() == 0, nil
+		case "cuda": // both the library of the tests and the machine support it
+			r := orttest.Host(t).Doctor(t.Context(), lib.CUDA)
+			return r.CUDA.Present && len(r.CUDA.Missing) == 0, nil
+		}
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	p.Cmds = map[string]func(*testscript.TestScript, bool, []string){
+		"exits": exits, "json": jsonField, "demo-model": demoModel, "same-tokens": sameTokens, "model": textModel, "hostile": hostile, "hardlink": hardlink, "hub": hubCommand,
+		"dead-nodes": deadNodes,
+	}
+	testscript.Run(t, p)
 }
 
 // exits N COMMAND… runs a command and fails unless its exit code is N.
@@ -175,4 +185,19 @@ func hostile(ts *testscript.TestScript, neg bool, args []string) {
 // hardlink OLD NEW makes a hard link.
 func hardlink(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Link(ts.MkAbs(args[0]), ts.MkAbs(args[1])))
+}
+
+// dead-nodes N IN OUT copies a model and adds N nodes that nothing uses.
+func deadNodes(ts *testscript.TestScript, neg bool, args []string) {
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	m, err := graph.Load(ts.MkAbs(args[1]))
+	ts.Check(err)
+	e := m.Edit()
+	for range n {
+		e.Node(m.Graph, graph.Spec{Op: "Identity", Inputs: m.Graph.Inputs()[:1]})
+	}
+	ts.Check(e.Commit())
+	_, err = graph.Save(context.Background(), m, ts.MkAbs(args[2]), graph.Embed, false)
+	ts.Check(err)
 }

@@ -20,8 +20,8 @@ The copy records the name of its original, which must be in the same folder; --a
 		flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "against", Usage: "the `ORIGINAL`: a file or folder", TakesFile: true},
 			jsonFlag(),
-		}, hostFlags()...),
-		run: verifyModel,
+		}, isolatedFlags()...),
+		run: isolated(verifyModel),
 	}
 }
 
@@ -31,6 +31,7 @@ func verifyModel(c *call) error {
 		return err
 	}
 	defer o.Close()
+	c.noteNodes(o)
 	host, options, err := hostOf(c)
 	if err != nil {
 		return err

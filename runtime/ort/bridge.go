@@ -45,7 +45,7 @@ func failed(s *C.OrtStatus) error {
 
 // cause recognises the texts with which ONNX Runtime reports that memory ran out; it has no status code for this.
 func cause(text string) error {
-	for _, sign := range []string{"Failed to allocate memory", "bad_alloc", "bad allocation", "out of memory", "CUDA_ERROR_OUT_OF_MEMORY"} {
+	for _, sign := range []string{"Failed to allocate memory", "Cannot allocate memory", "bad_alloc", "bad allocation", "out of memory", "CUDA_ERROR_OUT_OF_MEMORY"} {
 		if strings.Contains(text, sign) {
 			return fmt.Errorf("%w: %s", runtime.ErrMemory, text)
 		}

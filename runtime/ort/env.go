@@ -11,6 +11,7 @@ import (
 	binding "github.com/yalue/onnxruntime_go"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/lib"
 )
 
@@ -75,6 +76,9 @@ func loadError(path, version string, err error) error {
 	}
 	if _, cause, ok := strings.Cut(text, fmt.Sprintf("Error loading ONNX shared library %q: ", path)); ok {
 		text = strings.TrimPrefix(cause, path+": ")
+	}
+	if strings.Contains(text, "failed to map segment") || strings.Contains(strings.ToLower(text), "cannot allocate memory") {
+		return fmt.Errorf("%w: library %q: %s", runtime.ErrMemory, path, text)
 	}
 	if strings.Contains(text, "GLIBC") {
 		return hint.With(fmt.Errorf("library %q: %s", path, text), "this system is older than the library; take an older build, 1.24 or newer")
