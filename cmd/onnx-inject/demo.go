@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,7 +65,7 @@ func runDemo(c *call) error {
 	if cfg.Host, err = hostFacts(host, options); err != nil {
 		return err
 	}
-	if err := removeOldDemo(cfg.Dir, cfg.Tool); err != nil {
+	if err := removeOldDemo(c.ctx, cfg.Dir, cfg.Tool); err != nil {
 		return unwritten(err)
 	}
 	r, err := paper.Run(c.ctx, host, cfg, progress(c.err, "pairs"))
@@ -114,8 +115,8 @@ func demoConfig(model *decoder.Model, dir string, options runtime.Options) paper
 }
 
 // removeOldDemo removes the results that another version's demo wrote to a folder.
-func removeOldDemo(dir, tool string) error {
-	old, err := results.Load(dir)
+func removeOldDemo(ctx context.Context, dir, tool string) error {
+	old, err := results.Load(ctx, dir)
 	if err != nil || old.Manifest.Tool == tool || !strings.HasPrefix(old.Manifest.Tool, demoTool) {
 		return nil
 	}

@@ -116,7 +116,7 @@ func TestD08OutOfMemory(t *testing.T) {
 			if code != tt.code || out != "" || !strings.HasPrefix(errs, tt.want) || len(lines) != 3 || !strings.HasPrefix(lines[1], "onnx-inject: hint: ") {
 				t.Fatalf("exit code %d, want %d\n%s%s", code, tt.code, out, errs)
 			}
-			r, err := results.Load(dir)
+			r, err := results.Load(t.Context(), dir)
 			if err != nil || len(r.Prompts) < 2 || len(r.Prompts) == 40 {
 				t.Fatalf("%d prompts after a crash in the middle, %v", len(r.Prompts), err)
 			}

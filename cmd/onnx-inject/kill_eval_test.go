@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"testing"
 	"time"
 
@@ -67,44 +66,6 @@ func TestKilledEval(t *testing.T) {
 		sameResults(t, whole, dir)
 	}
 	t.Logf("%d kills in %d evaluations", killed, rounds)
-}
-
-// Ctrl-C finishes the current prompt, prints how to resume, and ends with exit code 130.
-func TestInterruptedEval(t *testing.T) {
-	self, err := exec.LookPath("onnx-inject")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("ONNX_INJECT_ORT_LIB", orttest.Host(t).Lib)
-	world, dir := t.TempDir(), t.TempDir()
-	if err := demo.WriteTo(world); err != nil {
-		t.Fatal(err)
-	}
-	c := exec.Command(self, "eval", world, "--data", filepath.Join(world, "prompts.csv"), "--plan", "points", "--threads", "1", "-o", dir)
-	var out, errs bytes.Buffer
-	c.Stdout, c.Stderr = &out, &errs
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	for range 600 { // until a prompt has been written
-		time.Sleep(50 * time.Millisecond)
-		if b, _ := os.ReadFile(filepath.Join(dir, results.PromptsFile)); bytes.Count(b, []byte("\n")) > 2 {
-			break
-		}
-	}
-	if err := c.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	c.Wait()
-	want := regexp.MustCompile(`^onnx-inject: interrupted: (\d+) of 216 prompts are in .*\nonnx-inject: hint: run the same command again to resume\n$`)
-	m := want.FindSubmatch(errs.Bytes())
-	if c.ProcessState.ExitCode() != 130 || m == nil || out.Len() > 0 {
-		t.Fatalf("exit code %d: %s%s", c.ProcessState.ExitCode(), &out, &errs)
-	}
-	r, err := results.Load(dir)
-	if err != nil || fmt.Sprint(len(r.Prompts)) != string(m[1]) || len(r.Cells) != 90*len(r.Prompts) {
-		t.Errorf("%v: %d prompts and %d cells after %q", err, len(r.Prompts), len(r.Cells), &errs)
-	}
 }
 
 func sameResults(t *testing.T, want, got string) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -77,6 +78,9 @@ func runReport(c *call) error {
 	if err != nil {
 		return refused(err)
 	}
+	if c.ctx.Err() != nil {
+		return context.Cause(c.ctx)
+	}
 	for _, n := range r.Notices() {
 		c.note("%s", n)
 	}
@@ -98,7 +102,7 @@ func readRuns(c *call) ([]*results.Run, error) {
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 			return nil, refused(fmt.Errorf("results %s: no such folder", quote(dir)))
 		}
-		r, err := results.Load(dir)
+		r, err := results.Load(c.ctx, dir)
 		if err != nil {
 			return nil, refused(err)
 		}
@@ -147,15 +151,21 @@ func (w *reportFiles) write(c *call, r *pages.Report, runs []*results.Run) error
 	if err := r.HTML(&page); err != nil {
 		return err
 	}
+	if c.ctx.Err() != nil {
+		return context.Cause(c.ctx)
+	}
 	if c.Bool("png") {
 		if err := w.writePictures(r, force); err != nil {
 			return err
 		}
 	}
 	if w.Parquet = c.String("parquet"); w.Parquet != "" {
-		if err := results.WriteParquet(w.Parquet, runs, w.force); err != nil {
+		if err := results.WriteParquet(c.ctx, w.Parquet, runs, w.force); err != nil {
 			return err
 		}
+	}
+	if c.ctx.Err() != nil {
+		return context.Cause(c.ctx)
 	}
 	return atomicfile.Write(w.Page, page.Bytes(), force)
 }

@@ -26,7 +26,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden sections of testdata/script; review the diff")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"onnx-inject": main, "faulty": faulty})
+	testscript.Main(m, map[string]func(){"onnx-inject": main, "faulty": faulty, "deaf": deaf})
 }
 
 // TestScripts runs testdata/script: one script per behaviour.

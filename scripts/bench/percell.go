@@ -44,7 +44,7 @@ func (c perCell) measure(ctx context.Context, b *bench) ([]row, error) {
 	got, err := compare(rounds, other, side{"fan-out", func() error { return clear(out) }, func() (sample, error) {
 		s, e, err := b.evaluate(ctx, folder, data, out)
 		if err == nil {
-			err = sameLengths(out, lengths)
+			err = sameLengths(ctx, out, lengths)
 		}
 		s.wall = duration(e.Seconds.Run / float64(max(e.Cells, 1)))
 		return s, err

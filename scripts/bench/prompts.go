@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/csv"
 	"fmt"
 	"os"
@@ -69,8 +70,8 @@ func (b *bench) data(name string, lengths []int) (string, error) {
 }
 
 // sameLengths checks that the tokenizer produced the intended number of tokens for each prompt.
-func sameLengths(dir string, lengths []int) error {
-	r, err := results.Load(dir)
+func sameLengths(ctx context.Context, dir string, lengths []int) error {
+	r, err := results.Load(ctx, dir)
 	if err != nil {
 		return err
 	}

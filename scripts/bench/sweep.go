@@ -53,7 +53,7 @@ func (b *bench) sweep(ctx context.Context) (*sweep, error) {
 	if err := yard(); err != nil {
 		return nil, err
 	}
-	if err := sameLengths(out, lengths); err != nil {
+	if err := sameLengths(ctx, out, lengths); err != nil {
 		return nil, err
 	}
 	if s.cells, err = os.ReadFile(filepath.Join(out, results.CellsFile)); err != nil {

@@ -118,13 +118,13 @@ func (w world) run(t *testing.T, env []string, name string, args ...string) {
 // sameAsWhole compares the combined results of folders with the folder "whole", byte by byte for each row.
 func (w world) sameAsWhole(t *testing.T, folders []string) {
 	t.Helper()
-	whole, err := results.Load(filepath.Join(w.dir, "whole"))
+	whole, err := results.Load(t.Context(), filepath.Join(w.dir, "whole"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	var runs []*results.Run
 	for _, f := range folders {
-		r, err := results.Load(f)
+		r, err := results.Load(t.Context(), f)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -37,8 +37,8 @@ type Seconds struct {
 
 // Run evaluates and stores the results in c.Dir. It resumes where an earlier run stopped.
 //
-// When ctx ends, Run finishes and writes the current prompt and returns the context's cause; the same call resumes from
-// there. All errors in model, data and memories are found before the folder is changed. When another process writes to the
+// When ctx ends, Run finishes and writes the current prompt, if that takes less than a second, and returns the context's cause;
+// the same call resumes from there. All errors in model, data and memories are found before the folder is changed. When another process writes to the
 // folder, the error wraps results.ErrLocked.
 func Run(ctx context.Context, host runtime.Host, c Config) (*Report, error) {
 	start := time.Now()
@@ -100,7 +100,7 @@ func (e *evaluation) run(ctx context.Context, w *results.Writer, start time.Time
 			return r, err
 		}
 	}
-	whole, err := results.Load(e.Dir)
+	whole, err := results.Load(context.WithoutCancel(ctx), e.Dir) // all prompts are done: finish
 	if err != nil {
 		return r, err
 	}
@@ -156,8 +156,10 @@ func sample(layers []int, taus []float64, cells []cell) []int {
 func (e *evaluation) loop(ctx context.Context, w *results.Writer, run runner, todo []int, r *Report) error {
 	var best stats.Running
 	if r.Resumed > 0 {
-		earlier, err := results.Load(e.Dir)
-		if err != nil {
+		earlier, err := results.Load(ctx, e.Dir)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		} else if err != nil {
 			return err
 		}
 		for len(earlier.Prompts) > 0 {
@@ -182,8 +184,13 @@ func (e *evaluation) loop(ctx context.Context, w *results.Writer, run runner, to
 			return context.Cause(ctx)
 		}
 		began := time.Now()
-		p, rows, err := e.prompt(context.WithoutCancel(ctx), run, i)
+		unit, stop := unitOf(ctx)
+		p, rows, err := e.prompt(unit, run, i)
+		stop()
 		r.Seconds.Run += time.Since(began).Seconds()
+		if err != nil && unit.Err() != nil {
+			return context.Cause(ctx)
+		}
 		if err != nil {
 			return fmt.Errorf("prompt %d: %w", i, err)
 		}
@@ -196,6 +203,22 @@ func (e *evaluation) loop(ctx context.Context, w *results.Writer, run runner, to
 		report(n + 1)
 	}
 	return nil
+}
+
+// grace is how long a prompt in progress may take after the evaluation is stopped. Then it is abandoned: another run computes it.
+const grace = time.Second
+
+// unitOf returns the context of a prompt, which ends the time of grace after ctx. stop releases it.
+func unitOf(ctx context.Context) (unit context.Context, stop func()) {
+	unit, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	unhook := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(grace):
+			cancel()
+		case <-unit.Done():
+		}
+	})
+	return unit, func() { unhook(); cancel() }
 }
 
 // prompt computes the cells of one prompt and its scores without a memory.

@@ -48,7 +48,7 @@ func run(t *testing.T, c Config) (*Report, *results.Run) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := results.Load(c.Dir)
+	got, err := results.Load(t.Context(), c.Dir)
 	if err != nil {
 		t.Fatal(err)
 	}

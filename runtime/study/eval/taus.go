@@ -56,7 +56,7 @@ func checkTaus(taus []float64) error {
 	seen := map[float64]bool{}
 	for _, tau := range taus {
 		if f := float64(float32(tau)); math.IsNaN(f) || math.IsInf(f, 0) {
-			return fmt.Errorf("tau %v, want a number that float32 can hold", tau)
+			return fmt.Errorf("want a number that float32 can hold, got %v", tau)
 		}
 		if seen[tau] {
 			return fmt.Errorf("tau %v was given twice", tau)

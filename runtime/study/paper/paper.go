@@ -52,7 +52,7 @@ func Run(ctx context.Context, host runtime.Host, c Config, step func(done, all i
 	if r.Report, err = eval.Run(ctx, host, c.Config); err != nil {
 		return nil, err
 	}
-	if r.Run, err = results.Load(c.Dir); err != nil {
+	if r.Run, err = results.Load(ctx, c.Dir); err != nil {
 		return nil, err
 	}
 	return r, r.compare()

@@ -1,6 +1,8 @@
 package results
 
 import (
+	"context"
+
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
@@ -26,9 +28,12 @@ type parquetRow struct {
 	Convention string   `parquet:"convention,dict"`
 }
 
+// parquetBatch is the number of rows that are converted at once.
+const parquetBatch = 1 << 14
+
 // WriteParquet writes the cells of runs as one Parquet file, compressed with Zstandard. It writes the file completely or
-// not at all. Without force it refuses to replace an existing file.
-func WriteParquet(path string, runs []*Run, force bool) error {
+// not at all. Without force it refuses to replace an existing file. When ctx ends first, it returns the context's error.
+func WriteParquet(ctx context.Context, path string, runs []*Run, force bool) error {
 	f, err := atomicfile.Create(path, force)
 	if err != nil {
 		return err
@@ -40,8 +45,8 @@ func WriteParquet(path string, runs []*Run, force bool) error {
 		for i := range r.Prompts {
 			prompts[r.Prompts[i].Index] = &r.Prompts[i]
 		}
-		rows := make([]parquetRow, 0, len(r.Cells))
-		for _, c := range r.Cells {
+		rows := make([]parquetRow, 0, parquetBatch)
+		for i, c := range r.Cells {
 			p := prompts[c.Prompt]
 			row := parquetRow{
 				Model: r.Manifest.Model.Name, Data: r.Manifest.Data.Name, Prompt: int32(c.Prompt), Layer: int32(c.Layer), Tau: c.Tau,
@@ -52,10 +57,16 @@ func WriteParquet(path string, runs []*Run, force bool) error {
 			if c.Rank < 0 { // the authors' files have no ranks
 				row.Rank = nil
 			}
-			rows = append(rows, row)
-		}
-		if _, err := w.Write(rows); err != nil {
-			return &atomicfile.Error{Path: path, Err: err}
+			if rows = append(rows, row); len(rows) < parquetBatch && i+1 < len(r.Cells) {
+				continue
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if _, err := w.Write(rows); err != nil {
+				return &atomicfile.Error{Path: path, Err: err}
+			}
+			rows = rows[:0]
 		}
 	}
 	if err := w.Close(); err != nil {

@@ -2,6 +2,7 @@ package results
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,9 +33,9 @@ const (
 )
 
 // Load reads a folder. It ignores everything after the last commit, so that a running evaluation can be read. It refuses a
-// folder whose committed rows are not as they were written.
-func Load(dir string) (*Run, error) {
-	l := &loader{dir: dir}
+// folder whose committed rows are not as they were written. When ctx ends first, it returns the context's error.
+func Load(ctx context.Context, dir string) (*Run, error) {
+	l := &loader{ctx: ctx, dir: dir}
 	if err := l.load(); err != nil {
 		return nil, fmt.Errorf("results %q: %w", dir, err)
 	}
@@ -43,6 +44,7 @@ func Load(dir string) (*Run, error) {
 
 // loader reads a folder.
 type loader struct {
+	ctx     context.Context
 	dir     string
 	run     *Run
 	commits []commit
@@ -71,7 +73,7 @@ func (l *loader) load() error {
 
 func (l *loader) readPrompts() (err error) {
 	seen := map[int]bool{}
-	l.prompts, err = scan(filepath.Join(l.dir, PromptsFile), promptColumns, func(x *row) error {
+	l.prompts, err = scan(l.ctx, filepath.Join(l.dir, PromptsFile), promptColumns, func(x *row) error {
 		if x.line == 0 {
 			sealed, err := hasChecksums(x.fields)
 			if err == nil && sealed && l.run.Unsealed {
@@ -122,7 +124,7 @@ func (l *loader) readCells() error {
 		}
 		return nil
 	}
-	_, err := scan(filepath.Join(l.dir, CellsFile), cellColumns, func(x *row) error {
+	_, err := scan(l.ctx, filepath.Join(l.dir, CellsFile), cellColumns, func(x *row) error {
 		if x.line == 0 {
 			l.cells = x.end
 			return nil
@@ -193,7 +195,7 @@ var errStop = errors.New("stop")
 
 // scan reads the rows of a file in order and calls f with each row, the header included. It returns the offset after the last complete row. An
 // incomplete last row, as a crash leaves it, does not count. A missing file has no rows.
-func scan(path string, want []string, f func(r *row) error) (end int64, err error) {
+func scan(ctx context.Context, path string, want []string, f func(r *row) error) (end int64, err error) {
 	file, err := sidefile.Open(path, maxTable)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -227,6 +229,9 @@ func scan(path string, want []string, f func(r *row) error) (end int64, err erro
 			}
 		}
 		x.line, x.fields, x.raw, x.end = line, fields, r.Raw(), r.Offset()
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
 		if err := f(x); err == errStop {
 			return end, nil
 		} else if err != nil {

@@ -71,7 +71,7 @@ func TestRoundTrip(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "out")
 	fill(t, dir, 0, 1)
 	fill(t, dir, 0, 1, 2, 3)
-	r, err := Load(dir)
+	r, err := Load(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestFormulas(t *testing.T) {
 	if err := w.Append(p, cells); err != nil {
 		t.Fatal(err)
 	}
-	r, err := Load(dir)
+	r, err := Load(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func TestEveryCut(t *testing.T) {
 		fill(t, dir)
 		os.WriteFile(filepath.Join(dir, PromptsFile), []byte(prompts[:cut]), 0o666)
 		os.WriteFile(filepath.Join(dir, CellsFile), []byte(cells[:at]), 0o666)
-		r, err := Load(dir)
+		r, err := Load(t.Context(), dir)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +188,7 @@ func TestGrowing(t *testing.T) {
 	fill(t, dir, 0, 1)
 	path := filepath.Join(dir, PromptsFile)
 	var seen []string
-	_, err := scan(path, promptColumns, func(r *row) error {
+	_, err := scan(t.Context(), path, promptColumns, func(r *row) error {
 		seen = append(seen, r.text("prompt"))
 		f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
 		if err != nil {
@@ -315,7 +315,7 @@ func TestLoadRefuses(t *testing.T) {
 			dir := t.TempDir()
 			fill(t, dir, 0, 1)
 			tt.spoil(dir)
-			if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, err := Load(t.Context(), dir); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
 		})
@@ -350,7 +350,7 @@ func TestGridRefused(t *testing.T) {
 			fill(t, dir, 0, 1)
 			unseal(t, dir)
 			rewriteFile(t, dir, CellsFile, tt.cells)
-			if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(hint.Of(err), "restore it from a copy") {
+			if _, err := Load(t.Context(), dir); err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(hint.Of(err), "restore it from a copy") {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
 			if w, err := Create(dir, manifest()); err == nil {
@@ -393,7 +393,7 @@ func TestUnsealed(t *testing.T) {
 	fill(t, dir, 0, 1)
 	unseal(t, dir)
 	fill(t, dir, 0, 1, 2)
-	r, err := Load(dir)
+	r, err := Load(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -401,7 +401,7 @@ func TestUnsealed(t *testing.T) {
 		t.Errorf("unsealed %v, %d prompts", r.Unsealed, len(r.Prompts))
 	}
 	rewriteFile(t, dir, PromptsFile, func(s string) string { return strings.Replace(s, ",obscure_entity\n", ",obscure_entity,sha255\n", 1) })
-	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), `want "sha256" as the last column, found "sha255"`) {
+	if _, err := Load(t.Context(), dir); err == nil || !strings.Contains(err.Error(), `want "sha256" as the last column, found "sha255"`) {
 		t.Errorf("another last column: %v", err)
 	}
 }
@@ -415,7 +415,7 @@ func TestEveryBit(t *testing.T) {
 	}
 	whole := t.TempDir()
 	fill(t, whole, 0, 1, 2, 3)
-	want, err := Load(whole)
+	want, err := Load(t.Context(), whole)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -436,7 +436,7 @@ func TestEveryBit(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, name), spoilt, 0o666); err != nil {
 			t.Fatal(err)
 		}
-		got, err := Load(dir)
+		got, err := Load(t.Context(), dir)
 		switch {
 		case err != nil:
 			refused++
@@ -518,7 +518,7 @@ func TestWriteParquet(t *testing.T) {
 	}
 	r.Cells[0].Rank = -1 // as in the authors' files
 	path := filepath.Join(t.TempDir(), "cells.parquet")
-	if err := WriteParquet(path, []*Run{r}, false); err != nil {
+	if err := WriteParquet(t.Context(), path, []*Run{r}, false); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := parquet.ReadFile[parquetRow](path)
@@ -541,7 +541,7 @@ func TestWriteParquet(t *testing.T) {
 			t.Errorf("row %d has other clean numbers", i)
 		}
 	}
-	if err := WriteParquet(path, []*Run{r}, false); err == nil {
+	if err := WriteParquet(t.Context(), path, []*Run{r}, false); err == nil {
 		t.Error("a file was replaced")
 	}
 }

@@ -2,6 +2,7 @@ package results
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -104,7 +105,7 @@ func (w *Writer) resume(want *Manifest) error {
 	if diff := m.Diff(want); diff != "" {
 		return hint.With(fmt.Errorf("the folder holds another evaluation:\n%s", diff), "give another folder, or the flags with which the folder was created")
 	}
-	w.Manifest, w.found = m, &loader{dir: w.dir}
+	w.Manifest, w.found = m, &loader{ctx: context.Background(), dir: w.dir}
 	if err := w.found.load(); err != nil {
 		return err
 	}
