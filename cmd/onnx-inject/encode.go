@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
 
@@ -37,6 +38,8 @@ func encodeText(c *call) error {
 	switch {
 	case c.String("text") == "":
 		return usagef("encode: missing --text TEXT")
+	case !utf8.ValidString(c.String("text")):
+		return notUTF8("text", c.String("text"))
 	case out == "":
 		return usagef("encode: missing -o OUT")
 	case !slices.Contains(vector.Extensions(), filepath.Ext(out)):

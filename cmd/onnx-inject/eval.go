@@ -112,6 +112,9 @@ func runEval(c *call) error {
 	cfg.Progress = bar.show
 	r, err := eval.Run(c.ctx, c.child.Watch(host), *cfg)
 	bar.end()
+	if r != nil && r.Torn > 0 {
+		c.note("removed %d bytes of a prompt that an interrupted run left incomplete; it is computed again", r.Torn)
+	}
 	if err != nil {
 		return evalError(c, cfg, r, err)
 	}

@@ -63,6 +63,12 @@ func scripts(t *testing.T, p testscript.Params) {
 		switch name {
 		case "root":
 			return os.Geteuid() == 0, nil
+		case "tmpfs": // a small file system can be mounted
+			dir := t.TempDir()
+			if exec.Command("mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", dir).Run() != nil {
+				return false, nil
+			}
+			return true, exec.Command("umount", dir).Run()
 		case "cuda": // both the library of the tests and the machine support it
 			r := orttest.Host(t).Doctor(t.Context(), lib.CUDA)
 			return r.CUDA.Present && len(r.CUDA.Missing) == 0, nil

@@ -62,11 +62,11 @@ func text(name string) string {
 // exists with other contents, it writes nothing and returns an error.
 func WriteTo(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fmt.Errorf("write demo model: %w", err)
+		return fmt.Errorf("demo model: %w", err)
 	}
 	entries, err := files.ReadDir(".")
 	if err != nil {
-		return fmt.Errorf("write demo model: %w", err)
+		return fmt.Errorf("demo model: %w", err)
 	}
 	missing := map[string][]byte{}
 	for _, e := range entries {
@@ -76,15 +76,15 @@ func WriteTo(dir string) error {
 		case errors.Is(err, fs.ErrNotExist):
 			missing[path] = want
 		case err != nil:
-			return fmt.Errorf("write demo model: %w", err)
+			return fmt.Errorf("demo model: %w", err)
 		case !bytes.Equal(got, want):
-			return hint.With(fmt.Errorf("write demo model: %w", &atomicfile.Error{Path: path, Err: errors.New("the file exists already, with other contents")}),
+			return hint.With(fmt.Errorf("demo model: %w", &atomicfile.Error{Path: path, Err: errors.New("the file exists already, with other contents")}),
 				"name a new folder with -o")
 		}
 	}
 	for path, data := range missing {
 		if err := atomicfile.Write(path, data, false); err != nil {
-			return fmt.Errorf("write demo model: %w", err)
+			return fmt.Errorf("demo model: %w", err)
 		}
 	}
 	return nil

@@ -93,7 +93,7 @@ func TestWriteToRefused(t *testing.T) {
 	}
 	for _, dir := range []string{file, filepath.Join(file, "below"), taken} {
 		err := WriteTo(dir)
-		if err == nil || !strings.HasPrefix(err.Error(), "write demo model: ") {
+		if err == nil || !strings.HasPrefix(err.Error(), "demo model: ") {
 			t.Errorf("WriteTo(%q) = %v, want an error that says what was written", dir, err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Prefix starts the name of every temporary file of this package.
@@ -27,9 +28,10 @@ func (e *Error) Error() string {
 	if errors.Is(e.Err, fs.ErrExist) {
 		return "write " + e.Path + ": the file exists already"
 	}
+	if inner := (*Error)(nil); errors.As(e.Err, &inner) && inner.Path == e.Path {
+		return e.Err.Error()
+	}
 	switch err := e.Err.(type) {
-	case *Error:
-		return err.Error()
 	case *fs.PathError, *os.LinkError:
 		return "write " + e.Path + ": " + cause(err).Error()
 	}
@@ -71,9 +73,19 @@ func Write(path string, data []byte, force bool) error {
 	}
 	defer f.Abort()
 	if _, err := f.File.Write(data); err != nil {
-		return &Error{path, cause(err)}
+		return &Error{path, NoRoom(err, int64(len(data)))}
 	}
 	return f.Commit()
+}
+
+// NoRoom adds the number of bytes that are needed to an error of a full disk, or of a file that may not grow. It returns the cause
+// of every other error.
+func NoRoom(err error, need int64) error {
+	err = cause(err)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
+		return fmt.Errorf("%w: %d bytes are needed", err, need)
+	}
+	return err
 }
 
 // Sync writes the bytes to the disk, as Commit does, for callers that need to separate the slow part. No write may follow.

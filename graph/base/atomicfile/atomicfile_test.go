@@ -71,6 +71,7 @@ func TestErrorText(t *testing.T) {
 		&fs.PathError{Op: "write", Path: "out", Err: errors.New("cause")},
 		&os.LinkError{Op: "rename", Old: "tmp", New: "out", Err: errors.New("cause")},
 		&Error{"out", &fs.PathError{Op: "sync", Path: "out", Err: errors.New("cause")}},
+		fmt.Errorf("%w", &Error{"out", errors.New("cause")}),
 	} {
 		if got := (&Error{"out", err}).Error(); got != "write out: cause" {
 			t.Errorf("%#v: %q", err, got)

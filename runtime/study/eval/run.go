@@ -21,6 +21,7 @@ type Report struct {
 	Resumed   int      // prompts that were already in the folder
 	Done      int      // prompts that were computed
 	Cells     int      // cells that were computed
+	Torn      int64    // bytes of an incomplete prompt that an interrupted run left, and this one removed
 	NotFinite int      // cells and prompts of the folder without a number
 	NoEffect  []string // sources of which no memory changed anything
 	Faint     []string // memories whose vectors are almost zero; see models.Faint
@@ -95,6 +96,7 @@ func (e *evaluation) run(ctx context.Context, w *results.Writer, start time.Time
 		if err := w.Begin(plan); err != nil {
 			return r, err
 		}
+		r.Torn = w.Torn
 		r.Seconds.Load = time.Since(start).Seconds()
 		if err := e.loop(ctx, w, run, todo, r); err != nil {
 			return r, err

@@ -332,7 +332,7 @@ func TestRunRefuses(t *testing.T) {
 		{"long prompt", bad(strings.Repeat("People in Japan speak ", 60) + ",a,m"), `prompt 0: prompt of 242 tokens, the model's context is 64`},
 		{"an answer with its space", bad("a, b,c"), `prompt 0: answer " b" begins with a space, and the program adds another`},
 		{"no memory", bad("a,b,"), `memory "curated": prompt 0 has none`},
-		{"tau", func(c *Config) { c.Taus = []float64{1, 1e39} }, "tau 1e+39, want a number that float32 can hold"},
+		{"tau", func(c *Config) { c.Taus = []float64{1, 1e39} }, "want a number that float32 can hold, got 1e+39"},
 		{"tau twice", func(c *Config) { c.Taus = []float64{1, 2, 1} }, "tau 1 was given twice"},
 		{"memory twice", func(c *Config) { c.Memories = []string{"none", "none"} }, `memory "none" was given twice`},
 		{"two files of one name", func(c *Config) {

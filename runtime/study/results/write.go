@@ -25,6 +25,7 @@ var ErrLocked = errors.New("locked")
 // Writer adds prompts to a folder.
 type Writer struct {
 	Manifest *Manifest // of the folder, if it has one; always set after Begin
+	Torn     int64     // bytes after the last commit that Begin removed: an interrupted write
 
 	dir            string
 	lock           *flock.Flock
@@ -140,18 +141,21 @@ func (w *Writer) Begin(plan Plan) error {
 	}
 	header := append(slices.Clip(promptColumns), checksumColumn)
 	var err error
-	if w.cells, err = appendTo(filepath.Join(w.dir, CellsFile), cells, cellColumns); err != nil {
+	if w.cells, err = w.appendTo(filepath.Join(w.dir, CellsFile), cells, cellColumns); err != nil {
 		return err
 	}
-	w.prompts, err = appendTo(filepath.Join(w.dir, PromptsFile), prompts, header)
+	w.prompts, err = w.appendTo(filepath.Join(w.dir, PromptsFile), prompts, header)
 	return err
 }
 
 // appendTo opens a file for appending after its first size bytes. A file of size 0 gets a header.
-func appendTo(path string, size int64, header []string) (*os.File, error) {
+func (w *Writer) appendTo(path string, size int64, header []string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|sidefile.NoFollow, 0o666)
 	if err != nil {
 		return nil, &atomicfile.Error{Path: path, Err: err}
+	}
+	if st, err := f.Stat(); err == nil {
+		w.Torn += max(0, st.Size()-size)
 	}
 	if err := f.Truncate(size); err != nil {
 		f.Close()
@@ -184,7 +188,7 @@ func appendBytes(f *os.File, data []byte) error {
 		err = f.Sync()
 	}
 	if err != nil {
-		return &atomicfile.Error{Path: f.Name(), Err: err}
+		return hint.With(&atomicfile.Error{Path: f.Name(), Err: atomicfile.NoRoom(err, int64(len(data)))}, "the rows so far are safe: run the same command again to resume")
 	}
 	return nil
 }
