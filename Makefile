@@ -3,6 +3,7 @@ SHELL := bash
 GO    ?= go
 BIN   := bin/onnx-inject
 FUZZTIME ?= 30s
+KILLS ?= 200
 
 .DEFAULT_GOAL := help
 
@@ -65,6 +66,10 @@ realmodel: setup ## export a real pretrained model and run the experiments of th
 .PHONY: browser
 browser: setup ## open reports in headless Chromium, light and dark, and check them
 	@ONNX_INJECT=$(BIN) scripts/browser/run.sh
+
+.PHONY: kill
+kill: setup ## kill 200 rewrites and 200 evaluations at random times: nothing is lost, doubled or changed
+	$(GO) test ./cmd/onnx-inject -v -timeout 60m -run '^Test(C03KilledRewrite|D01KilledEval)$$' -kills $(KILLS)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME

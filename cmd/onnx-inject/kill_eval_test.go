@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,57 +17,72 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// An evaluation that is killed repeatedly at random times produces the same bytes as an uninterrupted one.
-func TestKilledEval(t *testing.T) {
-	kills := 50
-	if testing.Short() {
-		kills = 8
-	}
-	self, err := exec.LookPath("onnx-inject") // TestMain put it first on the PATH
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("ONNX_INJECT_ORT_LIB", orttest.Host(t).Lib)
-	world := t.TempDir()
-	if err := demo.WriteTo(world); err != nil {
-		t.Fatal(err)
-	}
-	eval := func(dir string) *exec.Cmd {
-		return exec.Command(self, "eval", world, "--data", filepath.Join(world, "prompts.csv"), "--limit", "80", "--taus", "1,2", "--memory", "curated", "--memory", "wrong", "--threads", "1", "-o", dir)
-	}
-	whole, dir := t.TempDir(), ""
+// An evaluation that is killed repeatedly at random times, and started again until it is done, has the bytes of an uninterrupted
+// one: no row is lost, doubled or changed. The second half of the kills hits evaluations with a child process, which ends with its
+// parent.
+func TestD01KilledEval(t *testing.T) {
+	w, whole := world(t), t.TempDir()
 	start := time.Now()
-	if b, err := eval(whole).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, b)
+	if code, _, errs := program(t, "onnx-inject", evalOf(w, whole)...); code != 0 {
+		t.Fatal(errs)
 	}
 	took := time.Since(start)
 	r := rand.New(rand.NewPCG(7, 8))
-	killed, rounds := 0, 0
-	for killed < kills {
-		if dir == "" {
-			dir = t.TempDir()
-			rounds++
+	killed, folders, lost, doubled, changed := 0, 0, 0, 0, 0
+	for killed < *kills {
+		dir := t.TempDir()
+		for done := false; !done; {
+			args := evalOf(w, dir)
+			if killed >= *kills/2 {
+				args = append(args, "--isolate")
+			}
+			c := exec.Command("onnx-inject", args...)
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			if killed < *kills {
+				time.Sleep(time.Duration(r.Int64N(int64(took))))
+				c.Process.Kill() // fails if the process has already ended
+			}
+			c.Wait()
+			switch code := c.ProcessState.ExitCode(); code {
+			case 0:
+				done = true
+			case -1:
+				killed++
+			case exitLocked: // the child of the last one is about to end
+				time.Sleep(10 * time.Millisecond)
+			default:
+				t.Fatalf("exit code %d", code)
+			}
 		}
-		c := eval(dir)
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(time.Duration(r.Int64N(int64(took))))
-		c.Process.Kill() // fails if the process has already ended
-		if c.Wait() != nil {
-			killed++
-			continue
-		}
+		folders++
+		l, d, c := differences(whole, dir)
+		lost, doubled, changed = lost+l, doubled+d, changed+c
 		sameResults(t, whole, dir)
-		dir = ""
 	}
-	if dir != "" {
-		if b, err := eval(dir).CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, b)
+	t.Logf("%d kills in %d evaluations, each resumed to the end: %d rows lost, %d doubled, %d changed", killed, folders, lost, doubled, changed)
+}
+
+// differences counts the rows of cells.csv and prompts.csv that are lost, doubled and changed.
+func differences(want, got string) (lost, doubled, changed int) {
+	for _, name := range []string{results.CellsFile, results.PromptsFile} {
+		count := map[string]int{}
+		for line := range strings.Lines(string(readOr(filepath.Join(got, name)))) {
+			count[line]++
 		}
-		sameResults(t, whole, dir)
+		for line := range strings.Lines(string(readOr(filepath.Join(want, name)))) {
+			switch n := count[line]; {
+			case n == 0:
+				lost++
+			case n > 1:
+				doubled += n - 1
+			}
+			delete(count, line)
+		}
+		changed += len(count)
 	}
-	t.Logf("%d kills in %d evaluations", killed, rounds)
+	return lost, doubled, changed
 }
 
 func sameResults(t *testing.T, want, got string) {
@@ -79,8 +96,9 @@ func sameResults(t *testing.T, want, got string) {
 	}
 }
 
-// A second evaluation into the same folder is refused at once. A lock that a killed process left is ignored.
-func TestLockedEval(t *testing.T) {
+// A second evaluation into the same folder is refused at once, with the number of the first process. A lock that a killed process
+// left is taken over.
+func TestD04LockedEval(t *testing.T) {
 	t.Setenv("ONNX_INJECT_ORT_LIB", orttest.Host(t).Lib)
 	world, dir := t.TempDir(), t.TempDir()
 	if err := demo.WriteTo(world); err != nil {
@@ -102,5 +120,28 @@ func TestLockedEval(t *testing.T) {
 	errs.Reset()
 	if code := run(args, &out, &errs); code != 0 {
 		t.Errorf("exit code %d: %s", code, &errs)
+	}
+
+	dir = t.TempDir() // a process that is killed while it holds the lock
+	slow := []string{"eval", world, "--data", filepath.Join(world, "prompts.csv"), "--plan", "points", "-o", dir}
+	long := exec.Command("onnx-inject", slow...)
+	if err := long.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for range 600 {
+		if time.Sleep(20 * time.Millisecond); len(readOr(filepath.Join(dir, results.PromptsFile))) > 0 {
+			break
+		}
+	}
+	if code, _, errs := program(t, "onnx-inject", slow...); code != exitLocked || !strings.Contains(errs, fmt.Sprintf("process %d is writing", long.Process.Pid)) {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+	long.Process.Kill()
+	long.Wait()
+	if b := readOr(filepath.Join(dir, ".lock")); string(b) != fmt.Sprintln(long.Process.Pid) {
+		t.Errorf("the killed process left the lock %q", b)
+	}
+	if w, err := results.Create(dir, &results.Manifest{}); err == nil || errors.Is(err, results.ErrLocked) { // another evaluation, but not locked
+		t.Errorf("%v, %v", w, err)
 	}
 }
