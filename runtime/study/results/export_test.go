@@ -1,5 +1,0 @@
-package results
-
-import "reflect"
-
-func valueOf(m *Manifest) reflect.Value { return reflect.ValueOf(*m) }
