@@ -58,7 +58,7 @@ func TestC03KilledRewrite(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(r.Int64N(int64(took) * 5 / 4)))
+		time.Sleep(time.Duration(r.Int64N(int64(took))))
 		c.Process.Kill() // fails if the process has already ended
 		if c.Wait() == nil {
 			finished++
