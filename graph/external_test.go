@@ -235,8 +235,8 @@ func TestExternalRanges(t *testing.T) {
 	}
 }
 
-// TestBeyond4GB reads a tensor after the first 4 GB of a sparse file.
-func TestBeyond4GB(t *testing.T) {
+// TestB08Beyond4GB reads a tensor after the first 4 GB of a sparse file.
+func TestB08Beyond4GB(t *testing.T) {
 	const offset = 5 << 30
 	dir := folder(t, map[string]string{"m.onnx": string(external(entry("location", "w.bin"), entry("offset", "5368709120"), entry("length", "16")))})
 	f, err := os.Create(filepath.Join(dir, "w.bin"))

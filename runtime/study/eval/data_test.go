@@ -20,7 +20,9 @@ func write(t *testing.T, name, text string) string {
 	return path
 }
 
-func TestReadData(t *testing.T) {
+// What a file of prompts may be: errors have the line, or the number of the prompt; a byte order mark and carriage returns at the ends of
+// lines are no part of a text. Spaces are: eval adds one before an answer, and refuses an answer that has one already.
+func TestD11PromptFiles(t *testing.T) {
 	type row struct{ TwoHop, OneHop, Explicit, Obscure, Answer string }
 	tests := []struct {
 		name, file, text string
@@ -49,6 +51,12 @@ func TestReadData(t *testing.T) {
 		{name: "two objects on a line", file: "a.jsonl", text: "{\"prompt\":\"a\",\"answer\":\"b\"} {}\n", err: `line 1: want a JSON object: found "{}" after it`},
 		{name: "another encoding in JSON", file: "a.jsonl", text: "{\"prompt\":\"a\",\"answer\":\"b\"}\n\n{\"prompt\":\"\xfc\",\"answer\":\"b\"}\n", err: "line 3: bytes that are not UTF-8"},
 		{name: "a missing key", file: "a.jsonl", text: "{\"prompt\":\"a\",\"answer\":\"b\"}\n{\"prompt\":\"a\"}\n", err: `line 2: "answer" is missing, but line 1 has it`},
+		{name: "the same prompt twice", file: "a.csv", text: "prompt,answer\nWhere,Rome\nWhere,Rome\n", want: []row{{TwoHop: "Where", Answer: "Rome"}, {TwoHop: "Where", Answer: "Rome"}}},
+		{name: "a line of 10 MB", file: "a.csv", text: "prompt,answer\nWhere," + strings.Repeat("x", 10_000_000) + "\n", want: []row{{TwoHop: "Where", Answer: strings.Repeat("x", 10_000_000)}}},
+		{name: "a line of 20 MB", file: "a.csv", text: "prompt,answer\nWhere," + strings.Repeat("x", 20_000_000) + "\n", err: "want rows of at most 16 MiB, got more"},
+		{name: "a line of 20 MB in JSON", file: "a.jsonl", text: "{\"prompt\":\"a\",\"answer\":\"b\"}\n{\"prompt\":\"" + strings.Repeat("x", 20_000_000) + "\"}\n", err: "line 2: want at most 16 MiB, got more"},
+		{name: "an empty prompt", file: "a.csv", text: "prompt,answer\n,b\n", err: "prompt 0: prompt is empty"},
+		{name: "a mark and carriage returns in JSON", file: "a.jsonl", text: "\ufeff{\"prompt\":\"a\",\"answer\":\"b\"}\r\n", want: []row{{TwoHop: "a", Answer: "b"}}},
 		{name: "another type", file: "a.xlsx", text: "x", err: `files of type ".xlsx" cannot be read: want .csv or .jsonl`},
 	}
 	for _, tt := range tests {
