@@ -102,7 +102,7 @@ func (c *call) noteNodes(o *opened) {
 	}
 	switch {
 	case nodes < graph.ManyNodes:
-	case c.child != nil:
+	case c.Bool("isolate"):
 		c.note("%d nodes: ONNX Runtime may take long to load the model", nodes)
 	default:
 		c.note("%d nodes: ONNX Runtime may take long to load the model; --isolate limits the time", nodes)

@@ -69,9 +69,10 @@ func TestHandle(t *testing.T) {
 func TestCause(t *testing.T) {
 	for text, want := range map[string]bool{
 		"Failed to allocate memory for requested buffer of size 7": true,
-		"std::bad_alloc":                         true,
-		"CUDA failure 2: out of memory ; GPU=0 ": true,
-		"indices element out of data bounds":     false,
+		"std::bad_alloc": true,
+		"pthread_create failed, error code: 12 error msg: Cannot allocate memory": true,
+		"CUDA failure 2: out of memory ; GPU=0 ":                                  true,
+		"indices element out of data bounds":                                      false,
 	} {
 		err := cause(text)
 		if errors.Is(err, runtime.ErrMemory) != want || !strings.HasSuffix(err.Error(), text) {

@@ -35,5 +35,7 @@
 // with a kill in the middle. Operations are counted (see flops.go), and their rate is compared with one matrix product in the
 // same ONNX Runtime, before and after the sweep.
 //
+// P18 runs the demo model in a child process with limits, and directly.
+//
 // P7-llama and P9b-llama measure prompts of the same lengths on 30 layers, with half as many prompts.
 package main

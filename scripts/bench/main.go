@@ -61,6 +61,7 @@ var checks = []check{
 	{"P15", inspectXL, ""},
 	{"P16", sweepMemory, ""},
 	{"P17", lastBlock, ""},
+	{"P18", isolated, ""},
 }
 
 func main() {
