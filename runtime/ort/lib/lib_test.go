@@ -168,7 +168,7 @@ func foreign() []byte {
 	return machoFile(macho.CpuArm64, 1<<16|30<<8)
 }
 
-func TestCheck(t *testing.T) {
+func TestS01Paths(t *testing.T) {
 	dir := t.TempDir()
 	good := write(t, filepath.Join(dir, "good", "lib"), here(t, 30))
 	text := write(t, filepath.Join(dir, "text", "lib"), []byte("hello, this is text"))
@@ -214,7 +214,7 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestTooOld(t *testing.T) {
+func TestS02TooOld(t *testing.T) {
 	if runtime.GOOS == "linux" {
 		t.Log("on linux the version of a file is read from its symbols; package ort tests that with a real linker")
 	} else if _, err := Check(write(t, filepath.Join(t.TempDir(), "lib"), here(t, 19))); err == nil || !strings.Contains(err.Error(), "too old, need >= 1.24, got 1.19") {
