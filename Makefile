@@ -78,6 +78,48 @@ fuzz: ## run every fuzz target for FUZZTIME
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg; \
 	  done; done
 
+.PHONY: matrix
+matrix: setup ## run the tests of every row of the reliability matrices and print the results; ROWS="A05 S" selects
+	@$(GO) run ./scripts/matrix $(ROWS)
+
+.PHONY: cover
+cover: setup ## print the statement coverage of the packages that must have 95 %
+	@scripts/cover.sh
+
+.PHONY: race
+race: setup ## run the tests of every package under the race detector
+	@scripts/race.sh
+
+.PHONY: slurm
+slurm: setup ## run the array job on a real Slurm on this machine, kill and requeue tasks, compare the results
+	@ONNX_INJECT=$(BIN) scripts/jobs/slurm-local.sh
+
+.PHONY: kubernetes
+kubernetes: ## validate the manifest of the indexed job against the schemas of Kubernetes
+	@scripts/jobs/kubernetes.sh
+
+.PHONY: cuda-check
+cuda-check: build ## test the logic of scripts/cuda/check.sh on the CPU
+	@ONNX_INJECT=$(BIN) scripts/cuda/check.sh --provider cpu
+
+.PHONY: licences
+licences: ## check the licences of all linked modules, and write their texts to bin/licences.txt
+	@mkdir -p bin
+	@$(GO) run ./scripts/supply >bin/licences.txt
+	@sed -n '/^[a-z].* v[0-9]/p; /^std/p; /^====/q' bin/licences.txt
+
+.PHONY: sbom
+sbom: build ## write bin/onnx-inject.cdx.json, the bill of materials of the program (CycloneDX)
+	@$(GO) run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0 bin -json -std -noserial -output bin/onnx-inject.cdx.json $(BIN)
+
+.PHONY: vuln
+vuln: ## search the linked modules for known vulnerabilities (needs the Go project's database, or GOVULNDB)
+	@scripts/supply/vuln.sh
+
+.PHONY: release
+release: ## build reproducible bytes in bin/release, with bill of materials, licences and SHA-256 sums
+	@scripts/supply/release.sh
+
 .PHONY: clean
 clean: ## remove what was built and measured
 	@rm -rf bin .cache onnx-inject-demo
