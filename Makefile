@@ -100,7 +100,7 @@ kubernetes: ## validate the manifest of the indexed job against the schemas of K
 
 .PHONY: cuda-check
 cuda-check: build ## test the logic of scripts/cuda/check.sh on the CPU
-	@ONNX_INJECT=$(BIN) scripts/cuda/check.sh --provider cpu
+	@ONNX_INJECT=$(BIN) scripts/cuda/try.sh
 
 .PHONY: licences
 licences: ## check the licences of all linked modules, and write their texts to bin/licences.txt
