@@ -19,7 +19,7 @@ trap 'rm -rf "$work"' EXIT
 mkdir "$work"/{raw,merged}
 all=$(packages ./graph/... ./models/... ./rewrite/... ./runtime/study/results)
 [ $# -gt 0 ] || set -- ./...
-go test -cover -covermode=set -coverpkg="$(join <<<"$all")" -timeout 30m "$@" -args -test.gocoverdir="$work/raw" >"$work/log" 2>&1 || {
+go test -cover -covermode=set -coverpkg="$(join <<<"$all")" -timeout 2h "$@" -args -test.gocoverdir="$work/raw" >"$work/log" 2>&1 || {
 	grep -v '^ok' "$work/log" >&2
 	echo "$0: tests fail, so their coverage is not counted" >&2
 	exit 1

@@ -6,4 +6,4 @@
 set -eu
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- ./...
-exec go test -race -short -timeout 30m "$@"
+exec go test -race -short -timeout 2h "$@"
