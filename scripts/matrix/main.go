@@ -13,7 +13,6 @@ package main
 import (
 	"bufio"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -31,11 +30,11 @@ func main() {
 	if err != nil {
 		log.Fatal("matrix: ", err)
 	}
-	results, err := run(wanted)
+	results, broken, err := run(wanted)
 	if err != nil {
 		log.Fatal("matrix: ", err)
 	}
-	if !show(os.Stdout, wanted, results) {
+	if !show(os.Stdout, wanted, results, broken) {
 		os.Exit(1)
 	}
 }
@@ -63,8 +62,8 @@ func choose(rows []row, prefixes []string) ([]row, error) {
 	return out, nil
 }
 
-// run runs the tests of the rows in every package, once.
-func run(rows []row) (map[string][]test, error) {
+// run runs the tests of the rows in every package, once. It returns what read returns.
+func run(rows []row) (byRow map[string][]test, broken []string, err error) {
 	var ids []string
 	for _, r := range rows {
 		ids = append(ids, r.id)
@@ -76,20 +75,20 @@ func run(rows []row) (map[string][]test, error) {
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	results, broken, err := read(out)
+	byRow, broken, err = read(out)
 	if err != nil {
-		return nil, errors.Join(err, cmd.Wait())
+		cmd.Process.Kill()
 	}
-	// A failing test makes the command fail, and the table shows it. Anything else is an error here.
-	if err := cmd.Wait(); err != nil && len(broken) > 0 {
-		return nil, fmt.Errorf("packages that fail to build or run: %s", strings.Join(broken, ", "))
+	// The command fails when a test or a package does, and the table shows these.
+	if wait := cmd.Wait(); err == nil && len(byRow) == 0 {
+		err = wait
 	}
-	return results, nil
+	return byRow, broken, err
 }
 
 // test is one test function and its result.
@@ -164,8 +163,9 @@ func idsOf(name string) []string {
 	return oneID.FindAllString(m[1], -1)
 }
 
-// show prints the table and what was not passed. It reports whether every row passed.
-func show(w io.Writer, rows []row, results map[string][]test) bool {
+// show prints the table, the output of tests that did not pass, and the broken packages. It reports whether every row passed and no
+// package is broken.
+func show(w io.Writer, rows []row, results map[string][]test, broken []string) bool {
 	passed := 0
 	var trouble []test
 	for _, r := range rows {
@@ -197,8 +197,11 @@ func show(w io.Writer, rows []row, results map[string][]test) bool {
 	for _, t := range trouble {
 		fmt.Fprintf(w, "\n%s\n%s", t, t.output)
 	}
+	for _, p := range broken {
+		fmt.Fprintf(w, "\n%s: the package does not build, or its process ended; go test %[1]s shows why\n", p)
+	}
 	fmt.Fprintf(w, "\n%d of %d rows pass\n", passed, len(rows))
-	return passed == len(rows)
+	return passed == len(rows) && len(broken) == 0
 }
 
 // worse returns the worse of two results.

@@ -35,7 +35,7 @@ func TestTable(t *testing.T) {
 	}
 	fakeRows := []row{{"A01", "files."}, {"A02", "cut."}, {"A03", "wire."}, {"A04", "twice."}, {"A05", "deep."}, {"A06", "functions."}}
 	var b strings.Builder
-	if show(&b, fakeRows, results) {
+	if show(&b, fakeRows, results, broken) {
 		t.Error("a table with trouble passes")
 	}
 	want := `A01  pass     files.
@@ -58,13 +58,18 @@ rewrite.TestA04Twice
 
 rewrite.TestA05Killed
 
+m/rewrite: the package does not build, or its process ended; go test m/rewrite shows why
+
 2 of 6 rows pass
 `
 	if d := cmp.Diff(want, b.String()); d != "" {
 		t.Errorf("table (-want +got):\n%s", d)
 	}
-	if !show(&b, fakeRows[:2], results) {
+	if !show(&b, fakeRows[:2], results, nil) {
 		t.Error("a table without trouble fails")
+	}
+	if show(&b, fakeRows[:2], results, broken) {
+		t.Error("a table passes although a package is broken")
 	}
 }
 
