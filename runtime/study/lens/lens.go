@@ -119,12 +119,21 @@ func (l *Lens) Look(ctx context.Context, queries []Query, top int) ([]View, erro
 			asked = slots
 		}
 	}
-	p, err := openProduct(ctx, l.host, l.Layout, l.bias, top, asked, l.options.Runtime)
+	p, err := l.product(ctx, top, asked)
 	if err != nil {
 		return nil, err
 	}
 	defer p.session.Close()
 	return l.look(ctx, p, queries)
+}
+
+// product opens the product of heads with the unembedding. Under "final" the logits of a head are its part of a sum, and b_U is another part.
+func (l *Lens) product(ctx context.Context, top, asked int) (*product, error) {
+	bias := l.bias
+	if l.options.Norm == NormFinal {
+		bias = nil
+	}
+	return openProduct(ctx, l.host, l.Layout, bias, top, asked, l.options.Runtime)
 }
 
 func (l *Lens) look(ctx context.Context, p *product, queries []Query) ([]View, error) {

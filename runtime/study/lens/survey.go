@@ -80,7 +80,7 @@ func (l *Lens) Survey(ctx context.Context, pairs []Pair, among int, step func(do
 	if err := CheckPairs(pairs); err != nil {
 		return nil, err
 	}
-	p, err := openProduct(ctx, l.host, l.Layout, l.bias, 0, slots, l.options.Runtime)
+	p, err := l.product(ctx, 0, slots)
 	if err != nil {
 		return nil, err
 	}
