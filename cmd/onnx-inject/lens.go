@@ -28,12 +28,23 @@ tokens.
 --norm selects what is applied between a head and the unembedding. final divides by the scale of the final norm at the
 last position, which gives the head's contribution to the logits. tl uses TransformerLens' folded coordinates without a
 norm. raw uses the file's own numbers. The paper used --norm tl --prompt-bos=false.
-A probability is the softmax of one head's logits: it measures how sharply the head points, not what the model predicts.`,
+A probability is the softmax of one head's logits: it measures how sharply the head points, not what the model predicts.
+
+Three more parts of a prompt can be shown instead of the heads; with --entity, --layer or --csv the heads are shown too.
+--stream applies the final norm and the unembedding to the residual stream after every layer (logit lens). --attribution
+splits the logit of the answer at the last position into what each head, each MLP and the rest of the stream add to it (direct
+logit attribution). --pattern shows the attention of heads. The text is about the last position; --json and --html have
+all positions. A page made without these flags has all parts that the file can give. The answer is the first token of
+" " + TEXT of --answer, or the model's most likely token.`,
 		example: `onnx-inject lens onnx-inject-demo --prompt "People in Peru speak" --against "People in the land of Machu Picchu speak" --entity Peru`,
 		flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "prompt", Usage: "show the last position of `TEXT`"},
 			&cli.StringFlag{Name: "against", Usage: "compare with a second `TEXT`"},
 			&cli.StringFlag{Name: "entity", Usage: "search for `TEXT`"},
+			boolFlag("stream", "show the most likely tokens of the residual stream after every layer"),
+			boolFlag("attribution", "show what each head and each MLP adds to the logit of the answer"),
+			&cli.StringFlag{Name: "pattern", Usage: "show which positions `HEADS` read, such as 4.0,3.2; top selects heads by attribution"},
+			&cli.StringFlag{Name: "answer", Usage: "attribute the logit of `TEXT`"},
 			&cli.StringFlag{Name: "layer", Usage: "show layer `L` in detail; -1 is the last"},
 			&cli.StringFlag{Name: "data", Usage: "count over the prompt pairs of `FILE`, .csv or .jsonl", TakesFile: true},
 			&cli.IntFlag{Name: "limit", Usage: "use the first `N` pairs of the file; 0 means all"},
@@ -41,7 +52,7 @@ A probability is the softmax of one head's logits: it measures how sharply the h
 			oneOf("norm", "`NORM` between head and unembedding", lens.Norms),
 			textFlags()[0], // --prompt-bos
 			&cli.StringFlag{Name: "csv", Usage: "write a table to `FILE`", TakesFile: true},
-			&cli.StringFlag{Name: "html", Usage: "write a page with heat-maps to `FILE`", TakesFile: true},
+			&cli.StringFlag{Name: "html", Usage: "write a page with pictures to `FILE`", TakesFile: true},
 			boolFlag("force", "replace the files of --csv and --html"),
 			jsonFlag(),
 		}, hostFlags()),
@@ -67,7 +78,7 @@ func runLens(c *call) error {
 			return refused(err)
 		}
 	}
-	r, err := l.Report(c.ctx, c.String("prompt"), c.String("against"), entity, c.Int("top"))
+	r, err := l.Report(c.ctx, lens.Question{Prompt: c.String("prompt"), Against: c.String("against"), Entity: entity, Answer: c.String("answer"), Top: c.Int("top")})
 	if err != nil {
 		return refused(err)
 	}
@@ -109,7 +120,7 @@ func checkLens(c *call) error {
 			return usagef("--%s and --data cannot be combined: the file contains the texts", name)
 		}
 	}
-	return nil
+	return checkParts(c)
 }
 
 // openedLens is a lens with its model.
@@ -136,7 +147,12 @@ func openLens(c *call) (out *openedLens, err error) {
 	if err != nil {
 		return nil, err
 	}
-	options := lens.Options{Norm: chosen[lens.Norm](c, "norm"), Texts: memory.Texts{PromptBOS: c.Bool("prompt-bos")}}
+	options := lens.Options{Norm: chosen[lens.Norm](c, "norm"), Texts: memory.Texts{PromptBOS: c.Bool("prompt-bos"), AnswerSpace: true}}
+	if !c.IsSet("data") {
+		if options.Parts, err = partsOf(c); err != nil {
+			return nil, err
+		}
+	}
 	if c.IsSet("layer") {
 		layer, err := oneLayer(c.String("layer"), layout)
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 // compactTokens is the number of tokens on the line of a head when all layers are shown and --top is not given.
 const compactTokens = 3
 
-// printLens shows all layers with one line for each head, or one layer in detail.
+// printLens shows the prompts, the selected parts, and all layers with one line for each head, or one layer in detail.
 func printLens(c *call, r *lens.Report) {
 	p := c.out
 	facts := [][]span{}
@@ -24,8 +24,23 @@ func printLens(c *call, r *lens.Report) {
 			facts = append(facts, []span{text("entity"), styled(green, "%s", quote(t.Token)), styled(dim, "%s", t.Doc())})
 		}
 	}
-	p.table(append(facts, []span{text("norm"), text("%s", r.Norm), styled(dim, "%s", r.Norm.Doc())}))
+	heads := r.Views[0].Heads != nil
+	if heads {
+		facts = append(facts, []span{text("norm"), text("%s", r.Norm), styled(dim, "%s", r.Norm.Doc())})
+	}
+	p.table(facts)
 	p.line()
+	if selectsParts(c) {
+		printParts(c, r)
+	}
+	if heads {
+		printHeadParts(c, r)
+	}
+}
+
+// printHeadParts shows what the heads write.
+func printHeadParts(c *call, r *lens.Report) {
+	p := c.out
 	if len(r.Layers) == 1 {
 		for k := range r.PerRow {
 			printHead(p, r, k)

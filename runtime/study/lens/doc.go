@@ -41,9 +41,29 @@
 // Probabilities are the softmax of a head's logits. A head is no language model: they show how sharply it points, not what the
 // model says.
 //
+// # Other parts of a prompt
+//
+// [Parts] selects what else is shown.
+//
+// The stream is the logit lens: with x the residual stream at a layer and a position, the logits are those that the model would have if
+// the layers that follow added nothing, (C(x) / sigma * gamma + beta) · E + b_U, with sigma that of x, and through the soft cap. The row
+// after the last layer is the model's own.
+//
+// The attribution is direct logit attribution. The stream at the last position is a sum: what enters layer 0, each head's r, each b_O,
+// each mlp_out, and memories that are stored in the file. C and the multiplication with gamma / sigma are linear for a fixed sigma, so with
+// e the answer's column of E, each part adds
+//
+//	C(part) / sigma * gamma · e
+//
+// and these numbers plus the constant beta · e + b_U are the logit, before a soft cap. Every run checks that against the file's logits,
+// and is refused where something that was not recognised is added to the stream. The numbers do not say what would happen without
+// a part: layers that read it would also change.
+//
+// A pattern is hook_pattern of one head, [query][key].
+//
 // # How it is computed
 //
-// One session of the model gives the results of all heads, and with a switch that silences the stream in front of every
+// One session of the model gives the results of all heads and what the other parts need, and with a switch that silences the stream in front of every
 // layer the constants b, in which beta_1, W_V and b_V need not be found: a norm of zeros is its bias. A second session, of one
 // product, multiplies the vectors of many heads and prompts with the unembedding in ranges of tokens, as read (and
 // dequantised) by package weights, and keeps what is asked for: the likeliest tokens, the sum of exponentials, and how many

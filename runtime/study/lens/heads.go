@@ -15,11 +15,13 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 )
 
-// heads runs a model for the results of its heads.
+// heads runs a model for the results of its heads, and for whatever else its ports give.
 type heads struct {
 	session *decoder.Session
 	layers  []int
 	joins   map[int]*joint // of those with a step between the heads and the stream
+	biases  [][]float32    // b_O by layer, for attribution; nil entries for none
+	layout  *models.Layout // of the model
 	last    int            // the last layer of the model
 	heads   int
 	d       int
@@ -30,87 +32,123 @@ type heads struct {
 // switchName is the input that silences the stream in front of every layer.
 const switchName = "lens.listen"
 
-// openHeads has a model give the results of the layers' heads. stream asks for the residual stream after the last
-// layer, silence for the switch.
-func openHeads(ctx context.Context, host runtime.Host, d *decoder.Model, layers []int, stream, silence bool, o runtime.Options) (*heads, error) {
-	l, err := d.Locate(ctx)
-	if err != nil {
-		return nil, err
-	}
-	h := &heads{layers: layers, joins: map[int]*joint{}, last: l.Layers - 1, heads: l.Heads, d: l.DModel, stream: stream, silence: silence}
-	var req rewrite.Request
-	add := func(port models.PortKind, layers ...int) {
-		kind, err := rewrite.KindByName(string(port))
-		if err != nil {
-			panic(err) // the kinds are this program's own
+// ports are layers by the kind of output that is read at them.
+type ports map[models.PortKind][]int
+
+// add adds layers of a kind that are not there yet.
+func (p ports) add(kind models.PortKind, layers ...int) {
+	for _, i := range layers {
+		if !slices.Contains(p[kind], i) {
+			p[kind] = append(p[kind], i)
 		}
+	}
+}
+
+// names lists the names of the ports.
+func (p ports) names() []string {
+	var out []string
+	for _, kind := range models.Outputs() {
+		for _, i := range p[kind] {
+			out = append(out, kind.Name(i))
+		}
+	}
+	return out
+}
+
+// request asks for the ports that a patched file does not have yet.
+func (p ports) request(man *models.Manifest) rewrite.Request {
+	var req rewrite.Request
+	for _, kind := range rewrite.Kinds {
 		x := rewrite.Expose{Kind: kind}
-		for _, i := range layers {
-			if d.Manifest.Port(port.Name(i)) == nil { // a patched file may have it already
+		for _, i := range p[kind.Port] {
+			if man.Port(kind.Port.Name(i)) == nil {
 				x.Layers = append(x.Layers, i)
 			}
 		}
 		req.Expose = append(req.Expose, x)
 	}
-	for _, i := range layers {
-		if x := l.Bodies[0].Layers[i]; joinsLater(x) {
+	return req
+}
+
+// openHeads has a model give the results of the layers' heads and the parts of prompts. stream asks for the residual stream after the
+// last layer, silence for the switch.
+func openHeads(ctx context.Context, host runtime.Host, d *decoder.Model, layers []int, parts Parts, stream, silence bool, o runtime.Options) (*heads, error) {
+	l, err := d.Locate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h := &heads{layout: l, layers: layers, joins: map[int]*joint{}, last: l.Layers - 1, heads: l.Heads, d: l.DModel, stream: stream, silence: silence}
+	want := parts.ports(l)
+	for _, i := range slices.Concat(layers, want[models.PortResult]) {
+		if x := l.Bodies[0].Layers[i]; joinsLater(x) && h.joins[i] == nil {
 			if h.joins[i], err = openJoint(x, l.DModel); err != nil {
 				return nil, err
 			}
 		}
 	}
-	later := slices.DeleteFunc(slices.Clone(layers), func(i int) bool { return h.joins[i] == nil })
-	add(models.PortResult, layers...)
-	add(models.PortAttnOut, later...)
-	if stream {
-		add(models.PortResidPost, h.last)
+	if parts.Attribution {
+		for _, x := range l.Bodies[0].Layers {
+			b, err := biasOf(x, l.DModel)
+			if err != nil {
+				return nil, err
+			}
+			h.biases = append(h.biases, b)
+		}
 	}
-	if h.session, err = d.Session(ctx, host, o, decoder.Apply(req), h.trim); err != nil {
+	for kind, at := range h.ports() {
+		want.add(kind, at...)
+	}
+	if h.session, err = d.Session(ctx, host, o, decoder.Apply(want.request(d.Manifest)), h.change(want.names(), parts.Attribution)); err != nil {
 		return nil, err
 	}
 	return h, nil
 }
 
-// ports are the outputs that are kept.
-func (h *heads) ports() []string {
-	var out []string
+// ports are the outputs that the heads are read from.
+func (h *heads) ports() ports {
+	out := ports{}
 	for _, i := range h.layers {
-		out = append(out, models.PortResult.Name(i))
+		out.add(models.PortResult, i)
 		if h.joins[i] != nil {
-			out = append(out, models.PortAttnOut.Name(i))
+			out.add(models.PortAttnOut, i)
 		}
 	}
 	if h.stream {
-		out = append(out, models.PortResidPost.Name(h.last))
+		out.add(models.PortResidPost, h.last)
 	}
 	return out
 }
 
-// trim drops every other output, the logits among them, with what computes it, and adds the switch:
+// change drops every output that is not named, with what computes it; logits says whether the logits stay. It adds the switch:
 //
 //	resid_pre → Where(listen, resid_pre, 0) → everything that reads it
-func (h *heads) trim(_ context.Context, c *decoder.Copy) error {
-	keep := map[string]bool{}
-	for _, name := range h.ports() {
-		keep[name] = true
-	}
-	g := c.Graph
-	e := g.Edit()
-	if h.silence {
-		listen := e.Input(switchName, graph.TensorType(graph.Bool, 1))
-		for _, b := range c.Layout.Bodies {
-			for _, i := range h.layers {
-				silence(e, b.Graph, b.Layers[i], listen)
+func (h *heads) change(names []string, logits bool) decoder.Change {
+	return func(_ context.Context, c *decoder.Copy) error {
+		keep := map[string]bool{}
+		for _, name := range names {
+			keep[name] = true
+		}
+		if logits {
+			keep[c.Layout.Logits().Name()] = true
+		}
+		g := c.Graph
+		e := g.Edit()
+		if h.silence {
+			listen := e.Input(switchName, graph.TensorType(graph.Bool, 1))
+			for _, b := range c.Layout.Bodies {
+				for _, i := range h.layers {
+					silence(e, b.Graph, b.Layers[i], listen)
+				}
 			}
 		}
-	}
-	for _, o := range g.Graph.Outputs() {
-		if !keep[o.Name()] {
-			e.RemoveOutput(g.Graph, o)
+		for _, o := range g.Graph.Outputs() {
+			if !keep[o.Name()] {
+				e.RemoveOutput(g.Graph, o)
+			}
 		}
+		e.Prune()
+		return e.Commit()
 	}
-	e.Prune()
-	return e.Commit()
 }
 
 // silence puts the switch in front of everything that reads the stream before a layer.
@@ -194,8 +232,8 @@ type activations struct {
 	stream  []float32   // after the last layer; nil if it was not requested
 }
 
-// run computes the activations of a prompt; with listen false those of a model whose layers hear nothing.
-func (h *heads) run(ctx context.Context, ids []int64, listen bool) (*activations, error) {
+// read runs a prompt for some outputs; with listen false on a model whose layers hear nothing.
+func (h *heads) read(ctx context.Context, ids []int64, listen bool, names ...string) (map[string]*graph.Tensor, error) {
 	feeds, err := h.session.Signature.Feeds([][]int64{ids})
 	if err != nil {
 		return nil, err
@@ -207,7 +245,12 @@ func (h *heads) run(ctx context.Context, ids []int64, listen bool) (*activations
 		}
 		feeds[switchName] = t
 	}
-	out, err := h.session.Run(ctx, feeds, h.ports()...)
+	return h.session.Run(ctx, feeds, names...)
+}
+
+// run computes the activations of a prompt; with listen false those of a model whose layers hear nothing.
+func (h *heads) run(ctx context.Context, ids []int64, listen bool) (*activations, error) {
+	out, err := h.read(ctx, ids, listen, h.ports().names()...)
 	if err != nil {
 		return nil, err
 	}

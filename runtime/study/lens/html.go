@@ -20,6 +20,8 @@ var page = sync.OnceValue(func() *template.Template { return template.Must(templ
 type pageData struct {
 	Title  string
 	Facts  []fact
+	Absent []Absent
+	Views  []viewPage
 	Maps   []heatMap
 	Counts []Count
 	Among  int
@@ -31,7 +33,7 @@ type fact struct{ Name, Value, Note string }
 // heatMap is a table [layer][head] of numbers. Colours go from Low over nothing to High.
 type heatMap struct {
 	Title, Note string
-	Heads       []int
+	Columns     []string
 	Rows        []heatRow
 	Low, High   string // what the ends of the scale mean; Low is empty where there is no negative side
 }
@@ -41,7 +43,7 @@ type heatRow struct {
 	Cells []heatCell
 }
 
-// heatCell has a colour: side is "hi" or "lo", strength 0 to 100.
+// heatCell has a colour: side is "hi" or "lo", strength 0 to 100. "total" has none.
 type heatCell struct {
 	Text, Tip, Side string
 	Strength        int
@@ -54,9 +56,13 @@ type layerTables struct {
 
 type headTables struct {
 	Name  string
+	Views []tokenTable // one for each prompt
+}
+
+type tokenTable struct {
+	Name  string
 	Notes []string
-	Names []string // of the prompts
-	Rows  [][]tokenCell
+	Rows  []tokenCell // likeliest first
 }
 
 type tokenCell struct {
@@ -66,7 +72,17 @@ type tokenCell struct {
 
 // WriteHTML writes a page with heat-maps of the entity and the top tokens of every head.
 func (r *Report) WriteHTML(w io.Writer) error {
-	d := pageData{Title: "What attention heads write: " + r.Model, Facts: r.facts()}
+	d := pageData{Title: "What attention heads write: " + r.Model, Facts: r.facts(), Absent: r.Absent}
+	heads := r.Views[0].Heads != nil
+	if !heads {
+		d.Title = "What a prompt leaves in " + r.Model
+	}
+	for i := range r.Views {
+		d.Views = append(d.Views, r.viewPage(i))
+	}
+	if !heads {
+		return page().Execute(w, d)
+	}
 	if r.Entity != nil {
 		for i, v := range r.Views {
 			d.Maps = append(d.Maps, r.rankMap(viewNames[i], v))
@@ -97,7 +113,9 @@ func (r *Report) facts() []fact {
 	for i, v := range r.Views {
 		out = append(out, fact{viewNames[i], fmt.Sprintf("%q", v.Prompt), fmt.Sprintf("%d tokens, %s", len(v.Tokens), bos)})
 	}
-	out = append(out, fact{"norm", string(r.Norm), r.Norm.Doc()})
+	if r.Views[0].Heads != nil {
+		out = append(out, fact{"norm", string(r.Norm), r.Norm.Doc()})
+	}
 	if r.Entity != nil {
 		for _, t := range r.Entity.Tokens {
 			out = append(out, fact{"entity", fmt.Sprintf("%q", t.Token), t.Doc()})
@@ -126,18 +144,32 @@ func grid(layers []int, heads int, largest float64, cell func(k int) (x float64,
 		row := heatRow{Layer: layer}
 		for h := range heads {
 			x, text, tip := cell(i*heads + h)
-			c := heatCell{Text: text, Tip: fmt.Sprintf("layer %d, head %d: %s", layer, h, tip), Side: "hi"}
-			if x < 0 {
-				c.Side = "lo"
-			}
-			if largest > 0 {
-				c.Strength = int(math.Round(100 * math.Abs(x) / largest))
-			}
-			row.Cells = append(row.Cells, c)
+			row.Cells = append(row.Cells, heatOf(x, largest, text, fmt.Sprintf("layer %d, head %d: %s", layer, h, tip)))
 		}
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// heatOf colours a number; one as far from 0 as largest has the full colour.
+func heatOf(x, largest float64, text, tip string) heatCell {
+	c := heatCell{Text: text, Tip: tip, Side: "hi"}
+	if x < 0 {
+		c.Side = "lo"
+	}
+	if largest > 0 {
+		c.Strength = int(math.Round(100 * min(1, math.Abs(x)/largest)))
+	}
+	return c
+}
+
+// headColumns names the columns of a map of heads.
+func headColumns(n int) []string {
+	var out []string
+	for _, h := range numbers(n) {
+		out = append(out, fmt.Sprintf(".%d", h))
+	}
+	return out
 }
 
 func numbers(n int) []int {
@@ -150,9 +182,9 @@ func numbers(n int) []int {
 
 func (r *Report) rankMap(name string, v View) heatMap {
 	return heatMap{
-		Title: "Rank of the entity: " + name,
-		Note:  "Of all tokens; 0 is the head's likeliest. The scale is one of logarithms.",
-		Heads: numbers(r.PerRow), High: "rank 0",
+		Title:   "Rank of the entity: " + name,
+		Note:    "Of all tokens; 0 is the head's likeliest. The scale is one of logarithms.",
+		Columns: headColumns(r.PerRow), High: "rank 0",
 		Rows: grid(r.Layers, r.PerRow, 1, func(k int) (float64, string, string) {
 			m := v.Heads[k].Entity
 			return 1 - math.Log1p(float64(m.Rank))/math.Log1p(float64(r.Vocab)), fmt.Sprint(m.Rank), fmt.Sprintf("rank %d, log p %.2f", m.Rank, m.LogP)
@@ -163,9 +195,9 @@ func (r *Report) rankMap(name string, v View) heatMap {
 func (r *Report) differenceMap() heatMap {
 	largest := r.Largest()
 	return heatMap{
-		Title: "Difference: prompt minus against",
-		Note:  "Log-probability of the entity under each head, in nats.",
-		Heads: numbers(r.PerRow), Low: "likelier in against", High: "likelier in prompt",
+		Title:   "Difference: prompt minus against",
+		Note:    "Log-probability of the entity under each head, in nats.",
+		Columns: headColumns(r.PerRow), Low: "likelier in against", High: "likelier in prompt",
 		Rows: grid(r.Layers, r.PerRow, largest, func(k int) (float64, string, string) {
 			a, b := r.Views[0].Heads[k].Entity, r.Views[1].Heads[k].Entity
 			return r.Difference[k], Signed(r.Difference[k], largest),
@@ -177,21 +209,17 @@ func (r *Report) differenceMap() heatMap {
 // headTables puts the top tokens of a head for all prompts side by side.
 func (r *Report) headTables(k int) headTables {
 	first := r.Views[0].Heads[k]
-	t := headTables{Name: fmt.Sprintf("head %d.%d", first.Layer, first.Head)}
+	t := headTables{Name: "head " + HeadAt{first.Layer, first.Head}.String()}
 	for i, v := range r.Views {
 		h := v.Heads[k]
-		note := fmt.Sprintf("%s: size %.3g", viewNames[i], h.Size)
+		x := tokenTable{Name: viewNames[i], Notes: []string{fmt.Sprintf("size %.3g", h.Size)}}
 		if h.Entity != nil {
-			note += fmt.Sprintf(", entity at rank %d", h.Entity.Rank)
+			x.Notes = append(x.Notes, fmt.Sprintf("entity: rank %d", h.Entity.Rank))
 		}
-		t.Notes = append(t.Notes, note)
-		t.Names = append(t.Names, viewNames[i])
-		for j, tok := range h.Top {
-			if i == 0 {
-				t.Rows = append(t.Rows, nil)
-			}
-			t.Rows[j] = append(t.Rows[j], tokenCell{fmt.Sprintf("%q", tok.Token), probability(math.Exp(tok.LogP)), r.Entity.Has(tok.ID)})
+		for _, tok := range h.Top {
+			x.Rows = append(x.Rows, tokenCell{fmt.Sprintf("%q", tok.Token), probability(math.Exp(tok.LogP)), r.Entity.Has(tok.ID)})
 		}
+		t.Views = append(t.Views, x)
 	}
 	return t
 }
@@ -214,7 +242,7 @@ func (s *Survey) WriteHTML(w io.Writer, data string) error {
 		most, widest = max(most, float64(c.OneHop), float64(c.TwoHop)), max(widest, math.Abs(float64(c.Difference)))
 	}
 	counts := func(title string, largest float64, form string, n func(Count) int) heatMap {
-		return heatMap{Title: title, Heads: numbers(heads), High: "most often", Rows: grid(layers, heads, largest, func(k int) (float64, string, string) {
+		return heatMap{Title: title, Columns: headColumns(heads), High: "most often", Rows: grid(layers, heads, largest, func(k int) (float64, string, string) {
 			c := s.Heads[k]
 			return float64(n(c)), fmt.Sprintf(form, n(c)), fmt.Sprintf("named for %d one-hop and %d two-hop prompts", c.OneHop, c.TwoHop)
 		})}

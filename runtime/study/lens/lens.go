@@ -18,7 +18,8 @@ import (
 // Options say how to look.
 type Options struct {
 	Norm    Norm
-	Layers  []int        // which layers, sorted; nil is all
+	Layers  []int        // the layers whose heads are shown, sorted; nil is all
+	Parts   Parts        // what else is shown
 	Texts   memory.Texts // how texts become tokens
 	Runtime runtime.Options
 }
@@ -35,6 +36,9 @@ type Lens struct {
 	heads     *heads
 	bias      []float32 // b_U, nil for none
 	at        *coordinates
+	ending    *ending // nil if no part is selected that needs it
+	parts     Parts
+	absent    []Absent
 	constants [][]float32 // [layer * head][d_model] what heads write whatever they read; nil until needed
 }
 
@@ -65,7 +69,19 @@ func Open(ctx context.Context, host runtime.Host, d *decoder.Model, o Options) (
 	if l.at, err = newCoordinates(o.Norm, m.Layout, l.bias); err != nil {
 		return nil, fmt.Errorf("norm %q: %w", o.Norm, err)
 	}
-	l.heads, err = openHeads(ctx, host, d, l.Layers, o.Norm == NormFinal, o.Norm == NormTL, o.Runtime)
+	l.parts = o.Parts
+	if l.parts.any() {
+		ending, err := newEnding(m.Layout)
+		if l.parts, l.absent, err = o.Parts.fit(m.Layout, hint.With(err, "")); err != nil {
+			return nil, err
+		}
+		l.ending = ending
+	}
+	layers := l.Layers
+	if l.parts.SkipHeads {
+		layers = nil
+	}
+	l.heads, err = openHeads(ctx, host, d, layers, l.parts, o.Norm == NormFinal && layers != nil, o.Norm == NormTL && layers != nil, o.Runtime)
 	if err != nil {
 		return nil, err
 	}
@@ -86,9 +102,14 @@ type Query struct {
 
 // View is what the heads write for one prompt, at its last position.
 type View struct {
-	Prompt string  `json:"prompt"`
-	Tokens []int64 `json:"tokens"` // of the prompt, the beginning-of-text token included where it has one
-	Heads  []Head  `json:"heads"`  // by layer, then by head
+	Prompt string   `json:"prompt"`
+	Tokens []int64  `json:"tokens"`          // of the prompt, the beginning-of-text token included where it has one
+	Pieces []string `json:"pieces"`          // the same as texts
+	Heads  []Head   `json:"heads,omitempty"` // by layer, then by head
+
+	Stream      *Stream      `json:"stream,omitempty"`
+	Attribution *Attribution `json:"attribution,omitempty"`
+	Patterns    []Pattern    `json:"patterns,omitempty"`
 }
 
 // Head is what one head writes.
@@ -133,7 +154,7 @@ func (l *Lens) product(ctx context.Context, top, asked int) (*product, error) {
 	if l.options.Norm == NormFinal {
 		bias = nil
 	}
-	return openProduct(ctx, l.host, l.Layout, bias, top, asked, l.options.Runtime)
+	return openProduct(ctx, l.host, l.Layout, bias, 0, top, asked, l.options.Runtime)
 }
 
 func (l *Lens) look(ctx context.Context, p *product, queries []Query) ([]View, error) {
@@ -141,9 +162,8 @@ func (l *Lens) look(ctx context.Context, p *product, queries []Query) ([]View, e
 	views := make([]View, len(queries))
 	for i, q := range queries {
 		v := &views[i]
-		v.Prompt = q.Prompt
 		var err error
-		if v.Tokens, err = l.texts.Prompt(q.Prompt); err != nil {
+		if *v, err = l.view(q.Prompt); err != nil {
 			return nil, err
 		}
 		some, sizes, err := l.rows(ctx, v.Tokens)
@@ -173,6 +193,17 @@ func (l *Lens) look(ctx context.Context, p *product, queries []Query) ([]View, e
 		}
 	}
 	return views, nil
+}
+
+// view is a prompt with nothing seen yet.
+func (l *Lens) view(prompt string) (View, error) {
+	v := View{Prompt: prompt}
+	var err error
+	v.Tokens, err = l.texts.Prompt(prompt)
+	for _, id := range v.Tokens {
+		v.Pieces = append(v.Pieces, l.texts.Token(id))
+	}
+	return v, err
 }
 
 // rows runs a prompt and gives a row for every head, with the lengths of the heads' results.

@@ -39,6 +39,7 @@ type mark struct {
 type product struct {
 	session  runtime.Session
 	bias     []float32 // b_U, nil for none
+	cap      float64   // the soft cap on the logits, 0 for none
 	columns  *weights.Columns
 	top      int
 	asked    int
@@ -47,9 +48,9 @@ type product struct {
 	atOnce   int64 // numbers of weights and logits that a range of tokens may take
 }
 
-// openProduct makes the session: the top likeliest tokens are kept, and asked tokens of every row looked for.
-func openProduct(ctx context.Context, host runtime.Host, l *models.Layout, bias []float32, top, asked int, o runtime.Options) (*product, error) {
-	p := &product{bias: bias, top: min(top, l.Vocab), asked: asked, tokens: map[int64][]float32{}, d: l.Unembed.In, vocab: l.Unembed.Out, atOnce: 4 << 20}
+// openProduct makes the session: the top likeliest tokens are kept, and asked tokens of every row looked for. softCap is 0 for none.
+func openProduct(ctx context.Context, host runtime.Host, l *models.Layout, bias []float32, softCap float64, top, asked int, o runtime.Options) (*product, error) {
+	p := &product{bias: bias, cap: softCap, top: min(top, l.Vocab), asked: asked, tokens: map[int64][]float32{}, d: l.Unembed.In, vocab: l.Unembed.Out, atOnce: 4 << 20}
 	var err error
 	if p.columns, err = l.Unembed.Columns(); err != nil {
 		return nil, err
@@ -82,7 +83,12 @@ func (p *product) text() string {
 		line("in b: float32[tokens]")
 		gemm += ", b"
 	}
-	line("y = %s) {transB: %d}", gemm, map[bool]int{true: 1}[p.columns.Transposed])
+	product := "y"
+	if p.cap != 0 {
+		product = "uncapped"
+		line("const cap = float32[1] {%g}\nratio = Div(uncapped, cap)\nbounded = Tanh(ratio)\ny = Mul(bounded, cap)", p.cap)
+	}
+	line("%s = %s) {transB: %d}", product, gemm, map[bool]int{true: 1}[p.columns.Transposed])
 	line("logz = ReduceLogSumExp(y) {axes: [1], keepdims: 0}\nout logz")
 	if p.top > 0 {
 		line("in k: int64[1]\ntop, ids = TopK(y, k)\nout top\nout ids")
@@ -156,6 +162,9 @@ func (p *product) logit(x []float32, id int64) (float64, error) {
 	}
 	if p.bias != nil {
 		sum += float64(p.bias[id])
+	}
+	if p.cap != 0 {
+		sum = p.cap * math.Tanh(sum/p.cap)
 	}
 	return sum, nil
 }

@@ -22,25 +22,52 @@ type Report struct {
 	// of a view's heads; nil unless there are an entity and two prompts. It is the log-probability and not the logit because the
 	// constant that a norm or a bias adds to all logits of a head is no evidence of anything.
 	Difference []float64 `json:"difference,omitempty"`
+
+	Absent []Absent `json:"absent,omitempty"` // parts that the file cannot give
 }
 
-// Report looks at a prompt, and at a second one where against is not empty, with the top likeliest tokens of each head.
-func (l *Lens) Report(ctx context.Context, prompt, against string, entity *Entity, top int) (*Report, error) {
-	queries := []Query{{prompt, entity}}
-	if against != "" {
-		queries = append(queries, Query{against, entity})
-	}
-	views, err := l.Look(ctx, queries, top)
-	if err != nil {
-		return nil, err
-	}
-	r := &Report{Model: l.Name(), Norm: l.options.Norm, BOS: l.options.Texts.PromptBOS, Layers: l.Layers, PerRow: l.Layout.Heads, Vocab: l.Layout.Vocab, Top: top, Entity: entity, Views: views}
-	if entity != nil && len(views) == 2 {
-		for k := range views[0].Heads {
-			r.Difference = append(r.Difference, views[0].Heads[k].Entity.LogP-views[1].Heads[k].Entity.LogP)
+// Question is what a report is about.
+type Question struct {
+	Prompt  string
+	Against string  // a second prompt; "" for none
+	Entity  *Entity // what is looked for under the heads; nil for nothing
+	Answer  string  // what the model should say next; "" means its likeliest token, in those parts that need one
+	Top     int     // how many likely tokens are shown
+}
+
+// Report looks at a prompt, and at a second one beside it, with the parts that the lens was opened for.
+func (l *Lens) Report(ctx context.Context, q Question) (*Report, error) {
+	r := &Report{Model: l.Name(), Norm: l.options.Norm, BOS: l.options.Texts.PromptBOS, Layers: l.Layers, PerRow: l.Layout.Heads, Vocab: l.Layout.Vocab,
+		Top: q.Top, Entity: q.Entity, Absent: l.absent}
+	answer := int64(-1)
+	if q.Answer != "" {
+		var err error
+		if answer, err = l.texts.Answer(q.Answer); err != nil {
+			return nil, err
 		}
 	}
-	return r, nil
+	queries := []Query{{q.Prompt, q.Entity}}
+	if q.Against != "" {
+		queries = append(queries, Query{q.Against, q.Entity})
+	}
+	var err error
+	if l.parts.SkipHeads {
+		for _, x := range queries {
+			v, err := l.view(x.Prompt)
+			if err != nil {
+				return nil, err
+			}
+			r.Views = append(r.Views, v)
+		}
+	} else if r.Views, err = l.Look(ctx, queries, q.Top); err != nil {
+		return nil, err
+	}
+	if q.Entity != nil && len(r.Views) == 2 {
+		for k := range r.Views[0].Heads {
+			r.Difference = append(r.Difference, r.Views[0].Heads[k].Entity.LogP-r.Views[1].Heads[k].Entity.LogP)
+		}
+	}
+	return r, l.see(ctx, r.Views, answer, q.Top)
 }
 
 // Names reports whether a head of a view has the entity among its top tokens.

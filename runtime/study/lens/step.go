@@ -14,6 +14,7 @@ import (
 type step struct {
 	centred bool
 	factor  []float64 // [d_model]
+	offset  []float64 // the bias of the norm, times a multiplier; nil for none
 }
 
 // joinsLater reports whether a layer has a step.
@@ -28,19 +29,14 @@ type joint struct {
 // openJoint reads the parameters of a layer that has a step.
 func openJoint(l *models.Layer, d int) (*joint, error) {
 	j := &joint{layer: l, bias: make([]float32, d)}
-	for _, v := range l.BO {
-		b, err := parameterOf(v, "bias of W_O", d)
-		if err != nil {
-			return nil, err
-		}
-		for i := range b {
-			j.bias[i] += b[i]
-		}
+	b, err := biasOf(l, d)
+	if err != nil {
+		return nil, err
 	}
+	copy(j.bias, b)
 	if l.PostNorm == nil {
 		return j, nil
 	}
-	var err error
 	if j.gamma, err = parameterOf(l.PostNorm.Gamma, "weight of the norm after attention", d); err != nil {
 		return nil, err
 	}
@@ -84,6 +80,9 @@ func (j *joint) step(results [][]float32, attnOut []float32) (*step, error) {
 	if j.layer.Scaled && square > 0 {
 		multiplier = dot / square
 	}
+	for _, b := range j.beta {
+		s.offset = append(s.offset, float64(b)*multiplier)
+	}
 	for i := range x {
 		s.factor[i] *= multiplier
 		d := x[i]*multiplier - float64(attnOut[i])
@@ -105,6 +104,16 @@ func (s *step) apply(x []float64) {
 	}
 	for i := range x {
 		x[i] *= s.factor[i]
+	}
+}
+
+// shift adds what the step adds to whatever the heads write.
+func (s *step) shift(x []float64) {
+	if s == nil {
+		return
+	}
+	for i, b := range s.offset {
+		x[i] += b
 	}
 }
 
