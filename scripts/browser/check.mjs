@@ -1,6 +1,8 @@
-// check.mjs DIR FILE.html…: opens pages in Chromium, light, dark, narrow and printed, and checks that
+// check.mjs DIR FILE.html…: opens pages in Chromium, wide and narrow, light and dark, and printed, and checks that
 //   - the console is empty, and only the file itself is requested
 //   - the page is not wider than the window, and its tables are not wider than the paper when printed
+//   - nothing is cut off: only div.scroll and div.wide may be narrower than what they contain, because they scroll
+//   - no number is broken over two lines, and the numbers of a column are aligned to the right
 //   - texts in pictures are inside their picture, do not overlap, and are large enough to read
 //   - texts contrast with their background (4.5 : 1)
 //   - cells and points of pictures have titles
@@ -15,7 +17,8 @@ const { chromium } = createRequire(path.resolve(dir) + "/")("playwright-core");
 const looks = [
   { name: "light", colorScheme: "light", viewport: { width: 1280, height: 900 } },
   { name: "dark", colorScheme: "dark", viewport: { width: 1280, height: 900 } },
-  { name: "narrow", colorScheme: "light", viewport: { width: 390, height: 844 } },
+  { name: "narrow-light", colorScheme: "light", viewport: { width: 390, height: 844 } },
+  { name: "narrow-dark", colorScheme: "dark", viewport: { width: 390, height: 844 } },
   { name: "print", colorScheme: "dark", media: "print", viewport: { width: 1030, height: 700 } }, // A4 landscape without margins
 ];
 
@@ -26,13 +29,37 @@ function inPage(look) {
   const wide = document.scrollingElement.scrollWidth;
   if (wide > innerWidth + 1) out.push(`the page is ${wide} pixels wide in a window of ${innerWidth}`);
 
-  for (const d of document.querySelectorAll("div.scroll")) {
+  for (const e of document.querySelectorAll("body *")) {
+    if (e.scrollWidth <= e.clientWidth + 1 || e.clientWidth === 0 || e.matches("div.scroll, div.wide") || e.closest("svg")) continue;
+    if (getComputedStyle(e).overflowX !== "visible") out.push(`${e.localName} "${e.textContent.trim().slice(0, 40)}" is cut off: ${e.scrollWidth} pixels in ${e.clientWidth}`);
+    else if (e.closest("div.scroll, div.wide") === null && getComputedStyle(e).display !== "inline") out.push(`${e.localName} "${e.textContent.trim().slice(0, 40)}" is ${e.scrollWidth} pixels wide in ${e.clientWidth}`);
+  }
+
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let t = texts.nextNode(); t; t = texts.nextNode()) {
+    for (const m of t.data.matchAll(/(?<![\w/.-])[-+−±]?\d[\d.]*(?:e[-+]?\d+)?(?![\w/-])/g)) {
+      const range = document.createRange();
+      range.setStart(t, m.index);
+      range.setEnd(t, m.index + m[0].length);
+      if (new Set([...range.getClientRects()].map((r) => Math.round(r.top))).size > 1) out.push(`the number ${m[0]} in "${t.data.trim().slice(0, 40)}" is broken over two lines`);
+    }
+  }
+  for (const cell of document.querySelectorAll("td")) {
+    if (/^[-+−±]?\d[\d.]*(e[-+]?\d+)?( ?%)?$/.test(cell.textContent.trim()) && !["right", "end"].includes(getComputedStyle(cell).textAlign)) {
+      out.push(`the number ${cell.textContent.trim()} of a table is not aligned to the right`);
+    }
+  }
+
+  for (const d of document.querySelectorAll("div.scroll, div.wide")) {
+    if (d.matches(":has(.stream), figure > *")) continue; // a column for each token: the window scrolls, paper does not
     if (look === "print" && d.scrollWidth > d.clientWidth + 1) out.push(`${d.firstElementChild.localName} "${d.textContent.trim().slice(0, 40)}" is wider than the paper`);
   }
 
   const overlap = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
   const pictures = document.querySelectorAll("figure svg");
-  if (pictures.length === 0) out.push("there is no picture");
+  const maps = document.querySelectorAll("table.map, table.stream");
+  if (pictures.length + maps.length === 0) out.push("there is no picture");
+  for (const cell of document.querySelectorAll(".map td, .stream td")) if (cell.textContent && !cell.title) out.push(`the cell ${cell.textContent} has no title`);
   for (const svg of pictures) {
     const name = svg.getAttribute("aria-label");
     const frame = svg.getBoundingClientRect();
@@ -46,7 +73,7 @@ function inPage(look) {
     if (boxes.length === 0) out.push(`${name}: no text`);
     boxes.forEach((a, i) => {
       if (a.left < frame.left - 1 || a.right > frame.right + 1 || a.top < frame.top - 1 || a.bottom > frame.bottom + 1) out.push(`${name}: ${a.text} is outside`);
-      if (look !== "narrow" && a.size < 9) out.push(`${name}: ${a.text} is ${a.size} pixels high`);
+      if (!look.startsWith("narrow") && a.size < 9) out.push(`${name}: ${a.text} is ${a.size} pixels high`);
       for (const b of boxes.slice(i + 1)) if (overlap(a, b)) out.push(`${name}: ${a.text} overlaps ${b.text}`);
     });
     const spots = svg.querySelectorAll("rect.spot > title");
@@ -63,19 +90,22 @@ function inPage(look) {
   };
   const paper = getComputedStyle(document.body).backgroundColor;
   const ground = luminance(paper);
-  if ((look === "dark") !== ground < 0.2) out.push(`the background is ${paper}`);
+  if (look.endsWith("dark") !== ground < 0.2) out.push(`the background is ${paper}`);
   const seen = new Set();
   for (const e of document.querySelectorAll("body *")) {
     if (![...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim() !== "") || e.localName === "title") continue;
     const style = getComputedStyle(e);
     const ink = e.localName === "text" ? style.fill : style.color;
-    if (seen.has(ink)) continue;
-    seen.add(ink);
-    const [a, b] = [luminance(ink), ground].sort((x, y) => y - x);
+    let under = e;
+    while (under !== document.body && getComputedStyle(under).backgroundColor === "rgba(0, 0, 0, 0)") under = under.parentElement;
+    const back = getComputedStyle(under).backgroundColor;
+    if (seen.has(ink + back)) continue;
+    seen.add(ink + back);
+    const [a, b] = [luminance(ink), luminance(back)].sort((x, y) => y - x);
     const contrast = (a + 0.05) / (b + 0.05);
     if (contrast < 4.5) out.push(`${e.localName} "${e.textContent.slice(0, 30)}": contrast ${contrast.toFixed(2)}`);
   }
-  return { out, pictures: pictures.length, spots: document.querySelectorAll("rect.spot").length };
+  return { out, pictures: pictures.length + maps.length, spots: document.querySelectorAll("rect.spot, .map td, .stream td").length };
 }
 
 const browser = await chromium.launch({ executablePath: process.env.CHROMIUM });

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Opens reports in a real browser: an evaluation of the built-in model, and the paper's published files. Runs the checks that
-# check.mjs lists and writes screenshots to .cache/browser. Exits with 1 when a check fails.
+# Opens pages in a real browser: reports of an evaluation of the built-in model and of the paper's published files, and lens for two
+# prompts, for one long prompt, and for a file of pairs. Runs the checks that check.mjs lists and writes screenshots to
+# .cache/browser. Exits with 1 when a check fails.
 #
 # CHROMIUM     the browser (default: the first of chromium, chromium-browser, google-chrome on the PATH)
 # ONNX_INJECT  the binary (default: bin/onnx-inject, built first)
@@ -37,5 +38,9 @@ rm -rf "$work/world" "$work/results" "$work"/*.html "$work"/*-pictures "$work"/*
 	--memory "random:$work/world/words.txt" --top 5 -o "$work/results" >/dev/null
 "$binary" report "$work/results" --png -o "$work/demo.html" >/dev/null
 "$binary" report --published "${PUBLISHED:-runtime/study/published/testdata/paper}" -o "$work/published.html" >/dev/null
+"$binary" lens "$work/world" --prompt "People in Peru speak" --against "People in the land of Machu Picchu speak" --entity Peru --answer Spanish \
+	--html "$work/lens.html" >/dev/null
+"$binary" lens "$work/world" --prompt "$(head -n 25 "$work/world/words.txt" | tr '\n' ' ')" --html "$work/lens-long.html" >/dev/null
+"$binary" lens "$work/world" --data "$work/world/prompts.csv" --html "$work/lens-survey.html" >/dev/null
 
 exec node scripts/browser/check.mjs "$work" "$work"/*.html

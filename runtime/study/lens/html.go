@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"io"
 	"math"
+	"strconv"
 	"sync"
 )
 
@@ -39,7 +40,7 @@ type heatMap struct {
 }
 
 type heatRow struct {
-	Layer int
+	Name  string // the layer
 	Cells []heatCell
 }
 
@@ -141,7 +142,7 @@ func (t EntityToken) Doc() string {
 func grid(layers []int, heads int, largest float64, cell func(k int) (x float64, text, tip string)) []heatRow {
 	var rows []heatRow
 	for i, layer := range layers {
-		row := heatRow{Layer: layer}
+		row := heatRow{Name: strconv.Itoa(layer)}
 		for h := range heads {
 			x, text, tip := cell(i*heads + h)
 			row.Cells = append(row.Cells, heatOf(x, largest, text, fmt.Sprintf("layer %d, head %d: %s", layer, h, tip)))

@@ -3,6 +3,7 @@ package lens
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -32,10 +33,10 @@ type streamCell struct {
 	Strength      int  // 0 to 100
 }
 
-// attributionTable is a heat-map of the parts that belong to layers, and the others as facts.
+// attributionTable is a heat-map of the parts, with those that belong to no layer above and below.
 type attributionTable struct {
-	Facts []fact
-	Map   heatMap
+	Answer fact
+	Map    heatMap
 }
 
 // viewPage arranges the parts of a view.
@@ -87,23 +88,28 @@ func (v *View) streamTable() *streamTable {
 func (a *Attribution) table(heads int) *attributionTable {
 	t := a.Table(heads)
 	largest := a.Largest()
-	out := &attributionTable{Map: heatMap{Columns: t.Columns, Low: "lowers the logit", High: "raises it"}}
-	out.Facts = []fact{{"answer", fmt.Sprintf("%q", a.Answer.Token), fmt.Sprintf("logit %.3f, p %s, rank %d", a.Answer.Logit, probability(math.Exp(a.Answer.LogP)), a.Rank)}}
+	out := &attributionTable{
+		Answer: fact{"answer", fmt.Sprintf("%q", a.Answer.Token), fmt.Sprintf("logit %.3f, p %s, rank %d", a.Answer.Logit, probability(math.Exp(a.Answer.LogP)), a.Rank)},
+		Map:    heatMap{Columns: t.Columns, Low: "lowers the logit", High: "raises it"},
+	}
+	alone := func(name string, x float64, doc string) {
+		row := heatRow{Name: name, Cells: make([]heatCell, len(t.Columns))}
+		row.Cells[len(t.Columns)-1] = heatCell{Text: Signed(x, largest), Tip: fmt.Sprintf("%s: %+.4f", doc, x), Side: "total"}
+		out.Map.Rows = append(out.Map.Rows, row)
+	}
 	for _, c := range a.Parts {
-		if c.Layer < 0 {
-			out.Facts = append(out.Facts, fact{string(c.Kind), fmt.Sprintf("%+.3f", c.Logit), partDocs[c.Kind]})
+		if c.Kind == PartEmbed {
+			alone(string(c.Kind), c.Logit, partDocs[c.Kind])
 		}
 	}
-	out.Facts = append(out.Facts, fact{"sum", fmt.Sprintf("%.3f", a.Sum), "of all parts"})
 	for layer, line := range t.Rows {
-		row := heatRow{Layer: layer}
+		row := heatRow{Name: strconv.Itoa(layer)}
 		for k, x := range line {
-			name := t.Columns[k]
-			if k < heads {
+			name := fmt.Sprintf("%s of layer %d", t.Columns[k], layer)
+			switch {
+			case k < heads:
 				name = "head " + HeadAt{layer, k}.String()
-			} else if k < len(line)-1 {
-				name = fmt.Sprintf("%s of layer %d", name, layer)
-			} else {
+			case k == len(line)-1:
 				name = fmt.Sprintf("all of layer %d", layer)
 			}
 			row.Cells = append(row.Cells, heatOf(x, largest, Signed(x, largest), fmt.Sprintf("%s: %+.4f", name, x)))
@@ -111,6 +117,12 @@ func (a *Attribution) table(heads int) *attributionTable {
 		row.Cells[len(row.Cells)-1].Side = "total"
 		out.Map.Rows = append(out.Map.Rows, row)
 	}
+	for _, c := range a.Parts {
+		if c.Layer < 0 && c.Kind != PartEmbed {
+			alone(string(c.Kind), c.Logit, partDocs[c.Kind])
+		}
+	}
+	alone("sum", a.Sum, "all parts")
 	return out
 }
 
