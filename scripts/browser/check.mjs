@@ -37,7 +37,7 @@ function inPage(look) {
 
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let t = texts.nextNode(); t; t = texts.nextNode()) {
-    for (const m of t.data.matchAll(/(?<![\w/.-])[-+−±]?\d[\d.]*(?:e[-+]?\d+)?(?![\w/-])/g)) {
+    for (const m of t.data.matchAll(/(?<![\w/.-])[-+−±]?\d[\d.]*(?:e[-+]?\d+)?(?: %)?(?![\w/-])/g)) {
       const range = document.createRange();
       range.setStart(t, m.index);
       range.setEnd(t, m.index + m[0].length);

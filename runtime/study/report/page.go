@@ -25,6 +25,7 @@ var templates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{
 		"percent": ofNumber(percent), "percents": ofInterval(percent), "odds": ofNumber(logOdds), "oddss": ofInterval(logOdds),
 		"prob": ofNumber(probability), "p": probability, "change": percent, "oddsOf": logOdds, "nats": ofNumber(plain(3)), "rank": ofNumber(plain(1)), "short": short,
+		"whole": func(s string) string { return strings.ReplaceAll(s, " %", "\u00a0%") }, // no line ends between a number and its unit
 	}).Parse(pageText))
 })
 
