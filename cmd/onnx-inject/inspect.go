@@ -1,10 +1,8 @@
 package main
 
 import (
-	"cmp"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -17,8 +15,8 @@ func inspectCommand() *command {
 	return &command{
 		name: "inspect", args: "MODEL", usage: "describe a model: its layers, sites, ports, inputs and outputs",
 		doc: `Recognises the decoder in an ONNX file by its structure, whatever exported it. Lists the layers, the sites that can be
-exposed and changed, the existing ports, the inputs and outputs, and where the weights are stored. It neither runs the
-model nor reads its weights.
+exposed, injected and gated, or the reasons why not, the existing ports, the inputs and outputs, and where the weights are
+stored. It neither runs the model nor reads its weights.
 
 --why also reports how far each known form of attention matched: how many nodes were tried, how many matched, and where
 the closest miss was. It works for a refused file too.`,
@@ -101,7 +99,8 @@ type description struct {
 	Parallel  bool                  `json:"parallel"`
 	Nodes     int                   `json:"nodes"`
 	Sites     []siteInfo            `json:"sites"`
-	Inject    []siteInfo            `json:"inject"` // the sites that can be changed
+	Inject    []siteInfo            `json:"inject"` // the sites at which a memory can be added
+	Gate      []siteInfo            `json:"gate"`   // the sites whose own value can be multiplied
 	Ports     []models.ManifestPort `json:"ports"`
 	Baked     []models.Baked        `json:"baked"`
 	Inputs    []signature           `json:"inputs"`
@@ -114,19 +113,6 @@ type description struct {
 	Manifest  *models.Manifest      `json:"manifest,omitempty"`
 	Why       *recognise.Report     `json:"why,omitempty"`
 	traits
-}
-
-// siteInfo lists the layers at which a site can be reached, and why the other layers lack it.
-type siteInfo struct {
-	Kind    models.PortKind `json:"kind"`
-	Doc     string          `json:"doc"`
-	Layers  []int           `json:"layers"`
-	Missing []missing       `json:"missing,omitempty"`
-}
-
-type missing struct {
-	Layers []int  `json:"layers"`
-	Why    string `json:"why"`
 }
 
 // signature is an input or output of the model.
@@ -152,7 +138,8 @@ func describe(o *opened, l *models.Layout) *description {
 	d := &description{
 		File: o.Folder.Model, Family: l.Family, Exporter: l.Exporter, Opset: o.Graph.Opset(""), IR: o.Graph.IRVersion(),
 		traits: traitsOf(o, l), Layers: l.Layers, Heads: l.Heads, DHead: l.DHead, DModel: l.DModel, Vocab: l.Vocab, NCtx: l.NCtx,
-		Merged: len(l.Bodies) > 1, Sites: sitesOf(l), Inject: injectOf(l), Ports: []models.ManifestPort{}, Baked: []models.Baked{},
+		Merged: len(l.Bodies) > 1, Sites: sitesOf(l), Inject: changesOf(l, models.PortMemory), Gate: changesOf(l, models.PortKeep),
+		Ports: []models.ManifestPort{}, Baked: []models.Baked{},
 		Inputs: signatures(o.Graph.Graph.Inputs()), Outputs: signatures(o.Graph.Graph.Outputs()), Weights: weightsOf(o.Graph),
 		Config: o.Folder.ConfigFile, Tokenizer: o.Folder.TokenizerDir, Others: o.Folder.Others, Manifest: o.Manifest, Warnings: o.Graph.Warnings(), Nodes: countNodes(o.Graph),
 	}
@@ -164,46 +151,6 @@ func describe(o *opened, l *models.Layout) *description {
 		d.Baked = append(d.Baked, man.Baked...)
 	}
 	return d
-}
-
-// sitesOf lists the kinds that can be exposed, in the order of the contract.
-func sitesOf(l *models.Layout) []siteInfo {
-	var out []siteInfo
-	for _, kind := range models.Outputs() {
-		out = append(out, siteOf(l, kind, kind.Output().Doc, func(x *models.Layer) string { return x.Missing[string(kind)] }))
-	}
-	return out
-}
-
-// injectOf lists the sites that can be changed.
-func injectOf(l *models.Layout) []siteInfo {
-	var out []siteInfo
-	for _, site := range models.Sites() {
-		out = append(out, siteOf(l, site, site.Intervention().Doc, site.Intervention().Missing))
-	}
-	return out
-}
-
-// siteOf groups the layers by why they lack a site. In a merged file, both branches must have the site.
-func siteOf(l *models.Layout, kind models.PortKind, doc string, why func(*models.Layer) string) siteInfo {
-	s := siteInfo{Kind: kind, Doc: doc, Layers: []int{}}
-	for i := range l.Layers {
-		reason := ""
-		for _, b := range l.Bodies {
-			reason = cmp.Or(reason, why(b.Layers[i]))
-		}
-		if reason == "" {
-			s.Layers = append(s.Layers, i)
-			continue
-		}
-		at := slices.IndexFunc(s.Missing, func(m missing) bool { return m.Why == reason })
-		if at < 0 {
-			at = len(s.Missing)
-			s.Missing = append(s.Missing, missing{Why: reason})
-		}
-		s.Missing[at].Layers = append(s.Missing[at].Layers, i)
-	}
-	return s
 }
 
 func signatures(values []*graph.Value) []signature {

@@ -97,50 +97,6 @@ func (w weightsInfo) String() string {
 	return size(w.Bytes) + " " + strings.Join(where, " and ")
 }
 
-// printSites lists what can be exposed and what can be changed.
-func (d *description) printSites(p *printer) {
-	for _, list := range []struct {
-		title string
-		sites []siteInfo
-		mark  func(models.PortKind) (label, style string)
-	}{{"sites", d.Sites, d.mark}, {"sites that --inject can change", d.Inject, d.injectMark}} {
-		p.line(styled(bold, "%s", list.title))
-		var rows [][]span
-		for _, s := range list.sites {
-			label, style := list.mark(s.Kind)
-			rows = append(rows, []span{styled(style, "%s %s", label, s.Kind), text("%s", s.where(d.Layers)), text("%s", s.about())})
-		}
-		p.table(rows)
-	}
-}
-
-// where lists the layers that have the site.
-func (s siteInfo) where(layers int) string {
-	switch len(s.Layers) {
-	case layers:
-		return "all"
-	case 0:
-		return "none"
-	}
-	return layerList(s.Layers)
-}
-
-// about describes the site, or explains why layers lack it.
-func (s siteInfo) about() string {
-	var why []string
-	for _, m := range s.Missing {
-		at := ""
-		if len(s.Missing) > 1 || len(s.Layers) > 0 {
-			at = "layers " + layerList(m.Layers) + ": "
-		}
-		why = append(why, at+m.Why)
-	}
-	if why == nil {
-		return s.Doc
-	}
-	return strings.Join(why, "; ")
-}
-
 func (d *description) printPorts(p *printer) {
 	if len(d.Ports) == 0 {
 		return

@@ -12,6 +12,7 @@ type traits struct {
 	Norm      models.NormKind     `json:"norm"`     // of the norm before the unembedding; "" if it was not recognised
 	Positions models.PositionKind `json:"positions"`
 	SoftCap   float64             `json:"soft_cap"`             // of the logits; 0 for none
+	AfterWO   string              `json:"after_w_o,omitempty"`  // what follows W_O before the stream: "norm", "factor", or "" for nothing
 	ModelType string              `json:"model_type,omitempty"` // as config.json says
 }
 
@@ -19,6 +20,14 @@ func traitsOf(o *opened, l *models.Layout) traits {
 	t := traits{KVHeads: l.KVHeads, Positions: l.PositionKind, SoftCap: l.SoftCap}
 	if n := l.Bodies[0].Norm; n != nil {
 		t.Norm = n.Kind
+	}
+	for _, x := range l.Bodies[0].Layers {
+		switch {
+		case x.PostNorm != nil:
+			t.AfterWO = "norm"
+		case x.Scaled:
+			t.AfterWO = "factor"
+		}
 	}
 	if o.Folder.Config != nil {
 		t.ModelType = o.Folder.Config.ModelType

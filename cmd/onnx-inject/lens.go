@@ -32,9 +32,9 @@ A probability is the softmax of one head's logits: it measures how sharply the h
 
 Three more parts of a prompt can be shown instead of the heads; with --entity, --layer or --csv the heads are shown too.
 --stream applies the final norm and the unembedding to the residual stream after every layer (logit lens). --attribution
-splits the logit of the answer at the last position into what each head, each MLP and the rest of the stream add to it (direct
-logit attribution). --pattern shows the attention of heads. The text is about the last position; --json and --html have
-all positions. A page made without these flags has all parts that the file can give. The answer is the first token of
+splits the logit of the answer at the last position into what each head, each MLP and the rest of the stream add to it
+(direct logit attribution). --pattern shows the attention of heads. The text is about the last position; --json and --html
+have all positions. A page made without these flags has all parts that the file can give. The answer is the first token of
 " " + TEXT of --answer, or the model's most likely token.`,
 		example: `onnx-inject lens onnx-inject-demo --prompt "People in Peru speak" --against "People in the land of Machu Picchu speak" --entity Peru`,
 		flags: slices.Concat([]cli.Flag{

@@ -116,36 +116,52 @@ func TestWords(t *testing.T) {
 	}
 }
 
-// Each drawing names every site of its kind of block, and its lines meet.
+// Each drawing shows every site of its kind of block with a mark for each operation, and its lines meet.
 func TestPicture(t *testing.T) {
-	for _, parallel := range []bool{false, true} {
-		d := &description{Parallel: parallel, Ports: []models.ManifestPort{
-			{Kind: models.PortZ, IO: "out"}, {Kind: models.PortMemory, Layer: 1, IO: "in"}, {Kind: models.PortTau, Layer: 1, IO: "in"},
-		}}
+	layers := []int{0, 1}
+	for _, tt := range []struct {
+		parallel bool
+		afterWO  string
+		want     string
+	}{{false, "", "●●○ attn_out"}, {true, "", "●●○ attn_out"}, {false, "norm", "out ── norm ── ●●○ attn_out"}, {true, "factor", "out ── × c ─── ●●○ attn_out"}} {
+		parallel := tt.parallel
+		d := &description{Layers: 2, Parallel: parallel, Ports: []models.ManifestPort{
+			{Kind: models.PortAttnOut, IO: "out"}, {Kind: models.PortMemory, Layer: 1, IO: "in"}, {Kind: models.PortTau, Layer: 1, IO: "in"},
+			{Kind: models.PortKeep, Site: models.PortZ, Layer: 1, IO: "in"},
+		}, Baked: []models.Baked{{Site: models.PortResidPost, Keep: new(float64)}}}
+		d.AfterWO = tt.afterWO
 		for _, k := range models.Outputs() {
-			s := siteInfo{Kind: k, Layers: []int{0, 1}}
+			s := siteInfo{Kind: k, Layers: layers}
 			if k == models.PortPattern {
-				s.Layers = nil
+				s = siteInfo{Kind: k, Missing: []missing{{layers, "fused"}}}
 			}
+			s.Doc = k.Output().Doc
 			d.Sites = append(d.Sites, s)
 		}
-		for _, k := range models.Sites() {
-			d.Inject = append(d.Inject, siteInfo{Kind: k, Layers: []int{0, 1}})
-		}
+		d.Inject = []siteInfo{{Kind: models.PortAttnOut, Layers: layers}, {Kind: models.PortMLPOut, Layers: layers[:1], Missing: []missing{{layers[1:], "none"}}}}
+		d.Gate = []siteInfo{{Kind: models.PortZ, Layers: layers}, {Kind: models.PortResidPost, Layers: layers}, {Kind: models.PortAttnOut, Layers: layers}, {Kind: models.PortMLPOut, Missing: []missing{{layers, "none"}}}}
 		var b bytes.Buffer
 		d.picture(&printer{w: &b})
 		got := b.String()
-		for _, k := range models.Outputs() {
-			mark := map[models.PortKind]string{models.PortZ: "●", models.PortPattern: "×"}[k]
-			if mark == "" {
-				mark = "○"
-			}
-			if has := strings.Contains(got, mark+" "+string(k)); has == (parallel && k == models.PortResidMid) {
-				t.Errorf("parallel %v: %s %s\n%s", parallel, mark, k, got)
+		for _, want := range []string{tt.want, "○·● z", "○·● resid_post", "×·· pattern", "○◐× mlp_out", "marks: expose, inject, gate\n", "◐ at some layers"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("parallel %v: no %s\n%s", parallel, want, got)
 			}
 		}
-		if strings.Count(got, "● tau × memory") != 1 || strings.Count(got, "○ tau × memory") != 1 {
-			t.Errorf("parallel %v: memories\n%s", parallel, got)
+		for _, k := range append(models.Outputs(), models.Sites()...) {
+			if has := strings.Contains(got, " "+string(k)); has == (parallel && k == models.PortResidMid) {
+				t.Errorf("parallel %v: %s is drawn: %v\n%s", parallel, k, has, got)
+			}
+		}
+		b.Reset()
+		d.printSites(&printer{w: &b})
+		for _, want := range []string{
+			"              expose  inject  gate\n", "  attn_out    ● all   ● all   ○ all   what attention adds", "  mlp_out     ○ all   ◐ 0     × none  what the MLP adds",
+			"  pattern  expose  fused\n", "  mlp_out  inject  layer 1: none\n", "  mlp_out  gate    none\n",
+		} {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("no %q\n%s", want, b.String())
+			}
 		}
 		corner := -1
 		for line := range strings.SplitSeq(got, "\n") {
