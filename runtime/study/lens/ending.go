@@ -1,8 +1,10 @@
 package lens
 
 import (
+	"errors"
 	"math"
 
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 )
 
@@ -22,6 +24,20 @@ func newEnding(l *models.Layout) (*ending, error) {
 	e := &ending{norm: c, cap: l.SoftCap}
 	e.beta, err = parameterOf(l.Bodies[0].Norm.Beta, "bias of the final norm", l.DModel)
 	return e, err
+}
+
+// shown refuses a file in which what the final norm reads is not the resid_post that a port shows.
+func shown(l *models.Layout, man *models.Manifest) error {
+	if man == nil {
+		return nil
+	}
+	for _, b := range man.Baked {
+		if b.At() == (models.BakedAt{Site: models.PortResidPost, Layer: l.Layers - 1}) {
+			return hint.With(errors.New("the file stores an intervention at resid_post of the last layer: no port shows what the final norm reads"),
+				"use the file that it was made from")
+		}
+	}
+	return nil
 }
 
 // apply takes the stream at one position, [d_model], through the final norm.

@@ -1,6 +1,7 @@
 package lens
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,9 +71,13 @@ func Open(ctx context.Context, host runtime.Host, d *decoder.Model, o Options) (
 		return nil, fmt.Errorf("norm %q: %w", o.Norm, err)
 	}
 	l.parts = o.Parts
+	unseen := shown(m.Layout, d.Manifest)
+	if o.Norm == NormFinal && !l.parts.SkipHeads && unseen != nil {
+		return nil, unseen
+	}
 	if l.parts.any() {
 		ending, err := newEnding(m.Layout)
-		if l.parts, l.absent, err = o.Parts.fit(m.Layout, hint.With(err, "")); err != nil {
+		if l.parts, l.absent, err = o.Parts.fit(m.Layout, cmp.Or(unseen, hint.With(err, ""))); err != nil {
 			return nil, err
 		}
 		l.ending = ending

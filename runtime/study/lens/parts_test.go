@@ -1,6 +1,7 @@
 package lens
 
 import (
+	"fmt"
 	"math"
 	"path/filepath"
 	"strings"
@@ -341,9 +342,19 @@ func TestPartsRefused(t *testing.T) {
 	}
 }
 
-// A memory that is stored in the file is a part of its own, and the parts still add up.
+// What is stored in the file is a part of its own, at every site, and the parts still add up.
 func TestAttributionOfBaked(t *testing.T) {
-	const layer, tau = 1, 3.0
+	half, none := 0.5, 0.0
+	for _, baked := range []models.Baked{
+		{Layer: 1, Tau: 3}, {Site: models.PortMLPOut, Layer: 2, Tau: -2}, {Site: models.PortResidPre, Layer: 0, Tau: 2}, {Site: models.PortResidPre, Layer: 1, Tau: 2},
+		{Site: models.PortResidPost, Layer: 1, Tau: 3}, {Site: models.PortResidPost, Layer: 2, Tau: 3}, {Site: models.PortMLPOut, Layer: 0, Keep: &none},
+		{Layer: 2, Keep: &half, Tau: 1},
+	} {
+		t.Run(fmt.Sprintf("%s@%d tau %g keep %v", baked.At().Site, baked.Layer, baked.Tau, baked.Keep != nil), func(t *testing.T) { checkBaked(t, baked) })
+	}
+}
+
+func checkBaked(t *testing.T, baked models.Baked) {
 	m, err := graph.Load(filepath.Join(fixtures, "torchscript-op17-mask.onnx"))
 	if err != nil {
 		t.Fatal(err)
@@ -357,14 +368,28 @@ func TestAttributionOfBaked(t *testing.T) {
 	for i := range vector {
 		vector[i] = float32(i%5) - 2
 	}
-	if _, _, err := rewrite.Apply(t.Context(), m, layout, rewrite.Request{Bake: []rewrite.Bake{{Baked: models.Baked{Layer: layer, Tau: tau}, Vector: vector}}}); err != nil {
+	bake := rewrite.Bake{Baked: baked, Vector: vector}
+	if baked.Tau == 0 {
+		bake.Vector = nil
+	}
+	if _, _, err := rewrite.Apply(t.Context(), m, layout, rewrite.Request{Bake: []rewrite.Bake{bake}}); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "baked.onnx")
 	if _, err := graph.Save(t.Context(), m, path, graph.Embed, false); err != nil {
 		t.Fatal(err)
 	}
-	l, err := openPath(t, path, Options{Norm: NormFinal, Parts: Parts{Attribution: true, SkipHeads: true}, Runtime: runtime.Options{Threads: 1}})
+	parts := Parts{Stream: true, Attribution: true, SkipHeads: true}
+	l, err := openPath(t, path, Options{Norm: NormFinal, Parts: parts, Runtime: runtime.Options{Threads: 1}})
+	if baked.Site == models.PortResidPost && baked.Layer == layout.Layers-1 { // no port shows what the final norm reads
+		const want = "the file stores an intervention at resid_post of the last layer: no port shows what the final norm reads"
+		for _, o := range []Options{{Norm: NormRaw, Parts: parts}, {Norm: NormFinal}} {
+			if _, err := openPath(t, path, o); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%+v: %v", o, err)
+			}
+		}
+		return
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -372,6 +397,14 @@ func TestAttributionOfBaked(t *testing.T) {
 	views := []View{{Tokens: []int64{5, 9, 2}}}
 	if err := l.see(t.Context(), views, 11, 1); err != nil {
 		t.Fatal(err)
+	}
+	a := views[0].Attribution
+	if math.Abs(a.Sum-a.Answer.Logit) > 1e-5 {
+		t.Errorf("the parts add up to %g, the logit is %g", a.Sum, a.Answer.Logit)
+	}
+	rows := views[0].Stream.Rows
+	if last := rows[len(rows)-1].Cells[2].Answer; math.Abs(last.Logit-a.Answer.Logit) > 1e-5 {
+		t.Errorf("the last row of the stream gives a logit of %g, the model %g", last.Logit, a.Answer.Logit)
 	}
 	s, err := l.heads.sight(t.Context(), views[0].Tokens, l.parts)
 	if err != nil {
@@ -381,17 +414,15 @@ func TestAttributionOfBaked(t *testing.T) {
 	for i, row := range dense(t, l.Layout.Unembed) {
 		column[i] = row[11]
 	}
-	want := 0.0
-	stream := s.posts[0]
+	want, stream := 0.0, s.posts[len(s.posts)-1]
 	for i, u := range l.ending.direction(column, stream[len(stream)-layout.DModel:]) {
-		want += tau * float64(vector[i]) * u
+		want += baked.Tau * float64(vector[i]) * u
 	}
-	a := views[0].Attribution
-	if got := a.Of(PartBaked, -1); math.Abs(want) < 0.01 || math.Abs(got-want) > 1e-5 {
+	if got := a.Of(PartBaked, -1); baked.Keep == nil && (math.Abs(want) < 0.01 || math.Abs(got-want) > 1e-5) {
 		t.Errorf("the memory adds %g to the logit, want %g", got, want)
 	}
-	if math.Abs(a.Sum-a.Answer.Logit) > 1e-5 {
-		t.Errorf("the parts add up to %g, the logit is %g", a.Sum, a.Answer.Logit)
+	if baked.Layer != 1 || baked.Site != "" {
+		return
 	}
 	l.ending.norm.eps += 10 // a model that is not the one that was recognised
 	if err := l.see(t.Context(), views, 11, 1); err == nil || !strings.Contains(err.Error(), "attribution: the parts of the stream add up to a logit of") {
