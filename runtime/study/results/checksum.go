@@ -8,14 +8,13 @@ import (
 	"hash"
 	"slices"
 
-	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/runtime/study/outdir"
 )
 
 // checksumColumn is the last column of prompts.csv. It holds the SHA-256, in hexadecimal, of the prompt's row up to the comma
 // before this column, followed by the prompt's rows in cells.csv, byte by byte. A shard has the same rows as the whole.
 //
-// The last field of manifest.json has the same name and holds the SHA-256 of all bytes before the comma in front of it. Folders
-// of earlier versions have neither.
+// The manifest has a checksum too: see [outdir.Seal]. Folders of earlier versions have neither.
 const checksumColumn = "sha256"
 
 // digest starts the checksum of a prompt. The rows of its cells follow.
@@ -27,37 +26,11 @@ func digest(row []byte) hash.Hash {
 
 func hexSum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 
-// sealManifest adds its checksum to the text of a manifest.
-func sealManifest(data []byte) []byte {
-	body := bytes.TrimSuffix(data, []byte("\n}"))
-	return append(body, sealOf(body)...)
-}
-
-// checkManifest requires the checksum of a manifest to fit where it has one.
-func checkManifest(data []byte) (sealed bool, err error) {
-	at := bytes.LastIndexByte(data, ',')
-	if at < 0 || !bytes.Contains(data[at:], []byte(checksumColumn)) {
-		return false, nil
-	}
-	if string(data[at:]) != sealOf(data[:at]) {
-		return false, damaged("%s: the checksum at its end does not fit: the file was changed after it was written", ManifestFile)
-	}
-	return true, nil
-}
-
-// sealOf is the end of a manifest.
-func sealOf(body []byte) string {
-	return fmt.Sprintf(",\n  %q: %q\n}\n", checksumColumn, hexSum(digest(body)))
-}
-
 // beforeLast returns a row up to its last comma, which is included.
 func beforeLast(row []byte) []byte { return row[:bytes.LastIndexByte(row, ',')+1] }
 
 // damaged reports that a file was changed after it was written.
-func damaged(format string, args ...any) error {
-	return hint.With(fmt.Errorf(format, args...),
-		"another program or a fault of the disk changed the folder: restore it from a copy, or evaluate again in another folder")
-}
+func damaged(format string, args ...any) error { return outdir.Damaged(format, args...) }
 
 // owns reports whether a prompt belongs to the evaluation.
 func (m *Manifest) owns(prompt int) bool {

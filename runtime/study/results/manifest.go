@@ -1,12 +1,8 @@
 package results
 
 import (
-	"encoding/json"
-	"fmt"
-	"reflect"
-	"strings"
-
 	"github.com/onnx-inject/onnx-inject/models/memory"
+	"github.com/onnx-inject/onnx-inject/runtime/study/outdir"
 )
 
 // Manifest describes an evaluation. Two runs whose manifests are equal in everything except the shard are parts of one
@@ -80,33 +76,4 @@ type Host struct {
 const ManifestVersion = 1
 
 // Diff lists the fields in which want differs from m, one per line, or returns "" when there are none.
-func (m *Manifest) Diff(want *Manifest) string {
-	var b strings.Builder
-	have := fields("", reflect.ValueOf(*m))
-	for i, w := range fields("", reflect.ValueOf(*want)) {
-		if have[i] != w {
-			fmt.Fprintf(&b, "  %s: %s in the folder, %s now\n", w[0], have[i][1], w[1])
-		}
-	}
-	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// fields lists the leaves of a struct by their JSON path, with their values as text.
-func fields(path string, v reflect.Value) [][2]string {
-	if v.Kind() != reflect.Struct {
-		text, err := json.Marshal(v.Interface())
-		if err != nil {
-			text = []byte(err.Error())
-		}
-		return [][2]string{{path, string(text)}}
-	}
-	var out [][2]string
-	for i := range v.NumField() {
-		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-		if path != "" {
-			name = path + "." + name
-		}
-		out = append(out, fields(name, v.Field(i))...)
-	}
-	return out
-}
+func (m *Manifest) Diff(want *Manifest) string { return outdir.Diff(*m, *want) }

@@ -14,15 +14,15 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
+	"github.com/onnx-inject/onnx-inject/runtime/study/outdir"
 )
 
 // The files of a folder.
 const (
-	ManifestFile = "manifest.json"
+	ManifestFile = outdir.ManifestFile
 	CellsFile    = "cells.csv"
 	PromptsFile  = "prompts.csv"
 	SummaryFile  = "summary.json"
-	lockFile     = ".lock"
 )
 
 // The limits of the files and of a row. A folder of 10^8 cells has 15 GB.
@@ -186,7 +186,7 @@ func readManifest(dir string) (m *Manifest, sealed bool, err error) {
 	if m.Version != ManifestVersion {
 		return nil, false, fmt.Errorf("%s has version %d, but this program reads version %d", ManifestFile, m.Version, ManifestVersion)
 	}
-	sealed, err = checkManifest(data)
+	sealed, err = outdir.CheckSeal(data)
 	return m, sealed, err
 }
 

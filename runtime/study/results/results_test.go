@@ -21,6 +21,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
 	"github.com/onnx-inject/onnx-inject/models/memory"
+	"github.com/onnx-inject/onnx-inject/runtime/study/outdir"
 )
 
 func manifest() *Manifest {
@@ -260,7 +261,7 @@ func TestCreateRefuses(t *testing.T) {
 
 // Whatever a link in the folder leads to stays as it is, and a link that leads nowhere makes no file.
 func TestLinksRefused(t *testing.T) {
-	for _, name := range []string{lockFile, ManifestFile, CellsFile, PromptsFile, SummaryFile} {
+	for _, name := range []string{outdir.LockFile, ManifestFile, CellsFile, PromptsFile, SummaryFile} {
 		for _, there := range []bool{true, false} {
 			dir, target := t.TempDir(), filepath.Join(t.TempDir(), "victim")
 			fill(t, dir, 0)

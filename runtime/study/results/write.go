@@ -12,15 +12,14 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/gofrs/flock"
-
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
+	"github.com/onnx-inject/onnx-inject/runtime/study/outdir"
 )
 
 // ErrLocked is wrapped by the error of [Create] when another process writes to the folder.
-var ErrLocked = errors.New("locked")
+var ErrLocked = outdir.ErrLocked
 
 // Writer adds prompts to a folder.
 type Writer struct {
@@ -28,7 +27,7 @@ type Writer struct {
 	Torn     int64     // bytes after the last commit that Begin removed: an interrupted write
 
 	dir            string
-	lock           *flock.Flock
+	lock           *outdir.Dir
 	done           map[int]bool
 	found          *loader // the results in the folder; nil when there are none
 	cells, prompts *os.File
@@ -47,41 +46,16 @@ func Create(dir string, want *Manifest) (*Writer, error) {
 }
 
 func create(dir string, want *Manifest) (*Writer, error) {
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return nil, &atomicfile.Error{Path: dir, Err: err}
-	}
-	for _, name := range []string{lockFile, ManifestFile, CellsFile, PromptsFile, SummaryFile} {
-		if err := sidefile.Plain(filepath.Join(dir, name)); err != nil {
-			return nil, err
-		}
-	}
-	w := &Writer{dir: dir, done: map[int]bool{}, Manifest: want}
-	w.lock = flock.New(filepath.Join(dir, lockFile), flock.SetFlag(os.O_CREATE|os.O_RDWR|sidefile.NoFollow))
-	ok, err := w.lock.TryLock()
-	switch {
-	case err != nil:
-		return nil, &atomicfile.Error{Path: filepath.Join(dir, lockFile), Err: err}
-	case !ok:
-		owner, _ := sidefile.ReadFile(filepath.Join(dir, lockFile), 1<<10)
-		return nil, hint.With(fmt.Errorf("%w: %s is writing to the folder", ErrLocked, process(owner)), "wait until it ends, or give another folder")
-	}
-	if err := w.resume(want); err != nil {
-		w.lock.Unlock()
+	d, err := outdir.Open(dir, CellsFile, PromptsFile, SummaryFile)
+	if err != nil {
 		return nil, err
 	}
-	// The error above names this process number; the lock itself is the open file.
-	if f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_WRONLY|os.O_TRUNC|sidefile.NoFollow, 0); err == nil {
-		fmt.Fprintln(f, os.Getpid())
-		f.Close()
+	w := &Writer{dir: dir, lock: d, done: map[int]bool{}, Manifest: want}
+	if err := w.resume(want); err != nil {
+		d.Close()
+		return nil, err
 	}
 	return w, nil
-}
-
-func process(owner []byte) string {
-	if owner = bytes.TrimSpace(owner); len(owner) > 0 {
-		return "process " + string(owner)
-	}
-	return "another process"
 }
 
 // resume compares the manifest in the folder with want and reads which prompts are done.
@@ -128,7 +102,7 @@ func (w *Writer) Begin(plan Plan) error {
 		if err != nil {
 			return err
 		}
-		if err := atomicfile.Write(filepath.Join(w.dir, ManifestFile), sealManifest(data), true); err != nil {
+		if err := atomicfile.Write(filepath.Join(w.dir, ManifestFile), outdir.Seal(data), true); err != nil {
 			return err
 		}
 	} else if diff := w.found.run.Manifest.Diff(&m); diff != "" {
@@ -236,5 +210,5 @@ func (w *Writer) Close() error {
 			errs = append(errs, f.Close())
 		}
 	}
-	return errors.Join(append(errs, w.lock.Unlock())...)
+	return errors.Join(append(errs, w.lock.Close())...)
 }
