@@ -47,6 +47,12 @@ func FanOut(top int) Change {
 	}
 }
 
+// Only makes a change that drops every output except those named; see [rewrite.Only]. It must come after one that reads the inputs,
+// because some of them may have no use left.
+func Only(names ...string) Change {
+	return func(_ context.Context, c *Copy) error { return rewrite.Only(c.Graph, names...) }
+}
+
 // Session opens a session on a copy of the model, changed in memory. The model stays as it is.
 func (m *Model) Session(ctx context.Context, host runtime.Host, o runtime.Options, changes ...Change) (*Session, error) {
 	c := &Copy{Graph: m.Graph.Clone()}
