@@ -9,6 +9,7 @@ func commands() []*command {
 		rewriteCommand(),
 		runCommand(),
 		evalCommand(),
+		captureCommand(),
 		reportCommand(),
 		lensCommand(),
 		verifyCommand(),

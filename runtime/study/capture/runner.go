@@ -44,6 +44,20 @@ func OpenRunner(ctx context.Context, host runtime.Host, m *decoder.Model, o runt
 	return r, err
 }
 
+// accepts requires that the model can be fed prompts of these lengths.
+func (r *Runner) accepts(prompts []prompt) error {
+	seen := map[int]bool{}
+	for _, p := range prompts {
+		if n := len(p.ids); !seen[n] {
+			seen[n] = true
+			if _, err := r.session.Signature.Feeds([][]int64{p.ids}); err != nil {
+				return fmt.Errorf("prompt %d: %w", p.index, err)
+			}
+		}
+	}
+	return nil
+}
+
 // Run runs prompts of equal length in one batch. It returns the values of each hook, [batch, pos, row…], in the order of the
 // hooks.
 func (r *Runner) Run(ctx context.Context, ids [][]int64) ([][]float32, error) {

@@ -12,8 +12,35 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
+
+// Identify describes a model for a manifest. It reads all bytes of its files.
+func Identify(m *decoder.Model, l *models.Layout) (results.Model, error) {
+	out := results.Model{
+		Name: modelName(m.Path, m.Folder.Model), Family: l.Family, Variant: l.Exporter,
+		Layers: l.Layers, Heads: l.Heads, DModel: l.DModel, Vocab: l.Vocab,
+	}
+	var err error
+	if out.SHA256, err = hashModel(m.Graph); err != nil {
+		return out, err
+	}
+	out.Tokenizer, err = HashTokenizer(m.Folder.TokenizerDir)
+	return out, err
+}
+
+// modelName is the name of the given folder or file.
+func modelName(given, file string) string {
+	if abs, err := filepath.Abs(given); err == nil {
+		given = abs
+	}
+	if given == file || filepath.Ext(given) == ".onnx" {
+		return filepath.Base(file)
+	}
+	return filepath.Base(given)
+}
 
 // identify returns the name of a file and the SHA-256 of its bytes.
 func identify(path string) (*results.File, error) {

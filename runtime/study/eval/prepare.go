@@ -3,7 +3,6 @@ package eval
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -20,10 +19,10 @@ type evaluation struct {
 	data    *Data
 	sources []*Source
 	encode  *encoder
-	rows    []int                  // indexes of the prompts of this shard
-	asked   map[int]question       // by index
-	onehop  map[int][]int64        // tokens of the one-hop prompts
-	sum     func() (string, error) // waits for hashModel
+	rows    []int                         // indexes of the prompts of this shard
+	asked   map[int]question              // by index
+	onehop  map[int][]int64               // tokens of the one-hop prompts
+	model   func() (results.Model, error) // waits for Identify
 }
 
 // prepare reads all inputs of the evaluation and checks them.
@@ -32,7 +31,7 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 	if err != nil {
 		return nil, err
 	}
-	sum := later(func() (string, error) { return hashModel(c.Model.Graph) })
+	identity := later(func() (results.Model, error) { return Identify(c.Model, model.Layout) })
 	if err := model.LoadTokenizer(); err != nil {
 		return nil, err
 	}
@@ -48,7 +47,7 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 			c.Layers = append(c.Layers, l)
 		}
 	}
-	e := &evaluation{Config: c, bench: bench{model, host, c.Options, c.Positions, c.Top}, asked: map[int]question{}, onehop: map[int][]int64{}, sum: sum}
+	e := &evaluation{Config: c, bench: bench{model, host, c.Options, c.Positions, c.Top}, asked: map[int]question{}, onehop: map[int][]int64{}, model: identity}
 	e.encode = newEncoder(model, c.Encoding, c.Convention, c.Layers)
 	if e.data, err = readData(c.Data, part{rows: c.Limit, entities: slices.Contains(c.Memories, "wrong")}); err != nil {
 		return nil, err
@@ -114,15 +113,10 @@ func (e *evaluation) ask(i int) (err error) {
 
 // manifest describes the evaluation; it contains the plan only when the user selected one.
 func (e *evaluation) manifest() (*results.Manifest, error) {
-	l, folder := e.bench.model.Layout, e.Model.Folder
 	m := &results.Manifest{
 		Version: results.ManifestVersion, Tool: e.Tool, Data: e.data.File, Prompts: e.prompts(), Layers: e.Layers, Taus: e.Taus,
 		Encoding: string(e.Encoding), Convention: string(e.Convention), Positions: e.Positions.String(), Texts: e.Texts,
 		Top: e.Top, First: e.First, Shard: e.Shard, Host: e.Host,
-		Model: results.Model{
-			Name: modelName(e.Model.Path, folder.Model), Family: l.Family, Variant: l.Exporter,
-			Layers: l.Layers, Heads: l.Heads, DModel: l.DModel, Vocab: l.Vocab,
-		},
 	}
 	if e.Plan != Auto {
 		m.Plan.Used = e.Plan
@@ -131,20 +125,6 @@ func (e *evaluation) manifest() (*results.Manifest, error) {
 		m.Memories = append(m.Memories, s.Source)
 	}
 	var err error
-	if m.Model.SHA256, err = e.sum(); err != nil {
-		return nil, err
-	}
-	m.Model.Tokenizer, err = HashTokenizer(folder.TokenizerDir)
+	m.Model, err = e.model()
 	return m, err
-}
-
-// modelName is the name of the given folder or file.
-func modelName(given, file string) string {
-	if abs, err := filepath.Abs(given); err == nil {
-		given = abs
-	}
-	if given == file || filepath.Ext(given) == ".onnx" {
-		return filepath.Base(file)
-	}
-	return filepath.Base(given)
 }
