@@ -295,9 +295,10 @@ func (g *ggufReader) tensor() (t tensor, offset uint64) {
 	return t, offset
 }
 
-func encodeGGUF(v *Vector) ([]byte, error) {
+// encodeGGUF writes the vectors by ascending layer. Their facts must be the same, except the layer.
+func encodeGGUF(vectors []*Vector) ([]byte, error) {
 	facts := map[string]string{}
-	for key, s := range v.Meta {
+	for key, s := range shared(vectors) {
 		if !ggufKey(key) {
 			return nil, fmt.Errorf("fact %q: want a name of a-z, 0-9, _ and . in gguf", key)
 		}
@@ -305,22 +306,23 @@ func encodeGGUF(v *Vector) ([]byte, error) {
 			facts[ggufOurs+key] = s
 		}
 	}
-	layer := "1"
-	if s, ok := v.Meta[MetaLayer]; ok {
-		n, err := strconv.Atoi(s)
-		if err != nil || n < 0 || strconv.Itoa(n) != s {
-			return nil, fmt.Errorf("layer %q, want a number from 0", s)
+	byLayer := map[int]*Vector{}
+	for _, v := range vectors {
+		layer, err := ggufLayer(v)
+		if err != nil {
+			return nil, err
 		}
-		if n == 0 {
-			return nil, hint.With(errors.New("a control vector cannot steer layer 0"), "write .safetensors or .npy")
+		if byLayer[layer] != nil {
+			return nil, fmt.Errorf("two vectors for layer %d", layer)
 		}
-		layer = s
-	} else {
+		byLayer[layer] = v
+	}
+	if _, ok := vectors[0].Meta[MetaLayer]; !ok {
 		facts[ggufOurs+MetaLayer] = anyLayer
 	}
 
 	out := append([]byte(ggufMagic), ggufVersion, 0, 0, 0)
-	out = binary.LittleEndian.AppendUint64(out, 1)
+	out = binary.LittleEndian.AppendUint64(out, uint64(len(vectors)))
 	out = binary.LittleEndian.AppendUint64(out, uint64(3+len(facts)))
 	str := func(s string) {
 		out = binary.LittleEndian.AppendUint64(out, uint64(len(s)))
@@ -332,27 +334,50 @@ func encodeGGUF(v *Vector) ([]byte, error) {
 		str(s)
 	}
 	fact("general.architecture", ggufArch)
-	fact(ggufModel, v.Meta[MetaModel]) // repeng requires it even when it is empty
+	fact(ggufModel, vectors[0].Meta[MetaModel]) // repeng requires it even when it is empty
 	str(ggufCount)
 	out = binary.LittleEndian.AppendUint32(out, ggufUint32)
-	out = binary.LittleEndian.AppendUint32(out, 1)
+	out = binary.LittleEndian.AppendUint32(out, uint32(len(vectors)))
 	for _, key := range slices.Sorted(maps.Keys(facts)) {
 		fact(key, facts[key])
 	}
-	str(ggufDirection + layer)
-	out = binary.LittleEndian.AppendUint32(out, 1)
-	out = binary.LittleEndian.AppendUint64(out, uint64(len(v.Data)))
-	out = binary.LittleEndian.AppendUint32(out, ggufF32)
-	out = binary.LittleEndian.AppendUint64(out, 0)
+	layers := slices.Sorted(maps.Keys(byLayer))
+	offset := int64(0)
+	for _, layer := range layers {
+		str(ggufDirection + strconv.Itoa(layer))
+		out = binary.LittleEndian.AppendUint32(out, 1)
+		out = binary.LittleEndian.AppendUint64(out, uint64(len(byLayer[layer].Data)))
+		out = binary.LittleEndian.AppendUint32(out, ggufF32)
+		out = binary.LittleEndian.AppendUint64(out, uint64(offset))
+		offset = align(offset+4*int64(len(byLayer[layer].Data)), ggufAlignment)
+	}
 	pad := func() {
 		for len(out)%ggufAlignment != 0 {
 			out = append(out, 0)
 		}
 	}
 	pad()
-	out = appendFloats(out, v.Data)
-	pad() // llama.cpp reads the last padding too
+	for _, layer := range layers {
+		out = appendFloats(out, byLayer[layer].Data)
+		pad() // llama.cpp reads the last padding too
+	}
 	return out, nil
+}
+
+// ggufLayer returns the layer that a vector is stored for: that of its facts, or 1 for a vector for any layer.
+func ggufLayer(v *Vector) (int, error) {
+	s, ok := v.Meta[MetaLayer]
+	if !ok {
+		return 1, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || strconv.Itoa(n) != s {
+		return 0, fmt.Errorf("layer %q, want a number from 0", s)
+	}
+	if n == 0 {
+		return 0, hint.With(errors.New("a control vector cannot steer layer 0"), "write .safetensors or .npy")
+	}
+	return n, nil
 }
 
 // ggufKey reports whether s may be part of a key: lower_snake_case, separated by dots.

@@ -195,7 +195,11 @@ func (p *pyParser) tuple() []int64 {
 }
 
 // encodeNPY writes the same bytes as numpy.save. The format cannot store facts.
-func encodeNPY(v *Vector) ([]byte, error) {
+func encodeNPY(vectors []*Vector) ([]byte, error) {
+	if n := len(vectors); n != 1 {
+		return nil, hint.With(fmt.Errorf("%d vectors, but .npy holds one", n), "write .safetensors or .gguf")
+	}
+	v := vectors[0]
 	header := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%d,), }", len(v.Data))
 	pad := 64 - (10+len(header)+1)%64
 	header += strings.Repeat(" ", pad%64) + "\n"

@@ -187,23 +187,29 @@ func object(dec *json.Decoder, value func(key string) error) error {
 	return err
 }
 
-func encodeSafetensors(v *Vector) ([]byte, error) {
-	name := cmp.Or(v.Name, safetensorsName)
-	if name == safetensorsMeta {
-		return nil, fmt.Errorf("a tensor cannot be called %q", name)
-	}
+func encodeSafetensors(vectors []*Vector) ([]byte, error) {
 	type info struct {
 		DType   string `json:"dtype"`
 		Shape   [1]int `json:"shape"`
 		Offsets [2]int `json:"data_offsets"`
 	}
-	d := len(v.Data)
-	header := map[string]any{name: info{"F32", [1]int{d}, [2]int{0, 4 * d}}}
-	if len(v.Meta) > 0 {
-		header[safetensorsMeta] = v.Meta
+	header := map[string]any{}
+	for i, v := range vectors {
+		name := cmp.Or(v.Name, safetensorsName)
+		if name == safetensorsMeta {
+			return nil, fmt.Errorf("a tensor cannot be called %q", name)
+		}
+		if _, taken := header[name]; taken {
+			return nil, fmt.Errorf("two vectors have the name %q", name)
+		}
+		d := len(v.Data)
+		header[name] = info{"F32", [1]int{d}, [2]int{4 * d * i, 4 * d * (i + 1)}}
+	}
+	if meta := shared(vectors); len(meta) > 0 {
+		header[safetensorsMeta] = meta
 	}
 	var b bytes.Buffer
-	enc := json.NewEncoder(&b) // keys are sorted, so the same vector gives the same bytes
+	enc := json.NewEncoder(&b) // keys are sorted, so the same vectors give the same bytes
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(header); err != nil {
 		return nil, err
@@ -215,6 +221,9 @@ func encodeSafetensors(v *Vector) ([]byte, error) {
 	for len(text)%8 != 0 { // this aligns the numbers
 		text = append(text, ' ')
 	}
-	out := binary.LittleEndian.AppendUint64(nil, uint64(len(text)))
-	return appendFloats(append(out, text...), v.Data), nil
+	out := append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...)
+	for _, v := range vectors {
+		out = appendFloats(out, v.Data)
+	}
+	return out, nil
 }

@@ -23,6 +23,9 @@ const (
 	MetaModel      = "model"      // the model it is meant for
 )
 
+// shardMeta begins the keys of the facts about a whole file of captured values, which say nothing about a vector.
+const shardMeta = "onnx_inject."
+
 // maxFile is how large a file may be: a shard of a model has vectors, too, and a header says where.
 const maxFile = 16 << 30
 
@@ -40,7 +43,7 @@ type Vector struct {
 type format struct {
 	ext    string
 	read   func(r io.ReaderAt, size int64) (*contents, error)
-	encode func(v *Vector) ([]byte, error)
+	encode func(v []*Vector) ([]byte, error) // at least one
 }
 
 var formats = []format{
@@ -72,8 +75,8 @@ type tensor struct {
 	meta   map[string]string // facts about this tensor only
 }
 
-// Read returns the only vector of a file, or the one that path names: "file.safetensors#name".
-// Errors name the file, what was expected and what was found.
+// Read returns the only vector of a file, or the one that path names: "file.safetensors#name", a row of a matrix
+// "file.safetensors#name[row]", or a row of captured values "folder#hook[row]". Errors name the file, what was expected and what was found.
 func Read(path string) (*Vector, error) {
 	v, err := read(path)
 	if err != nil {
@@ -83,15 +86,21 @@ func Read(path string) (*Vector, error) {
 }
 
 func read(path string) (*Vector, error) {
-	file, name := splitPath(path)
+	file, name, err := locate(path)
+	if err != nil {
+		return nil, err
+	}
 	var out *Vector
-	err := open(file, func(r io.ReaderAt, c *contents) (err error) {
+	err = open(file, func(r io.ReaderAt, c *contents) (err error) {
 		if name != "" {
-			i := slices.IndexFunc(c.tensors, func(t tensor) bool { return t.name == name })
-			if i < 0 {
-				return choose(fmt.Errorf("no tensor %q", name), file, c)
+			t, err := c.named(name)
+			if err == nil && t == nil {
+				err = choose(fmt.Errorf("no tensor %q", name), file, c)
 			}
-			out, err = c.vector(r, c.tensors[i])
+			if err != nil {
+				return err
+			}
+			out, err = c.vector(r, *t)
 			return err
 		}
 		if n := len(c.tensors); n != 1 {
@@ -141,14 +150,41 @@ func choose(err error, file string, c *contents) error {
 	return hint.With(err, advice)
 }
 
-// splitPath splits off "#name" after a known extension.
+// File returns the file in which [Read] or [ReadAll] finds what path names, and whether path names a vector file or a folder of
+// captured values at all.
+func File(path string) (file string, ok bool) {
+	file, name := splitPath(path)
+	if captured(file) {
+		if row, err := shard(file, name); err == nil {
+			file, _ = splitPath(row)
+		}
+		return file, true
+	}
+	_, err := formatOf(file)
+	return file, err == nil
+}
+
+// locate returns the file that path means, and the name of a tensor or row in it.
+func locate(path string) (file, name string, err error) {
+	file, name = splitPath(path)
+	if !captured(file) {
+		return file, name, nil
+	}
+	if path, err = shard(file, name); err != nil {
+		return "", "", err
+	}
+	file, name = splitPath(path)
+	return file, name, nil
+}
+
+// splitPath splits off "#name" after a known extension, or after a folder.
 func splitPath(path string) (file, name string) {
 	if _, err := formatOf(path); err == nil {
 		return path, ""
 	}
 	for i := range len(path) {
 		if path[i] == '#' {
-			if _, err := formatOf(path[:i]); err == nil {
+			if _, err := formatOf(path[:i]); err == nil || captured(path[:i]) {
 				return path[:i], path[i+1:]
 			}
 		}
@@ -216,7 +252,9 @@ func (c *contents) vector(r io.ReaderAt, t tensor) (*Vector, error) {
 	meta := map[string]string{}
 	for _, m := range []map[string]string{c.meta, t.meta} {
 		for k, s := range m {
-			meta[k] = s
+			if !strings.HasPrefix(k, shardMeta) {
+				meta[k] = s
+			}
 		}
 	}
 	return &Vector{Name: t.name, Data: v, Meta: meta}, nil

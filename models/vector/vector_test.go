@@ -164,7 +164,7 @@ func TestWriteIsNumpy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := encodeNPY(&Vector{Data: reference})
+	got, err := encodeNPY([]*Vector{{Data: reference}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestRoundTrip(t *testing.T) {
 			}
 			in := *v
 			in.Name = name
-			data, err := f.encode(&in)
+			data, err := f.encode([]*Vector{&in})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -373,7 +373,7 @@ func fuzz(f *testing.F, form format) {
 			if err := finite(v.Data); err != nil || len(v.Data) < 1 || 2*len(v.Data) > len(data) {
 				t.Fatalf("%d elements of %d bytes, %v", len(v.Data), len(data), err)
 			}
-			again, err := form.encode(v)
+			again, err := form.encode([]*Vector{v})
 			if err != nil {
 				continue // facts of other programs may have names that Write refuses
 			}
@@ -394,7 +394,7 @@ func FuzzGGUF(f *testing.F)        { fuzz(f, formats[2]) }
 
 // A file that shrinks after its header was read causes an error.
 func TestShrinkingFile(t *testing.T) {
-	data, err := encodeSafetensors(&Vector{Data: reference})
+	data, err := encodeSafetensors([]*Vector{{Data: reference}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -217,9 +217,8 @@ func openRandom(arg string, in sourceInput) (*Source, error) {
 
 // openFile gives every prompt all memories of a file. A text that appears twice is used once.
 func openFile(arg string, in sourceInput) (*Source, error) {
-	path, _, _ := strings.Cut(arg, "#")
 	var all []Memory
-	if slices.Contains(vector.Extensions(), strings.ToLower(filepath.Ext(path))) {
+	if path, ok := vector.File(arg); ok {
 		vectors, err := readVectors(arg)
 		if err != nil {
 			return nil, err
