@@ -43,6 +43,7 @@ the current batch. --shard i/N captures one part of the prompts into a separate 
 			oneOf("dtype", "`DTYPE` of the files", capture.DTypes),
 			&cli.StringFlag{Name: "shard", Usage: "capture part `I/N` of the prompts; auto reads it from Slurm or Kubernetes"},
 			&cli.IntFlag{Name: "limit", Usage: "capture the first `N` prompts; 0 means all"},
+			&cli.IntFlag{Name: "file-size", Usage: "make files of about `N` MiB", Value: capture.FileMiB},
 			textFlags()[0], // --prompt-bos
 			jsonFlag(),
 		}, hostFlags()...),
@@ -118,13 +119,16 @@ func captureConfig(c *call) (*capture.Config, []place[*rewrite.Kind], error) {
 	if n := c.Int("limit"); n < 0 {
 		return nil, nil, usagef("flag --limit: want 0 or more, got %d", n)
 	}
+	if n := c.Int("file-size"); n < 1 {
+		return nil, nil, usagef("flag --file-size: want 1 or more, got %d", n)
+	}
 	places, err := exposeFlag.parse(expose)
 	if err != nil {
 		return nil, nil, err
 	}
 	cfg := &capture.Config{
 		Data: c.String("data"), Dir: c.String("out"), Last: chosen[string](c, "positions") == capture.Positions[1], DType: chosen[string](c, "dtype"),
-		PromptBOS: c.Bool("prompt-bos"), Limit: c.Int("limit"), Tool: "onnx-inject " + version(),
+		PromptBOS: c.Bool("prompt-bos"), Limit: c.Int("limit"), FileMiB: c.Int("file-size"), Tool: "onnx-inject " + version(),
 	}
 	if s := c.String("shard"); s != "" {
 		if cfg.Shard, err = eval.ParseShard(s, os.Getenv); err != nil {

@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ type Config struct {
 	PromptBOS bool          // prompts begin with the beginning-of-text token
 	Shard     results.Shard // the zero value is the whole capture
 	Limit     int           // number of prompts from the start of the data; 0 for all
+	FileMiB   int           // size of the values of a file; 0 for the default
 
 	Options runtime.Options
 	Tool    string       // name and version of the program, for the manifest
@@ -108,8 +110,9 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*capturing, erro
 	if err := checkHooks(c.Hooks); err != nil {
 		return nil, err
 	}
-	if c.Limit < 0 || c.Shard.Of < 1 || c.Shard.Index < 0 || c.Shard.Index >= c.Shard.Of {
-		return nil, fmt.Errorf("limit %d, shard %d of %d", c.Limit, c.Shard.Index, c.Shard.Of)
+	c.FileMiB = cmp.Or(c.FileMiB, FileMiB)
+	if c.Limit < 0 || c.FileMiB < 0 || c.Shard.Of < 1 || c.Shard.Index < 0 || c.Shard.Index >= c.Shard.Of {
+		return nil, fmt.Errorf("limit %d, files of %d MiB, shard %d of %d", c.Limit, c.FileMiB, c.Shard.Index, c.Shard.Of)
 	}
 	model, err := steer.New(ctx, host, c.Model, c.Options)
 	if err != nil {
@@ -151,7 +154,7 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*capturing, erro
 	}
 	x.manifest = &Manifest{
 		Format: manifestFormat, Version: manifestVersion, Tool: c.Tool, Model: id, Data: data, Prompts: len(texts), Hooks: x.shape.hooks,
-		Positions: Positions[0], DType: c.DType, PromptBOS: c.PromptBOS, Rows: x.plan.rows, Files: len(x.plan.files), Shard: c.Shard, Host: c.Host,
+		Positions: Positions[0], DType: c.DType, FileMiB: c.FileMiB, PromptBOS: c.PromptBOS, Rows: x.plan.rows, Files: len(x.plan.files), Shard: c.Shard, Host: c.Host,
 	}
 	if c.Last {
 		x.manifest.Positions = Positions[1]
@@ -162,7 +165,7 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*capturing, erro
 // planFor plans files and batches. Only the batches depend on most.
 func (x *capturing) planFor(most int) {
 	stored, wide := x.shape.rowBytes()
-	x.plan = newPlan(x.prompts, stored, wide, most)
+	x.plan = newPlan(x.prompts, stored, wide, int64(x.FileMiB)<<20, most)
 }
 
 func (x *capturing) run(ctx context.Context, r *Report) error {

@@ -18,7 +18,7 @@
 //
 // # Crash safety
 //
-// Which rows a file has, and which prompts run together, depends only on the prompts and the model. A file of about 64 MiB is
+// Which rows a file has, and which prompts run together, depends only on the prompts and the model. A file is
 // collected in a spool: each batch is appended with a checksum, and that record is the commit. When the last batch of a file is
 // there, the file is written whole under its name, and the spool is emptied. A killed capture resumes after the last complete
 // record, so it ends with the same bytes as an uninterrupted one. Memory holds one batch, however long the file of prompts is.

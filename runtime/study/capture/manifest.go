@@ -26,6 +26,7 @@ type Manifest struct {
 	Hooks     []HookFacts   `json:"hooks"`   // in the order of the tensors
 	Positions string        `json:"positions"`
 	DType     string        `json:"dtype"`      // float32, float16
+	FileMiB   int           `json:"file_mib"`   // size of the values of a file
 	PromptBOS bool          `json:"prompt_bos"` // prompts begin with the beginning-of-text token
 	Rows      int           `json:"rows"`       // of this folder
 	Files     int           `json:"files"`

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// maxFile is the largest size of the values of a file in bytes. A file has at least one prompt, whatever its size.
-const maxFile = 64 << 20
+// FileMiB is the default size of the values of a file in MiB. A file has at least one prompt, whatever its size.
+const FileMiB = 64
 
 // prompt is a prompt of this shard.
 type prompt struct {
@@ -35,8 +35,9 @@ type file struct {
 }
 
 // newPlan makes files of whole prompts, and batches of the prompts of a file that have equal length. rowBytes is the size of a
-// row of all hooks in a file, wideBytes its size in memory.
-func newPlan(prompts []prompt, rowBytes, wideBytes int64, most int) *plan {
+// row of all hooks in a file, wideBytes its size in memory, maxFile the largest size of the values of a file, and most the largest
+// batch.
+func newPlan(prompts []prompt, rowBytes, wideBytes, maxFile int64, most int) *plan {
 	p := &plan{prompts: prompts}
 	var f *file
 	for i := range prompts {
