@@ -68,8 +68,9 @@ browser: setup ## open reports in headless Chromium, light and dark, and check t
 	@ONNX_INJECT=$(BIN) scripts/browser/run.sh
 
 .PHONY: kill
-kill: setup ## kill 200 rewrites and 200 evaluations at random times: nothing is lost, doubled or changed
+kill: setup ## kill 200 rewrites, 200 evaluations and 50 captures at random times: nothing is lost, doubled or changed
 	$(GO) test ./cmd/onnx-inject -v -timeout 60m -run '^Test(C03KilledRewrite|D01KilledEval)$$' -kills $(KILLS)
+	$(GO) test ./cmd/onnx-inject -v -timeout 60m -run '^TestKilledCapture$$' -kills 50
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME

@@ -168,7 +168,7 @@ func printCapture(p *printer, cfg *capture.Config, r *capture.Report) {
 	facts := [][]span{
 		{text("values"), styled(bold, "%s", cfg.Dir)},
 		{text("prompts"), text("%d", r.Prompts)},
-		{text("rows"), text("%d", r.Rows), styled(dim, "%d hooks, %s, %d files", len(cfg.Hooks), cfg.DType, r.Files)},
+		{text("rows"), text("%d", r.Rows), styled(dim, "%s, %s, %s", plural(len(cfg.Hooks), "hook"), cfg.DType, plural(r.Files, "file"))},
 	}
 	if r.Resumed > 0 {
 		facts[1] = append(facts[1], styled(dim, "%d of them from an earlier run", r.Resumed))
@@ -180,4 +180,12 @@ func printCapture(p *printer, cfg *capture.Config, r *capture.Report) {
 		facts = append(facts, []span{text("batch"), text("one prompt"), styled(dim, "%s", r.Batch.Reason)})
 	}
 	p.table(facts)
+}
+
+// plural writes a number of things.
+func plural(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }

@@ -43,7 +43,7 @@ func encodingFlags() []cli.Flag {
 func memoryFlags() []cli.Flag {
 	return append([]cli.Flag{
 		&cli.StringFlag{Name: "memory", Usage: "the memory as `TEXT`"},
-		&cli.StringFlag{Name: "vector", Usage: "the memory as a vector from `FILE`: .npy, .safetensors or .gguf", TakesFile: true},
+		&cli.StringFlag{Name: "vector", Usage: "the memory as a vector from `FILE`: .npy, .safetensors or .gguf; FILE#NAME chooses one, DIR#HOOK[ROW] a captured one", TakesFile: true},
 		oneOf("site", "add the memory at `SITE`", models.Memorable()),
 		&cli.StringFlag{Name: "layer", Usage: "`LAYERS` that the memory is added to, such as 7 or 3-5; -1 is the last"},
 		&cli.Float64Flag{Name: "tau", Usage: "magnitude `T` of the memory", Value: 1},
