@@ -19,6 +19,7 @@ require (
 	github.com/yalue/onnxruntime_go v1.27.0 // the ONNX Runtime binding; API 24 runs with 1.24.1 and later
 	golang.org/x/sys v0.49.0 // signal handlers, free disk space, library loading
 	golang.org/x/term v0.47.0 // is it a terminal, and how wide
+	gonum.org/v1/gonum v0.16.0 // principal components of steering vectors
 	gonum.org/v1/plot v0.17.0 // the pictures of a report
 	google.golang.org/protobuf v1.36.12 // the wire format of ONNX
 	gorgonia.org/tensor v0.9.3 // tests: the tensors of onnx-go
@@ -59,7 +60,6 @@ require (
 	golang.org/x/sync v0.23.0 // indirect
 	golang.org/x/text v0.28.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect
-	gonum.org/v1/gonum v0.16.0 // indirect
 	gorgonia.org/cu v0.9.0-beta // indirect
 	gorgonia.org/dawson v1.1.0 // indirect
 	gorgonia.org/gorgonia v0.9.4 // indirect

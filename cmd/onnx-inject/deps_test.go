@@ -87,8 +87,12 @@ var rules = []rule{
 		rationale: "a program that only runs and steers a model contains no statistics and no drawing code",
 	},
 	{
-		what: "drawing", in: []string{"./..."}, except: []string{"./runtime/study/report", "./scripts/..."}, forbids: []string{"gonum.org/v1/..."},
+		what: "drawing", in: []string{"./..."}, except: []string{"./runtime/study/report", "./scripts/..."}, forbids: []string{"gonum.org/v1/plot/..."},
 		rationale: "only package report draws; callers that need a picture use it",
+	},
+	{
+		what: "linear algebra", in: []string{"./..."}, except: []string{"./runtime/study/contrast", "./runtime/study/report", "./scripts/..."}, forbids: []string{"gonum.org/v1/gonum/..."},
+		rationale: "only steering vectors from pairs of texts need a decomposition; everything else is a sum",
 	},
 	{
 		what: "tests", in: []string{"./..."}, except: helpers,

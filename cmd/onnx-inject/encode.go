@@ -16,10 +16,22 @@ import (
 
 func encodeCommand() *command {
 	return &command{
-		name: "encode", args: "MODEL", need: "--text TEXT -o OUT", usage: "encode a text as a memory vector and write it to a file",
+		name: "encode", args: "MODEL", need: "--text TEXT|--positive FILE -o OUT", usage: "encode a text or pairs of texts as memory vectors and write them to a file",
 		doc: `Writes the vector [d_model] that run and rewrite --bake inject for the text. The extension of OUT selects the format:
 .npy contains only the numbers; .safetensors and .gguf also contain the text, the encoding, the convention and the layer.
-The encodings unembed and embed read the weights and do not run the model. The encoding layer runs it and needs --layer.`,
+The encodings unembed and embed read the weights and do not run the model. The encoding layer runs it and needs --layer.
+
+--positive and --negative make a steering vector for every layer instead, from pairs of texts: line N of both files (.txt,
+or a column of .csv or .jsonl: FILE#COLUMN) is a pair. The model reads each text, and the activations at its last token are
+compared. The methods:
+
+  mean        the mean difference, positive minus negative
+  pca         the first principal component of the differences around their mean, of length 1: repeng's pca_diff
+  pca_center  the first principal component of the texts around the middle of each pair, of length 1: repeng's pca_center
+
+.gguf is a control vector of llama.cpp and repeng: direction.1 is that of layer 1 (layers count from 0, and layer 0 is
+never steered). .safetensors has every layer, named by its hook. repeng reads the texts without the beginning-of-text
+token where the tokenizer adds none, as for GPT-2: use --prompt-bos=false for the same vectors.`,
 		example: `onnx-inject encode onnx-inject-demo --text " Peru" -o onnx-inject-demo/peru.safetensors`,
 		flags: slices.Concat([]cli.Flag{
 			outFlag("the vector"),
@@ -27,9 +39,21 @@ The encodings unembed and embed read the weights and do not run the model. The e
 			&cli.StringFlag{Name: "layer", Usage: "layer `L` that the memory is for; -1 is the last"},
 			boolFlag("force", "replace OUT"),
 			jsonFlag(),
-		}, encodingFlags(), hostFlags()),
-		run: encodeText,
+		}, encodingFlags(), contrastFlags(), hostFlags()),
+		run: encodeVectors,
 	}
+}
+
+func encodeVectors(c *call) error {
+	if c.IsSet("positive") || c.IsSet("negative") {
+		return encodePairs(c)
+	}
+	for _, name := range []string{"method", "site", "prompt-bos"} {
+		if c.IsSet(name) {
+			return usagef("encode: --%s needs --positive FILE and --negative FILE", name)
+		}
+	}
+	return encodeText(c)
 }
 
 func encodeText(c *call) error {
@@ -37,7 +61,7 @@ func encodeText(c *call) error {
 	enc, conv := chosen[memory.Encoding](c, "encoding"), chosen[memory.Convention](c, "convention")
 	switch {
 	case c.String("text") == "":
-		return usagef("encode: missing --text TEXT")
+		return usagef("encode: missing --text TEXT, or --positive FILE and --negative FILE")
 	case !utf8.ValidString(c.String("text")):
 		return notUTF8("text", c.String("text"))
 	case out == "":

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"flag"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -16,9 +15,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/outdir"
 )
 
-// captureKills is small for make test; make kill gives a large number.
-var captureKills = flag.Int("kills", 8, "how often TestKilledCapture kills a capture")
-
+// kills is small for make test; make kill gives a large number.
 // capturing returns a command that captures the demo's prompts into a folder.
 func capturing(t *testing.T) func(dir string) *exec.Cmd {
 	t.Helper()
@@ -47,7 +44,7 @@ func TestKilledCapture(t *testing.T) {
 	took := time.Since(start)
 	r := rand.New(rand.NewPCG(9, 10))
 	killed, rounds := 0, 0
-	for killed < *captureKills {
+	for killed < *kills {
 		if dir == "" {
 			dir = t.TempDir()
 			rounds++
