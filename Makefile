@@ -55,6 +55,10 @@ parity: setup ## compare vectors, log-probabilities, ranks and plans with Transf
 	@ONNX_INJECT=$(BIN) scripts/parity/run.sh
 	@ONNX_INJECT=$(BIN) scripts/parity/run.sh families
 
+.PHONY: controlvector
+controlvector: setup ## make control vectors with repeng too, compare them and read each other's files
+	@ONNX_INJECT=$(BIN) scripts/controlvector/run.sh
+
 .PHONY: tokenizers
 tokenizers: build ## compare the ids of six real tokenizers with Hugging Face's
 	@ONNX_INJECT=$(BIN) scripts/tokenizers/run.sh
