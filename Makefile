@@ -55,6 +55,10 @@ parity: setup ## compare vectors, log-probabilities, ranks and plans with Transf
 	@ONNX_INJECT=$(BIN) scripts/parity/run.sh
 	@ONNX_INJECT=$(BIN) scripts/parity/run.sh families
 
+.PHONY: capture
+capture: setup ## capture activations and compare every value with Python's ONNX Runtime
+	@ONNX_INJECT=$(BIN) scripts/capture/run.sh
+
 .PHONY: controlvector
 controlvector: setup ## make control vectors with repeng too, compare them and read each other's files
 	@ONNX_INJECT=$(BIN) scripts/controlvector/run.sh
