@@ -52,7 +52,8 @@ def main():
     at = 0
     for _, prompt in rows.groupby("prompt", sort=False):
         ids = prompt["token_id"].to_numpy()[None]
-        feeds = {i.name: ids if i.name == "input_ids" else np.ones_like(ids) for i in session.get_inputs()}
+        everything = {"input_ids": ids, "attention_mask": np.ones_like(ids), "position_ids": np.arange(ids.shape[1])[None]}
+        feeds = {i.name: everything[i.name] for i in session.get_inputs()}
         for name, out in zip(values, session.run(list(values), feeds)):
             worst[name] = max(worst[name], float(np.abs(values[name][at:at + len(prompt)] - out[0]).max()))
         at += len(prompt)
