@@ -174,7 +174,7 @@ func printCapture(p *printer, cfg *capture.Config, r *capture.Report) {
 		facts[1] = append(facts[1], styled(dim, "%d of them from an earlier run", r.Resumed))
 	}
 	if r.Done > 0 {
-		facts = append(facts, []span{text("time"), text("%.3g s", r.Seconds.Total), styled(dim, "%.3g prompts per second in the host", float64(r.Done)/max(r.Seconds.Run, 1e-9))})
+		facts = append(facts, []span{text("time"), text("%.3g s", r.Seconds.Total), styled(dim, "%.3g prompts per second", float64(r.Done)/max(r.Seconds.Total-r.Seconds.Load, 1e-9))})
 	}
 	if r.Batch.Prompts == 1 {
 		facts = append(facts, []span{text("batch"), text("one prompt"), styled(dim, "%s", r.Batch.Reason)})

@@ -2,6 +2,9 @@
 // of them. It has no code of its own.
 //
 //	eval       runs a grid of layers and taus over prompts
+//	capture    saves what the model computes inside for every prompt
+//	contrast   makes steering vectors from pairs of texts
+//	outdir     the lock and the manifest of a folder that grows
 //	results    the folder of an evaluation: manifest, prompts, cells
 //	stats      differences, intervals and comparisons of cells
 //	report     pictures and pages; the one package that draws

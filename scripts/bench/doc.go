@@ -37,5 +37,10 @@
 //
 // P18 runs the demo model in a child process with limits, and directly.
 //
+// # Captures
+//
+// P19a and P19b measure capture: the residual streams of the same 106 prompts after all 12 layers, written to disk. Its time is that
+// of the whole command without its start. The peers keep what they compute in memory.
+//
 // P7-llama and P9b-llama measure prompts of the same lengths on 30 layers, with half as many prompts.
 package main

@@ -62,6 +62,8 @@ var checks = []check{
 	{"P16", sweepMemory, ""},
 	{"P17", lastBlock, ""},
 	{"P18", isolated, ""},
+	{"P19a", captureLens, ""},
+	{"P19b", captureLoop, ""},
 }
 
 func main() {

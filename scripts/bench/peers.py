@@ -3,6 +3,8 @@
 usage: peers.py build FOLDER NAME                 a model with random weights, exported by optimum; prints its folder
        peers.py lens MODEL THREADS < prompts      the paper's loop in TransformerLens; prints the seconds per cell
        peers.py batched MODEL THREADS < prompts   Hugging Face, the 15 taus of a layer as one batch; the same
+       peers.py cache MODEL THREADS < prompts     run_with_cache of TransformerLens, every hook_resid_post; prints the seconds per prompt
+       peers.py loop FILE THREADS < prompts       the outputs hook_resid_post of a patched file in Python's ONNX Runtime; the same
 
 prompts is a list of {"prompt", "memory", "answer"} in JSON. Cells cost the same at each layer and tau, so a few cells of each
 prompt represent all of them. All timed code has run once before.
@@ -21,6 +23,7 @@ warnings.filterwarnings("ignore")
 logging.disable(logging.WARNING)
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "parity"))
 
+import numpy as np
 import torch
 
 import llama
@@ -96,6 +99,44 @@ def batched(folder, prompts):
     return total / len(prompts)
 
 
+def cache(folder, prompts):
+    """Every residual stream of each prompt, and nothing after it: no other hook is kept, and nothing is unembedded."""
+    peer = TransformerLens(folder, *gpt2.load(folder)).model
+    peer.set_use_attn_result(False)
+    texts = [p["prompt"] for p in prompts]
+
+    def run(text):
+        _, kept = peer.run_with_cache(text, names_filter=lambda name: name.endswith("hook_resid_post"), return_type=None)
+        return {name: x.numpy() for name, x in kept.items()}
+
+    return each(run, texts)
+
+
+def loop(file, prompts):
+    """The same of the patched file, prompt by prompt. Texts become tokens before the time is taken."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    names = [o.name for o in session.get_outputs() if o.name.endswith("hook_resid_post")]
+    tokenizer = AutoTokenizer.from_pretrained(file.parent / "checkpoint")
+    feeds = []
+    for p in prompts:
+        ids = np.array([[tokenizer.bos_token_id] + tokenizer(p["prompt"])["input_ids"]])
+        every = {"input_ids": ids, "attention_mask": np.ones_like(ids), "position_ids": np.arange(ids.shape[1])[None]}
+        feeds.append({i.name: every[i.name] for i in session.get_inputs()})
+    return each(lambda feed: session.run(names, feed), feeds)
+
+
+def each(run, items):
+    """Seconds for each item, after one run that warms up. What the runs give is kept, as in a capture."""
+    run(items[0])
+    start = time.perf_counter()
+    kept = [run(x) for x in items]
+    return (time.perf_counter() - start) / len(kept)
+
+
 def main():
     what, folder, how = sys.argv[1:]
     if what == "build":
@@ -104,7 +145,7 @@ def main():
         return
     torch.set_num_threads(int(how) or os.cpu_count())
     with torch.inference_mode():
-        print({"lens": lens, "batched": batched}[what](Path(folder).resolve(), json.load(sys.stdin)))
+        print({"lens": lens, "batched": batched, "cache": cache, "loop": loop}[what](Path(folder).resolve(), json.load(sys.stdin)))
 
 
 if __name__ == "__main__":

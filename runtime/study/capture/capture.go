@@ -59,6 +59,7 @@ type Report struct {
 
 // Seconds is the time spent in each phase.
 type Seconds struct {
+	Load  float64 `json:"load"`  // reading the model and the prompts, opening the session, comparing a batch with single prompts
 	Run   float64 `json:"run"`   // inside the host, on prompts
 	Total float64 `json:"total"` // the whole capture
 }
@@ -85,7 +86,7 @@ func Run(ctx context.Context, host runtime.Host, c Config) (*Report, error) {
 		return nil, fmt.Errorf("capture %q: %w", c.Dir, err)
 	}
 	r := &Report{Prompts: len(x.prompts)}
-	err = x.run(ctx, r)
+	err = x.run(ctx, r, start)
 	r.Seconds.Total = time.Since(start).Seconds()
 	if err = errors.Join(err, d.Close()); err != nil && context.Cause(ctx) == nil {
 		err = hint.With(fmt.Errorf("capture %q: %w", c.Dir, err), hint.Of(err))
@@ -168,7 +169,7 @@ func (x *capturing) planFor(most int) {
 	x.plan = newPlan(x.prompts, stored, wide, int64(x.FileMiB)<<20, most)
 }
 
-func (x *capturing) run(ctx context.Context, r *Report) error {
+func (x *capturing) run(ctx context.Context, r *Report, start time.Time) error {
 	if err := x.resume(); err != nil {
 		return err
 	}
@@ -190,7 +191,7 @@ func (x *capturing) run(ctx context.Context, r *Report) error {
 			return err
 		}
 	}
-	r.Batch = x.manifest.Batch
+	r.Batch, r.Seconds.Load = x.manifest.Batch, time.Since(start).Seconds()
 	x.Progress(r.Resumed, r.Prompts)
 	for number := len(statuses); number < len(x.plan.files); number++ {
 		bad, err := x.fill(ctx, number, r)
