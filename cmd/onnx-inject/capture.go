@@ -33,7 +33,9 @@ at layer 7. Kinds whose size depends on the length of the prompt (pattern) canno
 marks its row.
 
 Running the same command again resumes a stopped capture, and checks the files that are complete. Ctrl-C stops it after
-the current batch. --shard i/N captures one part of the prompts into a separate folder.`,
+the current batch. --shard i/N captures one part of the prompts into a separate folder; with --from for each of these
+folders, the same command without --shard joins them. --from also takes a finished capture with another --limit: prompts
+that a folder has are not run again.`,
 		example: "onnx-inject capture onnx-inject-demo --data onnx-inject-demo/prompts.csv --expose resid_post --positions last -o demo-values",
 		flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "prompts to run: `FILE`", TakesFile: true},
@@ -42,6 +44,7 @@ the current batch. --shard i/N captures one part of the prompts into a separate 
 			oneOf("positions", "`POSITIONS` of a prompt", capture.Positions),
 			oneOf("dtype", "`DTYPE` of the files", capture.DTypes),
 			&cli.StringFlag{Name: "shard", Usage: "capture part `I/N` of the prompts; auto reads it from Slurm or Kubernetes"},
+			&cli.GenericFlag{Name: "from", Usage: "take values from `DIR` instead of running its prompts", Value: &texts{}},
 			&cli.IntFlag{Name: "limit", Usage: "capture the first `N` prompts; 0 means all"},
 			&cli.IntFlag{Name: "file-size", Usage: "make files of about `N` MiB", Value: capture.FileMiB},
 			textFlags()[0], // --prompt-bos
@@ -90,7 +93,7 @@ func runCapture(c *call) error {
 		return captureError(cfg, r, err)
 	}
 	if c.Bool("json") {
-		err = c.out.json(captureResult{cfg.Dir, r.Prompts, r.Resumed, r.Rows, r.Files, r.NotFinite, r.Batch, r.Seconds})
+		err = c.out.json(captureResult{cfg.Dir, r.Prompts, r.Resumed, r.Taken, r.Rows, r.Files, r.NotFinite, r.Batch, r.Seconds})
 	} else {
 		printCapture(c.out, cfg, r)
 	}
@@ -128,7 +131,7 @@ func captureConfig(c *call) (*capture.Config, []place[*rewrite.Kind], error) {
 	}
 	cfg := &capture.Config{
 		Data: c.String("data"), Dir: c.String("out"), Last: chosen[string](c, "positions") == capture.Positions[1], DType: chosen[string](c, "dtype"),
-		PromptBOS: c.Bool("prompt-bos"), Limit: c.Int("limit"), FileMiB: c.Int("file-size"), Tool: "onnx-inject " + version(),
+		PromptBOS: c.Bool("prompt-bos"), Limit: c.Int("limit"), FileMiB: c.Int("file-size"), From: *c.Generic("from").(*texts), Tool: "onnx-inject " + version(),
 	}
 	if s := c.String("shard"); s != "" {
 		if cfg.Shard, err = eval.ParseShard(s, os.Getenv); err != nil {
@@ -143,10 +146,10 @@ func captureError(cfg *capture.Config, r *capture.Report, err error) error {
 	var stopped interrupted
 	switch {
 	case errors.As(err, &stopped):
-		if r == nil || r.Resumed+r.Done == 0 {
+		if r == nil || r.Resumed+r.Done+r.Taken == 0 {
 			return stopped
 		}
-		return hintf(fmt.Errorf("%w: %d of %d prompts are in %s", stopped, r.Resumed+r.Done, r.Prompts, cfg.Dir), "run the same command again to resume")
+		return hintf(fmt.Errorf("%w: %d of %d prompts are in %s", stopped, r.Resumed+r.Done+r.Taken, r.Prompts, cfg.Dir), "run the same command again to resume")
 	case errors.Is(err, outdir.ErrLocked):
 		return coded{err, exitLocked}
 	}
@@ -157,6 +160,7 @@ type captureResult struct {
 	Dir       string          `json:"dir"`
 	Prompts   int             `json:"prompts"` // in the folder
 	Resumed   int             `json:"resumed"` // prompts from an earlier run
+	Taken     int             `json:"taken"`   // prompts from other folders
 	Rows      int             `json:"rows"`
 	Files     int             `json:"files"`
 	NotFinite int             `json:"not_finite"` // rows
@@ -172,6 +176,9 @@ func printCapture(p *printer, cfg *capture.Config, r *capture.Report) {
 	}
 	if r.Resumed > 0 {
 		facts[1] = append(facts[1], styled(dim, "%d of them from an earlier run", r.Resumed))
+	}
+	if r.Taken > 0 {
+		facts[1] = append(facts[1], styled(dim, "%d of them from other folders", r.Taken))
 	}
 	if r.Done > 0 {
 		facts = append(facts, []span{text("time"), text("%.3g s", r.Seconds.Total), styled(dim, "%.3g prompts per second", float64(r.Done)/max(r.Seconds.Total-r.Seconds.Load, 1e-9))})

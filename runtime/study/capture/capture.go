@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/onnx-inject/onnx-inject/graph"
@@ -35,6 +36,7 @@ type Config struct {
 	PromptBOS bool          // prompts begin with the beginning-of-text token
 	Shard     results.Shard // the zero value is the whole capture
 	Limit     int           // number of prompts from the start of the data; 0 for all
+	From      []string      // finished folders of parts of the same capture: their values are used instead of runs
 	FileMiB   int           // size of the values of a file; 0 for the default
 
 	Options runtime.Options
@@ -50,6 +52,7 @@ type Report struct {
 	Prompts   int // of the shard
 	Resumed   int // prompts that were already in the folder
 	Done      int // prompts that were run
+	Taken     int // prompts whose values came from other folders
 	Rows      int // of the folder
 	Files     int // safetensors files of the folder
 	NotFinite int // rows with a value that is not finite; known at the end
@@ -103,7 +106,8 @@ type capturing struct {
 	prompts  []prompt // of the shard
 	shape    shape
 	plan     *plan
-	runner   *Runner
+	parts    []*part
+	runner   *Runner // nil before the first run
 }
 
 // prepare reads all inputs of the capture and checks them.
@@ -181,13 +185,9 @@ func (x *capturing) run(ctx context.Context, r *Report, start time.Time) error {
 		r.Resumed += len(x.plan.files[i].prompts)
 	}
 	r.Rows, r.Files = x.plan.rows, len(x.plan.files)
-	defer func() {
-		if x.runner != nil {
-			x.runner.Close()
-		}
-	}()
-	if x.manifest.Batch.Prompts == 0 || len(statuses) < len(x.plan.files) {
-		if err := x.open(ctx); err != nil {
+	defer x.close()
+	if len(statuses) < len(x.plan.files) || x.manifest.Batch.Prompts == 0 {
+		if err := x.start(ctx); err != nil {
 			return err
 		}
 	}
@@ -247,28 +247,87 @@ func (x *capturing) finished() ([]map[int]string, error) {
 	return out, nil
 }
 
-// open opens the runner. A new capture decides here whether prompts run together, and writes its manifest.
+// start opens the folders of parts, or the runner. A new capture decides here whether prompts run together, and writes its
+// manifest.
+func (x *capturing) start(ctx context.Context) error {
+	for _, dir := range x.From {
+		p, err := openPart(dir, &x.shape, x.manifest)
+		if err != nil {
+			return hint.With(fmt.Errorf("take values from %q: %w", dir, err), hint.Of(err))
+		}
+		x.parts = append(x.parts, p)
+	}
+	if x.parts == nil {
+		if err := x.open(ctx); err != nil {
+			return err
+		}
+	}
+	switch {
+	case x.manifest.Batch.Prompts > 0: // a folder that exists
+		return nil
+	case x.parts != nil:
+		x.manifest.Batch = x.parts[0].batch
+	default:
+		if err := x.choose(ctx); err != nil {
+			return err
+		}
+	}
+	x.planFor(x.manifest.Batch.Prompts)
+	return x.manifest.write(x.Dir)
+}
+
+// open opens the runner.
 func (x *capturing) open(ctx context.Context) (err error) {
 	if x.runner, err = OpenRunner(ctx, x.host, x.Model, x.Options, x.Hooks); err != nil {
 		return err
 	}
-	if err := x.runner.accepts(x.prompts); err != nil {
-		return err
-	}
-	if x.manifest.Batch.Prompts > 0 {
-		return nil
-	}
+	return x.runner.accepts(x.prompts)
+}
+
+// choose decides whether prompts run together.
+func (x *capturing) choose(ctx context.Context) error {
 	x.manifest.Batch.Prompts = maxBatch
 	if ids := x.plan.sample(); ids != nil {
-		if err := x.runner.compare(ctx, ids); err != nil {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
+		if err := x.runner.compare(ctx, ids); ctx.Err() != nil {
+			return context.Cause(ctx)
+		} else if err != nil {
 			x.manifest.Batch = Batch{1, err.Error()}
-			x.planFor(1)
 		}
 	}
-	return x.manifest.write(x.Dir)
+	return nil
+}
+
+func (x *capturing) close() {
+	for _, p := range x.parts {
+		p.close()
+	}
+	if x.runner != nil {
+		x.runner.Close()
+	}
+}
+
+// values returns the values of a batch, from the folders of parts when they have all of its prompts, and otherwise from a run.
+func (x *capturing) values(ctx context.Context, prompts []*prompt, r *Report) (values, error) {
+	var from []*part
+	for _, p := range prompts {
+		if i := slices.IndexFunc(x.parts, func(q *part) bool { _, ok := q.prompts[p.index]; return ok }); i >= 0 {
+			from = append(from, x.parts[i])
+		}
+	}
+	if len(from) == len(prompts) {
+		r.Taken += len(prompts)
+		return func(hook, i int) ([]byte, []status, error) { return from[i].read(prompts[i].index, hook) }, nil
+	}
+	if x.runner == nil {
+		if err := x.open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	began := time.Now()
+	computed, err := x.runner.Run(context.WithoutCancel(ctx), idsOf(prompts))
+	r.Seconds.Run += time.Since(began).Seconds()
+	r.Done += len(prompts)
+	return x.shape.ran(prompts, computed), err
 }
 
 // fill runs the batches of a file that are not in the spool, writes the file, and returns the statuses of its rows.
@@ -290,17 +349,19 @@ func (x *capturing) fill(ctx context.Context, number int, r *Report) (bad map[in
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		began := time.Now()
-		values, err := x.runner.Run(context.WithoutCancel(ctx), x.plan.ids(f, f.batches[at]))
-		r.Seconds.Run += time.Since(began).Seconds()
-		if err != nil {
-			return nil, fmt.Errorf("prompt %d: %w", x.prompts[f.prompts[f.batches[at][0]]].index, err)
+		prompts := x.plan.of(f, f.batches[at])
+		got, err := x.values(ctx, prompts, r)
+		var record []byte
+		if err == nil {
+			record, err = x.shape.record(x.plan, f, number, at, got)
 		}
-		if err := s.append(x.shape.record(x.plan, f, number, at, values)); err != nil {
+		if err != nil {
+			return nil, fmt.Errorf("prompt %d: %w", prompts[0].index, err)
+		}
+		if err := s.append(record); err != nil {
 			return nil, err
 		}
-		r.Done += len(f.batches[at])
-		x.Progress(r.Resumed+r.Done, r.Prompts)
+		x.Progress(r.Resumed+r.Done+r.Taken, r.Prompts)
 	}
 	if bad, err = x.shape.writeFile(x.Dir, number, x.plan, s.f); err != nil {
 		return nil, err

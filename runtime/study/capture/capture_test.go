@@ -221,7 +221,7 @@ func TestResume(t *testing.T) {
 		c := w.config()
 		for tries := 0; ; tries++ {
 			ctx, stop := context.WithCancelCause(t.Context())
-			steps, last := 1+r.IntN(8), 0
+			steps, last := 1+r.IntN(4), 0
 			c.Progress = func(done, all int) {
 				if last = done; steps == 0 {
 					stop(errStopped)
@@ -434,8 +434,10 @@ func TestShards(t *testing.T) {
 	whole.Last = true
 	w.run(whole)
 	seen := 0
+	var parts []string
 	for i := range 3 {
 		c := w.config()
+		parts = append(parts, c.Dir)
 		c.Last, c.Shard = true, results.Shard{Index: i, Of: 3}
 		w.run(c)
 		rows, err := parquet.ReadFile[Row](filepath.Join(c.Dir, RowsFile))
@@ -457,6 +459,30 @@ func TestShards(t *testing.T) {
 	if seen != 60 {
 		t.Errorf("%d prompts, want 60", seen)
 	}
+	// Joined, they are the whole, and no prompt is run again.
+	joined := w.config()
+	joined.Last, joined.From = true, parts
+	if r, err := Run(t.Context(), noHost{orttest.Host(t)}, joined); err != nil || r.Taken != 60 || r.Done != 0 {
+		t.Errorf("joined: %+v, %v", r, err)
+	}
+	same(t, contents(t, whole.Dir), contents(t, joined.Dir))
+	// What the parts do not have is run.
+	some := w.config()
+	some.Last, some.From = true, parts[:2]
+	if r := w.run(some); r.Taken == 0 || r.Done == 0 || r.Taken+r.Done != 60 {
+		t.Errorf("report %+v", r)
+	}
+	same(t, contents(t, whole.Dir), contents(t, some.Dir))
+	other := w.config()
+	other.From = parts
+	if _, err := Run(t.Context(), orttest.Host(t), other); err == nil || !strings.Contains(err.Error(), `positions: "last" in the folder, "all" now`) {
+		t.Errorf("another capture: %v", err)
+	}
+	os.Remove(filepath.Join(parts[1], RowsFile))
+	other.Last = true
+	if _, err := Run(t.Context(), orttest.Host(t), other); err == nil || !strings.Contains(err.Error(), "its capture has not ended") {
+		t.Errorf("an unfinished part: %v", err)
+	}
 	empty := w.config() // more shards than prompts
 	empty.Limit, empty.Shard = 2, results.Shard{Index: 2, Of: 3}
 	if r := w.run(empty); r.Prompts != 0 || r.Rows != 0 {
@@ -465,6 +491,13 @@ func TestShards(t *testing.T) {
 	if r := w.run(empty); r.Prompts != 0 {
 		t.Errorf("again: %+v", r)
 	}
+}
+
+// noHost opens nothing.
+type noHost struct{ runtime.Host }
+
+func (noHost) Open(context.Context, runtime.Model, runtime.Options) (runtime.Session, error) {
+	return nil, errors.New("a model was opened")
 }
 
 // loud makes the values of one hook large, infinite or NaN at some positions, as a model that leaves its range does.
@@ -535,6 +568,12 @@ func TestNotFinite(t *testing.T) {
 		if r.NotFinite != bad || bad == 0 {
 			t.Errorf("%s: %d rows are not finite, want %d", c.dtype, r.NotFinite, bad)
 		}
+		copied := w.config()
+		copied.DType, copied.From = c.dtype, []string{cfg.Dir}
+		if r, err := Run(t.Context(), noHost{orttest.Host(t)}, copied); err != nil || r.NotFinite != bad {
+			t.Errorf("copied: %+v, %v", r, err)
+		}
+		same(t, contents(t, cfg.Dir), contents(t, copied.Dir))
 		if again, err := Run(t.Context(), loud{orttest.Host(t), "blocks.2.hook_resid_post"}, cfg); err != nil || again.NotFinite != bad {
 			t.Errorf("again: %+v, %v", again, err)
 		}

@@ -72,11 +72,20 @@ func (f *file) batch(prompts []prompt, wideBytes int64, most int) {
 	slices.SortStableFunc(f.batches, func(a, b []int) int { return cmp.Compare(a[0], b[0]) })
 }
 
-// ids returns the tokens of a batch.
-func (p *plan) ids(f *file, batch []int) [][]int64 {
-	var out [][]int64
+// of returns the prompts of a batch.
+func (p *plan) of(f *file, batch []int) []*prompt {
+	var out []*prompt
 	for _, i := range batch {
-		out = append(out, p.prompts[f.prompts[i]].ids)
+		out = append(out, &p.prompts[f.prompts[i]])
+	}
+	return out
+}
+
+// idsOf returns the tokens of prompts.
+func idsOf(prompts []*prompt) [][]int64 {
+	var out [][]int64
+	for _, p := range prompts {
+		out = append(out, p.ids)
 	}
 	return out
 }
@@ -87,7 +96,7 @@ func (p *plan) sample() [][]int64 {
 		f := &p.files[i]
 		for _, b := range f.batches {
 			if len(b) > 1 {
-				return p.ids(f, b)
+				return idsOf(p.of(f, b))
 			}
 		}
 	}

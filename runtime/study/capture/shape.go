@@ -163,25 +163,42 @@ func (p *plan) rowsOf(f *file, batch []int) int {
 	return n
 }
 
-// record makes the record of a batch, without its checksum, from the values of the hooks [batch, pos, row…].
-func (s *shape) record(p *plan, f *file, number, at int, values [][]float32) []byte {
+// values gives the values of a hook for prompt i of a batch, as they are stored, and the statuses of the rows.
+type values func(hook, i int) ([]byte, []status, error)
+
+// record makes the record of a batch, without its checksum.
+func (s *shape) record(p *plan, f *file, number, at int, get values) ([]byte, error) {
 	batch := f.batches[at]
 	out := make([]byte, 0, s.recordBytes(p, f, batch))
 	out = append(out, recordHeader(number, at)...)
 	statuses := len(out)
 	out = append(out, make([]byte, p.rowsOf(f, batch))...)
 	for h := range s.hooks {
-		width, row := int(size(s.hooks[h].Shape)), statuses
-		for i, j := range batch {
-			q := &p.prompts[f.prompts[j]]
-			from, to := (i*len(q.ids)+q.from)*width, (i+1)*len(q.ids)*width
-			part := values[h][from:to]
-			for r := 0; r < len(part); r += width {
-				out[row] = max(out[row], byte(s.look(part[r:r+width])))
+		row := statuses
+		for i := range batch {
+			data, marks, err := get(h, i)
+			if err != nil {
+				return nil, err
+			}
+			for _, m := range marks {
+				out[row] = max(out[row], byte(m))
 				row++
 			}
-			out = s.encode(out, part)
+			out = append(out, data...)
 		}
 	}
-	return out
+	return out, nil
+}
+
+// ran gives the values of the hooks [batch, pos, row…] that a run of the prompts computed.
+func (s *shape) ran(prompts []*prompt, computed [][]float32) values {
+	return func(hook, i int) ([]byte, []status, error) {
+		q, width := prompts[i], int(size(s.hooks[hook].Shape))
+		part := computed[hook][(i*len(q.ids)+q.from)*width : (i+1)*len(q.ids)*width]
+		marks := make([]status, 0, q.rows())
+		for r := 0; r < len(part); r += width {
+			marks = append(marks, s.look(part[r:r+width]))
+		}
+		return s.encode(make([]byte, 0, int64(q.rows())*s.width(hook)), part), marks, nil
+	}
 }
