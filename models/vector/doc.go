@@ -8,7 +8,13 @@
 //	.gguf         control vectors of llama.cpp and repeng: one direction per layer; the facts are metadata
 //
 // A file may hold several vectors. [ReadAll] returns all of them. [Read] requires exactly one, or a path that selects one:
-// file.safetensors#name or file.gguf#direction.7.
+//
+//	file.safetensors#name        a tensor
+//	file.gguf#direction.7        the direction of a layer
+//	file.safetensors#name[12]    row 12, from 0, of a tensor [row, …]
+//	folder#hook[12]              row 12 of the captured values of a hook, over all files of the folder
+//
+// A row of several axes, such as z [head, d_head], is read as one vector.
 //
 // A vector may be stored as float16, bfloat16, float32 or float64 with shape [d], [1, d] or [1, 1, d]; reading converts it to
 // float32. Files are written as float32 of shape [d]. Pickles (.pt, .pth, .bin, .pkl) are refused, because reading a pickle
@@ -17,8 +23,8 @@
 // # Layers in control vectors
 //
 // llama.cpp and repeng number layers from 0, as this project does, and never steer layer 0, so direction.1 is layer 1. They
-// add after the whole layer (hook_resid_post); this project adds after the layer's attention (hook_resid_mid). The same file
-// steers both, with different results. A memory without a layer is written as direction.1 with onnx_inject.layer = "any".
+// add after the whole layer (hook_resid_post); this project adds after the layer's attention (hook_resid_mid) at its default
+// site. The same file steers both, with different results. A memory without a layer is written as direction.1 with onnx_inject.layer = "any".
 //
 // # Guarantees
 //

@@ -217,7 +217,7 @@ func TestResume(t *testing.T) {
 		t.Fatalf("%d files", len(want))
 	}
 	r := rand.New(rand.NewPCG(1, 2))
-	for round := range 3 {
+	for round := range 2 {
 		c := w.config()
 		for tries := 0; ; tries++ {
 			ctx, stop := context.WithCancelCause(t.Context())
