@@ -77,7 +77,7 @@ func runCapture(c *call) error {
 			cfg.Hooks = append(cfg.Hooks, capture.Hook{Kind: h.what, Layer: layer})
 		}
 	}
-	host, options, err := hostOf(c)
+	host, options, err := ortOf(c)
 	if err != nil {
 		return err
 	}
