@@ -39,9 +39,6 @@ func (b *binding) renamed(body []byte, field protowire.Number) ([]byte, error) {
 
 // node returns a NodeProto of the body as it reads in the place of the call.
 func (b *binding) node(node []byte) ([]byte, error) {
-	if b.in.bytes += len(node); b.in.bytes > maxSkeleton {
-		return nil, fmt.Errorf("more than %d MB of nodes", maxSkeleton>>20)
-	}
 	c, err := readNode(node)
 	if err != nil {
 		return nil, err
@@ -54,7 +51,12 @@ func (b *binding) node(node []byte) ([]byte, error) {
 	} else if c.label == "" { // the path of calls continues
 		out = appendStrings(out, 3, []string{b.prefix + c.id.name})
 	}
+	spent := 0
 	err = fields(node, func(num protowire.Number, raw, body []byte) error {
+		if err := b.in.used.spend(qInlined, int64(len(out)-spent)); err != nil {
+			return err
+		}
+		spent = len(out)
 		switch num {
 		case 1, 2:
 			name, err := b.name(string(body))
@@ -75,6 +77,9 @@ func (b *binding) node(node []byte) ([]byte, error) {
 		}
 		return nil
 	})
+	if err == nil {
+		err = b.in.used.spend(qInlined, int64(len(out)-spent))
+	}
 	return out, err
 }
 
@@ -94,12 +99,17 @@ func (b *binding) attr(attr []byte) ([]byte, error) {
 // graph returns a branch inside the body as it reads in the place of the call.
 func (b *binding) graph(graph []byte) ([]byte, error) {
 	inner := &binding{in: b.in, f: b.f, prefix: b.prefix, names: map[string]string{}, outer: b, attrs: b.attrs}
-	if err := definitions(graph, false, func(name string) { inner.names[name] = b.prefix + name }); err != nil {
+	if err := definitions(graph, false, func(name string) { inner.names[name] = b.prefix + name }); err != nil { // no longer than the bytes that hold them
 		return nil, err
 	}
 	var out []byte
 	err := fields(graph, func(num protowire.Number, raw, body []byte) error {
 		var changed []byte
+		if num != 1 { // a node is counted when it is written
+			if err := b.in.used.spend(kGraph.field(num).count, 1); err != nil {
+				return err
+			}
+		}
 		var err error
 		switch num {
 		case 1:

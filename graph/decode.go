@@ -131,7 +131,7 @@ func decodeModel(sk *skeleton) (*Model, error) {
 		return nil, err
 	}
 	if graphBody == nil {
-		return nil, errors.New("not an ONNX model: it has no graph")
+		return nil, errNoGraph
 	}
 	if len(functions) > 0 {
 		if graphBody, err = d.inline(graphBody, functions); err != nil {

@@ -91,7 +91,7 @@ func (f *filler) message(k kind, b []byte) (*plan, error) {
 				}
 			}
 			from = next
-		case child != 0 && child != kLeaf && typ == protowire.BytesType:
+		case child.holdsTensors() && typ == protowire.BytesType:
 			body, _ := protowire.ConsumeBytes(b[at+n:])
 			if !mayHaveHoles(body) {
 				break // literal

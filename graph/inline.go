@@ -21,26 +21,19 @@ import (
 // Inputs and outputs of the function take the names used in the call. Every other name is prefixed with the path of calls.
 // A call may omit trailing inputs and any output. Calls of domains that the file does not define are operators.
 
-const (
-	maxFunctions = 10_000
-	maxInlined   = maxNodes // nodes visited while inlining, including calls
-)
-
 type inliner struct {
 	model     *Model
 	functions map[functionID]*function
+	survey    bool // nothing is written: only the budget is spent
+	used      budget
 	taken     map[string]bool // value names of every scope, and prefixes already used
 	numbers   map[string]int  // the number of the next prefix, by stem
-	nodes     int
-	bytes     int
 }
 
-// inline returns the main graph's bytes with every call of a function replaced by its body.
+// inline returns the main graph's bytes with every call of a function replaced by its body. Like [skim], it first surveys
+// what it will write, because a few functions that call each other twice become any number of nodes.
 func (d *decoder) inline(graph []byte, functions [][]byte) ([]byte, error) {
-	in := &inliner{model: d.model, functions: map[functionID]*function{}, taken: map[string]bool{}, numbers: map[string]int{}}
-	if len(functions) > maxFunctions {
-		return nil, fmt.Errorf("more than %d functions", maxFunctions)
-	}
+	in := &inliner{model: d.model, functions: map[functionID]*function{}}
 	var all []*function
 	for _, body := range functions {
 		f, err := readFunction(body)
@@ -72,11 +65,27 @@ func (d *decoder) inline(graph []byte, functions [][]byte) ([]byte, error) {
 			g.count = min(2, g.count+f.count)
 		}
 	}
+	d.model.inlined = true
+	in.survey = true
+	if _, err := in.whole(graph); err != nil {
+		return nil, err
+	}
+	in.survey = false
+	return in.whole(graph)
+}
+
+// whole returns the main graph with its calls replaced.
+func (in *inliner) whole(graph []byte) ([]byte, error) {
+	in.taken, in.numbers = map[string]bool{}, map[string]int{}
 	if err := definitions(graph, true, func(name string) { in.taken[name] = true }); err != nil {
 		return nil, err
 	}
-	d.model.inlined = true
-	return in.graph(graph)
+	room := 0
+	if !in.survey {
+		room = len(graph) + int(in.used[qInlined])
+	}
+	in.used = budget{}
+	return in.graph(make([]byte, 0, room), graph)
 }
 
 // hostsOwn reports whether hosts define their own operators in a domain. ONNX Runtime looks for an operator first and for a
@@ -115,48 +124,63 @@ func (in *inliner) graphSites(graph []byte, f func(*function)) error {
 	})
 }
 
-// graph returns a GraphProto with its calls replaced.
-func (in *inliner) graph(graph []byte) ([]byte, error) {
-	var out []byte
-	err := fields(graph, func(num protowire.Number, raw, body []byte) error {
-		if num != 1 {
+// graph appends the fields of a GraphProto, with its calls replaced.
+func (in *inliner) graph(out, graph []byte) ([]byte, error) {
+	err := fields(graph, func(num protowire.Number, raw, body []byte) (err error) {
+		if num == 1 {
+			out, err = in.node(out, body)
+		} else if !in.survey {
 			out = append(out, raw...)
-			return nil
 		}
-		recs, err := in.node(body)
-		out = append(out, recs...)
 		return err
 	})
 	return out, err
 }
 
-// node returns the fields of GraphProto that replace a node: the node itself, or the body of the function it calls.
-func (in *inliner) node(node []byte) ([]byte, error) {
-	if in.nodes++; in.nodes > maxInlined {
-		return nil, fmt.Errorf("more than %d nodes", maxInlined)
-	}
+// node appends the fields of GraphProto that replace a node: the node itself, or the body of the function it calls.
+func (in *inliner) node(out, node []byte) ([]byte, error) {
 	c, err := readNode(node)
+	if err == nil {
+		err = in.spend(c)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if f := in.functions[c.id]; f != nil {
-		recs, err := in.expand(c, f)
+		out, err := in.expand(out, c, f)
 		if err != nil {
 			return nil, fmt.Errorf("%v: %w", f.id, err)
 		}
-		return recs, nil
+		return out, nil
 	}
-	var out []byte
+	var inner []byte
 	err = fields(node, func(num protowire.Number, raw, body []byte) error {
 		if num == 5 {
-			attr, err := eachGraph(body, in.graph)
-			out = appendMessage(out, 5, attr)
+			attr, err := eachGraph(body, func(g []byte) ([]byte, error) { return in.graph(nil, g) })
+			inner = appendMessage(inner, 5, attr)
 			return err
 		}
-		out = append(out, raw...)
+		inner = append(inner, raw...)
 		return nil
 	})
-	return appendMessage(nil, 1, out), err
+	if in.survey {
+		return out, err
+	}
+	return appendMessage(out, 1, inner), err
+}
+
+// spend counts a node of the inlined graph. The limits of a file hold for what it is inlined to.
+func (in *inliner) spend(c *nodeProto) error {
+	if err := in.used.spend(qNodes, 1); err != nil {
+		return err
+	}
+	if err := in.used.spend(qUses, int64(len(c.ins))); err != nil {
+		return err
+	}
+	if err := in.used.spend(qResults, int64(len(c.outs))); err != nil {
+		return err
+	}
+	return in.used.spend(qAttributes, int64(len(c.attrs)))
 }
 
 // eachGraph returns an AttributeProto with f applied to every graph in it.
@@ -174,8 +198,8 @@ func eachGraph(attr []byte, f func([]byte) ([]byte, error)) ([]byte, error) {
 	return out, err
 }
 
-// expand returns the body of f in the place of a call.
-func (in *inliner) expand(c *nodeProto, f *function) ([]byte, error) {
+// expand appends the body of f in the place of a call.
+func (in *inliner) expand(out []byte, c *nodeProto, f *function) ([]byte, error) {
 	if len(c.ins) > len(f.ins) || len(c.outs) > len(f.outs) {
 		return nil, fmt.Errorf("a call has %d inputs and %d outputs, the function has %d and %d", len(c.ins), len(c.outs), len(f.ins), len(f.outs))
 	}
@@ -209,17 +233,14 @@ func (in *inliner) expand(c *nodeProto, f *function) ([]byte, error) {
 	if err := b.choosePrefix(c); err != nil {
 		return nil, err
 	}
-	var out []byte
 	for _, n := range f.nodes {
 		bound, err := b.node(n)
 		if err != nil {
 			return nil, err
 		}
-		recs, err := in.node(bound)
-		if err != nil {
+		if out, err = in.node(out, bound); err != nil {
 			return nil, err
 		}
-		out = append(out, recs...)
 	}
 	for _, a := range aliases {
 		value, err := b.name(a[0])
@@ -227,15 +248,21 @@ func (in *inliner) expand(c *nodeProto, f *function) ([]byte, error) {
 			return nil, fmt.Errorf("output %q has no value", a[0])
 		}
 		n := appendStrings(appendStrings(nil, 1, []string{value}), 2, []string{a[1]})
-		out = appendMessage(out, 1, appendStrings(n, 4, []string{"Identity"}))
+		if out, err = in.node(out, appendStrings(n, 4, []string{"Identity"})); err != nil {
+			return nil, err
+		}
 	}
-	return append(out, b.infos()...), nil
+	infos := b.infos()
+	if in.survey {
+		return out, in.used.spend(qInlined, int64(len(infos)))
+	}
+	return append(out, infos...), nil
 }
 
 // choosePrefix finds a prefix under which all of the function's own names are free.
 func (b *binding) choosePrefix(c *nodeProto) error {
 	stem := strings.TrimSuffix(c.label, "/")
-	if stem == "" || len(stem) > maxName/4 { // a long path is cut off to keep names within the limit
+	if stem == "" || len(stem) > maxPath { // a long path is cut off to keep names within the limit
 		stem = c.id.name
 	}
 	var own []string
@@ -253,12 +280,18 @@ func (b *binding) choosePrefix(c *nodeProto) error {
 			b.prefix = fmt.Sprintf("%s_%d/", stem, i)
 		}
 		b.in.numbers[stem]++
+		if err := b.in.used.spend(qInlinedTries, int64(len(own))); err != nil {
+			return err
+		}
 		if !clash() {
 			break
 		}
 	}
 	b.in.taken[b.prefix] = true
 	for _, name := range own {
+		if err := b.in.used.spend(qInlinedNames, int64(len(b.prefix)+len(name))); err != nil {
+			return err
+		}
 		b.in.taken[b.prefix+name] = true
 		if _, bound := b.names[name]; !bound {
 			b.names[name] = b.prefix + name

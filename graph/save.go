@@ -246,7 +246,7 @@ func eachHole(k kind, b []byte, f func(number uint64)) {
 		case k == kTensor && num == holeField:
 			i, _ := protowire.ConsumeVarint(body)
 			f(i)
-		case child != 0 && child != kLeaf:
+		case child.holdsTensors():
 			eachHole(child, body, f)
 		}
 		return nil

@@ -7,22 +7,14 @@ import (
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-// Limits on the cost of reading a file. A hostile file is refused early; a real model stays far below the limits.
-const (
-	maxDepth       = 100       // nested messages: the limit of protobuf's C++ readers
-	maxSkeleton    = 256 << 20 // bytes of everything that is not a large payload
-	maxNodes       = 50_000
-	maxInits       = 100_000
-	maxFields      = 4 << 20 // fields of all messages: two bytes of file take many bytes of memory
-	maxEntries     = 1 << 20 // fields of the model and its graphs, except nodes: each is kept separately
-	maxName        = 4096
-	maxRank        = 64
-	largePayload   = 1024   // bytes; a payload at least this long stays in the file
-	holeField      = 19_999 // reserved by protobuf for implementations, so no valid file has it
-	maxMessageSize = 1<<31 - 1
-)
+var errNoGraph = errors.New("not an ONNX model: it has no graph")
+
+// holeField is the number of the field that is a hole. protobuf reserves it for implementations, so no valid file has it.
+const holeField = 19_999
 
 // A skeleton is the bytes of a model without its large payloads. A hole replaces each payload: field 19999 of the
 // TensorProto, an index into holes. Loading works on the skeleton and therefore never reads a weight. Saving fills the
@@ -40,86 +32,30 @@ type hole struct {
 	location string           // for external data: as written in the file
 }
 
-// kind is a kind of message of the ONNX schema. Most kinds can contain a tensor at some depth.
-type kind int
-
-const (
-	kModel kind = iota + 1
-	kGraph
-	kNode
-	kAttr
-	kTensor
-	kSparse
-	kFunction
-	kTraining
-	kLeaf // any other message: contains no tensor
-)
-
-// fieldSpec describes the content of a length-delimited field and whether it may appear only once. protobuf merges repeated
-// occurrences of a singular message, while other readers take the first or the last, so such files are refused.
-type fieldSpec struct {
-	child kind // 0: bytes or string
-	once  bool
-	name  string
-}
-
-var schema = [kLeaf + 1][32]fieldSpec{
-	kModel:    {7: {kGraph, true, "graph"}, 20: {kTraining, false, "training_info"}, 25: {kFunction, false, "functions"}, 8: {kLeaf, false, "opset_import"}, 14: {kLeaf, false, "metadata_props"}},
-	kGraph:    {1: {kNode, false, "node"}, 2: {0, true, "name"}, 5: {kTensor, false, "initializer"}, 15: {kSparse, false, "sparse_initializer"}, 11: {kLeaf, false, "input"}, 12: {kLeaf, false, "output"}, 13: {kLeaf, false, "value_info"}},
-	kNode:     {5: {kAttr, false, "attribute"}, 1: {0, false, "input"}, 2: {0, false, "output"}, 3: {0, true, "name"}, 4: {0, true, "op_type"}, 7: {0, true, "domain"}, 8: {0, true, "overload"}},
-	kAttr:     {5: {kTensor, true, "t"}, 6: {kGraph, true, "g"}, 10: {kTensor, false, "tensors"}, 11: {kGraph, false, "graphs"}, 22: {kSparse, true, "sparse_tensor"}, 23: {kSparse, false, "sparse_tensors"}, 1: {0, true, "name"}, 4: {0, true, "s"}},
-	kTensor:   {8: {0, true, "name"}, 9: {0, true, "raw_data"}, 13: {kLeaf, false, "external_data"}},
-	kSparse:   {1: {kTensor, true, "values"}, 2: {kTensor, true, "indices"}},
-	kFunction: {7: {kNode, false, "node"}, 11: {kAttr, false, "attribute_proto"}, 1: {0, true, "name"}, 4: {0, false, "input"}, 5: {0, false, "output"}, 10: {0, true, "domain"}, 13: {0, true, "overload"}},
-	kTraining: {1: {kGraph, true, "initialization"}, 2: {kGraph, true, "algorithm"}},
-}
-
-// field returns the description of a field of a message of kind k, or the zero fieldSpec for an unknown field.
-func (k kind) field(num protowire.Number) fieldSpec {
-	if int(num) >= len(schema[k]) {
-		return fieldSpec{}
-	}
-	return schema[k][num]
-}
-
-// labels are the fields that hold names.
-var labels = map[string]bool{"name": true, "input": true, "output": true, "op_type": true, "domain": true, "overload": true}
-
-// payloadFields are the value fields of TensorProto that may be cut out: raw_data and the packed typed fields.
-var payloadFields = [...]string{4: "float_data", 5: "int32_data", 7: "int64_data", 9: "raw_data", 10: "double_data", 11: "uint64_data"}
-
-// payload returns the name of a value field of TensorProto, or "" for any other field.
-func payload(num protowire.Number) string {
-	if int(num) >= len(payloadFields) {
-		return ""
-	}
-	return payloadFields[num]
-}
-
-// skimmer walks a file once, front to back. It keeps small fields and skips large ones.
+// skimmer walks a file, front to back. It keeps small fields and skips large ones. A survey keeps nothing: it makes every
+// check that does not need another file, and learns how long the skeleton will be.
 type skimmer struct {
-	file    *DataFile
-	ext     func(location string) (*DataFile, error) // opens an external data file by its location
-	buf     []byte                                   // window [bufAt, bufAt+len(buf)) of the file
-	bufAt   int64
-	kept    int64
-	nodes   int
-	inits   int
-	fields  int
-	entries int
-	out     skeleton
+	file   *DataFile
+	ext    func(location string) (*DataFile, error) // opens an external data file by its location
+	survey bool
+	buf    []byte // window [bufAt, bufAt+len(buf)) of the file
+	bufAt  int64
+	used   budget
+	out    skeleton
 }
 
-// skim reads a model file into a skeleton.
+// skim reads a model file into a skeleton. It walks the file twice, so that a file above a limit is refused before any of it
+// is kept, and the skeleton is allocated once.
 func skim(f *DataFile, ext func(string) (*DataFile, error)) (*skeleton, error) {
 	if f.Size == 0 {
 		return nil, errors.New("the file is empty")
 	}
-	s := &skimmer{file: f, ext: ext}
-	room := f.Size
-	if room > 2<<20 {
-		room = 512 << 10 // the file holds weights, so the size of the rest is unknown
+	s := &skimmer{file: f, survey: true}
+	if _, err := s.message(nil, kModel, 0, f.Size, 0); err != nil {
+		return nil, err
 	}
+	room := s.used[qBytes]
+	s = &skimmer{file: f, ext: ext, buf: s.buf[:0]}
 	data, err := s.message(make([]byte, 0, room), kModel, 0, f.Size, 0)
 	if err != nil {
 		return nil, err
@@ -172,7 +108,7 @@ func (s *skimmer) bad(off int64, what string) error {
 // of thousands of them.
 func (s *skimmer) message(out []byte, k kind, off, end int64, depth int) ([]byte, error) {
 	if depth > maxDepth {
-		return nil, fmt.Errorf("messages nested deeper than %d at byte %d", maxDepth, off)
+		return nil, hint.With(fmt.Errorf("messages nested deeper than %d at byte %d", maxDepth, off), "no host reads it: flatten the branches or types of the model")
 	}
 	m := messageSkim{skimmer: s, kind: k, end: end, depth: depth, out: out, tensor: tensorSkim{at: -1}}
 	for off < end {
@@ -191,8 +127,9 @@ type messageSkim struct {
 	kind   kind
 	end    int64
 	depth  int
-	seen   uint64     // singular fields seen, by number (all are below 64)
-	tensor tensorSkim // of a TensorProto
+	seen   uint32        // singular fields seen, by number (all are below 32)
+	own    [numOwn]int64 // quantities of this message alone
+	tensor tensorSkim    // of a TensorProto
 	out    []byte
 }
 
@@ -204,7 +141,8 @@ func (m *messageSkim) field(start int64) (off int64, err error) {
 	}
 	off = start + n
 	num, typ := protowire.DecodeTag(tag)
-	if err := m.allow(start, num, typ); err != nil {
+	spec := m.kind.field(num)
+	if err := m.allow(start, num, typ, spec); err != nil {
 		return 0, err
 	}
 	switch typ {
@@ -229,7 +167,7 @@ func (m *messageSkim) field(start int64) (off int64, err error) {
 		}
 		body := off
 		off += int64(size)
-		if done, err := m.bytes(start, num, body, int64(size)); done || err != nil {
+		if done, err := m.bytes(start, num, spec, body, int64(size)); done || err != nil {
 			return off, err
 		}
 	default:
@@ -246,50 +184,132 @@ func (m *messageSkim) tooLong(start int64) error {
 }
 
 // allow refuses a field with an invalid number or type, a repeated singular field, and a field above a limit.
-func (m *messageSkim) allow(start int64, num protowire.Number, typ protowire.Type) error {
-	if m.fields++; m.fields > maxFields {
-		return fmt.Errorf("more than %d fields", maxFields)
+func (m *messageSkim) allow(start int64, num protowire.Number, typ protowire.Type, spec *fieldSpec) error {
+	if err := m.spend(qFields, 1, start); err != nil {
+		return err
 	}
 	if num < protowire.MinValidNumber || num > protowire.MaxValidNumber {
 		return m.bad(start, "an impossible field number")
 	}
-	spec := m.kind.field(num)
-	known := spec.name != ""
-	if known && typ != protowire.BytesType && !(m.kind == kTensor && payload(num) != "") {
+	if m.kind == kTensor && num == holeField {
+		return fmt.Errorf("reserved field %d in a tensor at byte %d", holeField, start)
+	}
+	if spec.name == "" {
+		return nil
+	}
+	if !spec.wire.has(typ) {
 		return m.bad(start, fmt.Sprintf("field %s of the wrong wire type", spec.name))
 	}
-	if known && spec.once {
+	if spec.once {
 		if m.seen&(1<<uint(num)) != 0 {
 			return fmt.Errorf("field %s appears twice, at byte %d", spec.name, start)
 		}
 		m.seen |= 1 << uint(num)
 	}
-	if m.kind == kTensor && num == holeField {
-		return fmt.Errorf("reserved field %d in a tensor at byte %d", holeField, start)
+	if typ == protowire.BytesType && spec.wire.packed() {
+		return nil // the numbers in it are counted
 	}
-	return m.count(m.kind, num)
+	return m.spend(spec.count, 1, start)
+}
+
+// spend counts n more of a quantity, which end at a byte of the file.
+func (m *messageSkim) spend(q quantity, n, at int64) error {
+	var err error
+	switch {
+	case q == qNone || q > numOwn:
+		err = m.used.spend(q, n)
+	default:
+		if q == qTypeRank {
+			err = m.used.spend(qDims, n)
+		}
+		if m.own[q] += n; err == nil {
+			err = q.allow(m.own[q])
+		}
+	}
+	return upTo(err, at)
+}
+
+// upTo adds the place of the last thing that was counted to an error.
+func upTo(err error, at int64) error {
+	if err != nil {
+		err = fmt.Errorf("%w up to byte %d", err, at)
+	}
+	return err
 }
 
 // bytes copies a field of size bytes at off if it is a message to descend into, or cuts it out if it is a large payload. It
 // reports whether it did either.
-func (m *messageSkim) bytes(start int64, num protowire.Number, off, size int64) (bool, error) {
-	switch spec := m.kind.field(num); {
-	case spec.child != 0 && spec.child != kLeaf:
+func (m *messageSkim) bytes(start int64, num protowire.Number, spec *fieldSpec, off, size int64) (bool, error) {
+	switch {
+	case spec.child.holdsTensors():
+		if err := m.spend(qBytes, off-start, off); err != nil {
+			return true, err
+		}
 		return true, m.nested(num, spec.child, off, size)
-	case m.kind == kTensor && payload(num) != "" && size >= largePayload:
+	case m.kind == kTensor && payload(num) != "":
+		if size < largePayload {
+			return false, nil
+		}
+		if err := m.spend(qBytes, maxHole, off); err != nil {
+			return true, err
+		}
 		if err := m.tensor.cut(m.skimmer, num, off, size); err != nil {
 			return true, err
 		}
-		m.out = appendHole(m.out, len(m.skimmer.out.holes)-1)
+		if !m.survey {
+			m.out = appendHole(m.out, len(m.skimmer.out.holes)-1)
+		}
 		return true, nil
-	case size > maxName && spec.child == 0 && labels[spec.name]:
-		return true, fmt.Errorf("%s of %d bytes at byte %d, more than %d", spec.name, size, start, maxName)
+	case spec.child == 0 && size > maxName && labels[spec.name]:
+		return true, hint.With(fmt.Errorf("%s of %d bytes at byte %d, more than %d", spec.name, size, start, maxName), "shorten the names in the file")
+	case spec.count == qExternal && size > maxEntry:
+		return true, hint.With(fmt.Errorf("an external_data entry of %d bytes at byte %d, more than %d", size, start, maxEntry), damaged)
+	case !m.survey:
+	case spec.wire.packed():
+		return false, m.packed(spec, off, size)
+	case spec.child != 0:
+		_, err := m.message(nil, spec.child, off, off+size, m.depth+1)
+		return false, err
 	}
 	return false, nil
 }
 
+// packed counts the numbers in a packed field. A number of varints takes at most 10 bytes each.
+func (m *messageSkim) packed(spec *fieldSpec, off, size int64) error {
+	switch spec.wire {
+	case fixed32s:
+		return m.spend(spec.count, size/4, off)
+	case fixed64s:
+		return m.spend(spec.count, size/8, off)
+	}
+	if err := spec.count.allow(size / 10); err != nil {
+		return upTo(err, off+size)
+	}
+	for end := off + size; off < end; {
+		b, err := m.at(off, min(end-off, 4<<10))
+		if err != nil {
+			return err
+		}
+		n := int64(0)
+		for _, c := range b {
+			if c < 0x80 {
+				n++
+			}
+		}
+		off += int64(len(b))
+		if err := m.spend(spec.count, n, off); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // nested copies a message within this one.
 func (m *messageSkim) nested(num protowire.Number, child kind, off, size int64) (err error) {
+	if m.survey {
+		_, err = m.message(nil, child, off, off+size, m.depth+1)
+		return err
+	}
 	head := len(m.out)
 	out := protowire.AppendVarint(protowire.AppendTag(m.out, num, protowire.BytesType), uint64(size))
 	at := len(out)
@@ -306,14 +326,20 @@ func (m *messageSkim) nested(num protowire.Number, child kind, off, size int64) 
 // keep copies the field in [start, end) unchanged. Fields that locate a tensor's data are set aside until the whole tensor
 // is read.
 func (m *messageSkim) keep(start, end int64, num protowire.Number, typ protowire.Type) error {
-	if m.kept += end - start; m.kept > maxSkeleton {
-		return fmt.Errorf("the graph part is larger than %d MB", maxSkeleton>>20)
-	}
-	rec, err := m.at(start, end-start)
-	if err != nil {
-		return err
+	n := end - start
+	if m.kind.holdsTensors() { // others are within a field that is counted
+		if err := m.spend(qBytes, n, end); err != nil {
+			return err
+		}
 	}
 	if m.kind == kTensor {
+		var rec []byte
+		if located(num) { // allow and bytes have limited its length
+			var err error
+			if rec, err = m.at(start, n); err != nil {
+				return err
+			}
+		}
 		if stays, err := m.tensor.record(num, typ, rec); err != nil {
 			return fmt.Errorf("%w at byte %d", err, start)
 		} else if !stays {
@@ -323,15 +349,28 @@ func (m *messageSkim) keep(start, end int64, num protowire.Number, typ protowire
 			return nil
 		}
 	}
-	if cap(m.out)-len(m.out) < len(rec) {
-		m.out = slices.Grow(m.out, len(m.out)+len(rec)) // append would grow it by less
+	if m.survey {
+		return nil
 	}
-	m.out = append(m.out, rec...)
-	return nil
+	if n <= int64(cap(m.buf)) {
+		rec, err := m.at(start, n)
+		m.out = append(m.out, rec...)
+		return err
+	}
+	at := len(m.out)
+	m.out = slices.Grow(m.out, int(n))[:at+int(n)]
+	_, err := m.file.readAt(m.out[at:], start)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return err
 }
 
-// finish adds a hole in the place of the fields that a tensor set aside.
+// finish adds a hole in the place of the fields that a tensor set aside, and refuses a model without a graph.
 func (m *messageSkim) finish() error {
+	if m.kind == kModel && m.seen&(1<<7) == 0 {
+		return errNoGraph
+	}
 	if m.kind != kTensor {
 		return nil
 	}
@@ -344,25 +383,9 @@ func (m *messageSkim) finish() error {
 	return nil
 }
 
+// maxHole is the largest size of a hole in bytes: its tag and its number.
+const maxHole = 3 + 5
+
 func appendHole(out []byte, number int) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(out, holeField, protowire.VarintType), uint64(number))
-}
-
-func (s *skimmer) count(k kind, num protowire.Number) error {
-	switch {
-	case k != kModel && k != kGraph && k != kFunction:
-	case k.field(num).child == kNode:
-		if s.nodes++; s.nodes > maxNodes {
-			return fmt.Errorf("more than %d nodes", maxNodes)
-		}
-	case k == kGraph && num == 5:
-		if s.inits++; s.inits > maxInits {
-			return fmt.Errorf("more than %d initializers", maxInits)
-		}
-	default:
-		if s.entries++; s.entries > maxEntries {
-			return fmt.Errorf("more than %d inputs, outputs, types and other entries", maxEntries)
-		}
-	}
-	return nil
 }

@@ -22,9 +22,16 @@ type tensorSkim struct {
 	at       int // offset in the skeleton of the first record set aside, -1 if none
 }
 
-// record processes one small field of a tensor. It reports whether the field stays in the skeleton.
+// located reports whether a field of TensorProto is needed to locate the tensor's bytes.
+func located(num protowire.Number) bool { return num == 1 || num == 2 || num == 13 || num == 14 }
+
+// record processes one small field of a tensor: its bytes, if it is needed to locate the tensor's. It reports whether the
+// field stays in the skeleton.
 func (t *tensorSkim) record(num protowire.Number, typ protowire.Type, rec []byte) (bool, error) {
-	body := rec[varintLen(rec):]
+	body := rec
+	if rec != nil {
+		body = rec[varintLen(rec):]
+	}
 	switch {
 	case num == 1: // dims, packed or not
 		if typ == protowire.BytesType {
@@ -37,9 +44,6 @@ func (t *tensorSkim) record(num protowire.Number, typ protowire.Type, rec []byte
 			}
 			t.dims = append(t.dims, int64(v))
 			body = body[n:]
-			if len(t.dims) > maxRank {
-				return false, fmt.Errorf("a tensor of more than %d dimensions", maxRank)
-			}
 		}
 	case num == 2:
 		if t.typeSeen {
@@ -90,6 +94,9 @@ func (t *tensorSkim) cut(s *skimmer, num protowire.Number, off, size int64) erro
 		return fmt.Errorf("value field %s in several parts at byte %d", name, off)
 	}
 	t.values, t.cutField = name, num
+	if s.survey {
+		return nil
+	}
 	s.out.holes = append(s.out.holes, hole{span: Span{s.file, off, size}, field: num})
 	return nil
 }
@@ -106,7 +113,7 @@ func (t *tensorSkim) external(s *skimmer) (*hole, error) {
 		if len(t.entries) > 0 {
 			return nil, errors.New("a tensor has external_data but its data_location is not EXTERNAL")
 		}
-		if len(original) == 0 {
+		if len(original) == 0 || s.survey {
 			return nil, nil
 		}
 		return &hole{field: 14, original: original}, nil
@@ -127,6 +134,9 @@ func (t *tensorSkim) external(s *skimmer) (*hole, error) {
 	}
 	if e.length != want {
 		return nil, fmt.Errorf("external data in %q: length %d, but the shape %v of %v takes %d bytes", e.location, e.length, t.dims, t.dtype, want)
+	}
+	if s.survey {
+		return nil, nil
 	}
 	span, err := e.span(s.ext)
 	if err != nil {

@@ -37,9 +37,6 @@ func (d *decoder) valueInfo(body []byte) (name string, t Type, err error) {
 	if err != nil {
 		return "", Type{}, fmt.Errorf("value information: %w", err)
 	}
-	if len(name) > maxName {
-		return "", Type{}, fmt.Errorf("a name of %d bytes, more than %d", len(name), maxName)
-	}
 	return name, t, nil
 }
 
