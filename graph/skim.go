@@ -73,7 +73,7 @@ func (s *skimmer) at(off, n int64) ([]byte, error) {
 		}
 		want := min(max(n, window), s.file.Size-off)
 		if int64(cap(s.buf)) < want {
-			s.buf = make([]byte, max(want, 64<<10))
+			s.buf = make([]byte, max(want, min(64<<10, s.file.Size)))
 		}
 		s.buf = s.buf[:want]
 		if _, err := s.file.readAt(s.buf, off); err != nil && !errors.Is(err, io.EOF) {
