@@ -3,6 +3,7 @@ package graph
 import (
 	"bytes"
 	"crypto/rand"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -49,6 +50,15 @@ func randomBytes(n int) []byte {
 	b := make([]byte, n)
 	rand.Read(b)
 	return b
+}
+
+// manyAttrs returns n integer attributes of a node.
+func manyAttrs(n int) []byte {
+	var out []byte
+	for i := range n {
+		out = append(out, sub(5, str(1, fmt.Sprint("a", i)), num(3, 1), num(20, 2))...)
+	}
+	return out
 }
 
 // TestRefuse loads files that must be refused, and checks the reason in the error.
@@ -133,6 +143,9 @@ func TestRefuse(t *testing.T) {
 		{"output without producer", cat(head, sub(7, neg, inX, outY, sub(12, str(1, "z")))), `graph output "z" has no producer`},
 		{"node without outputs", cat(head, sub(7, neg, inX, outY, sub(1, str(1, "x"), str(4, "Neg")))), "has no output"},
 		{"node without op", cat(head, sub(7, inX, sub(1, str(1, "x"), str(2, "y")), outY)), "has no op"},
+		{"an attribute twice", cat(head, sub(7, inX, sub(1, str(1, "x"), str(2, "y"), str(4, "Op"), sub(5, str(1, "a"), num(3, 1), num(20, 2)), sub(5, str(1, "a"), num(3, 2), num(20, 2))), outY)), `attribute "a" appears twice`},
+		{"one of many attributes twice", cat(head, sub(7, inX, sub(1, str(1, "x"), str(2, "y"), str(4, "Op"), manyAttrs(30), manyAttrs(1)), outY)), `attribute "a0" appears twice`},
+		{"an attribute without a name", cat(head, sub(7, inX, sub(1, str(1, "x"), str(2, "y"), str(4, "Op"), sub(5, num(3, 1), num(20, 2))), outY)), "an attribute has no name"},
 		{"a label of 1 MB", cat(head, sub(7, inX, sub(1, str(1, "x"), str(2, "y"), str(3, strings.Repeat("n", 1<<20)), str(4, "Neg")), outY)), "name of 1048576 bytes"},
 		{"an output name of 1 MB", cat(head, sub(7, inX, sub(1, str(1, "x"), str(2, strings.Repeat("n", 1<<20)), str(4, "Neg")))), "output of 1048576 bytes"},
 		{"an input name of 1 MB", cat(head, sub(7, neg, inX, outY, sub(11, str(1, strings.Repeat("n", 1<<20))))), "name of 1048576 bytes"},

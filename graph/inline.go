@@ -207,8 +207,13 @@ func (in *inliner) expand(out []byte, c *nodeProto, f *function) ([]byte, error)
 	for name, a := range f.defaults {
 		b.attrs[name] = a
 	}
+	given := map[string]bool{}
 	for _, a := range c.attrs {
-		b.attrs[stringField(a, 1)] = a
+		name := stringField(a, 1)
+		if given[name] {
+			return nil, fmt.Errorf("attribute %q appears twice", name)
+		}
+		given[name], b.attrs[name] = true, a
 	}
 	for i, formal := range f.ins {
 		if _, twice := b.names[formal]; twice {
@@ -266,9 +271,15 @@ func (b *binding) choosePrefix(c *nodeProto) error {
 		stem = c.id.name
 	}
 	var own []string
+	produced := map[string]bool{}
 	for _, n := range b.f.nodes {
-		if err := nodeDefinitions(n, false, func(name string) { own = append(own, name) }); err != nil {
+		if err := nodeDefinitions(n, false, func(name string) { own, produced[name] = append(own, name), true }); err != nil {
 			return err
+		}
+	}
+	for _, formal := range b.f.outs {
+		if !produced[formal] && !slices.Contains(b.f.ins, formal) {
+			return fmt.Errorf("nothing in the function produces its output %q", formal)
 		}
 	}
 	clash := func() bool {

@@ -230,6 +230,8 @@ func TestInlineRefuses(t *testing.T) {
 			`p.F: nothing in the function produces "x"`},
 		{"twice", `opset 17 function p.F { in v out v } function p.F { in v out v } graph g { in x: float32[]  y = p.F(x)  out y }`,
 			"function p.F is defined twice"},
+		{"an output that nothing produces", `opset 17 function p.F { opset 17 in v  r = Neg(v)  out r out s }  graph g { in x: float32[]  y = p.F(x)  out y }`,
+			`p.F: nothing in the function produces its output "s"`},
 		{"no value", `opset 17 function p.F { opset 17 in v  out v }  graph g { in x: float32[]  y = p.F()  out y }`,
 			`p.F: output "v" has no value`},
 	}

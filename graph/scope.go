@@ -247,6 +247,7 @@ func (s *scopeDecoder) declare(r *record) error {
 // connect resolves a node's inputs and reads its attributes, including the graphs in them.
 func (s *scopeDecoder) connect(n *Node) error {
 	slot, attr := -1, -1
+	var seen attrNames
 	return fields(n.raw, func(num protowire.Number, _, body []byte) error {
 		switch num {
 		case 1:
@@ -259,6 +260,12 @@ func (s *scopeDecoder) connect(n *Node) error {
 			if err != nil {
 				return fmt.Errorf("%v: %w", n, err)
 			}
+			if a.Name == "" {
+				return fmt.Errorf("%v: an attribute has no name", n)
+			}
+			if seen.has(n.attrs[:attr], a.Name) {
+				return fmt.Errorf("%v: attribute %q appears twice", n, a.Name)
+			}
 			n.attrs[attr] = a
 			for _, body := range graphs {
 				g, err := s.graph(body, n, a.Name, s.names)
@@ -270,6 +277,31 @@ func (s *scopeDecoder) connect(n *Node) error {
 		}
 		return nil
 	})
+}
+
+// attrNames finds an attribute name that appears twice. Few nodes have many attributes, so most need no set.
+type attrNames map[string]bool
+
+// has reports whether one of the attributes before this one has its name.
+func (s *attrNames) has(before []*Attr, name string) bool {
+	const few = 16
+	if len(before) < few {
+		for _, a := range before {
+			if a.Name == name {
+				return true
+			}
+		}
+		return false
+	}
+	if *s == nil {
+		*s = attrNames{}
+		for _, a := range before {
+			(*s)[a.Name] = true
+		}
+	}
+	found := (*s)[name]
+	(*s)[name] = true
+	return found
 }
 
 // edge makes a slot read the value of the given name.
