@@ -122,6 +122,38 @@ func (n *Node) Tensor(name string) *Const {
 	return nil
 }
 
+// constantAttrs are the attributes that may hold the value of a Constant node, with their types.
+var constantAttrs = map[string]onnxpb.AttributeProto_AttributeType{
+	"value": onnxpb.AttributeProto_TENSOR, "sparse_value": onnxpb.AttributeProto_SPARSE_TENSOR,
+	"value_float": onnxpb.AttributeProto_FLOAT, "value_floats": onnxpb.AttributeProto_FLOATS,
+	"value_int": onnxpb.AttributeProto_INT, "value_ints": onnxpb.AttributeProto_INTS,
+	"value_string": onnxpb.AttributeProto_STRING, "value_strings": onnxpb.AttributeProto_STRINGS,
+}
+
+// checkConstant refuses a Constant node on which readers disagree. ONNX Runtime takes the first attribute by its type,
+// whatever its name, of a node of this name in any domain, and drops all outputs except the first.
+func (n *Node) checkConstant() error {
+	switch {
+	case n.domain != "":
+		return fmt.Errorf("%v: ONNX Runtime reads a Constant of any domain as ONNX's own", n)
+	case len(n.outs) != 1 || len(n.attrs) != 1:
+		return fmt.Errorf("%v has %d outputs and %d attributes, want one of each", n, len(n.outs), len(n.attrs))
+	}
+	a := n.attrs[0]
+	want, known := constantAttrs[a.Name]
+	var typ uint64
+	_ = fields(a.raw, func(num protowire.Number, _, body []byte) error {
+		if num == 20 {
+			typ, _ = protowire.ConsumeVarint(body)
+		}
+		return nil
+	})
+	if !known || typ != uint64(want) || want == onnxpb.AttributeProto_TENSOR && a.tensor == nil {
+		return fmt.Errorf("%v has no value: its attribute is %q of type %d", n, a.Name, typ)
+	}
+	return nil
+}
+
 // constant returns the tensor of a Constant node, whichever attribute holds it.
 func (n *Node) constant() *Const {
 	for _, a := range n.attrs {

@@ -222,7 +222,7 @@ func elementType(field protowire.Number) protowire.Type {
 
 // fill sets a constant's elements, in memory or on disk, once its type and shape are known.
 func (d *decoder) fill(c *Const, values []byte, h *hole) error {
-	if _, known := dtypes[c.DType]; !known {
+	if !c.DType.known() {
 		return fmt.Errorf("element type %d, which ONNX does not define", int32(c.DType))
 	}
 	n, err := numElements(c.Dims)

@@ -53,7 +53,36 @@ func read(files *openFiles) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	return decodeModel(sk)
+	m, err := decodeModel(sk)
+	if err != nil {
+		return nil, err
+	}
+	return m, m.checkHosts()
+}
+
+// checkHosts refuses what ONNX Runtime refuses of any file, whatever its operators. A model in text may be incomplete.
+func (m *Model) checkHosts() error {
+	for g := range m.Graphs() {
+		labels := make(map[string]bool, len(g.nodes))
+		for _, n := range g.nodes {
+			if n.name != "" && labels[n.name] {
+				return fmt.Errorf("two nodes of one graph are named %q", n.name)
+			}
+			labels[n.name] = true
+		}
+	}
+	for _, r := range m.Graph.records {
+		if r.num == 11 && !declaresType(recordBody(r.raw)) {
+			return fmt.Errorf("input %v has no type", r.value)
+		}
+	}
+	for _, v := range m.Graph.inits {
+		// Before IR version 4 initializers had to be inputs. ONNX Runtime still requires it of those that nothing reads.
+		if m.ir > 0 && m.ir < 4 && !v.input && len(v.uses) == 0 && !v.IsOutput() {
+			return fmt.Errorf("initializer %v is not an input, which IR version %d requires, and nothing reads it", v, m.ir)
+		}
+	}
+	return nil
 }
 
 // ManyNodes is the number of nodes from which ONNX Runtime's load time matters: 6 s for 20,000 nodes, more than a minute

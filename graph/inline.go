@@ -106,7 +106,7 @@ func (in *inliner) sites(node []byte, f func(*function)) error {
 		return err
 	}
 	if g := in.functions[c.id]; g != nil {
-		if hostsOwn(c.id.domain) {
+		if hostsOwn(c.id.domain) || c.id.name == "Constant" {
 			return hint.With(fmt.Errorf("the file defines %v as a function, and a host would run its own operator of that name instead", c.id),
 				"name the function's domain after the exporter, or write the operators of its body into the graph")
 		}

@@ -26,6 +26,14 @@ const (
 	kOpset
 	kEntry // StringStringEntryProto
 	kAnnotation
+	kOpaqueType
+	kSegment
+	kDevices // NodeDeviceConfigurationProto
+	kSharding
+	kShardedDim
+	kSimpleSharding
+	kGroups // IntIntListEntryProto
+	kConfiguration
 	numKinds
 )
 
@@ -83,6 +91,7 @@ var schema = [numKinds][32]fieldSpec{
 		14: {name: "metadata_props", child: kEntry, count: qEntries},
 		20: {name: "training_info", child: kTraining, count: qEntries},
 		25: {name: "functions", child: kFunction, count: qFunctions},
+		26: {name: "configuration", child: kConfiguration, count: qEntries},
 	},
 	kGraph: {
 		1:  {name: "node", child: kNode, count: qNodes},
@@ -104,6 +113,8 @@ var schema = [numKinds][32]fieldSpec{
 		7: {name: "domain", once: true},
 		8: {name: "overload", once: true},
 		9: {name: "metadata_props", child: kEntry, count: qEntries},
+
+		10: {name: "device_configurations", child: kDevices, count: qEntries},
 	},
 	kAttr: {
 		1:  {name: "name", once: true},
@@ -127,6 +138,7 @@ var schema = [numKinds][32]fieldSpec{
 	kTensor: {
 		1:  {name: "dims", wire: numbers, count: qRank},
 		2:  {name: "data_type", wire: number},
+		3:  {name: "segment", child: kSegment},
 		4:  {name: "float_data", wire: fixed32s, count: qElements},
 		5:  {name: "int32_data", wire: numbers, count: qElements},
 		6:  {name: "string_data", count: qElements},
@@ -137,6 +149,7 @@ var schema = [numKinds][32]fieldSpec{
 		11: {name: "uint64_data", wire: numbers, count: qElements},
 		13: {name: "external_data", child: kEntry, count: qExternal},
 		14: {name: "data_location", wire: number},
+		16: {name: "metadata_props", child: kEntry, count: qEntries},
 	},
 	kSparse: {
 		1: {name: "values", child: kTensor, once: true},
@@ -159,6 +172,8 @@ var schema = [numKinds][32]fieldSpec{
 	kTraining: {
 		1: {name: "initialization", child: kGraph, once: true},
 		2: {name: "algorithm", child: kGraph, once: true},
+		3: {name: "initialization_binding", child: kEntry, count: qEntries},
+		4: {name: "update_binding", child: kEntry, count: qEntries},
 	},
 	kInfo: {
 		1: {name: "name"},
@@ -169,6 +184,7 @@ var schema = [numKinds][32]fieldSpec{
 		1: {name: "tensor_type", child: kTensorType},
 		4: {name: "sequence_type", child: kSequenceType},
 		5: {name: "map_type", child: kMapType},
+		7: {name: "opaque_type", child: kOpaqueType},
 		8: {name: "sparse_tensor_type", child: kTensorType},
 		9: {name: "optional_type", child: kSequenceType},
 	},
@@ -180,6 +196,15 @@ var schema = [numKinds][32]fieldSpec{
 	kOpset:        {1: {name: "domain"}, 2: {name: "version", wire: number}},
 	kEntry:        {1: {name: "key"}, 2: {name: "value"}},
 	kAnnotation:   {2: {name: "quant_parameter_tensor_names", child: kEntry, count: qEntries}},
+	kOpaqueType:   {1: {name: "domain"}, 2: {name: "name"}},
+	kSegment:      {1: {name: "begin", wire: number}, 2: {name: "end", wire: number}},
+
+	kDevices:        {1: {name: "configuration_id"}, 2: {name: "sharding_spec", child: kSharding, count: qEntries}},
+	kSharding:       {3: {name: "index_to_device_group_map", child: kGroups, count: qEntries}, 4: {name: "sharded_dim", child: kShardedDim, count: qEntries}},
+	kShardedDim:     {2: {name: "simple_sharding", child: kSimpleSharding, count: qEntries}},
+	kSimpleSharding: {2: {name: "dim_param"}},
+	kGroups:         {1: {name: "key", wire: number}},
+	kConfiguration:  {1: {name: "name"}},
 }
 
 // field returns the description of a field of a message of kind k, or the zero fieldSpec for an unknown field.

@@ -97,7 +97,11 @@ func (s *scopeDecoder) define(num protowire.Number, raw, body []byte) error {
 			r.value, r.name = v, v.name
 		}
 	case 15:
-		s.sparse[sparseName(body)] = true
+		name := sparseName(body)
+		if name == "" || s.sparse[name] {
+			return fmt.Errorf("a sparse initializer is named %q, which is no name or that of another", name)
+		}
+		s.sparse[name] = true
 	}
 	s.g.records = append(s.g.records, r)
 	return err
@@ -195,7 +199,7 @@ func (s *scopeDecoder) initializer(body []byte) (*Value, error) {
 		v.typ = constType(c)
 	}
 	s.g.inits = append(s.g.inits, v)
-	return v, nil
+	return v, v.overrides()
 }
 
 func (s *scopeDecoder) input(body []byte) (*Value, error) {
@@ -212,7 +216,23 @@ func (s *scopeDecoder) input(body []byte) (*Value, error) {
 	}
 	v.input, v.typ = true, t
 	s.g.inputs = append(s.g.inputs, v)
-	return v, nil
+	return v, v.overrides()
+}
+
+// overrides refuses an input and an initializer of one name whose types differ. A host may read either type.
+func (v *Value) overrides() error {
+	if !v.input || v.init == nil {
+		return nil
+	}
+	t, c := v.typ, v.init
+	fits := t.DType == c.DType && (!t.Ranked || len(t.Dims) == len(c.Dims))
+	for i := 0; fits && t.Ranked && i < len(c.Dims); i++ {
+		fits = t.Dims[i].Size < 0 || t.Dims[i].Size == c.Dims[i]
+	}
+	if !fits {
+		return fmt.Errorf("%v is an input of type %v and an initializer of type %v", v, t, constType(c))
+	}
+	return nil
 }
 
 // declare reads an output or value_info record. A type among the outputs overrides value_info, and a type among the inputs
@@ -248,7 +268,7 @@ func (s *scopeDecoder) declare(r *record) error {
 func (s *scopeDecoder) connect(n *Node) error {
 	slot, attr := -1, -1
 	var seen attrNames
-	return fields(n.raw, func(num protowire.Number, _, body []byte) error {
+	err := fields(n.raw, func(num protowire.Number, _, body []byte) error {
 		switch num {
 		case 1:
 			if slot++; len(body) > 0 {
@@ -277,6 +297,10 @@ func (s *scopeDecoder) connect(n *Node) error {
 		}
 		return nil
 	})
+	if err == nil && n.op == "Constant" {
+		err = n.checkConstant()
+	}
+	return err
 }
 
 // attrNames finds an attribute name that appears twice. Few nodes have many attributes, so most need no set.

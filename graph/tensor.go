@@ -70,6 +70,12 @@ func parseDType(s string) (DType, bool) {
 	return Undefined, false
 }
 
+// known reports whether ONNX defines the type.
+func (d DType) known() bool {
+	_, ok := dtypes[d]
+	return ok
+}
+
 // Bits returns the width of one element in bits, or 0 for strings and unknown types.
 func (d DType) Bits() int64 { return dtypes[d].bits }
 

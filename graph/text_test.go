@@ -39,13 +39,11 @@ func TestTextOfFixtures(t *testing.T) {
 // TestText parses text in forms that people may write, and prints it in the canonical form.
 func TestText(t *testing.T) {
 	tests := []struct{ name, in, want string }{
-		{"types", `graph g { in a in b: float32 in c: int64[] in d: float16[batch, 4, ?, "4", "a b"] in e: dtype99[2] out a }`, `
-			in a
+		{"types", `graph g { in b: float32 in c: int64[] in d: float16[batch, 4, ?, "4", "a b"] out b }`, `
 			in b: float32
 			in c: int64[]
 			in d: float16[batch, 4, ?, "4", "a b"]
-			in e: dtype99[2]
-			out a
+			out b
 		`},
 		{"constants", `graph g {
 			const a = float32[2, 2] {1 2.5, -0 1e-45}

@@ -40,6 +40,21 @@ func (d *decoder) valueInfo(body []byte) (name string, t Type, err error) {
 	return name, t, nil
 }
 
+// declaresType reports whether a ValueInfoProto has a type, of a tensor or of anything else.
+func declaresType(info []byte) bool {
+	found := false
+	_ = fields(info, func(num protowire.Number, _, body []byte) error {
+		if num != 2 {
+			return nil
+		}
+		return fields(body, func(num protowire.Number, _, _ []byte) error {
+			found = found || kType.field(num).child != 0
+			return nil
+		})
+	})
+	return found
+}
+
 // typeOf reads a TypeProto. Most values of a file have one of a few dozen types, so each is decoded once.
 func (d *decoder) typeOf(body []byte) (Type, error) {
 	if t, ok := d.types[text(body)]; ok {
@@ -60,7 +75,7 @@ func (d *decoder) typeOf(body []byte) (Type, error) {
 
 // decode reads a TypeProto.Tensor: elem_type 1, shape 2.
 func (t *Type) decode(body []byte) error {
-	return fields(body, func(num protowire.Number, _, body []byte) error {
+	err := fields(body, func(num protowire.Number, _, body []byte) error {
 		switch num {
 		case 1:
 			v, _ := protowire.ConsumeVarint(body)
@@ -78,6 +93,10 @@ func (t *Type) decode(body []byte) error {
 		}
 		return nil
 	})
+	if err == nil && !t.DType.known() {
+		err = fmt.Errorf("element type %d, which ONNX does not define", int32(t.DType))
+	}
+	return err
 }
 
 // decodeDim reads a TensorShapeProto.Dimension: dim_value 1, dim_param 2. The last one counts.
