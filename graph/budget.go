@@ -20,6 +20,7 @@ const (
 	maxMessageSize = 1<<31 - 1   // what protobuf can read
 	largePayload   = 1024        // bytes; a payload at least this long stays in the file
 	maxPath        = 256         // bytes of the path of calls in the name of a value from a function
+	maxDataFiles   = 1024        // external data files of a model
 )
 
 // quantity is something that a budget limits.
@@ -73,7 +74,7 @@ var limits = [numQuantities]limit{
 	qElements: {1 << 20, "elements in a list of an attribute or a tensor", "store long lists as a tensor with raw_data"},
 	qRank:     {maxRank, "dimensions in a tensor", damaged},
 	qTypeRank: {maxRank, "dimensions in a type", damaged},
-	qExternal: {16, "external_data entries in a tensor", damaged},
+	qExternal: {5, "external_data entries in a tensor", damaged}, // ONNX defines five keys
 
 	qBytes:        {256 << 20, "bytes of graph, without large tensors", "store the weights as raw_data or as external data, and long texts in other files"},
 	qFields:       {4 << 20, "fields", simplify},

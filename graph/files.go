@@ -58,8 +58,8 @@ func (o *openFiles) open(loc string) (*DataFile, error) {
 	if f, ok := o.data[loc]; ok {
 		return f, nil
 	}
-	if len(o.data) >= 1024 {
-		return nil, fmt.Errorf("external data: more than 1024 files")
+	if len(o.data) >= maxDataFiles {
+		return nil, hint.With(fmt.Errorf("external data: more than %d files, the next is %q", maxDataFiles, loc), "store the weights in fewer files, such as one per model")
 	}
 	model := o.model
 	path := filepath.Join(filepath.Dir(model.Path), filepath.FromSlash(loc))

@@ -194,6 +194,11 @@ func (m *messageSkim) allow(start int64, num protowire.Number, typ protowire.Typ
 	if m.kind == kTensor && num == holeField {
 		return fmt.Errorf("reserved field %d in a tensor at byte %d", holeField, start)
 	}
+	if spec.count == qNone && (m.kind == kModel || m.kind == kGraph) {
+		if err := m.spend(qEntries, 1, start); err != nil {
+			return err
+		}
+	}
 	if spec.name == "" {
 		return nil
 	}
