@@ -89,7 +89,7 @@ var limits = [numQuantities]limit{
 	qDims:         {1 << 20, "dimensions in all types", "remove value_info from the file"},
 
 	qInlined:      {32 << 20, "bytes of nodes that calls of functions become", noFunctions},
-	qInlinedNames: {16 << 20, "bytes of names in what calls of functions become", noFunctions},
+	qInlinedNames: {8 << 20, "bytes of names in what calls of functions become", noFunctions},
 	qInlinedTries: {1 << 20, "names tried for the values of functions", noFunctions},
 }
 

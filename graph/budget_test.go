@@ -90,7 +90,7 @@ func TestLimits(t *testing.T) {
 		}, n: 31},
 		{q: qInlinedNames, file: func(n int) []byte {
 			return calls(n, cat(sub(7, str(1, "a"), str(2, strings.Repeat("m", 4000)), str(4, "Neg")), sub(7, str(1, "a"), str(2, "b"), str(4, "Neg"))))
-		}, n: 4160, near: 40},
+		}, n: 2075, near: 40},
 		{q: qInlinedTries, file: func(n int) []byte {
 			body := numbered(1022, func(name string) []byte { return sub(7, str(1, "a"), str(2, name), str(4, "Neg")) })
 			last := cat(sub(7, str(1, "a"), str(2, "m"), str(4, "Neg")), sub(7, str(1, "m"), str(2, "b"), str(4, "Neg")))

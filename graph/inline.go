@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -148,10 +149,11 @@ func (in *inliner) node(out, node []byte) ([]byte, error) {
 	}
 	if f := in.functions[c.id]; f != nil {
 		out, err := in.expand(out, c, f)
-		if err != nil {
-			return nil, fmt.Errorf("%v: %w", f.id, err)
+		var inner *callError
+		if err != nil && !errors.As(err, &inner) {
+			err = &callError{f.id, err}
 		}
-		return out, nil
+		return out, err
 	}
 	var inner []byte
 	err = fields(node, func(num protowire.Number, raw, body []byte) error {
@@ -168,6 +170,16 @@ func (in *inliner) node(out, node []byte) ([]byte, error) {
 	}
 	return appendMessage(out, 1, inner), err
 }
+
+// callError is an error in the body of a function. Only the innermost function is named, because calls may be nested
+// thousands deep.
+type callError struct {
+	id  functionID
+	err error
+}
+
+func (e *callError) Error() string { return fmt.Sprintf("%v: %v", e.id, e.err) }
+func (e *callError) Unwrap() error { return e.err }
 
 // spend counts a node of the inlined graph. The limits of a file hold for what it is inlined to.
 func (in *inliner) spend(c *nodeProto) error {
