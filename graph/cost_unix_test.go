@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -27,6 +28,7 @@ func TestCostHelper(t *testing.T) {
 	if path == "" {
 		return
 	}
+	debug.SetGCPercent(200) // as the command does
 	m, err := graph.Load(path)
 	if err == nil {
 		m.Close()

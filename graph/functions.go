@@ -32,6 +32,7 @@ type function struct {
 	opsets    map[string]int64
 	calls     []*function // one for each call site
 	count     int         // calls of it in the inlined model; 2 means more than one
+	size      int64       // nodes that a call of it becomes, calls included
 }
 
 func readFunction(body []byte) (*function, error) {
@@ -39,11 +40,11 @@ func readFunction(body []byte) (*function, error) {
 	err := fields(body, func(num protowire.Number, _, body []byte) error {
 		switch num {
 		case 1:
-			f.id.name = string(body)
+			f.id.name = text(body)
 		case 4:
-			f.ins = append(f.ins, string(body))
+			f.ins = append(f.ins, text(body))
 		case 5:
-			f.outs = append(f.outs, string(body))
+			f.outs = append(f.outs, text(body))
 		case 7:
 			f.nodes = append(f.nodes, body)
 		case 9:
@@ -53,13 +54,13 @@ func readFunction(body []byte) (*function, error) {
 			}
 			f.opsets[domain] = version
 		case 10:
-			f.id.domain = ownDomain(string(body))
+			f.id.domain = ownDomain(text(body))
 		case 11:
 			f.defaults[stringField(body, 1)] = body
 		case 12:
 			f.infos = append(f.infos, body)
 		case 13:
-			f.id.overload = string(body)
+			f.id.overload = text(body)
 		}
 		return nil
 	})
@@ -147,19 +148,19 @@ func readNode(node []byte) (*nodeProto, error) {
 	err := fields(node, func(num protowire.Number, _, body []byte) error {
 		switch num {
 		case 1:
-			c.ins = append(c.ins, string(body))
+			c.ins = append(c.ins, text(body))
 		case 2:
-			c.outs = append(c.outs, string(body))
+			c.outs = append(c.outs, text(body))
 		case 3:
-			c.label = string(body)
+			c.label = text(body)
 		case 4:
-			c.id.name = string(body)
+			c.id.name = text(body)
 		case 5:
 			c.attrs = append(c.attrs, body)
 		case 7:
-			c.id.domain = ownDomain(string(body))
+			c.id.domain = ownDomain(text(body))
 		case 8:
-			c.id.overload = string(body)
+			c.id.overload = text(body)
 		}
 		return nil
 	})

@@ -49,7 +49,7 @@ func (d *decoder) inline(graph []byte, functions [][]byte) ([]byte, error) {
 	}
 	for _, f := range all {
 		for _, n := range f.nodes {
-			if err := in.sites(n, func(g *function) { f.calls = append(f.calls, g) }); err != nil {
+			if err := in.sites(n, &f.size, func(g *function) { f.calls = append(f.calls, g) }); err != nil {
 				return nil, err
 			}
 		}
@@ -58,7 +58,17 @@ func (d *decoder) inline(graph []byte, functions [][]byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := in.graphSites(graph, func(f *function) { f.count = min(2, f.count+1) }); err != nil {
+	for _, f := range slices.Backward(order) {
+		for _, g := range f.calls {
+			f.size = min(f.size+g.size, limits[qNodes].max+1) // may be astronomical
+		}
+	}
+	size := int64(0)
+	err = in.graphSites(graph, &size, func(f *function) { f.count, size = min(2, f.count+1), min(size+f.size, limits[qNodes].max+1) })
+	if err == nil {
+		err = qNodes.allow(size)
+	}
+	if err != nil {
 		return nil, err
 	}
 	for _, f := range order {
@@ -100,8 +110,9 @@ func hostsOwn(domain string) bool {
 	return domain == ""
 }
 
-// sites calls f for every call of a function in a node, including those in its branches.
-func (in *inliner) sites(node []byte, f func(*function)) error {
+// sites calls f for every call of a function in a node, including those in its branches, and counts the nodes.
+func (in *inliner) sites(node []byte, nodes *int64, f func(*function)) error {
+	*nodes++
 	c, err := readNode(node)
 	if err != nil {
 		return err
@@ -113,15 +124,15 @@ func (in *inliner) sites(node []byte, f func(*function)) error {
 		}
 		f(g)
 	}
-	return c.branches(func(g []byte) error { return in.graphSites(g, f) })
+	return c.branches(func(g []byte) error { return in.graphSites(g, nodes, f) })
 }
 
-func (in *inliner) graphSites(graph []byte, f func(*function)) error {
+func (in *inliner) graphSites(graph []byte, nodes *int64, f func(*function)) error {
 	return fields(graph, func(num protowire.Number, _, body []byte) error {
 		if num != 1 {
 			return nil
 		}
-		return in.sites(body, f)
+		return in.sites(body, nodes, f)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -220,6 +221,7 @@ var rows = map[string]func() []Hostile{
 		w := sub(5, str(8, "w"), num(2, 1), sub(9, floats(1)))
 		return []Hostile{
 			{Name: "two initializers", Data: model(w, w), Want: `value "w" is defined twice`},
+			{Name: "40,000 initializers and one again", Data: model(numbered(40_000, func(name string) []byte { return sub(5, str(8, name), num(1, 0), num(2, 1)) }), sub(5, str(8, "v0"), num(1, 0), num(2, 1))), Want: `value "v0" is defined twice`},
 			{Name: "two outputs", Data: model(node("x", "Abs", "y")), Want: `value "y" is defined twice`},
 			{Name: "initializer and output", Data: model(sub(5, str(8, "y"), num(2, 1), sub(9, floats(1)))), Want: `value "y" is defined twice`},
 			{Name: "input and output", Data: model(sub(11, str(1, "y"), vector)), Want: `value "y" is defined twice`},
@@ -235,6 +237,8 @@ var rows = map[string]func() []Hostile{
 			{Name: "missing producer", Data: model(node("nobody", "Neg", "a")), Want: `reads "nobody", which nothing produces`},
 			{Name: "output without producer", Data: model(sub(12, str(1, "z"), vector)), Want: `graph output "z" has no producer`},
 			{Name: "node without outputs", Data: model(sub(1, str(1, "x"), str(4, "Neg"))), Want: "has no output"},
+			{Name: "a cycle of 25,000", Data: without(inX, numbered(24_999, func(name string) []byte { return node(name, "Neg", name[:1]+fmt.Sprint(index(name)+1)) }), node("v24999", "Neg", "v0")), Want: "depends on itself"},
+			{Name: "25,000 nodes and a missing producer", Data: without(inX, numbered(25_000, func(name string) []byte { return node("x", "Neg", name) }), node("nobody", "Neg", "z")), Want: "which nothing produces"},
 			{Name: "omitted input", Data: without(inX, outY, sub(1, str(1, "x"), str(1, ""), str(1, "x"), str(2, "y"), str(4, "Clip")))},
 		}
 	},
@@ -361,6 +365,12 @@ func handed(size, n int) []byte {
 	body := numbered(n, func(name string) []byte { return step("a", "Op", name, "com.x", ref) })
 	call := sub(1, str(1, "x"), str(2, "y"), str(4, "F"), str(7, "p"), attr("s", 3, sub(4, make([]byte, size))))
 	return cat(opset, sub(8, str(1, "p"), num(2, 1)), sub(7, str(2, "g"), call, inX, outY), function("F", body, step("a", "Neg", "b", "")))
+}
+
+// index is the number in a name of numbered.
+func index(name string) int {
+	i, _ := strconv.Atoi(name[1:])
+	return i
 }
 
 // numbered returns n fields that hold short names, each with another name.
