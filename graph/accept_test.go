@@ -97,6 +97,11 @@ func TestAccept(t *testing.T) {
 				t.Errorf("first %s, want Abs", got)
 			}
 		}},
+		{"a type that is overwritten", cat(head, sub(7, neg, sub(11, str(1, "x"), sub(2, sub(1, num(1, 1)), sub(4, sub(1, sub(1, num(1, 7)))), sub(1, num(1, 10)))), outY)), func(t *testing.T, m *Model) {
+			if got := m.Graph.Lookup("x").Type().String(); got != "float16" {
+				t.Errorf("type %s, want float16", got)
+			}
+		}},
 		{"omitted inputs and outputs", cat(head, sub(7, inX, outY, sub(1, str(1, "x"), str(1, ""), str(1, "x"), str(2, "y"), str(2, ""), str(4, "Clip")))), func(t *testing.T, m *Model) {
 			if n := m.Graph.Nodes()[0]; n.In(1) != nil || n.In(2) == nil || n.Out(1) != nil || n.In(-1) != nil || n.In(7) != nil {
 				t.Error("edges are in the wrong slots")

@@ -250,8 +250,11 @@ func (d *decoder) fill(c *Const, values []byte, h *hole) error {
 	}
 	have := int64(len(values))
 	switch {
-	case h != nil && !c.dense():
-		return nil // packed varints: their count is known only after reading them
+	case h != nil && !c.dense(): // packed varints of 1 to 10 bytes: their count is known only after reading them
+		if n > h.span.Length || n < h.span.Length/10 {
+			return fmt.Errorf("shape %v has %d elements, which do not fit the %d bytes of %s", c.Dims, n, h.span.Length, payload(c.field))
+		}
+		return nil
 	case h != nil:
 		have = h.span.Length
 	case len(values) > 0 && !c.dense():

@@ -107,6 +107,8 @@ func TestRefuse(t *testing.T) {
 		{"60 bytes for 64", initializer(num(1, 16), num(2, 1), sub(9, make([]byte, 60))), "takes 64 bytes, the file has 60"},
 		{"68 bytes for 64", initializer(num(1, 16), num(2, 1), sub(9, make([]byte, 68))), "takes 64 bytes, the file has 68"},
 		{"2048 bytes for 2052", initializer(num(1, 513), num(2, 1), sub(9, make([]byte, 2048))), "takes 2052 bytes, the file has 2048"},
+		{"2^30 elements in 1 kB of packed numbers", initializer(num(1, 1<<30), num(2, 6), sub(5, make([]byte, 1024))), "has 1073741824 elements, which do not fit the 1024 bytes of int32_data"},
+		{"1 element in 1 kB of packed numbers", initializer(num(1, 1), num(2, 6), sub(5, make([]byte, 1024))), "has 1 elements, which do not fit the 1024 bytes of int32_data"},
 		{"type 0", initializer(num(1, 4), sub(9, f)), "element type 0"},
 		{"type 99", initializer(num(1, 4), num(2, 99), sub(9, f)), "element type 99"},
 		{"strings in raw_data", initializer(num(1, 4), num(2, 8), sub(9, f)), "strings cannot be stored in raw_data"},

@@ -62,10 +62,13 @@ func (d *decoder) typeOf(body []byte) (Type, error) {
 	}
 	var t Type
 	err := fields(body, func(num protowire.Number, _, body []byte) error {
-		if num != 1 {
-			return nil
+		switch {
+		case num == 1:
+			return t.decode(body)
+		case kType.field(num).child != 0: // one of several kinds of type: the last counts
+			t = Type{}
 		}
-		return t.decode(body)
+		return nil
 	})
 	if err == nil {
 		d.types[text(body)] = t

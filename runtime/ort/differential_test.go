@@ -25,6 +25,7 @@ import (
 var (
 	mutantRuns = flag.Int("mutants", 600, "mutants that TestMutantsReadAlike reads")
 	mutantSeed = flag.Uint64("mutant-seed", 1, "seed of TestMutantsReadAlike")
+	mutantsOf  = flag.String("mutants-of", "", "files to make mutants of, as a pattern; \"\": small models in the test")
 	corpus     = flag.String("corpus", fixtures, "folder whose .onnx files TestFilesReadAlike reads")
 )
 
@@ -356,7 +357,15 @@ var small = []string{
 func TestMutantsReadAlike(t *testing.T) {
 	r := newReaders(t)
 	var models []*graphtest.Wire
-	for _, text := range small {
+	texts, files := small, []string{"../../graph/testdata/functions.onnx"}
+	if *mutantsOf != "" {
+		var err error
+		if files, err = filepath.Glob(*mutantsOf); err != nil || len(files) == 0 {
+			t.Fatalf("no file matches %q (%v)", *mutantsOf, err)
+		}
+		texts = nil
+	}
+	for _, text := range texts {
 		m, err := graph.Parse(text)
 		if err != nil {
 			t.Fatal(err)
@@ -367,7 +376,7 @@ func TestMutantsReadAlike(t *testing.T) {
 		}
 		models = append(models, parseWire(t, data))
 	}
-	for _, path := range []string{"../../graph/testdata/functions.onnx"} {
+	for _, path := range files {
 		data, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
