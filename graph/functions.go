@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,6 +65,9 @@ func readFunction(body []byte) (*function, error) {
 		}
 		return nil
 	})
+	if err == nil && slices.Contains(append(slices.Clone(f.ins), f.outs...), "") {
+		err = errors.New("an input or an output has no name")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("function %v: %w", f.id, err)
 	}

@@ -184,7 +184,8 @@ func TestRefuse(t *testing.T) {
 	}
 }
 
-func TestRefuseWhatIsNoFile(t *testing.T) {
+// TestA01NotAFile loads what is no regular file.
+func TestA01NotAFile(t *testing.T) {
 	dir := t.TempDir()
 	fifo := filepath.Join(dir, "fifo")
 	makeFIFO(t, fifo)
@@ -220,8 +221,8 @@ func TestRefuseWhatIsNoFile(t *testing.T) {
 	}
 }
 
-// TestCutAnywhere cuts a small model at every byte. Each prefix must be refused or be a complete model.
-func TestCutAnywhere(t *testing.T) {
+// TestA02CutAnywhere cuts two small models at every byte. Each prefix must be refused or be a complete model.
+func TestA02CutAnywhere(t *testing.T) {
 	m, err := Parse(`ir 8 opset 17
 		graph main {
 		  in x: float32[batch, 4]
@@ -241,16 +242,36 @@ func TestCutAnywhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	loaded := 0
-	for n := range len(data) {
-		if m, err := Load(write(t, data[:n])); err == nil {
-			loaded++
-			saveAndLoad(t, m)
-		}
+	functions, err := os.ReadFile("testdata/functions.onnx")
+	if err != nil {
+		t.Fatal(err)
 	}
-	// The fields after the graph, metadata and opsets, can be cut off as whole fields.
-	if loaded != 2 {
-		t.Errorf("%d of %d prefixes load", loaded, len(data))
+	for _, tt := range []struct {
+		name string
+		data []byte
+		want int // prefixes that load: fields after the graph can be cut off as whole fields
+	}{
+		{"branches", data, 2},       // metadata and opsets
+		{"functions", functions, 9}, // a call without its function is an operator that the reader does not know
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			path := write(t, tt.data)
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer f.Close()
+			loaded := 0
+			for n := range len(tt.data) {
+				if m, err := LoadOpen(f, path, int64(n)); err == nil {
+					loaded++
+					saveAndLoad(t, m)
+				}
+			}
+			if loaded != tt.want {
+				t.Errorf("%d of %d prefixes load, want %d", loaded, len(tt.data), tt.want)
+			}
+		})
 	}
 }
 

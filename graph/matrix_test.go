@@ -12,7 +12,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/graphtest"
 )
 
-// The tests of this file are rows of the matrix of hostile files: see graphtest.Hostile. TestA02 is in hostile_test.go, and
+// The tests of this file are rows of the matrix of hostile files: see graphtest.Hostile. TestA01NotAFile and TestA02 are in hostile_test.go, and
 // the same files go through the commands in cmd/onnx-inject.
 
 func TestA01NotAModel(t *testing.T)      { testRow(t, "A01") }

@@ -184,25 +184,27 @@ func keysOf[V any](a, b map[string]V) []string {
 
 // withoutCasts prints the nodes of a view except Casts. ONNX Runtime removes some of a model's Casts and inserts others, so
 // that a node may read the same number from another side of a Cast. It also gives each reader of a DequantizeLinear one of
-// its own, "/duplicated".
+// its own.
 func withoutCasts(v *graphtest.View) map[string]string {
+	plain := func(name string) string { // the name in the file
+		name, _, _ = strings.Cut(strings.TrimPrefix(name, "InsertedPrecisionFreeCast_"), "/duplicated")
+		return name
+	}
 	from := map[string]string{}
 	path := func(key string) string { return key[:len(key)-len(v.Nodes[key].First())] }
 	for key, n := range v.Nodes {
-		if n.Op == "Cast" && len(n.Ins) == 1 {
-			from[key] = n.Ins[0]
+		if isCast(n) && plain(n.Ins[0]) != plain(n.First()) {
+			from[path(key)+plain(n.First())] = plain(n.Ins[0])
 		}
 	}
 	out := map[string]string{}
 	for key, n := range v.Nodes {
-		if n.Op == "Cast" || n.Op == "DequantizeLinear" && strings.Contains(key, "/duplicated") {
+		if isCast(n) || n.Op == "DequantizeLinear" && strings.Contains(key, "/duplicated") {
 			continue
 		}
-		var ins []string
+		var ins, outs []string
 		for _, name := range n.Ins {
-			if i := strings.Index(name, "/duplicated"); i >= 0 {
-				name = name[:i]
-			}
+			name = plain(name)
 			for range len(from) {
 				if next, ok := from[path(key)+name]; ok {
 					name = next
@@ -210,9 +212,16 @@ func withoutCasts(v *graphtest.View) map[string]string {
 			}
 			ins = append(ins, name)
 		}
-		out[key] = fmt.Sprintf("%s(%s) -> %s", n.Op, strings.Join(ins, ", "), strings.Join(n.Outs, ", "))
+		for _, name := range n.Outs {
+			outs = append(outs, plain(name))
+		}
+		out[path(key)+plain(n.First())] = fmt.Sprintf("%s(%s) -> %s", n.Op, strings.Join(ins, ", "), strings.Join(outs, ", "))
 	}
 	return out
+}
+
+func isCast(n graphtest.NodeView) bool {
+	return (n.Op == "Cast" || n.Op == "CastLike") && len(n.Ins) > 0
 }
 
 // reading returns the keys of the tensors that are read or are outputs.
@@ -247,7 +256,7 @@ func reading(m *graph.Model) map[string]bool {
 func operators(v *graphtest.View) string {
 	n := map[string]int{}
 	for _, x := range v.Nodes {
-		if x.Op != "Cast" {
+		if !isCast(x) {
 			n[x.Op]++
 		}
 	}
