@@ -286,6 +286,8 @@ var operatorReasons = []string{
 	"node_op_schema->",       // in the body of a function
 	"vector::_M_range_check", // a node with more outputs than its operator has
 	"Missing opset",
+	"official released onnx opset versions",
+	"Unsupported type proto value case", // a sequence or map of nothing: package graph reads types of tensors only
 	"model IR version",
 	"No opset registered for domain", // in a function
 	// Other hosts run it.
