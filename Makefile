@@ -87,6 +87,16 @@ fuzz: ## run every fuzz target for FUZZTIME
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$pkg; \
 	  done; done
 
+FUZZRUNS ?= 40000000
+FUZZSEED ?= 1
+.PHONY: fuzz-long
+fuzz-long: ## read FUZZRUNS random files with the field-aware harness (about an hour on one idle core); see graph/testdata/FUZZ.md
+	@GOMAXPROCS=1 GOGC=800 nice -n 15 $(GO) test ./graph -run '^TestFieldFuzz$$' -v -timeout 0 -field-runs $(FUZZRUNS) -field-seed $(FUZZSEED)
+
+.PHONY: differential
+differential: setup ## read 20,000 mutants and every fixture with package graph and ONNX Runtime and compare (minutes)
+	$(GO) test ./runtime/ort -run ReadAlike -v -timeout 0 -mutants 20000
+
 .PHONY: matrix
 matrix: setup ## run the tests of every row of the reliability matrices and print the results; ROWS="A05 S" selects
 	@$(GO) run ./scripts/matrix $(ROWS)

@@ -53,9 +53,13 @@
 // scope; each value has one producer; edges agree from both sides; a node reads its own scope or one around it; there is no
 // cycle. Files may hold nodes in any order. [Graph.Nodes] returns the file's order, [Graph.Ordered] one that can be computed.
 //
-// Reading is safe with hostile files: sizes, counts and depths are limited before memory is spent, every range is checked
+// Reading is safe with hostile files. A survey walks the file before anything is kept. It spends a budget of everything that
+// memory and time grow with: fields, nodes, edges, attributes, dimensions, list elements, nesting. Every range is checked
 // against its file, and no file outside the model's folder is opened. A refusal gives the reason and, where it helps, a hint
 // ([hint.Of]). [Model.Warnings] reports what is unusual but harmless.
+//
+// Readers of ONNX disagree on some files: on a name that appears twice, for example. Such a file is refused, so that what is
+// accepted is what a host computes.
 //
 // # Text
 //
