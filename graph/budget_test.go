@@ -74,16 +74,16 @@ func TestLimits(t *testing.T) {
 		}, n: 10_000},
 		{q: qUses, file: func(n int) []byte {
 			return cat(head, sub(7, inX, outY, sub(1, repeated(n, str(1, "x")), str(2, "y"), str(4, "Sum"))))
-		}, n: 1 << 19},
+		}, n: 1 << 18},
 		{q: qResults, file: func(n int) []byte {
 			return graphOf(sub(1, numbered(n-1, func(name string) []byte { return str(2, name) }), str(4, "Op")))
-		}, n: 1 << 18},
+		}, n: 1 << 17},
 		{q: qAttributes, file: func(n int) []byte {
 			return graphOf(sub(1, str(2, "v"), str(4, "Op"), numbered(n, func(name string) []byte { return sub(5, str(1, name)) })))
-		}, n: 1 << 18},
+		}, n: 1 << 17},
 		{q: qDims, file: func(n int) []byte {
 			return graphOf(repeated(n/64-1, sub(13, str(1, "y"), dims(64))), sub(13, str(1, "y"), dims(64-2)), sub(13, str(1, "y"), dims(n%64)))
-		}, n: 1 << 20},
+		}, n: 1 << 19},
 		{q: qFields, file: func(n int) []byte { return graphOf(sub(1, str(2, "v"), str(4, "Op"), repeated(n, num(100, 1)))) }, n: 4<<20 - 50, near: 100},
 		{q: qInlined, file: func(n int) []byte {
 			return calls(n, inner("m", sub(5, str(1, "s"), num(20, 3), sub(4, make([]byte, 1<<20)))))

@@ -133,8 +133,8 @@ func (d *difference) find() {
 		switch a, b := d.ours.Ports[key], d.theirs.Ports[key]; {
 		case a == b:
 			d.counts["inputs and outputs"]++
-		case strings.HasPrefix(b, "_inlfunc_") && a != "":
-			d.counts["outputs of branches in functions, which have other names"]++
+		case strings.HasPrefix(b, "_inlfunc_") && strings.Contains(key, "."):
+			d.counts["inputs and outputs of branches in functions, which have other names"]++
 		default:
 			d.bad("port", key, a, b)
 		}
@@ -282,6 +282,7 @@ var operatorReasons = []string{
 	"TypeInferenceError",
 	"Type Error: ",
 	"Could not find an implementation",
+	"Exception during initialization", // of a kernel
 	"is not a registered function/op",
 	"node_op_schema->",       // in the body of a function
 	"vector::_M_range_check", // a node with more outputs than its operator has
