@@ -77,8 +77,10 @@ func (m *Model) checkHosts() error {
 		}
 	}
 	for _, v := range m.Graph.inits {
-		// Before IR version 4 initializers had to be inputs. ONNX Runtime still requires it of those that nothing reads.
-		if m.ir > 0 && m.ir < 4 && !v.input && len(v.uses) == 0 && !v.IsOutput() {
+		// Before IR version 4 initializers had to be inputs. ONNX Runtime still requires it of those that no node of the main
+		// graph reads.
+		here := func(u Use) bool { return u.Node.graph == m.Graph }
+		if m.ir > 0 && m.ir < 4 && !v.input && !slices.ContainsFunc(v.uses, here) && !v.IsOutput() {
 			return fmt.Errorf("initializer %v is not an input, which IR version %d requires, and nothing reads it", v, m.ir)
 		}
 	}

@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	mutantRuns = flag.Int("mutants", 600, "mutants that TestMutantsReadAlike reads")
+	mutantRuns = flag.Int("mutants", 400, "mutants that TestMutantsReadAlike reads")
 	mutantSeed = flag.Uint64("mutant-seed", 1, "seed of TestMutantsReadAlike")
 	mutantsOf  = flag.String("mutants-of", "", "files to make mutants of, as a pattern; \"\": small models in the test")
 	corpus     = flag.String("corpus", fixtures, "folder whose .onnx files TestFilesReadAlike reads")
