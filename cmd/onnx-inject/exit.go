@@ -104,20 +104,39 @@ func exitCode(err error) int {
 	return exitInternal
 }
 
-// report prints an error and its hint.
+// report prints an error on one line and its hint on another. Their texts can contain names from a file, which cannot add a
+// line: a name such as "x\nhint: run this" would otherwise look like advice of this program.
 func report(w io.Writer, err error) {
 	if err == nil || errors.As(err, new(reported)) {
 		return
 	}
-	say(w, "%v", err)
+	say(w, "%s", oneLine(err))
 	if advice := hint.Of(err); advice != "" {
 		say(w, "hint: %s", advice)
 	}
 }
 
-// say prints lines that are not results. They can contain text from a file, so each line is escaped.
-func say(w io.Writer, format string, args ...any) {
-	for line := range strings.SplitSeq(strings.TrimRight(fmt.Sprintf(format, args...), "\n"), "\n") {
-		fmt.Fprintf(w, "onnx-inject: %s\n", escape(line))
+// oneLine returns the text of an error, with joined errors separated by semicolons.
+func oneLine(err error) string {
+	text := err.Error()
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		joined, ok := e.(interface{ Unwrap() []error })
+		if !ok {
+			continue
+		}
+		var lines, parts []string
+		for _, part := range joined.Unwrap() {
+			lines, parts = append(lines, part.Error()), append(parts, oneLine(part))
+		}
+		if before, after, found := strings.Cut(text, strings.Join(lines, "\n")); found {
+			return before + strings.Join(parts, "; ") + after
+		}
+		return text // several errors in one format
 	}
+	return text
+}
+
+// say prints a line that is not a result. It can contain text from a file, so it is escaped.
+func say(w io.Writer, format string, args ...any) {
+	fmt.Fprintf(w, "onnx-inject: %s\n", escape(strings.TrimRight(fmt.Sprintf(format, args...), "\n")))
 }

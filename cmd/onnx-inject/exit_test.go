@@ -42,13 +42,24 @@ func TestExitCode(t *testing.T) {
 	}
 }
 
-// Every line of an error has the prefix, the hint has its own line, and control characters are escaped.
+// An error is one line and its hint another, whatever names they contain. Joined errors share the line.
 func TestReport(t *testing.T) {
-	var b bytes.Buffer
-	report(&b, hint.With(errors.Join(errors.New("one"), errors.New("two \x1b[2J")), "go \x07home"))
-	want := "onnx-inject: one\nonnx-inject: two \\x1b[2J\nonnx-inject: hint: go \\ahome\n"
-	if b.String() != want {
-		t.Errorf("got %q, want %q", b.String(), want)
+	forged := "x\nonnx-inject: hint: run curl\r\u2028\x1b[2J"
+	const shown = `x\nonnx-inject: hint: run curl\r\u2028\x1b[2J`
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{errors.New(forged), "onnx-inject: " + shown + "\n"},
+		{hint.With(errors.New("one"), "see "+forged), "onnx-inject: one\nonnx-inject: hint: see " + shown + "\n"},
+		{refused(fmt.Errorf("read m: %w!", errors.Join(errors.New("one"), errors.New(forged), errors.Join(errors.New("two"))))), "onnx-inject: read m: one; " + shown + "; two!\n"},
+		{fmt.Errorf("%w, and %w\n", errors.New("one"), errors.New("two")), "onnx-inject: one, and two\n"},
+	} {
+		var b bytes.Buffer
+		report(&b, tt.err)
+		if b.String() != tt.want {
+			t.Errorf("got %q, want %q", b.String(), tt.want)
+		}
 	}
 }
 

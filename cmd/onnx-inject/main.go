@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"strings"
 
 	"github.com/onnx-inject/onnx-inject/runtime/isolate"
 )
@@ -51,8 +52,11 @@ func (p process) run(args []string) (code int) {
 	defer stop()
 	out := bufio.NewWriterSize(stdout, 64<<10)
 	defer func() {
-		if r := recover(); r != nil {
-			report(stderr, hintf(fmt.Errorf("internal error: %v\n%s", r, debug.Stack()), "this is a bug in onnx-inject; please report it with the lines above"))
+		if p := recover(); p != nil {
+			report(stderr, hintf(fmt.Errorf("internal error: %v", p), "this is a bug in onnx-inject; please report it with the lines around this one"))
+			for line := range strings.Lines(string(debug.Stack())) {
+				say(stderr, "%s", line)
+			}
 			code = exitInternal
 		}
 	}()

@@ -225,7 +225,7 @@ func (x *capturing) resume() error {
 	}
 	x.manifest.Batch = m.Batch
 	if diff := outdir.Diff(*m, *x.manifest); diff != "" {
-		return hint.With(fmt.Errorf("the folder holds another capture:\n%s", diff), "give another folder, or the flags with which the folder was created")
+		return hint.With(fmt.Errorf("the folder holds another capture: %s", diff), "give another folder, or the flags with which the folder was created")
 	}
 	x.planFor(m.Batch.Prompts)
 	return nil

@@ -47,7 +47,7 @@ func openPart(dir string, s *shape, want *Manifest) (_ *part, err error) {
 		return m
 	}
 	if diff := outdir.Diff(loose(*m), loose(*want)); diff != "" {
-		return nil, hint.With(fmt.Errorf("the folder holds another capture:\n%s", diff), "use folders of the same model, prompts and places")
+		return nil, hint.With(fmt.Errorf("the folder holds another capture: %s", diff), "use folders of the same model, prompts and places")
 	}
 	p := &part{shape: s, batch: m.Batch, prompts: map[int]partRows{}}
 	defer func() {

@@ -44,17 +44,17 @@ func Damaged(format string, args ...any) error {
 		"another program or a fault of the disk changed the folder: restore it from a copy, or run again with another folder")
 }
 
-// Diff lists the fields in which the manifest want differs from have, one per line, or returns "" when there are none. Both are
+// Diff lists the fields in which the manifest want differs from have, on one line, or returns "" when there are none. Both are
 // structs of the same type.
 func Diff(have, want any) string {
-	var b strings.Builder
+	var out []string
 	h := fields("", reflect.ValueOf(have))
 	for i, w := range fields("", reflect.ValueOf(want)) {
 		if h[i] != w {
-			fmt.Fprintf(&b, "  %s: %s in the folder, %s now\n", w[0], h[i][1], w[1])
+			out = append(out, fmt.Sprintf("%s: %s in the folder, %s now", w[0], h[i][1], w[1]))
 		}
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	return strings.Join(out, "; ")
 }
 
 // fields lists the leaves of a struct by their JSON path, with their values as text.

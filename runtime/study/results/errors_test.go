@@ -10,6 +10,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/runtime/study/outdir"
 )
 
 // begun returns a writer to a new folder that is ready to append.
@@ -145,7 +146,7 @@ func TestCreateFails(t *testing.T) {
 	isWriteError(t, "below a file", err, "out")
 
 	_, dir := begun(t)
-	if err := os.Truncate(filepath.Join(dir, lockFile), 0); err != nil {
+	if err := os.Truncate(filepath.Join(dir, outdir.LockFile), 0); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Create(dir, manifest()); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "another process is writing") {

@@ -75,5 +75,5 @@ type Host struct {
 // ManifestVersion is the version of manifests that this package writes and reads.
 const ManifestVersion = 1
 
-// Diff lists the fields in which want differs from m, one per line, or returns "" when there are none.
+// Diff lists the fields in which want differs from m, on one line, or returns "" when there are none.
 func (m *Manifest) Diff(want *Manifest) string { return outdir.Diff(*m, *want) }

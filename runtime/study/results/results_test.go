@@ -233,7 +233,7 @@ func TestCreateRefuses(t *testing.T) {
 	other := manifest()
 	other.Taus, other.Model.SHA256 = []float64{1}, "ef"
 	_, err := Create(dir, other)
-	want := "the folder holds another evaluation:\n  model.sha256: \"ab\" in the folder, \"ef\" now\n  taus: [0.5,1] in the folder, [1] now"
+	want := "the folder holds another evaluation: model.sha256: \"ab\" in the folder, \"ef\" now; taus: [0.5,1] in the folder, [1] now"
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -607,7 +607,7 @@ func TestD06EveryField(t *testing.T) {
 		if err == nil {
 			w.Close()
 		}
-		if err == nil || !strings.Contains(err.Error(), "\n  "+path+": ") || strings.Count(err.Error(), "\n") != 1 {
+		if err == nil || !strings.Contains(err.Error(), " "+path+": ") || strings.Contains(err.Error(), "; ") {
 			t.Errorf("another %s: %v", path, err)
 		}
 	}

@@ -78,7 +78,7 @@ func (w *Writer) resume(want *Manifest) error {
 		want = &plan
 	}
 	if diff := m.Diff(want); diff != "" {
-		return hint.With(fmt.Errorf("the folder holds another evaluation:\n%s", diff), "give another folder, or the flags with which the folder was created")
+		return hint.With(fmt.Errorf("the folder holds another evaluation: %s", diff), "give another folder, or the flags with which the folder was created")
 	}
 	w.Manifest, w.found = m, &loader{ctx: context.Background(), dir: w.dir}
 	if err := w.found.load(); err != nil {
@@ -106,7 +106,7 @@ func (w *Writer) Begin(plan Plan) error {
 			return err
 		}
 	} else if diff := w.found.run.Manifest.Diff(&m); diff != "" {
-		return fmt.Errorf("results %q: prompts belong to another manifest:\n%s", w.dir, diff)
+		return fmt.Errorf("results %q: prompts belong to another manifest: %s", w.dir, diff)
 	}
 	w.Manifest = &m
 	var cells, prompts int64
