@@ -16,6 +16,7 @@ type externalEntry struct {
 	location string
 	offset   int64
 	length   int64 // -1 if not given: the shape determines it
+	checksum string
 }
 
 // parseExternal reads the records of field 13. Keys are those of docs/ExternalData.md in ONNX. An unknown or repeated key
@@ -45,7 +46,11 @@ func parseExternal(records [][]byte) (externalEntry, error) {
 			} else {
 				e.length = n
 			}
-		case "checksum", "basepath":
+		case "checksum":
+			if e.checksum = strings.ToLower(value); value != "" && (len(value) != 40 || strings.Trim(e.checksum, "0123456789abcdef") != "") {
+				return e, fmt.Errorf("external data: checksum %q: want a SHA-1 of 40 hexadecimal digits", value)
+			}
+		case "basepath":
 		default:
 			return e, fmt.Errorf("external data: unknown key %q", key)
 		}
@@ -98,7 +103,7 @@ func (e externalEntry) span(open func(string) (*DataFile, error)) (Span, error) 
 	if stop, ok := checkedAdd(e.offset, e.length); e.offset < 0 || e.length < 0 || !ok || stop > f.Size {
 		return Span{}, fmt.Errorf("external data in %q: offset %d + length %d is past the end of the file (%d bytes)", e.location, e.offset, e.length, f.Size)
 	}
-	return Span{f, e.offset, e.length}, nil
+	return Span{f, e.offset, e.length}, f.declare(e.checksum)
 }
 
 // parseEntry reads a StringStringEntryProto: key 1, value 2.

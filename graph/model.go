@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"fmt"
 	"iter"
 	"slices"
 )
@@ -52,7 +53,15 @@ func (m *Model) Opset(domain string) int64 {
 }
 
 // Warnings returns what is unusual about the file but no reason to refuse it, one line each.
-func (m *Model) Warnings() []string { return slices.Clone(m.warn) }
+func (m *Model) Warnings() []string {
+	out := slices.Clone(m.warn)
+	for _, f := range m.Sources() {
+		if f.declared != "" && !f.checked.Load() {
+			out = append(out, fmt.Sprintf("the checksum of %s was not checked, because the file is large: onnx-inject verify --full checks it", f.Path))
+		}
+	}
+	return out
+}
 
 // NodeIDs returns a number above the ID of every node.
 func (m *Model) NodeIDs() int { return m.nodes }

@@ -2,9 +2,6 @@ package graph
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 )
 
 // DataFile is a file that holds weights: a model file or one of its external data files.
@@ -21,7 +19,9 @@ type DataFile struct {
 	Size int64
 	f    *os.File
 
-	links uint64 // number of hard links; 0 if the system does not report it
+	links    uint64      // number of hard links; 0 if the system does not report it
+	declared string      // its SHA-1 in hexadecimal as the model declares it, "" for none
+	checked  atomic.Bool // the file has that checksum
 }
 
 // close closes the file. A DataFile of a text model or of [Locations] was never open.
@@ -99,24 +99,6 @@ func newDataFile(path, real string, f *os.File) (*DataFile, error) {
 		return nil, fmt.Errorf("not a regular file")
 	}
 	return &DataFile{Path: path, Real: real, Size: st.Size(), f: f, links: links(st)}, nil
-}
-
-// Sample returns a checksum, in hexadecimal, of the size of the file and of 64 evenly spaced stretches of it. The cost is
-// the same for a file of any size. It distinguishes different weights of the same shapes, but may miss a single changed
-// number.
-func (f *DataFile) Sample() (string, error) {
-	const stretches, length = 64, 64
-	h := sha256.New()
-	_ = binary.Write(h, binary.LittleEndian, f.Size) // cannot fail
-	buf := make([]byte, min(length, f.Size))
-	for i := range int64(stretches) {
-		at := (f.Size - int64(len(buf))) / (stretches - 1) * i
-		if n, err := f.readAt(buf, at); n < len(buf) {
-			return "", fmt.Errorf("read %s at byte %d: %w", f.Path, at, err)
-		}
-		h.Write(buf)
-	}
-	return hex.EncodeToString(h.Sum(nil)[:16]), nil
 }
 
 // Span is a range of bytes in a file. A range is checked against the file's size before its Span is made.

@@ -35,6 +35,8 @@ type Manifest struct {
 	Vocab   int            `json:"vocab"` // 0 for a file that ends in hidden states
 	Ports   []ManifestPort `json:"ports"`
 	Baked   []Baked        `json:"baked,omitempty"`
+
+	WholeData bool `json:"-"` // on writing: Data holds the checksum of whole files, whatever their size
 }
 
 // ManifestSource is the file that was patched.

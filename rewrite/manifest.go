@@ -36,7 +36,7 @@ func Save(ctx context.Context, m *graph.Model, man *models.Manifest, path string
 			dir, err = filepath.Abs(dir)
 		}
 		if err == nil { // else graph.Save reports the problem with the folder
-			if man.Data, err = models.DataOf(m, dir); err != nil {
+			if man.Data, err = models.DataOf(ctx, m, dir, man.WholeData); err != nil {
 				return nil, err
 			}
 		}

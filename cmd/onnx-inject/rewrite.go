@@ -55,7 +55,8 @@ Each site gets these inputs at each selected layer:
 
 --weights selects where the weights of the copy are stored: ref refers to the original's files, which must stay in the
 same folder; copy writes one data file next to the copy; embed writes a single file, up to 2 GiB; auto is ref in the
-folder of the weights, otherwise embed for less than 1 GiB, otherwise copy.
+folder of the weights, otherwise embed for less than 1 GiB, otherwise copy. With ref, the copy records a sample of each
+tensor, and is refused when the weights have changed; --digest also reads every byte, for verify --full.
 
 OUT can be an existing folder: the copy then gets the name of the original. Without --force, no file is replaced; the
 original is never replaced. The copy is written completely or not at all. --force also removes the data files that
@@ -67,6 +68,7 @@ original is never replaced. The copy is written completely or not at all. --forc
 			&cli.GenericFlag{Name: "inject", Usage: "add " + strings.Join(names, " and ") + " inputs at `[SITE@]LAYERS,…`", Value: &texts{}},
 			&cli.GenericFlag{Name: "gate", Usage: "add keep inputs at `[SITE@]LAYERS,…`", Value: &texts{}},
 			oneOf("weights", "`MODE` of the weights", graph.WeightsModes),
+			boolFlag("digest", "with --weights ref: record a checksum of every byte of the weights"),
 			boolFlag("prefill", "remove the cache: the copy takes whole prompts"),
 			boolFlag("last-logits", "compute the logits of the last position only"),
 			boolFlag("bake", "make interventions part of the file: a memory with --layer, --ablate, --scale, --interventions"),
@@ -167,6 +169,7 @@ func rewriteModel(c *call) error {
 	if err := checkSpace(f.out, need, freeSpace); err != nil {
 		return err
 	}
+	r.Manifest.WholeData = c.Bool("digest")
 	if r.Saved, err = rewrite.Save(c.ctx, o.Graph, r.Manifest, f.out, weights, c.Bool("force")); err != nil {
 		return refused(writeHint(err, need)) // exitCode recognises an error of writing and overrides this code
 	}

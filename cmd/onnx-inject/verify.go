@@ -15,10 +15,16 @@ func verifyCommand() *command {
 up to the output of W_O, and that a memory has an effect at each layer that takes one. It prints the measured
 differences. The exit code is 4 if a check fails.
 
+It also compares the weights with the original's, or with what a copy with --weights ref records of the files that it
+refers to: a sample of each tensor, which misses a change of a few numbers in a large tensor. --full reads every byte,
+and checks the checksums that the model declares for external data. Without --full, only files of up to 16 MiB are read
+whole.
+
 The copy records the name of its original, which must be in the same folder; --against names another file or folder.`,
 		example: "onnx-inject verify onnx-inject-demo/heads.onnx --against onnx-inject-demo",
 		flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "against", Usage: "the `ORIGINAL`: a file or folder", TakesFile: true},
+			boolFlag("full", "read every byte of the weights"),
 			jsonFlag(),
 		}, isolatedFlags()...),
 		run: isolated(verifyModel),
@@ -36,7 +42,7 @@ func verifyModel(c *call) error {
 	if err != nil {
 		return err
 	}
-	r, err := steer.Verify(c.ctx, host, o.Model, c.String("against"), options)
+	r, err := steer.Verify(c.ctx, host, o.Model, c.String("against"), c.Bool("full"), options)
 	if err != nil {
 		return refused(err)
 	}

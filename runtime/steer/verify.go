@@ -61,9 +61,12 @@ const verifyTokens = 7
 
 // Verify runs a patched model and its original without the host's own optimisations and checks what must hold. The two files
 // are run as they are on disk: with tau = 0 the patched one gives the original's outputs, and a memory has an effect at every
-// layer that has ports. Then the patched model, with the ports that it lacks, is held to the laws. original is a file or a folder,
-// or "": then the manifest names it, in the patched file's folder.
-func Verify(ctx context.Context, host runtime.Host, patched *decoder.Model, original string, o runtime.Options) (*Report, error) {
+// layer that has ports. Then the patched model, with the ports that it lacks, is compared with the laws. original is a file or a
+// folder, or "": then the manifest names it, in the patched file's folder.
+//
+// The weights are compared with the original's, or with what the manifest says of files that the patched one refers to: a sample
+// of every tensor, or with full every byte, the checksums of external data among them.
+func Verify(ctx context.Context, host runtime.Host, patched *decoder.Model, original string, full bool, o runtime.Options) (*Report, error) {
 	o.Level = runtime.Unmodified
 	man, path := patched.Manifest, patched.Folder.Model
 	if man == nil {
@@ -84,6 +87,10 @@ func Verify(ctx context.Context, host runtime.Host, patched *decoder.Model, orig
 	if err := v.recognise(patched); err != nil {
 		return nil, err
 	}
+	weights, err := v.checkWeights(full)
+	if err != nil {
+		return nil, err
+	}
 	want, err := v.runOriginal()
 	if err != nil {
 		return nil, err
@@ -96,7 +103,7 @@ func Verify(ctx context.Context, host runtime.Host, patched *decoder.Model, orig
 	if err != nil {
 		return nil, err
 	}
-	v.report.Checks = slices.Concat(files[:1], kept, files[1:])
+	v.report.Checks = slices.Concat(files[:1], kept, files[1:], []Check{weights})
 	for _, c := range v.report.Checks {
 		v.report.OK = v.report.OK && c.OK
 	}

@@ -53,12 +53,17 @@ func patch(t *testing.T, fixture string, req func(*models.Layout) rewrite.Reques
 // verified is Verify on a file.
 func verified(t *testing.T, host runtime.Host, patched, original string, o runtime.Options) (*Report, error) {
 	t.Helper()
+	return verifiedAll(t, host, patched, original, false, o)
+}
+
+func verifiedAll(t *testing.T, host runtime.Host, patched, original string, full bool, o runtime.Options) (*Report, error) {
+	t.Helper()
 	d, err := decoder.Open(patched)
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close()
-	return Verify(t.Context(), host, d, original, o)
+	return Verify(t.Context(), host, d, original, full, o)
 }
 
 func injectAll(l *models.Layout) rewrite.Request { return rewrite.Request{Inject: all(l).Inject} }
@@ -311,6 +316,82 @@ func TestWorstDifference(t *testing.T) {
 		if got, err := worstDifference(graph.NewFloat32(tt.a, n), graph.NewFloat32(tt.b, n)); got != tt.want || err != nil {
 			t.Errorf("%v and %v: %v, %v; want %v", tt.a, tt.b, got, err, tt.want)
 		}
+	}
+}
+
+// A copy whose weights are not the original's fails, even where the prompt does not use them: all of W_E's rows of other tokens,
+// for example. A sample finds a changed tensor; --full finds 4,000 changed bytes.
+func TestVerifyWeights(t *testing.T) {
+	host, o := orttest.Host(t), runtime.Options{Threads: 1}
+	out := patch(t, "torchscript-op17-mask.onnx", injectAll)
+	original := filepath.Join(filepath.Dir(out), "model.onnx")
+	m, err := graph.Load(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	man, err := models.ReadManifest(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := filepath.Join(t.TempDir(), "whole.onnx")
+	if _, err := rewrite.Save(t.Context(), m, man, whole, graph.Copy, false); err != nil {
+		t.Fatal(err)
+	}
+	weights := func(full bool) Check {
+		t.Helper()
+		r, err := verifiedAll(t, host, whole, original, full, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(r.Checks, func(c Check) bool { return c.Name == "weights equal the original's" })
+		if i < 0 {
+			t.Fatal("no check of the weights")
+		}
+		if r.OK && !r.Checks[i].OK {
+			t.Error("a failed check, and the report is OK")
+		}
+		return r.Checks[i]
+	}
+	for _, full := range []bool{false, true} {
+		if c := weights(full); !c.OK || c.Got != 0 {
+			t.Errorf("full %v: %+v, want no difference", full, c)
+		}
+	}
+	copied, err := graph.Load(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer copied.Close()
+	tables := map[string]bool{} // W_E and the positions, whose rows are not all used by a prompt
+	for k, name := range copied.Constants() {
+		s, large := k.Span()
+		if !large || len(k.Dims) != 2 || s.Length < 5000 {
+			continue
+		}
+		tables[name] = true
+		data, err := os.ReadFile(s.File.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := slices.Clone(data)
+		for i := range min(4000, s.Length) {
+			changed[s.Offset+s.Length-1-i] ^= 1 // the last bit of numbers, at the end of the tensor
+		}
+		if err := os.WriteFile(s.File.Path, changed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if c := weights(true); c.OK || c.Got < 1 || !strings.Contains(c.Note, name) {
+			t.Errorf("4,000 bytes of %s changed: %+v", name, c)
+		}
+		if err := os.WriteFile(s.File.Path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if len(tables) == 4 {
+			break
+		}
+	}
+	if len(tables) < 4 {
+		t.Errorf("only %d tensors were changed", len(tables))
 	}
 }
 
