@@ -77,9 +77,13 @@ func merge(c, other *models.Config) error {
 	return nil
 }
 
-// encoders are values of model_type that do not continue a text. A configuration may still set is_decoder.
-var encoders = []string{"albert", "bart", "bert", "camembert", "clip", "deberta", "deberta-v2", "distilbert", "electra", "ernie", "longformer",
-	"m2m_100", "marian", "mbart", "modernbert", "mpnet", "mt5", "nomic_bert", "pegasus", "roberta", "t5", "vit", "wav2vec2", "whisper", "xlm-roberta"}
+// encoders are values of model_type that do not continue a text, or whose decoders have a norm after each addition, which no
+// recognised graph has. withDecoder are those whose decoder can be exported alone; its configuration sets is_decoder.
+var (
+	encoders = []string{"albert", "bert", "camembert", "clip", "deberta", "deberta-v2", "distilbert", "electra", "ernie", "longformer",
+		"modernbert", "mpnet", "nomic_bert", "roberta", "vit", "wav2vec2", "xlm-roberta"}
+	withDecoder = []string{"bart", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5", "whisper"}
+)
 
 // parseConfig reads config.json of a decoder. Families use different names for the same value, and a model of texts and
 // images has its decoder under text_config. An absent or null value stays zero; other values must be valid. An encoder is
@@ -100,7 +104,7 @@ func parseConfig(data []byte) (*models.Config, error) {
 		return nil, err
 	}
 	c.ModelType = cmp.Or(c.ModelType, top)
-	if slices.Contains(encoders, c.ModelType) && !truth(keys, "is_decoder") {
+	if slices.Contains(encoders, c.ModelType) || slices.Contains(withDecoder, c.ModelType) && !truth(keys, "is_decoder") {
 		return nil, hint.With(fmt.Errorf("model_type: want a decoder, which continues a text, got %q", c.ModelType),
 			"is this the folder of the model that you mean?")
 	}

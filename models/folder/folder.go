@@ -71,13 +71,19 @@ func open(path string) (*Folder, error) {
 	return f, f.readConfigs(f.dirs)
 }
 
-// Tokenizer loads the folder's tokenizer.
+// Tokenizer loads the folder's tokenizer. A tokenizer with more tokens than the configuration says is refused: it belongs to
+// another model, and its ids are those of other words.
 func (f *Folder) Tokenizer() (*tokenizer.Tokenizer, error) {
 	if f.TokenizerDir == "" {
 		err := fmt.Errorf("load tokenizer: neither tokenizer.json nor vocab.json in %s", strings.Join(f.dirs, " or "))
 		return nil, hint.With(err, "copy the tokenizer files of the model into the folder of the ONNX file")
 	}
-	return tokenizer.Load(f.TokenizerDir)
+	t, err := tokenizer.Load(f.TokenizerDir)
+	if err == nil && f.Config.Vocab > 0 && t.Ordinary() > f.Config.Vocab {
+		err = fmt.Errorf("tokenizer of %s: want at most the %d tokens of %s, got %d", f.TokenizerDir, f.Config.Vocab, f.ConfigFile, t.Ordinary())
+		return nil, hint.With(err, "copy the model's own tokenizer files into the folder")
+	}
+	return t, err
 }
 
 // partDirs returns the folders that may hold the other parts of a model: its own folder, those above it up to the folder

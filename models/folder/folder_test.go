@@ -164,7 +164,9 @@ func TestParseConfig(t *testing.T) {
 		{"text_config without a type", `{"model_type":"llava","text_config":{"hidden_size":64}}`, models.Config{ModelType: "llava", DModel: 64}, ""},
 		{"text_config is not an object", `{"text_config":4}`, models.Config{}, "text_config: want a JSON object"},
 		{"an encoder", `{"model_type":"bert"}`, models.Config{}, `model_type: want a decoder, which continues a text, got "bert"`},
-		{"an encoder as decoder", `{"model_type":"bert","is_decoder":true}`, models.Config{ModelType: "bert"}, ""},
+		{"an encoder as decoder", `{"model_type":"bert","is_decoder":true}`, models.Config{}, `model_type: want a decoder, which continues a text, got "bert"`},
+		{"a decoder of two", `{"model_type":"mbart","is_decoder":true}`, models.Config{ModelType: "mbart"}, ""},
+		{"one of two", `{"model_type":"mbart"}`, models.Config{}, `model_type: want a decoder, which continues a text, got "mbart"`},
 		{"first name wins", `{"n_ctx":512,"n_positions":1024}`, models.Config{NCtx: 1024}, ""},
 		{"null", `{"model_type":null,"n_head":null,"num_heads":3}`, models.Config{Heads: 3}, ""},
 		{"empty", `{}`, models.Config{}, ""},
@@ -324,5 +326,26 @@ func TestOpenDemoFolder(t *testing.T) {
 	}
 	if _, err = f.Tokenizer(); err == nil || !strings.Contains(err.Error(), "in ../testdata") || hint.Of(err) == "" {
 		t.Errorf("a file without tokenizer: %v", err)
+	}
+}
+
+// A tokenizer with more tokens than the configuration says belongs to another model. Added tokens may have no row.
+func TestA20TokenizerOfAnotherModel(t *testing.T) {
+	const tokenizer = `{"model":{"type":"BPE","vocab":{"a":0,"b":1,"c":2},"merges":[]},"added_tokens":[{"id":3,"content":"<pad>"}]}`
+	for vocab, want := range map[int]string{2: "want at most the 2 tokens of", 3: "", 4: "", 64: ""} {
+		dir := t.TempDir()
+		for name, text := range map[string]string{"model.onnx": "", "tokenizer.json": tokenizer, "config.json": fmt.Sprintf(`{"vocab_size":%d}`, vocab)} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tok, err := f.Tokenizer()
+		if want == "" && (err != nil || tok.Ordinary() != 3) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("vocab_size %d: got %v, want %q", vocab, err, want)
+		}
 	}
 }

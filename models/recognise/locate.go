@@ -200,6 +200,9 @@ func (a *analysis) body(cfg *models.Config, r *Report) (*models.Body, *models.La
 	if m := a.embed(l, b, cfg); m != nil {
 		return nil, nil, m
 	}
+	if rows := rowsOf(l); cfg != nil && rows > 0 && cfg.Vocab > rows { // fewer tokens than rows are padding
+		return nil, nil, fmt.Errorf("%d rows of token embeddings found, config.json says %d tokens: do both belong to this model?", rows, cfg.Vocab)
+	}
 	if b.Norm == nil {
 		return nil, nil, a.noNorm(b)
 	}
@@ -263,6 +266,14 @@ func (a *analysis) agrees(l *models.Layout, cfg *models.Config) error {
 		}
 	}
 	return nil
+}
+
+// rowsOf returns the number of tokens that the tables of a model have rows for, or 0 if it has none.
+func rowsOf(l *models.Layout) int {
+	if l.Vocab == 0 && l.Embed != nil {
+		return int(l.Embed.In)
+	}
+	return l.Vocab
 }
 
 // noNorm returns the reason why no final norm was found.

@@ -259,11 +259,12 @@ var nearly = []struct {
 		}
 	}, "want a residual stream [batch, pos, d_model], got"},
 	{"other layers in config", "torchscript-op17-mask", &models.Config{Layers: 4}, nil, "3 layers found, config.json says 4"},
+	{"more tokens in config than rows", "torchscript-op17-mask", &models.Config{Vocab: 132}, nil, "131 rows of token embeddings found, config.json says 132 tokens"},
 	{"another width in config", "torchscript-op17-mask", &models.Config{DModel: 64}, nil, "W_O has d_model 32, config.json says 64"},
 }
 
 // A graph that is nearly a decoder must be refused with the reason.
-func TestLocateRefuses(t *testing.T) {
+func TestA19NearlyADecoder(t *testing.T) {
 	for _, tt := range nearly {
 		t.Run(tt.name, func(t *testing.T) {
 			m := load(t, tt.file)

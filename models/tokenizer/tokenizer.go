@@ -20,6 +20,18 @@ type Tokenizer struct {
 // Size returns the highest id plus one. A model may have more rows, because embeddings are often padded.
 func (t *Tokenizer) Size() int { return len(t.tokens) }
 
+// Ordinary returns the highest id that is not an added token plus one. A model needs as many rows. Added tokens may have no
+// row: people add a padding token to the tokenizer of a model that was trained without one.
+func (t *Tokenizer) Ordinary() int {
+	n := len(t.tokens)
+	for ; n > 0; n-- {
+		if _, added := t.added[int64(n-1)]; !added && t.tokens[n-1] != "" {
+			break
+		}
+	}
+	return n
+}
+
 // Bytes returns the bytes of id, or nil for an id outside the vocabulary. They need not be valid UTF-8, because a character
 // may consist of several tokens.
 func (t *Tokenizer) Bytes(id int64) []byte {

@@ -11,6 +11,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/folder"
 	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
@@ -64,7 +65,17 @@ func New(ctx context.Context, host runtime.Host, d *decoder.Model, o runtime.Opt
 	if err != nil {
 		return nil, err
 	}
-	return &Model{Decoder: d, Layout: l, Texts: memory.PaperTexts, host: host, options: o, tokens: sync.OnceValues(d.Folder.Tokenizer)}, nil
+	return &Model{Decoder: d, Layout: l, Texts: memory.PaperTexts, host: host, options: o, tokens: sync.OnceValues(func() (*tokenizer.Tokenizer, error) { return tokenizerOf(d.Folder, l) })}, nil
+}
+
+// tokenizerOf loads a model's tokenizer. One with more tokens than the model has rows belongs to another model.
+func tokenizerOf(f *folder.Folder, l *models.Layout) (*tokenizer.Tokenizer, error) {
+	t, err := f.Tokenizer()
+	if err == nil && l.Vocab > 0 && t.Ordinary() > l.Vocab {
+		err = fmt.Errorf("tokenizer of %s: want at most %d tokens, the rows of the model's unembedding, got %d", f.TokenizerDir, l.Vocab, t.Ordinary())
+		return nil, hint.With(err, "copy the model's own tokenizer files into the folder")
+	}
+	return t, err
 }
 
 // LoadTokenizer reads the files of the tokenizer, so that their errors come now and not with the first text.
