@@ -19,6 +19,9 @@ const (
 	maxWords = 4 << 20 // 64-bit words of all sets of cores together
 )
 
+// toProjections lists the operations between q, k and v and the projections that they come from.
+const toProjections = ops.Flows | ops.Pointwise | ops.Normalise | ops.Rotate | ops.Reduce
+
 // analysis is the state of recognising one graph.
 type analysis struct {
 	*ops.Constants
@@ -29,12 +32,13 @@ type analysis struct {
 	words  int      // 64-bit words in a set of cores
 	up     []uint64 // for each node, by its ID, the set of cores it depends on, including itself
 
-	products    *ops.Search           // the products of two activations that scores come from
-	projections *ops.Search           // the projections that q, k and v come from
-	rotary      *ops.Search           // the nodes that rotate queries and keys by position
-	masks       *ops.Memo[string]     // evidence of a causal mask
-	inputs      *ops.Memo[inputsOf]   // whether a value is computed only from graph inputs and constants
-	triangles   map[*graph.Const]bool // stored masks that were checked
+	products    *ops.Search            // the products of two activations that scores come from
+	projections *ops.Search            // the projections that q, k and v come from
+	rotary      *ops.Search            // the nodes that rotate queries and keys by position
+	masks       *ops.Memo[string]      // evidence of a causal mask
+	multiplied  *ops.Memo[*graph.Node] // where scores are multiplied by a mask
+	inputs      *ops.Memo[inputsOf]    // whether a value is computed only from graph inputs and constants
+	triangles   map[*graph.Const]bool  // stored masks that were checked
 	read        map[*graph.Node]*weights.Weight
 	stored      map[models.BakedAt]models.Stored // what an earlier rewrite stored at each site
 	deltas      map[*graph.Node]delta            // the additions of an earlier rewrite that ports feed
@@ -49,12 +53,12 @@ func newAnalysis(ctx context.Context, g *graph.Graph, c *ops.Constants) *analysi
 	over := func(c ops.Class) func(*graph.Node) bool { return func(n *graph.Node) bool { return ops.Is(n, c) } }
 	isProduct := func(n *graph.Node) bool { return a.product(n) != nil }
 	a.products = ops.NewSearch(b, over(ops.Copies|ops.Pointwise|ops.Join), isProduct, a.Is)
-	flows := ops.Flows | ops.Pointwise | ops.Normalise | ops.Rotate | ops.Reduce
-	a.projections = ops.NewSearch(b, over(flows), func(n *graph.Node) bool { w := a.readProjection(n); return w != nil && w.In > 1 }, a.Is)
-	a.rotary = ops.NewSearch(b, over(flows), func(n *graph.Node) bool {
+	a.projections = ops.NewSearch(b, over(toProjections), func(n *graph.Node) bool { w := a.readProjection(n); return w != nil && w.In > 1 }, a.Is)
+	a.rotary = ops.NewSearch(b, over(toProjections), func(n *graph.Node) bool {
 		return ops.Is(n, ops.Rotate) || n.Is("Cos", "Sin") || a.readProjection(n) != nil
 	}, a.Is)
 	a.masks = ops.NewMemo(b, a.maskNeeds, a.maskOf)
+	a.multiplied = ops.NewMemo(b, a.scoresOf, a.multipliedAt)
 	a.inputs = ops.NewMemo(b, inputsNeeds, a.inputsOf)
 	return a
 }

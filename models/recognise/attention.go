@@ -191,6 +191,9 @@ func (a *analysis) around(s *graph.Node, score, probs *graph.Value) (*core, *mis
 	c := &core{node: av.node, out: av.node.Out(0), pattern: av.left, value: av.right, query: qk.left, key: qk.right, score: score}
 	c.qkv = [3]*projected{a.source(qk.left), a.source(qk.right), a.source(av.right)}
 	c.causal = a.masks.Of(score)
+	if n := a.multiplied.Of(score); n != nil && c.causal == "" {
+		return nil, &miss{2, n, "a mask that is added to the scores, or that chooses between them and a low number", "a mask that multiplies them"}
+	}
 	if c.causal == "" && (a.cached(qk.left) || a.cached(qk.right)) {
 		c.causal = "cache"
 	}

@@ -40,20 +40,75 @@ func (a *analysis) block(c *core, b *branch) (*models.Layer, *miss) {
 			l.Folded = append(l.Folded, v)
 		}
 	}
-	for i, p := range c.qkv {
-		if p == nil {
-			continue
-		}
-		in := p.node.In(0)
-		if d := a.depth(in); d != l.Index {
-			return l, &miss{8, c.node, fmt.Sprintf("q, k and v from the residual stream after %d layers", l.Index),
-				fmt.Sprintf("%c from the stream after %d layers (keys and values shared between layers?)", "qkv"[i], d)}
-		}
-		if i == 0 && l.PostNorm == nil && a.root(in) == a.root(l.ResidPre[0]) {
-			return l, &miss{8, c.node, "attention over a norm of the residual stream", "the stream itself (a norm after the addition, as in BERT?)"}
+	return l, a.ownStream(c, l)
+}
+
+// ownStream checks that q, k and v are computed from the residual stream before the layer, and from nothing else: not from
+// another layer's stream, not from the stream between attention and MLP.
+func (a *analysis) ownStream(c *core, l *models.Layer) *miss {
+	stream := a.root(l.ResidPre[0])
+	bare := false // q reads the stream itself and not a norm of it
+	for i := range c.qkv {
+		for _, p := range a.projectionsOf(c, i, stream) {
+			in := p.In(0)
+			if q := in.Producer(); q.Is("DynamicQuantizeLinear") {
+				in = q.In(0)
+			}
+			switch d := a.depth(in); {
+			case d != l.Index:
+				return &miss{8, c.node, fmt.Sprintf("q, k and v from the residual stream after %d layers", l.Index),
+					fmt.Sprintf("%c from the stream after %d layers (keys and values shared between layers?)", "qkv"[i], d)}
+			case !a.dependsOn(in, stream):
+				return &miss{8, c.node, fmt.Sprintf("q, k and v from the residual stream before the layer, %v", stream), fmt.Sprintf("%c from %v", "qkv"[i], in)}
+			case a.root(in) != stream:
+			case i == 0 && l.PostNorm == nil:
+				return &miss{8, c.node, "attention over a norm of the residual stream", "the stream itself (a norm after the addition, as in BERT?)"}
+			case i == 0:
+				bare = true
+			case !bare:
+				return &miss{8, c.node, "q, k and v from norms of the residual stream", fmt.Sprintf("%c from the stream itself", "qkv"[i])}
+			}
 		}
 	}
-	return l, nil
+	return nil
+}
+
+// projectionsOf returns the projections between the stream and q (0), k (1) or v (2). There are several if parts are joined,
+// as in multi-head latent attention, or if another layer's keys are added.
+func (a *analysis) projectionsOf(c *core, i int, stream *graph.Value) []*graph.Node {
+	if p := c.qkv[i]; p != nil {
+		return []*graph.Node{p.node}
+	}
+	var out []*graph.Node
+	next := func(v *graph.Value) []*graph.Value {
+		switch n := v.Producer(); {
+		case n == nil || a.Is(v) || n == stream.Producer() || a.root(v) == stream:
+		case a.readProjection(n) != nil:
+			if !slices.Contains(out, n) {
+				out = append(out, n)
+			}
+		case ops.Is(n, toProjections):
+			return ops.Data(n)
+		}
+		return nil
+	}
+	for range ops.Reach(a.budget, next, []*graph.Value{c.query, c.key, c.value}[i]) {
+	}
+	return out
+}
+
+// ownCaches checks that no two layers read the same cache of keys or values.
+func (a *analysis) ownCaches() *miss {
+	owner := map[*graph.Value]*core{}
+	for _, c := range a.cores {
+		for _, v := range a.cacheOperands(c) {
+			if o := owner[v]; o != nil && o != c {
+				return &miss{8, c.node, "a cache of keys and values for each layer", fmt.Sprintf("%v, which %v reads too", v, o.node)}
+			}
+			owner[v] = c
+		}
+	}
+	return nil
 }
 
 // sequential reads the block of GPT-2 and Llama:

@@ -1,6 +1,8 @@
 package recognise
 
 import (
+	"slices"
+
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/ops"
 )
@@ -20,8 +22,59 @@ func (a *analysis) maskNeeds(v *graph.Value) []*graph.Value {
 		return nil
 	case n.Is("Gather") && a.Is(n.In(0)) && n.In(0).Const() != nil && n.In(0).Const().DType.IsFloat():
 		return nil // a learned position bias (T5), not a mask
+	case n.Is("Mul", "Div"): // a mask hides by an addition or a choice; scores times a mask are numbers like others
+		if scores := a.scores(n); scores != nil {
+			return scores
+		}
+	case n.Is("Where") && n.NumIn() == 3:
+		for i := range 2 { // scores, and what replaces them
+			if x, ok := a.scalar(n.In(2 - i)); ok && x > notHidden && len(a.products.From(n.In(1+i))) > 0 {
+				return []*graph.Value{n.In(1 + i)}
+			}
+		}
 	}
 	return n.Inputs()
+}
+
+// notHidden is a score above which a position keeps a weight that matters. Files use -1e4, the least number of the type, or
+// minus infinity.
+const notHidden = -100
+
+// scores returns the operands of a node that come from a product of queries and keys, or nil if there are none.
+func (a *analysis) scores(n *graph.Node) []*graph.Value {
+	var out []*graph.Value
+	for _, in := range n.Inputs() {
+		if in != nil && len(a.products.From(in)) > 0 {
+			out = append(out, in)
+		}
+	}
+	return out
+}
+
+// scoresOf lists the operands of a value's producer that come from the product of queries and keys, up to that product.
+func (a *analysis) scoresOf(v *graph.Value) []*graph.Value {
+	if n := v.Producer(); n != nil && a.product(n) == nil {
+		return a.scores(n)
+	}
+	return nil
+}
+
+// multipliedAt returns a node on the way to v from the product of queries and keys that multiplies scores by a mask, or nil.
+func (a *analysis) multipliedAt(v *graph.Value, of func(*graph.Value) *graph.Node) *graph.Node {
+	scores := a.scoresOf(v)
+	if n := v.Producer(); len(scores) > 0 && n.Is("Mul", "Div") {
+		for _, in := range n.Inputs() {
+			if in != nil && !slices.Contains(scores, in) && a.masks.Of(in) != "" {
+				return n
+			}
+		}
+	}
+	for _, in := range scores {
+		if n := of(in); n != nil {
+			return n
+		}
+	}
+	return nil
 }
 
 func (a *analysis) maskOf(v *graph.Value, of func(*graph.Value) string) string {
@@ -54,8 +107,39 @@ func isComparison(n *graph.Node) string {
 // cached reports whether v is joined with a graph input, which is then a key or value cache.
 func (a *analysis) cached(v *graph.Value) bool { return len(a.caches(v)) > 0 }
 
+// cacheOperands returns the values that hold earlier keys and values of a core: what its own are joined with, or inputs of
+// its operator.
+func (a *analysis) cacheOperands(c *core) []*graph.Value {
+	var out []*graph.Value
+	for _, v := range []*graph.Value{c.key, c.value} {
+		for _, in := range a.joined(v) {
+			isCache := func(v *graph.Value) bool { return v.Type().DType.IsFloat() && len(v.Type().Dims) > 2 }
+			if slices.ContainsFunc(a.inputsBefore(in), isCache) {
+				out = append(out, a.root(in))
+			}
+		}
+	}
+	if s := ops.Of(c.node).Attn; s != nil {
+		for _, slot := range s.Past {
+			if v := c.node.In(slot); v != nil {
+				out = append(out, a.root(v))
+			}
+		}
+	}
+	return out
+}
+
 // caches returns the graph inputs that a key or value is joined with.
 func (a *analysis) caches(v *graph.Value) []*graph.Value {
+	var out []*graph.Value
+	for _, in := range a.joined(v) {
+		out = append(out, a.inputsBefore(in)...)
+	}
+	return out
+}
+
+// joined returns the operands of every Concat between a key or value and its projection.
+func (a *analysis) joined(v *graph.Value) []*graph.Value {
 	var out []*graph.Value
 	next := func(v *graph.Value) []*graph.Value {
 		if n := v.Producer(); ops.Is(n, ops.Moves|ops.Repeat|ops.Pick) || n.Is("Mul", "Div") {
@@ -65,9 +149,7 @@ func (a *analysis) caches(v *graph.Value) []*graph.Value {
 	}
 	for v := range ops.Reach(a.budget, next, v) {
 		if v.Producer().Is("Concat") {
-			for _, in := range v.Producer().Inputs() {
-				out = append(out, a.inputsBefore(in)...)
-			}
+			out = append(out, v.Producer().Inputs()...)
 		}
 	}
 	return out

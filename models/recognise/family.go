@@ -173,7 +173,7 @@ func qkvOf(c *core) (fused, separate bool) {
 func (a *analysis) toProjection(q *graph.Value) iter.Seq[*graph.Value] {
 	return ops.Reach(a.budget, func(v *graph.Value) []*graph.Value {
 		n := v.Producer()
-		if a.Is(v) || a.readProjection(n) != nil || !ops.Is(n, ops.Flows|ops.Pointwise|ops.Normalise|ops.Rotate|ops.Reduce) {
+		if a.Is(v) || a.readProjection(n) != nil || !ops.Is(n, toProjections) {
 			return nil
 		}
 		return ops.Data(n)

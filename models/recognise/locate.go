@@ -193,6 +193,9 @@ func (a *analysis) body(cfg *models.Config, r *Report) (*models.Body, *models.La
 	if m := a.stack(b.Layers); m != nil {
 		return nil, nil, m
 	}
+	if m := a.ownCaches(); m != nil {
+		return nil, nil, m
+	}
 	if err := a.agrees(l, cfg); err != nil {
 		return nil, nil, err
 	}
