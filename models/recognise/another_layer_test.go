@@ -176,7 +176,7 @@ func TestA19MaskThatDoesNotHide(t *testing.T) {
 			}
 		}
 	}
-	const none, times = "no causal mask found", "got a mask that multiplies them"
+	const none, times = "no causal mask found", "got a mask that multiplies or negates them"
 	for name, tt := range map[string]struct {
 		file   string
 		change func(o *opened)
@@ -215,6 +215,22 @@ func TestA19MaskThatDoesNotHide(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
 		})
+	}
+	// Scores that are negated after the mask make hidden positions the largest.
+	for _, file := range []string{"torchscript-op17-mask.onnx", "families/optimum-llama.onnx"} {
+		o := openCores(t, filepath.Join("..", "testdata", file))
+		for _, c := range o.cores {
+			w := o.Node(o.g, graph.Spec{Op: "Neg", Inputs: []*graph.Value{c.score}})
+			for _, u := range c.score.Uses() {
+				o.Redirect(u, w)
+			}
+		}
+		if err := o.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Locate(t.Context(), o.m, nil); err == nil || !strings.Contains(err.Error(), times) {
+			t.Errorf("%s: got %v, want %q", file, err, times)
+		}
 	}
 	// The same choice with a low number is a mask.
 	o := openCores(t, filepath.Join("..", "testdata", "torchscript-op10.onnx"))

@@ -192,7 +192,7 @@ func (a *analysis) around(s *graph.Node, score, probs *graph.Value) (*core, *mis
 	c.qkv = [3]*projected{a.source(qk.left), a.source(qk.right), a.source(av.right)}
 	c.causal = a.masks.Of(score)
 	if n := a.multiplied.Of(score); n != nil && c.causal == "" {
-		return nil, &miss{2, n, "a mask that is added to the scores, or that chooses between them and a low number", "a mask that multiplies them"}
+		return nil, &miss{2, n, "a mask that is added to the scores, or that chooses between them and a low number", "a mask that multiplies or negates them"}
 	}
 	if c.causal == "" && (a.cached(qk.left) || a.cached(qk.right)) {
 		c.causal = "cache"

@@ -22,8 +22,11 @@ func (a *analysis) maskNeeds(v *graph.Value) []*graph.Value {
 		return nil
 	case n.Is("Gather") && a.Is(n.In(0)) && n.In(0).Const() != nil && n.In(0).Const().DType.IsFloat():
 		return nil // a learned position bias (T5), not a mask
-	case n.Is("Mul", "Div"): // a mask hides by an addition or a choice; scores times a mask are numbers like others
-		if scores := a.scores(n); scores != nil {
+	case n.Is("Mul", "Div", "Neg", "Sub"): // a mask hides by an addition or a choice; scores times a mask are numbers like others
+		switch scores := a.scores(n); {
+		case scores != nil && a.negates(n):
+			return nil // what was hidden is now the largest
+		case scores != nil && !n.Is("Sub"):
 			return scores
 		}
 	case n.Is("Where") && n.NumIn() == 3:
@@ -51,6 +54,22 @@ func (a *analysis) scores(n *graph.Node) []*graph.Value {
 	return out
 }
 
+// negates reports whether a node changes the sign of scores.
+func (a *analysis) negates(n *graph.Node) bool {
+	switch {
+	case n.Is("Neg"):
+		return true
+	case n.Is("Sub"):
+		return len(a.products.From(n.In(1))) > 0
+	}
+	for _, in := range n.Inputs() {
+		if x, ok := a.scalar(in); ok && x < 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // scoresOf lists the operands of a value's producer that come from the product of queries and keys, up to that product.
 func (a *analysis) scoresOf(v *graph.Value) []*graph.Value {
 	if n := v.Producer(); n != nil && a.product(n) == nil {
@@ -59,12 +78,13 @@ func (a *analysis) scoresOf(v *graph.Value) []*graph.Value {
 	return nil
 }
 
-// multipliedAt returns a node on the way to v from the product of queries and keys that multiplies scores by a mask, or nil.
+// multipliedAt returns a node on the way to v from the product of queries and keys that multiplies scores by a mask, or negates
+// masked scores, or nil.
 func (a *analysis) multipliedAt(v *graph.Value, of func(*graph.Value) *graph.Node) *graph.Node {
 	scores := a.scoresOf(v)
-	if n := v.Producer(); len(scores) > 0 && n.Is("Mul", "Div") {
+	if n := v.Producer(); len(scores) > 0 && n.Is("Mul", "Div", "Neg", "Sub") {
 		for _, in := range n.Inputs() {
-			if in != nil && !slices.Contains(scores, in) && a.masks.Of(in) != "" {
+			if masked := in != nil && a.masks.Of(in) != ""; masked && (a.negates(n) || !n.Is("Sub") && !slices.Contains(scores, in)) {
 				return n
 			}
 		}

@@ -265,7 +265,7 @@ func ratio(x, y []float64) float64 {
 	return xy / yy
 }
 
-// rowsOfOne says that attention probabilities are that. Some files set rows that may attend to nothing to 0.
+// rowsOfOne says that attention probabilities are that. Each position attends at least to itself, so no row is 0.
 func rowsOfOne(r *outcome, w *law, l *models.Layer) (s sides, err error) {
 	p, err := r.port(w.ports[0], l.Index)
 	if err != nil || p == nil {
@@ -277,9 +277,7 @@ func rowsOfOne(r *outcome, w *law, l *models.Layer) (s sides, err error) {
 		for _, x := range row {
 			total += x
 		}
-		if total != 0 {
-			s.got, s.want = append(s.got, total), append(s.want, 1)
-		}
+		s.got, s.want = append(s.got, total), append(s.want, 1)
 	}
 	return s, nil
 }
