@@ -212,8 +212,8 @@ func TestNesting(t *testing.T) {
 	}
 }
 
-// TestOddNames prints names that could harm a terminal. They must be escaped.
-func TestOddNames(t *testing.T) {
+// TestA16OddNames prints names that could harm a terminal. They must be escaped.
+func TestA16OddNames(t *testing.T) {
 	for _, name := range []string{"a\nb", "\x1b[31mred", "../../x", "nul\x00", "\u202eright to left", "\xff\xfe not UTF-8", "in", "_", "x y", `q"q`, "12", "a:b", "onnx::Add", "", "é"} {
 		if name == "" {
 			continue

@@ -607,8 +607,8 @@ func TestTryMany(t *testing.T) {
 	}
 }
 
-// TestReservedNames requests names that the file already uses.
-func TestReservedNames(t *testing.T) {
+// TestA15ReservedNames requests names that the file already uses.
+func TestA15ReservedNames(t *testing.T) {
 	m := parse(t, `graph g { in mem_3: float32[1] tau_3 = Neg(mem_3) @attn_out_3 mem_3_1 = Abs(tau_3) out mem_3_1 }`)
 	e := m.Edit()
 	for _, tt := range []struct{ base, want string }{{"mem_3", "mem_3_2"}, {"tau_3", "tau_3_1"}, {"attn_out_3", "attn_out_3_1"}, {"new", "new"}, {"new", "new_1"}} {

@@ -99,8 +99,8 @@ func TestExternalRefused(t *testing.T) {
 	})
 }
 
-// TestExternalLayouts reads weights through every layout of files that models use.
-func TestExternalLayouts(t *testing.T) {
+// TestB02Layouts reads weights through every layout of files that models use.
+func TestB02Layouts(t *testing.T) {
 	const (
 		ones = "1111111111111111"
 		mark = ".huggingface-shared-blobs"
@@ -190,7 +190,7 @@ func TestExternalLayouts(t *testing.T) {
 	}
 }
 
-func TestHardLinkWarns(t *testing.T) {
+func TestB04HardLinkWarns(t *testing.T) {
 	dir := folder(t, map[string]string{"w": strings.Repeat("1", 16), "m.onnx": string(external(entry("location", "w.bin")))})
 	if err := os.Link(filepath.Join(dir, "w"), filepath.Join(dir, "w.bin")); err != nil {
 		t.Fatal(err)
@@ -204,8 +204,8 @@ func TestHardLinkWarns(t *testing.T) {
 	}
 }
 
-// TestExternalRanges reads tied, adjacent and overlapping ranges.
-func TestExternalRanges(t *testing.T) {
+// TestB06Ranges reads tied, adjacent and overlapping ranges.
+func TestB06Ranges(t *testing.T) {
 	tensor := func(name, offset string) []byte {
 		return sub(5, str(8, name), num(1, 4), num(2, 1), entry("location", "w.bin"), entry("offset", offset), entry("length", "16"), num(14, 1))
 	}
@@ -266,9 +266,9 @@ func TestB08Beyond4GB(t *testing.T) {
 	}
 }
 
-// TestSwappedLink repeatedly replaces a data file by a link out of the folder while models are loaded. Every read must stay
+// TestB02SwappedLink repeatedly replaces a data file by a link out of the folder while models are loaded. Every read must stay
 // inside the folder.
-func TestSwappedLink(t *testing.T) {
+func TestB02SwappedLink(t *testing.T) {
 	dir := folder(t, map[string]string{"secret": strings.Repeat("S", 16), "m/good": strings.Repeat("g", 16), "m/m.onnx": string(external(entry("location", "w.bin")))})
 	name := filepath.Join(dir, "m", "w.bin")
 	stop, done := make(chan bool), make(chan bool)

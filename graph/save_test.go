@@ -138,8 +138,8 @@ func TestManyDataFiles(t *testing.T) {
 	}
 }
 
-// TestHubCache saves from the layout of the Hugging Face hub cache: files are links to blobs.
-func TestHubCache(t *testing.T) {
+// TestB03HubCache saves from the layout of the Hugging Face hub cache: files are links to blobs.
+func TestB03HubCache(t *testing.T) {
 	dir := folder(t, map[string]string{
 		"snapshots/x/m.onnx ->": "../../blobs/aaa", "snapshots/x/w.bin ->": "../../blobs/bbb", "blobs/bbb": strings.Repeat("w", 1024),
 		"blobs/aaa": string(cat(head, sub(7, neg, inX, outY, sub(5, str(8, "w"), num(1, 256), num(2, 1), entry("location", "w.bin"), num(14, 1))))),

@@ -235,7 +235,7 @@ func TestMemoryVectorRefusals(t *testing.T) {
 
 // These laws of the formulas must hold for a real file: order and repetition do not matter, memories of disjoint texts add
 // up, and a folded memory has mean 0.
-func TestMemoryVectorLaws(t *testing.T) {
+func TestE10MemoryVectorLaws(t *testing.T) {
 	l := located(t, "../testdata/dynamo-op18-sdpa.onnx")
 	for _, enc := range []Encoding{EncodingUnembed, EncodingEmbed} {
 		for _, conv := range Conventions {

@@ -10,7 +10,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
 )
 
-func TestTexts(t *testing.T) {
+func TestE10Texts(t *testing.T) {
 	tok, err := tokenizer.LoadFS(demo.Files())
 	if err != nil {
 		t.Fatal(err)

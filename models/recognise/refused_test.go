@@ -11,7 +11,7 @@ import (
 
 // These models were exported by transformers 4.35.2 with random weights: one layer, two heads of 8, 31 tokens. Each must be
 // refused with the reason why it is not a text decoder. Names were shortened to keep the files small.
-func TestRefusedModels(t *testing.T) {
+func TestA20RefusedModels(t *testing.T) {
 	const (
 		postNorm = "want attention over a norm of the residual stream, got the stream itself (a norm after the addition, as in BERT?)"
 		encoder  = "no causal mask found (an encoder?)"

@@ -186,9 +186,9 @@ func TestLoadedOnce(t *testing.T) {
 	}
 }
 
-// TestCUDA runs the suite on a GPU where the library has its CUDA provider. Elsewhere a request for CUDA returns an error
+// TestE11CUDA runs the suite on a GPU where the library has its CUDA provider. Elsewhere a request for CUDA returns an error
 // that names the missing file, and never a session on the CPU.
-func TestCUDA(t *testing.T) {
+func TestE11CUDA(t *testing.T) {
 	host := orttest.Host(t)
 	if _, err := os.Stat(lib.CUDAProvider(host.Lib)); err == nil {
 		runtimetest.Suite(t, host, runtime.Options{Device: runtime.Device{CUDA: true}})

@@ -103,7 +103,7 @@ func TestRunLaws(t *testing.T) {
 }
 
 // Rows of one run equal single runs.
-func TestRowsEqualSingleRuns(t *testing.T) {
+func TestE04RowsEqualSingleRuns(t *testing.T) {
 	m, _ := openDemo(t, runtime.Options{Threads: 1})
 	ctx := context.Background()
 	ids, err := m.Prompt("The capital of the land of the Gandan Monastery is")
@@ -195,7 +195,7 @@ func TestLayerEncoding(t *testing.T) {
 	}
 }
 
-func TestRunErrors(t *testing.T) {
+func TestE09RunErrors(t *testing.T) {
 	m, dir := openDemo(t, runtime.Options{Threads: 1})
 	ctx := context.Background()
 	long := query("Mongolia", 1)
@@ -234,7 +234,7 @@ func TestRunErrors(t *testing.T) {
 	}
 }
 
-func TestLogSoftmax(t *testing.T) {
+func TestE08LogSoftmax(t *testing.T) {
 	for _, logits := range [][]float32{{0, 0, 0, 0}, {1e4, -1e4, 9999}, {-1e4, -1e4 + 1}, {3}} {
 		sum := 0.0
 		for _, x := range LogSoftmax(logits) {

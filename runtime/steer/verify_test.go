@@ -111,7 +111,7 @@ func TestVerifyFixtures(t *testing.T) {
 }
 
 // What the heads add up to is W_O's output: attn_out, except where a norm or a number comes between.
-func TestVerifyHeads(t *testing.T) {
+func TestE05VerifyHeads(t *testing.T) {
 	for name, want := range map[string]string{
 		"families/optimum-llama.onnx": "heads add up to attn_out", "families/optimum-gemma2.onnx": "heads add up to out", "families/genai09-granite.onnx": "heads add up to out",
 	} {

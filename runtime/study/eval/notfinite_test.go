@@ -17,7 +17,7 @@ import (
 
 // A memory whose squares leave the range of float32 gives finite logits, because norms divide by infinity. Every plan marks such
 // cells, also where the memory is added at a position that is not the last one.
-func TestTooLoud(t *testing.T) {
+func TestE07TooLoud(t *testing.T) {
 	for _, at := range []string{"all", "0-0"} {
 		for _, plan := range []string{"points", "rows", "fanout", Auto} {
 			t.Run(at+" "+plan, func(t *testing.T) {
@@ -66,7 +66,7 @@ func spoilt(t *testing.T, m *decoder.Model, change func(e *graph.Edit, g *graph.
 }
 
 // A model whose own numbers overflow says so in every row, with and without a memory.
-func TestOverflowInside(t *testing.T) {
+func TestE07OverflowInside(t *testing.T) {
 	scale := func(e *graph.Edit, g *graph.Graph, u graph.Use, by float32) {
 		factor := e.Const(g, "factor", graph.NewFloat32([]float32{by}))
 		e.Redirect(u, e.Node(g, graph.Spec{Op: "Mul", Name: "loud", Inputs: []*graph.Value{u.Node.In(u.Slot), factor}}))
@@ -105,7 +105,7 @@ func TestOverflowInside(t *testing.T) {
 }
 
 // A source whose memories change nothing is reported by name; one that does, and tau 0, are not.
-func TestNoEffect(t *testing.T) {
+func TestE02NoEffect(t *testing.T) {
 	zero := filepath.Join(t.TempDir(), "zero.npy")
 	if err := vector.Write(zero, &vector.Vector{Data: make([]float32, 128)}, false); err != nil {
 		t.Fatal(err)

@@ -80,7 +80,7 @@ func compare(t *testing.T, what string, want, got *results.Run) {
 }
 
 // All plans compute the same numbers, for every memory, encoding and position.
-func TestPlansAgree(t *testing.T) {
+func TestE03PlansAgree(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		set  func(*Config)
@@ -116,7 +116,7 @@ func TestPlansAgree(t *testing.T) {
 }
 
 // The cells of a file without memories equal the clean run, and so do those of tau 0.
-func TestNothingChangesNothing(t *testing.T) {
+func TestE01NothingChangesNothing(t *testing.T) {
 	c := world(t)
 	c.Memories = []string{"none", "curated"}
 	c.Taus = []float64{0, 2}

@@ -148,7 +148,7 @@ func TestRandom(t *testing.T) {
 
 // Every word of the paper's published runs with random nouns is drawn again, at each tau, layer and prompt. The repository
 // contains two taus; ONNX_INJECT_PAPER names a folder created by scripts/paper.sh, which has all 15.
-func TestDrawsOfThePaper(t *testing.T) {
+func TestE10DrawsOfThePaper(t *testing.T) {
 	paper := os.Getenv("ONNX_INJECT_PAPER")
 	if paper == "" {
 		paper = "../published/testdata/paper"
