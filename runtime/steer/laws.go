@@ -37,6 +37,7 @@ var laws = []law{
 	{streamLaw, "resid_pre + attn_out + mlp_out = resid_post", kinds(models.PortResidPre, models.PortAttnOut, models.PortMLPOut, models.PortResidPost), nil, addUp, "", false},
 	{streamLaw, "resid_post of the layer before = resid_pre", kinds(models.PortResidPost, models.PortResidPre), nil, follows, "", false},
 	{"rows of the pattern add up to 1", "sum of pattern = 1", kinds(models.PortPattern), attendsWholly, rowsOfOne, "", false},
+	{"no position attends to a later one", "pattern of later positions = 0", kinds(models.PortPattern), nil, causal, "", false},
 	{"logits follow from the residual stream", "unembed(norm(resid_post)) = logits", kinds(models.PortResidPost), unembeds, logitsOf, "W_U", false},
 }
 
@@ -278,6 +279,25 @@ func rowsOfOne(r *outcome, w *law, l *models.Layer) (s sides, err error) {
 			total += x
 		}
 		s.got, s.want = append(s.got, total), append(s.want, 1)
+	}
+	return s, nil
+}
+
+// causal says that no position attends to a later one. It says nothing of a run with a cache, which has more keys than queries.
+func causal(r *outcome, w *law, l *models.Layer) (s sides, err error) {
+	p, err := r.port(w.ports[0], l.Index)
+	if err != nil || p == nil {
+		return sides{}, err
+	}
+	dims := r.out[w.ports[0].Name(l.Index)].Dims
+	if len(dims) < 2 || dims[len(dims)-1] != dims[len(dims)-2] {
+		return sides{}, nil
+	}
+	n := int(dims[len(dims)-1])
+	for i, x := range p {
+		if query, key := i/n%n, i%n; key > query {
+			s.got, s.want = append(s.got, x), append(s.want, 0)
+		}
 	}
 	return s, nil
 }

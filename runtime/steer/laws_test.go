@@ -73,7 +73,7 @@ func TestLawsFindFaults(t *testing.T) {
 	}
 }
 
-// shiftedBy is a tensor whose last number is larger.
+// shiftedBy is a tensor whose second and last number are larger: in a pattern, the first position attends to the second.
 func shiftedBy(t *testing.T, x *graph.Tensor, by float32) *graph.Tensor {
 	t.Helper()
 	numbers, err := x.Float32s()
@@ -81,6 +81,7 @@ func shiftedBy(t *testing.T, x *graph.Tensor, by float32) *graph.Tensor {
 		t.Fatal(err)
 	}
 	numbers = slices.Clone(numbers)
+	numbers[1] += by
 	numbers[len(numbers)-1] += by
 	return graph.NewFloat32(numbers, x.Dims...)
 }
