@@ -13,7 +13,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
-	"github.com/onnx-inject/onnx-inject/models/memory"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
@@ -33,7 +33,7 @@ func TestE04SameBits(t *testing.T) {
 	rows := func(m *Model, ids []int64, n int) [][]float32 {
 		t.Helper()
 		vectors, taus := slices.Repeat([][]float32{vector}, n), slices.Repeat([]float64{3}, n)
-		out, err := m.Rows(t.Context(), ids, 2, AllPositions, vectors, taus)
+		out, err := m.Rows(t.Context(), ids, 2, intervention.AllPositions, vectors, taus)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +143,7 @@ func TestE07NotFinite(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer m.Close()
-			rows, err := m.Rows(t.Context(), []int64{5, 17, 3}, 0, AllPositions, [][]float32{make([]float32, 32)}, []float64{0})
+			rows, err := m.Rows(t.Context(), []int64{5, 17, 3}, 0, intervention.AllPositions, [][]float32{make([]float32, 32)}, []float64{0})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -161,8 +161,8 @@ func TestE07NotFinite(t *testing.T) {
 		tau float64
 	}{"memory NaN": {nan, 1}, "memory Inf": {inf, 1}, "memory 1e38": {1e38, 10}, "tau NaN": {1, math.NaN()}, "tau Inf": {1, math.Inf(1)}, "tau 1e39": {1, 1e39}} {
 		t.Run(name, func(t *testing.T) {
-			q := query("", tt.tau)
-			q.Vector, q.Encoding, q.Convention = slices.Repeat([]float32{tt.x}, 128), memory.EncodingUnembed, memory.ConventionFolded
+			q := query("", 0)
+			q.Changes = intervention.Plan{{Site: models.DefaultSite, Layer: 1, Keep: 1, Tau: tt.tau, Vector: slices.Repeat([]float32{tt.x}, 128)}}
 			if r, err := m.Run(t.Context(), q); err == nil {
 				t.Errorf("p %v and no error", r.Answer.PInjected)
 			}
@@ -256,7 +256,7 @@ func TestE09Tokens(t *testing.T) {
 		"long":     {make([]int64, 65), "prompt of 65 tokens, the model's context is 64"},
 		"none":     {nil, "no tokens"},
 	} {
-		if _, err := m.Rows(t.Context(), tt.ids, 1, AllPositions, vector, []float64{1}); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := m.Rows(t.Context(), tt.ids, 1, intervention.AllPositions, vector, []float64{1}); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %q", name, err, tt.want)
 		}
 	}
