@@ -27,7 +27,7 @@ func TestDiff(t *testing.T) {
 	}
 	note := "x"
 	b.Name, b.Inner.Sizes, b.Inner.Tau, b.Note = "n", []int{1, 2}, 0.5, &note
-	want := "  name: \"\" in the folder, \"n\" now\n  inner.sizes: null in the folder, [1,2] now\n  inner.tau: 0 in the folder, 0.5 now\n  note: null in the folder, \"x\" now"
+	want := "name: \"\" in the folder, \"n\" now; inner.sizes: null in the folder, [1,2] now; inner.tau: 0 in the folder, 0.5 now; note: null in the folder, \"x\" now"
 	if got := Diff(a, b); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
