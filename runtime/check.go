@@ -12,21 +12,33 @@ import (
 
 // CheckInputs reports every mismatch between in and the declared ports: unknown and missing names, wrong element types,
 // wrong shapes, and tensors whose data does not fill their shape.
-func CheckInputs(ports []Port, in map[string]*graph.Tensor) error {
+func CheckInputs(ports []Port, in map[string]*graph.Tensor) error { return checkInputs(ports, in, nil) }
+
+// checkInputs checks inputs of which the host holds some.
+func checkInputs(ports []Port, in map[string]*graph.Tensor, held map[string]Value) error {
 	var errs []error
 	known := make(map[string]bool, len(ports))
 	for _, p := range ports {
 		known[p.Name] = true
-		t, ok := in[p.Name]
-		if !ok || t == nil {
-			errs = append(errs, fmt.Errorf("input %q: missing; want %v %s", p.Name, p.DType, dims(p.Dims)))
-			continue
+		t, v := in[p.Name], held[p.Name]
+		var err error
+		switch {
+		case t != nil && v != nil:
+			err = errors.New("is fed twice")
+		case t != nil:
+			err = checkTensor(p, t)
+		case v != nil:
+			err = checkShape(p, v.DType(), v.Dims())
+		default:
+			err = fmt.Errorf("missing; want %v %s", p.DType, dims(p.Dims))
 		}
-		if err := checkTensor(p, t); err != nil {
+		if err != nil {
 			errs = append(errs, fmt.Errorf("input %q: %w", p.Name, err))
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(in)) {
+	fed := slices.AppendSeq(slices.Collect(maps.Keys(in)), maps.Keys(held))
+	slices.Sort(fed)
+	for _, name := range slices.Compact(fed) {
 		if !known[name] {
 			errs = append(errs, fmt.Errorf("input %q: unknown; the model has %s", name, names(ports)))
 		}
@@ -35,11 +47,8 @@ func CheckInputs(ports []Port, in map[string]*graph.Tensor) error {
 }
 
 func checkTensor(p Port, t *graph.Tensor) error {
-	if p.DType == graph.Undefined {
-		return errors.New("the model declares a type other than tensor")
-	}
-	if t.DType != p.DType {
-		return fmt.Errorf("want %v, got %v", p.DType, t.DType)
+	if err := checkType(p, t.DType); err != nil {
+		return err
 	}
 	n, err := graph.ByteSize(t.DType, t.Dims)
 	if err != nil {
@@ -48,9 +57,26 @@ func checkTensor(p Port, t *graph.Tensor) error {
 	if int64(len(t.Data)) != n {
 		return fmt.Errorf("%v %s takes %d bytes, got %d", t.DType, dims(t.Dims), n, len(t.Data))
 	}
+	return checkShape(p, t.DType, t.Dims)
+}
+
+func checkType(p Port, d graph.DType) error {
+	if p.DType == graph.Undefined {
+		return errors.New("the model declares a type other than tensor")
+	}
+	if d != p.DType {
+		return fmt.Errorf("want %v, got %v", p.DType, d)
+	}
+	return nil
+}
+
+func checkShape(p Port, d graph.DType, shape []int64) error {
+	if err := checkType(p, d); err != nil {
+		return err
+	}
 	// Without declared dimensions the port is a scalar or of unknown rank; only the host knows which.
-	if len(p.Dims) > 0 && !slices.EqualFunc(p.Dims, t.Dims, func(want, got int64) bool { return want < 0 || want == got }) {
-		return fmt.Errorf("want shape %s, got %s", dims(p.Dims), dims(t.Dims))
+	if len(p.Dims) > 0 && !slices.EqualFunc(p.Dims, shape, func(want, got int64) bool { return want < 0 || want == got }) {
+		return fmt.Errorf("want shape %s, got %s", dims(p.Dims), dims(shape))
 	}
 	return nil
 }

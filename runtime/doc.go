@@ -1,5 +1,6 @@
 // Package runtime defines how models are run: a [Host] opens a [Model] and returns a [Session], and a session computes
-// named output tensors from named input tensors. This package runs nothing itself. Package runtime/ort is a host; any
+// named output tensors from named input tensors. A [Step] is a run whose outputs stay on the host, as values that a later step
+// reads without a copy. This package runs nothing itself. Package runtime/ort is a host; any
 // other type that implements the two interfaces and passes runtimetest.Suite can replace it.
 //
 // The name shadows the standard library's package runtime. A file that needs both imports the standard package under

@@ -24,6 +24,10 @@ type Session interface {
 	// Run computes the outputs named by want, or all outputs when want is empty. It requires a tensor for every declared
 	// input, and does not change or keep these tensors. The results own their memory.
 	Run(ctx context.Context, in map[string]*graph.Tensor, want ...string) (map[string]*graph.Tensor, error)
+	// Step is Run with values that stay on the host between runs.
+	Step(ctx context.Context, s Step) (*Result, error)
+	// Hold copies a tensor into a value.
+	Hold(t *graph.Tensor) (Value, error)
 	// Close waits for the runs in progress and frees the model. Closing twice does nothing; Run fails afterwards.
 	Close() error
 }

@@ -130,21 +130,26 @@ func value(t *graph.Tensor, mem *C.OrtMemoryInfo, p *goruntime.Pinner) (*C.OrtVa
 		(*C.int64_t)(unsafe.SliceData(t.Dims)), C.int64_t(len(t.Dims)), mem, C.ONNXTensorElementDataType(t.DType), &v))
 }
 
-// tensor copies a value made by ONNX Runtime into Go memory.
-func tensor(v *C.OrtValue) (*graph.Tensor, error) {
+// shapeOf returns the element type and the shape of a tensor made by ONNX Runtime.
+func shapeOf(v *C.OrtValue) (graph.DType, []int64, error) {
 	var kind C.enum_ONNXType
 	if err := failed(C.GetValueType(v, &kind)); err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	if kind != C.ONNX_TYPE_TENSOR {
-		return nil, errors.New("is not a tensor")
+		return 0, nil, errors.New("is not a tensor")
 	}
 	var info *C.OrtTensorTypeAndShapeInfo
 	if err := failed(C.GetTensorTypeAndShape(v, &info)); err != nil {
-		return nil, err
+		return 0, nil, err
 	}
-	d, dims, err := typeAndShape(info)
-	C.ReleaseTensorTypeAndShapeInfo(info)
+	defer C.ReleaseTensorTypeAndShapeInfo(info)
+	return typeAndShape(info)
+}
+
+// tensor copies a value made by ONNX Runtime into Go memory.
+func tensor(v *C.OrtValue) (*graph.Tensor, error) {
+	d, dims, err := shapeOf(v)
 	if err != nil {
 		return nil, err
 	}
@@ -153,13 +158,22 @@ func tensor(v *C.OrtValue) (*graph.Tensor, error) {
 		return nil, err
 	}
 	t := &graph.Tensor{DType: d, Dims: dims, Data: make([]byte, n)}
+	data, err := bytesOf(v, n)
+	if err != nil {
+		return nil, err
+	}
+	copy(t.Data, data)
+	return t, nil
+}
+
+// bytesOf returns the n bytes of a tensor in the memory of ONNX Runtime.
+func bytesOf(v *C.OrtValue, n int64) ([]byte, error) {
 	if n == 0 {
-		return t, nil
+		return nil, nil
 	}
 	var data unsafe.Pointer
 	if err := failed(C.GetTensorMutableData(v, &data)); err != nil {
 		return nil, err
 	}
-	copy(t.Data, unsafe.Slice((*byte)(data), n))
-	return t, nil
+	return unsafe.Slice((*byte)(data), n), nil
 }

@@ -55,29 +55,58 @@ func (r *runner) free() {
 	r.names = nil
 }
 
-// do runs the session once. The caller has checked the feed against ins.
-func (r *runner) do(ctx context.Context, ins []runtime.Port, feed map[string]*graph.Tensor, outs []runtime.Port) (map[string]*graph.Tensor, error) {
+// do runs the session once. The caller has checked the step against ins, and outs are its outputs as [runtime.CheckStep]
+// lists them. A value that a session of this package did not make is refused.
+func (r *runner) do(ctx context.Context, ins []runtime.Port, step runtime.Step, outs []runtime.Port) (*runtime.Result, error) {
 	var pins goruntime.Pinner // the library reads and may keep the address of a tensor's memory until the run is over
 	defer pins.Unpin()
 	var inNames, outNames []*C.char
-	var inValues []*C.OrtValue
+	var inValues, made []*C.OrtValue // made: to be released
 	outValues := make([]*C.OrtValue, len(outs))
+	var used []*held
 	defer func() {
-		for _, v := range slices.Concat(inValues, outValues) {
+		for _, v := range made {
 			if v != nil {
 				C.ReleaseOrtValue(v)
 			}
 		}
+		for _, h := range used {
+			h.release()
+		}
 	}()
+	use := func(v runtime.Value) (*C.OrtValue, error) {
+		h, ours := v.(*held)
+		if !ours {
+			return nil, fmt.Errorf("a value of another host (%T)", v)
+		}
+		if !h.acquire() {
+			return nil, errClosedValue
+		}
+		used = append(used, h)
+		return h.v, nil
+	}
 	for _, p := range ins {
-		v, err := value(feed[p.Name], r.mem, &pins)
+		var v *C.OrtValue
+		var err error
+		if h := step.Held[p.Name]; h != nil {
+			v, err = use(h)
+		} else {
+			v, err = value(step.In[p.Name], r.mem, &pins)
+			made = append(made, v)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("input %q: %w", p.Name, err)
 		}
 		inNames, inValues = append(inNames, r.names[p.Name]), append(inValues, v)
 	}
-	for _, p := range outs {
+	for i, p := range outs {
 		outNames = append(outNames, r.names[p.Name])
+		if h := step.Into[p.Name]; h != nil {
+			var err error
+			if outValues[i], err = use(h); err != nil {
+				return nil, fmt.Errorf("output %q: %w", p.Name, err)
+			}
+		}
 	}
 
 	options, err := binding.NewRunOptions()
@@ -96,14 +125,28 @@ func (r *runner) do(ctx context.Context, ins []runtime.Port, feed map[string]*gr
 	if !stop() {
 		<-terminated // Terminate must not use released options
 	}
+	want, keep := len(step.Want), len(step.Want)+len(step.Keep)
+	made = append(made, outValues[:keep]...) // those that stay on the host are taken out again below
 	if err := failed(status); err != nil {
 		return nil, err
 	}
-	res := make(map[string]*graph.Tensor, len(outs))
-	for i, p := range outs {
-		if res[p.Name], err = tensor(outValues[i]); err != nil {
+	res := &runtime.Result{Out: make(map[string]*graph.Tensor, want), Kept: make(map[string]runtime.Value, len(step.Keep))}
+	for i, p := range outs[:want] {
+		if res.Out[p.Name], err = tensor(outValues[i]); err != nil {
 			return nil, fmt.Errorf("output %q: %w", p.Name, err)
 		}
+	}
+	shapes := make([]*held, 0, len(step.Keep))
+	for i, p := range outs[want:keep] {
+		d, dims, err := shapeOf(outValues[want+i])
+		if err != nil {
+			return nil, fmt.Errorf("output %q: %w", p.Name, err)
+		}
+		shapes = append(shapes, &held{v: outValues[want+i], dtype: d, dims: dims})
+	}
+	made = made[:len(made)-len(step.Keep)]
+	for i, h := range shapes {
+		res.Kept[step.Keep[i]] = h
 	}
 	return res, nil
 }

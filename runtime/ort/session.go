@@ -153,6 +153,21 @@ func (s *session) Outputs() []runtime.Port { return s.out }
 
 // Run checks the feed, then runs the model. Several runs may be in progress at once.
 func (s *session) Run(ctx context.Context, in map[string]*graph.Tensor, want ...string) (map[string]*graph.Tensor, error) {
+	if len(want) == 0 {
+		for _, p := range s.out {
+			want = append(want, p.Name)
+		}
+	}
+	res, err := s.Step(ctx, runtime.Step{In: in, Want: want})
+	if err != nil {
+		return nil, err
+	}
+	return res.Out, nil
+}
+
+// Step checks the inputs, then runs the model. Values that stay on the host are in CPU memory, also with CUDA: ONNX Runtime
+// copies them to the device and back in each run.
+func (s *session) Step(ctx context.Context, step runtime.Step) (*runtime.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -161,14 +176,11 @@ func (s *session) Run(ctx context.Context, in map[string]*graph.Tensor, want ...
 	if s.s == nil {
 		return nil, fmt.Errorf("run %q: the session is closed", s.name)
 	}
-	if err := runtime.CheckInputs(s.in, in); err != nil {
-		return nil, fmt.Errorf("run %q: %w", s.name, err)
-	}
-	outs, err := runtime.PickOutputs(s.out, want)
+	outs, err := runtime.CheckStep(s.in, s.out, step)
 	if err != nil {
 		return nil, fmt.Errorf("run %q: %w", s.name, err)
 	}
-	res, err := s.run.do(ctx, s.in, in, outs)
+	res, err := s.run.do(ctx, s.in, step, outs)
 	if err != nil {
 		if ctx.Err() != nil { // ONNX Runtime reports a "terminate flag"; return the caller's context error instead
 			err = ctx.Err()
@@ -176,6 +188,15 @@ func (s *session) Run(ctx context.Context, in map[string]*graph.Tensor, want ...
 		return nil, fmt.Errorf("run %q: %w", s.name, err)
 	}
 	return res, nil
+}
+
+// Hold copies a tensor into memory of ONNX Runtime.
+func (s *session) Hold(t *graph.Tensor) (runtime.Value, error) {
+	h, err := hold(t)
+	if err != nil {
+		return nil, fmt.Errorf("hold a tensor %v%v: %w", t.DType, t.Dims, err)
+	}
+	return h, nil
 }
 
 // Close waits for the runs in progress.

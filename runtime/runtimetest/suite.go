@@ -23,6 +23,7 @@ func Suite(t *testing.T, h runtime.Host, o runtime.Options) {
 		{"scalars", s.scalars}, {"undeclared shape", s.undeclaredShape}, {"empty cache", s.emptyCache}, {"no inputs", s.noInputs},
 		{"wanted outputs", s.wantedOutputs}, {"refused feeds", s.refusedFeeds}, {"failing run", s.failingRun}, {"out of memory", s.outOfMemory}, {"tensor memory", s.tensorMemory},
 		{"concurrent runs", s.concurrentRuns}, {"cancelled run", s.cancelledRun}, {"cancelled open", s.cancelledOpen}, {"close", s.close}, {"model files", s.modelFiles},
+		{"kept outputs", s.keptOutputs}, {"written values", s.writtenValues}, {"types of values", s.valueTypes}, {"life of values", s.valueLife}, {"refused steps", s.refusedSteps},
 		{"external data", s.externalData}, {"levels", s.levels},
 	} {
 		t.Run(c.name, c.run)
