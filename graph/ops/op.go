@@ -72,7 +72,8 @@ type AttnSlots struct {
 	KVHeads string // the attribute with the number of key and value heads; "" if it equals that of query heads
 	Causal  string // the attribute that is 1 for a causal mask; "" if the operator is always causal
 	Mask    int    // the input that is added to the scores or masks them; 0 means none
-	Past    []int  // inputs: earlier keys and values
+	Past    []int  // inputs: earlier keys and values; output 1 + i continues the i-th of them
+	InPlace bool   // the output that continues a past can have its memory; lengths say how much of it is filled
 	Rows    []int  // other optional inputs with one row for each row of the batch: padding masks and lengths
 	Single  bool   // takes one token at a time and requires a cache
 	// These inputs count positions; 0 means none. They are the index of the last key of each row, the number of keys

@@ -3,6 +3,7 @@ package inputs
 import (
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
@@ -11,21 +12,44 @@ import (
 // Feeds builds all inputs for a batch of prompts of equal length: the whole text at once, no cache, and every intervention
 // off. The caller may replace entries of the result.
 func (in *Signature) Feeds(ids [][]int64) (map[string]*graph.Tensor, error) {
-	out, err := in.feeds(ids)
+	out, err := in.Step(ids, 0)
+	if err != nil {
+		return nil, err
+	}
+	cache, err := in.EmptyCache(len(ids))
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(out, cache)
+	return out, nil
+}
+
+// Step builds the inputs for tokens that follow a number of earlier ones, whose keys and values are in the cache: all inputs
+// except the cache, with every intervention off. The caller may replace entries of the result.
+func (in *Signature) Step(ids [][]int64, earlier int) (map[string]*graph.Tensor, error) {
+	out, err := in.step(ids, int64(earlier))
 	if err != nil {
 		return nil, fmt.Errorf("feed the model: %w", err)
 	}
 	return out, nil
 }
 
-func (in *Signature) feeds(ids [][]int64) (map[string]*graph.Tensor, error) {
-	if err := in.check(ids); err != nil {
+// span is the extent of a step: rows, earlier positions, and positions of its own.
+type span struct{ batch, earlier, length int64 }
+
+func (s span) total() int64 { return s.earlier + s.length }
+
+func (in *Signature) step(ids [][]int64, earlier int64) (map[string]*graph.Tensor, error) {
+	if err := in.check(ids, earlier); err != nil {
 		return nil, err
 	}
-	batch, length := int64(len(ids)), int64(len(ids[0]))
+	at := span{int64(len(ids)), earlier, int64(len(ids[0]))}
 	out := map[string]*graph.Tensor{}
 	for _, r := range in.Roles {
-		t, err := in.feed(r, ids, batch, length)
+		if r.Role == RolePast {
+			continue
+		}
+		t, err := in.feed(r, ids, at)
 		if err != nil {
 			return nil, fmt.Errorf("%s input %q %v: %w", r.Role, r.Name, r.Type, err)
 		}
@@ -37,7 +61,7 @@ func (in *Signature) feeds(ids [][]int64) (map[string]*graph.Tensor, error) {
 const otherFile = "use another file of the model's folder: model.onnx, decoder_model_merged.onnx or decoder_model.onnx"
 
 // check compares the prompts with the limits of the model.
-func (in *Signature) check(ids [][]int64) error {
+func (in *Signature) check(ids [][]int64, earlier int64) error {
 	if len(ids) == 0 || len(ids[0]) == 0 {
 		return errors.New("no tokens")
 	}
@@ -57,47 +81,48 @@ func (in *Signature) check(ids [][]int64) error {
 		return hint.With(fmt.Errorf("the file takes one token at a time, the text has %d", length), otherFile)
 	case in.Length > 0 && length != in.Length:
 		return hint.With(fmt.Errorf("the file takes exactly %d tokens, the text has %d", in.Length, length), "export the model with a dynamic length")
-	case in.layout.NCtx > 0 && length > int64(in.layout.NCtx):
-		return fmt.Errorf("the text has %d tokens, the model takes at most %d", length, in.layout.NCtx)
+	case in.layout.NCtx > 0 && earlier+length > int64(in.layout.NCtx):
+		return fmt.Errorf("the text has %d tokens, the model takes at most %d", earlier+length, in.layout.NCtx)
 	case in.Batch > 0 && int64(len(ids)) != in.Batch:
 		return hint.With(fmt.Errorf("the file takes exactly %d rows, the batch has %d", in.Batch, len(ids)), "export the model with a dynamic batch")
 	}
 	return nil
 }
 
-func (in *Signature) feed(r Input, ids [][]int64, batch, length int64) (*graph.Tensor, error) {
+func (in *Signature) feed(r Input, ids [][]int64, at span) (*graph.Tensor, error) {
 	switch r.Role {
 	case RoleTokens:
 		var flat []int64
 		for _, row := range ids {
 			flat = append(flat, row...)
 		}
-		return r.rows(flat, batch, length)
+		return r.rows(flat, at.batch, at.length)
 	case RoleMask:
-		return r.rows(sequence(batch*length, func(int64) int64 { return 1 }), batch, length)
+		return r.rows(sequence(at.batch*at.total(), func(int64) int64 { return 1 }), at.batch, at.total())
 	case RolePositions:
+		batch := at.batch
 		if d := rowDims(r.Type); len(d) == 2 && d[0].Size == 1 {
 			batch = 1 // one row for all
 		}
-		return r.rows(sequence(batch*length, func(i int64) int64 { return i % length }), batch, length)
-	case RolePast:
-		return r.past(in.layout, batch)
+		return r.rows(sequence(batch*at.length, func(i int64) int64 { return at.earlier + i%at.length }), batch, at.length)
 	case RoleCacheBranch:
 		x := int64(0)
-		if r.noCache {
+		if r.noCache == (at.earlier == 0) {
 			x = 1
 		}
 		return r.one(x)
 	case RoleKeys:
-		return r.one(length)
-	case RoleEarlier, RoleKeep:
+		return r.one(at.total())
+	case RoleEarlier:
+		return r.one(at.earlier)
+	case RoleKeep:
 		return r.one(0)
 	case RoleLastKeys:
-		return r.lastKeys(batch, length)
+		return r.lastKeys(at.batch, at.total())
 	case RolePort:
 		return r.port.Off(in.layout), nil
 	case RoleUnused:
-		return r.unused(batch, length)
+		return r.unused(at.batch, at.length)
 	}
 	if r.why != "" {
 		return nil, errors.New(r.why)

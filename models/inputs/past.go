@@ -14,18 +14,18 @@ import (
 // sizes that keys and values can have. attended means that attention reads its numbers in some way.
 func (r *Input) isPast(v *graph.Value, l *models.Layout, attended bool) bool {
 	n := len(r.Type.Dims)
-	if n < 3 || n > 5 || !r.Type.DType.IsFloat() {
+	if n < 3 || n > 6 || !r.Type.DType.IsFloat() {
 		return false
 	}
-	if r.pastAxis = pastAxis(v); r.pastAxis < 0 {
+	if r.carry.Axis = pastAxis(v); r.carry.Axis < 0 {
 		if n == 3 || attended {
 			return false
 		}
-		r.pastAxis = n - 2 // no node reads its numbers
+		r.carry.Axis = n - 2 // no node reads its numbers
 	}
 	shape := r.pastShape(l, 1)
 	for i, d := range r.Type.Dims {
-		if batch := i == max(0, n-4); shape == nil || !batch && i != r.pastAxis && d.Size >= 0 && d.Size != shape[i] {
+		if batch := i == max(0, n-4); shape == nil || !batch && i != r.carry.Axis && d.Size >= 0 && d.Size != shape[i] {
 			return false
 		}
 	}
@@ -33,13 +33,13 @@ func (r *Input) isPast(v *graph.Value, l *models.Layout, attended bool) bool {
 }
 
 // pastShape returns the shape of an empty cache: [batch, heads, positions, d_head] with the last three axes in any order,
-// in some files with keys and values stacked as a first axis. A cache of three axes is either [batch, positions,
+// in some files with keys and values stacked as a first axis, or with all layers stacked too. A cache of three axes is either [batch, positions,
 // heads*d_head], for keys alone or with values, or [batch*heads, positions, d_head] in any order; the declared size of the
 // last axis decides. pastShape returns nil for any other form.
 func (r *Input) pastShape(l *models.Layout, batch int64) []int64 {
 	heads, width := int64(l.KVHeads), int64(l.DHead)
 	d := r.Type.Dims
-	n, p := len(d), r.pastAxis
+	n, p := len(d), r.carry.Axis
 	shape := make([]int64, n)
 	switch {
 	case n == 3 && p > 0:
@@ -54,7 +54,15 @@ func (r *Input) pastShape(l *models.Layout, batch int64) []int64 {
 			return nil
 		}
 	case n >= 4 && p > n-4:
-		shape[0], shape[n-4] = 2, batch
+		switch {
+		case n == 6 && d[0].Size == 2 && l.Layers != 2:
+			shape[0], shape[1] = 2, int64(l.Layers)
+		case n == 6:
+			shape[0], shape[1] = int64(l.Layers), 2
+		default:
+			shape[0] = 2
+		}
+		shape[n-4] = batch
 		rest := []int64{heads, width}
 		for i := n - 3; i < n; i++ {
 			if i != p {
@@ -67,9 +75,10 @@ func (r *Input) pastShape(l *models.Layout, batch int64) []int64 {
 	return shape
 }
 
-// past makes an empty cache.
-func (r *Input) past(l *models.Layout, batch int64) (*graph.Tensor, error) {
+// past makes a cache of zeros, usually an empty one.
+func (r *Input) past(l *models.Layout, batch, positions int64) (*graph.Tensor, error) {
 	shape := r.pastShape(l, batch)
+	shape[r.carry.Axis] = positions
 	rows := max(0, len(shape)-4)
 	for i, d := range r.Type.Dims {
 		switch {
@@ -103,7 +112,7 @@ func pastAxis(v *graph.Value) int {
 			case u.Node.Is("Concat"):
 				axis := int(u.Node.Int("axis", 0))
 				if axis >= 0 {
-					axis -= min(rank, 4) // a stacked pair of five axes is split before the Concat
+					axis -= min(rank, 4) // a stack of five or six axes is split before the Concat
 				}
 				if axis += rank; axis > 0 && axis < rank {
 					return axis

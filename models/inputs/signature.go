@@ -34,10 +34,10 @@ type Input struct {
 	Type graph.Type
 	Role Role
 
-	port     models.Port // of RolePort
-	noCache  bool        // the value of the cache branch that runs without a cache
-	pastAxis int         // the axis of a past input that counts positions
-	why      string      // for an unknown role: an explanation, or ""
+	port    models.Port // of RolePort
+	noCache bool        // the value of the cache branch that runs without a cache
+	carry   Carry       // of RolePast
+	why     string      // for an unknown role: an explanation, or ""
 }
 
 // Signature lists the inputs of a model and their roles.
@@ -104,6 +104,7 @@ func (r *Input) roleOf(v, tokens *graph.Value, l *models.Layout) Role {
 	read := readsOf(v, l)
 	switch {
 	case r.isPast(v, l, read.masks):
+		r.carry = carryOf(v, r.carry.Axis)
 		return RolePast
 	case r.isCacheBranch(v, l):
 		return RoleCacheBranch

@@ -123,7 +123,36 @@ func TestReadInputs(t *testing.T) {
 					t.Fatal(err)
 				}
 				checkFeeds(t, m, feeds)
+				checkCache(t, m, in, name, anonymous)
 			})
+		}
+	}
+}
+
+// checkCache requires that every cache input is continued by the output that exporters name after it, whatever the names are.
+func checkCache(t *testing.T, m *graph.Model, in *Signature, name string, anonymous bool) {
+	t.Helper()
+	carries, err := in.Cache()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pasts := 0
+	for _, r := range in.Roles {
+		if r.Role == RolePast {
+			pasts++
+		}
+	}
+	if len(carries) != pasts {
+		t.Errorf("%d carries of %d cache inputs", len(carries), pasts)
+	}
+	outputs := m.Graph.Outputs()
+	for i, c := range carries {
+		want := strings.NewReplacer("past_key_values", "present", "past_", "present_").Replace(c.Past)
+		if anonymous {
+			want = outputs[len(outputs)-pasts+i].Name()
+		}
+		if c.Present != want || c.InPlace != strings.HasPrefix(name, "families/genai") {
+			t.Errorf("%q is continued by %q (in place: %v), want %q", c.Past, c.Present, c.InPlace, want)
 		}
 	}
 }
