@@ -3,6 +3,7 @@ module github.com/onnx-inject/onnx-inject
 go 1.26.0
 
 require (
+	github.com/ardanlabs/jinja v1.8.0 // chat templates; newer ones need Go 1.27
 	github.com/cpuguy83/go-md2man/v2 v2.0.7 // the manual page, as the cli library renders its own
 	github.com/dlclark/regexp2 v1.10.0 // tests: GPT-2's own splitting expression, which regexp cannot hold
 	github.com/gofrs/flock v0.13.1 // one writer to a folder of results, and to a file of the hub's cache, on every system

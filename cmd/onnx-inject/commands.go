@@ -8,6 +8,7 @@ func commands() []*command {
 		inspectCommand(),
 		rewriteCommand(),
 		runCommand(),
+		generateCommand(),
 		evalCommand(),
 		captureCommand(),
 		reportCommand(),

@@ -65,7 +65,7 @@ var rules = []rule{
 		rationale: "every package uses hints, choices and atomic files, so they depend on no other package",
 	},
 	{
-		what: "decoders, below models", in: []string{"./models/weights", "./models/tokenizer", "./models/vector"},
+		what: "decoders, below models", in: []string{"./models/weights", "./models/tokenizer", "./models/vector", "./models/chat"},
 		forbids:   []string{"./models", "./models/recognise", "./models/inputs", "./models/memory", "./models/folder"},
 		rationale: "matrices, tokens and vector files do not depend on the structure of a model",
 	},
@@ -110,8 +110,9 @@ var helpers = []string{"./graph/graphtest", "./models/hub/hubtest", "./runtime/r
 
 // thirdParty lists the modules that the lower rooms may import.
 var thirdParty = map[string][]string{
-	"graph":   {"google.golang.org/protobuf/..."}, // the wire format, and the messages generated from onnx-ml.proto
-	"models":  {"github.com/gofrs/flock"},         // only hub: it shares its cache with the hub's own client, which locks files
+	"graph": {"google.golang.org/protobuf/..."}, // the wire format, and the messages generated from onnx-ml.proto
+	"models": {"github.com/gofrs/flock", // only hub: it shares its cache with the hub's own client, which locks files
+		"github.com/ardanlabs/jinja"}, // only chat: chat templates are programs in that language
 	"rewrite": nil,
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/chat"
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
 )
 
@@ -84,6 +85,18 @@ func (f *Folder) Tokenizer() (*tokenizer.Tokenizer, error) {
 		return nil, hint.With(err, "copy the model's own tokenizer files into the folder")
 	}
 	return t, err
+}
+
+// Chat loads the folder's chat template.
+func (f *Folder) Chat() (*chat.Template, error) {
+	if f.TokenizerDir == "" {
+		return nil, fmt.Errorf("load chat template: no tokenizer files in %s", strings.Join(f.dirs, " or "))
+	}
+	t, err := chat.Load(os.DirFS(f.TokenizerDir))
+	if err != nil {
+		return nil, fmt.Errorf("load chat template %q: %w", f.TokenizerDir, err)
+	}
+	return t, nil
 }
 
 // partDirs returns the folders that may hold the other parts of a model: its own folder, those above it up to the folder

@@ -45,7 +45,7 @@ type Continuation struct {
 
 // Continue generates a text. The result depends only on the request: equal requests give equal tokens.
 func (m *Model) Continue(ctx context.Context, r Request) (c *Continuation, err error) {
-	if err := errors.Join(m.check(r.Prompt), r.Sampling.check(), r.check()); err != nil {
+	if err := errors.Join(m.check(r.Prompt), r.Sampling.Check(), r.check()); err != nil {
 		return nil, err
 	}
 	limit := len(r.Prompt) + r.Max

@@ -25,7 +25,8 @@ type Sampling struct {
 // Greedy reports whether the most likely token is taken.
 func (s Sampling) Greedy() bool { return s.Temperature == 0 }
 
-func (s Sampling) check() error {
+// Check reports a number outside its range.
+func (s Sampling) Check() error {
 	for _, x := range []struct {
 		name      string
 		got, most float64

@@ -134,7 +134,8 @@ func (s *steps) close() error {
 	return errors.Join(errs...)
 }
 
-var errRange = errors.New("the numbers left the range of the model's type")
+// ErrRange is wrapped by errors about logits that are not finite, or that say nothing about the text.
+var ErrRange = errors.New("the numbers left the range of the model's type")
 
 // lastRow takes the logits of the last position, and refuses those that are not finite and those of a stream that the last norm
 // lost; see [rewrite.Signal].
@@ -150,12 +151,12 @@ func lastRow(out map[string]*graph.Tensor, name string) ([]float32, error) {
 	row := x[len(x)-int(t.Dims[len(t.Dims)-1]):]
 	for id, v := range row {
 		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
-			return nil, fmt.Errorf("the logit of token %d is %v: %w", id, v, errRange)
+			return nil, fmt.Errorf("the logit of token %d is %v: %w", id, v, ErrRange)
 		}
 	}
 	if t := out[rewrite.Signal]; t != nil {
 		if signal, err := t.Float32s(); err != nil || len(signal) != 1 || signal[0] == 0 {
-			return nil, errors.Join(errRange, err)
+			return nil, errors.Join(ErrRange, err)
 		}
 	}
 	return row, nil
