@@ -133,6 +133,8 @@ func readGeneration(c *call) (g *generation, err error) {
 		return nil, usagef("generate: missing --prompt TEXT")
 	case !utf8.ValidString(c.String("prompt")):
 		return nil, notUTF8("prompt", c.String("prompt"))
+	case c.Bool("chat") && c.IsSet("prompt-bos"):
+		return nil, usagef("generate: --prompt-bos cannot be combined with --chat: the chat template begins the text")
 	case g.request.Max < 1:
 		return nil, usagef("flag --max-tokens: want 1 or more, got %d", g.request.Max)
 	}
@@ -180,9 +182,6 @@ func (g *generation) prompt(c *call, o *opened, t *tokenizer.Tokenizer) ([]int64
 	text := c.String("prompt")
 	if !c.Bool("chat") {
 		return textsOf(c).Prompt(t, text)
-	}
-	if c.IsSet("prompt-bos") {
-		return nil, usagef("generate: --prompt-bos cannot be combined with --chat: the chat template begins the text")
 	}
 	return chatPrompt(o, t, text)
 }

@@ -91,16 +91,26 @@ func fixtures(t *testing.T) map[string]string {
 	return out
 }
 
-func open1(t *testing.T, path string, sites ...models.PortKind) (*Model, *models.Layout) {
+// openModel opens a file with the ports of some sites at every layer that has them.
+func openModel(t *testing.T, path string, sites ...models.PortKind) (*Model, *models.Layout) {
+	t.Helper()
+	m, err := openPath(t, path, sites...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, m.session.Layout
+}
+
+func openPath(t *testing.T, path string, sites ...models.PortKind) (*Model, error) {
 	t.Helper()
 	d, err := decoder.Open(path)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	t.Cleanup(func() { d.Close() })
 	l, err := d.Locate(t.Context())
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	req := rewrite.Request{Signal: true}
 	for _, site := range sites {
@@ -113,11 +123,10 @@ func open1(t *testing.T, path string, sites ...models.PortKind) (*Model, *models
 		req.Inject = append(req.Inject, inject)
 	}
 	m, err := Open(t.Context(), orttest.Host(t), d, runtime.Options{Threads: 1}, req)
-	if err != nil {
-		t.Fatal(err)
+	if err == nil {
+		t.Cleanup(func() { m.Close() })
 	}
-	t.Cleanup(func() { m.Close() })
-	return m, l
+	return m, err
 }
 
 // feeds returns the interventions of a case, or false if a site has no ports yet.
@@ -154,7 +163,7 @@ func TestReferences(t *testing.T) {
 			if !ok {
 				t.Fatalf("no reference %q", ref)
 			}
-			m, l := open1(t, path, models.PortAttnOut)
+			m, l := openModel(t, path, models.PortAttnOut)
 			if m.Cached() {
 				cached++
 			}
@@ -187,4 +196,3 @@ func TestReferences(t *testing.T) {
 		t.Errorf("only %d fixtures with a cache", cached)
 	}
 }
-
