@@ -29,16 +29,16 @@ func generateCommand() *command {
 	return &command{
 		name: "generate", args: "MODEL", need: "--prompt TEXT", usage: "continue a text, without and with a memory",
 		doc: `Continues a prompt token by token and prints the text while it is generated. With a memory, it shows the continuation
-without the memory and the one with it; --only injected shows the second alone. A model without ports is patched in RAM; its
-file is not changed.
+without the memory and the one with it; --only injected shows the second alone. A model without ports is patched in RAM;
+its file is not changed.
 
 The cache of the file is used, whatever its form. A file without a cache computes the whole text again for each token.
 
 tau * memory is added at every position, those of new tokens included. --positions limits it to tokens of the prompt, and
 --when to the tokens of the prompt or to new ones.
 
-Temperature 0 takes the most likely token. A higher one draws a token: --top-k, --top-p and --min-p limit the choice, with the
-definitions of Hugging Face's transformers, and --seed makes it repeatable. A text ends with the model's end-of-text token,
+Temperature 0 takes the most likely token. A higher one draws a token: --top-k, --top-p and --min-p limit the choice as
+Hugging Face's transformers defines them, and --seed makes it repeatable. A text ends with the model's end-of-text token,
 before a text of --stop, after --max-tokens, or at the end of the model's context.
 
 --chat writes the prompt as the message of a user in the chat template of the model's folder.`,
