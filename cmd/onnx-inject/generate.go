@@ -208,13 +208,13 @@ func (g *generation) inject(c *call, o *opened, l *models.Layout) error {
 			return refused(err)
 		}
 	}
-	add := generate.Add{Site: steerSite, Layers: []int{g.query.Layer}, Vector: vector, Tau: m.tau, When: g.when}
+	add := generate.Change{Site: steerSite, Layers: []int{g.query.Layer}, Memory: vector, Tau: m.tau, When: g.when}
 	if g.query.Positions != steer.AllPositions {
 		if add.From, add.To, err = g.query.Positions.Within(len(g.request.Prompt)); err != nil {
 			return refused(err)
 		}
 	}
-	g.injected = add.Feeds
+	g.injected = add.Feeds(l)
 	return nil
 }
 
