@@ -10,9 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
-	"github.com/onnx-inject/onnx-inject/models"
-	"github.com/onnx-inject/onnx-inject/models/tokenizer"
-	"github.com/onnx-inject/onnx-inject/rewrite"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/runtime/generate"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
@@ -28,14 +26,14 @@ const (
 func generateCommand() *command {
 	return &command{
 		name: "generate", args: "MODEL", need: "--prompt TEXT", usage: "continue a text, without and with a memory",
-		doc: `Continues a prompt token by token and prints the text while it is generated. With a memory, it shows the continuation
-without the memory and the one with it; --only injected shows the second alone. A model without ports is patched in RAM;
+		doc: `Continues a prompt token by token and prints the text while it is generated. With a memory or another
+intervention, it shows the continuation without and with it; --only injected shows the second alone. A model without ports is patched in RAM;
 its file is not changed.
 
 The cache of the file is used, whatever its form. A file without a cache computes the whole text again for each token.
 
-tau * memory is added at every position, those of new tokens included. --positions limits it to tokens of the prompt, and
---when to the tokens of the prompt or to new ones.
+Interventions are those of run. They act at every position, those of new tokens included. --positions limits a memory to
+tokens of the prompt, and --when to the tokens of the prompt or to new ones.
 
 Temperature 0 takes the most likely token. A higher one draws a token: --top-k, --top-p and --min-p limit the choice as
 Hugging Face's transformers defines them, and --seed makes it repeatable. A text ends with the model's end-of-text token,
@@ -55,10 +53,10 @@ before a text of --stop, after --max-tokens, or at the end of the model's contex
 			&cli.Float64Flag{Name: "min-p", Usage: "choose from tokens at least `P` times as likely as the most likely one"},
 			&cli.Float64Flag{Name: "repetition-penalty", Usage: "divide or multiply the logits of tokens that the text contains by `R`, so that they become less likely", Value: 1},
 			&cli.IntFlag{Name: "seed", Usage: "draw tokens with random numbers that follow from `N`"},
-			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, or tokens of the prompt: last, or A-B counted from 0", Value: "all"},
-			oneOf("when", "add the memory to `TOKENS`", generate.Whens),
+			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, or tokens of the prompt: last, A-B counted from 0, or text:\"SUBSTRING\"", Value: "all"},
+			oneOf("when", "add the memory to `TOKENS`", intervention.Whens),
 			jsonFlag(),
-		}, memoryFlags()...), append(textFlags(), hostFlags()...)...),
+		}, append(memoryFlags(), changeFlags()...)...), append(textFlags(), hostFlags()...)...),
 		run: generateText,
 	}
 }
@@ -77,27 +75,36 @@ func generateText(c *call) error {
 	if err != nil {
 		return err
 	}
+	if g.entries, err = g.changes.resolve(c, l); err != nil {
+		return err
+	}
+	s, err := openSteer(c, o)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	s.Texts = textsOf(c)
 	if g.request.Tokenizer, err = o.Folder.Tokenizer(); err != nil {
 		return refused(err)
 	}
-	if g.request.Prompt, err = g.prompt(c, o, g.request.Tokenizer); err != nil {
+	g.request.EOS = g.request.Tokenizer.EOS()
+	if g.request.Prompt, err = g.prompt(c, o, s); err != nil {
 		return refused(err)
 	}
-	g.request.EOS = g.request.Tokenizer.EOS()
+	if g.plan, err = s.Resolve(c.ctx, g.entries, g.changes.unit, g.request.Prompt); err != nil {
+		return refused(err)
+	}
+	if err := s.Unload(); err != nil { // the session below takes the memory
+		return err
+	}
+	if err := c.noteSpelling(g.changes.memory, s); err != nil {
+		return err
+	}
 	host, options, err := hostOf(c)
 	if err != nil {
 		return err
 	}
-	req := rewrite.Request{Signal: true}
-	if g.memory != nil {
-		if err := g.inject(c, o, l); err != nil {
-			return err
-		}
-		if memory := steerSite.Input(models.PortMemory); o.Manifest.Port(memory.Name(g.query.Layer)) == nil {
-			req.Inject = []rewrite.Inject{{Site: steerSite, Layers: []int{g.query.Layer}}}
-		}
-	}
-	m, err := generate.Open(c.ctx, host, o.Model, options, req)
+	m, err := generate.Open(c.ctx, host, o.Model, options, steer.RequestOf(g.plan, o.Manifest))
 	if err != nil {
 		return refused(err)
 	}
@@ -108,22 +115,18 @@ func generateText(c *call) error {
 	return g.show(c, m)
 }
 
-// steerSite is the site at which generate adds a memory.
-const steerSite = models.DefaultSite
-
 // generation is what the flags of generate describe.
 type generation struct {
-	request  generate.Request // without tokens and feeds
-	query    steer.Query      // of the memory
-	memory   *injection       // nil: none
-	when     generate.When
-	only     shown
-	injected generate.Feeds // nil: none
+	request generate.Request // without a plan
+	changes *changes
+	entries []intervention.Entry // none: only the clean continuation
+	plan    intervention.Plan
+	only    shown
 }
 
 // readGeneration reads the flags that do not depend on the model.
 func readGeneration(c *call) (g *generation, err error) {
-	g = &generation{only: chosen[shown](c, "only"), when: chosen[generate.When](c, "when")}
+	g = &generation{only: chosen[shown](c, "only")}
 	g.request = generate.Request{Max: c.Int("max-tokens"), Stop: *c.Generic("stop").(*texts), Sampling: generate.Sampling{
 		Penalty: c.Float64("repetition-penalty"), Temperature: c.Float64("temperature"), TopK: c.Int("top-k"), TopP: c.Float64("top-p"), MinP: c.Float64("min-p"),
 		Seed: uint64(c.Int("seed")),
@@ -156,96 +159,54 @@ func readGeneration(c *call) (g *generation, err error) {
 			}
 		}
 	}
-	if g.query.Positions, err = steer.ParsePositions(c.String("positions")); err != nil {
+	if _, err = intervention.ParsePositions(c.String("positions")); err != nil {
 		return nil, usagef("flag --positions: %w", err)
 	}
-	if g.memory, err = readMemory(c); err != nil {
+	if g.changes, err = readChanges(c, "positions", "when"); err != nil {
 		return nil, err
 	}
-	if m := g.memory; m != nil {
-		g.query.Tau, g.query.Encoding, g.query.Convention = m.tau, m.encoding, m.convention
-		if g.when == generate.Generated && c.IsSet("positions") && g.query.Positions != steer.AllPositions {
-			return nil, usagef("generate: --positions %s are tokens of the prompt, and --when generated excludes these", g.query.Positions)
-		}
-		return g, nil
-	}
-	for _, name := range []string{"layer", "tau", "encoding", "convention", "positions", "when", "only"} {
-		if c.IsSet(name) {
-			return nil, usagef("generate: --%s needs --memory TEXT or --vector FILE", name)
-		}
+	if m := g.changes.memory; m != nil {
+		m.when = chosen[intervention.When](c, "when")
+	} else if len(g.changes.entries) == 0 && c.IsSet("only") {
+		return nil, usagef("generate: --only needs an intervention, such as --memory TEXT")
 	}
 	return g, nil
 }
 
 // prompt returns the tokens of the prompt.
-func (g *generation) prompt(c *call, o *opened, t *tokenizer.Tokenizer) ([]int64, error) {
-	text := c.String("prompt")
-	if !c.Bool("chat") {
-		return textsOf(c).Prompt(t, text)
+func (g *generation) prompt(c *call, o *opened, s *steer.Model) ([]int64, error) {
+	if c.Bool("chat") {
+		return chatPrompt(o, g.request.Tokenizer, c.String("prompt"))
 	}
-	return chatPrompt(o, t, text)
-}
-
-// inject makes the feeds of the memory.
-func (g *generation) inject(c *call, o *opened, l *models.Layout) error {
-	var err error
-	if g.query.Layer, err = runLayer(c, l); err != nil {
-		return err
-	}
-	m := g.memory
-	if err := m.fits(l); err != nil {
-		return err
-	}
-	vector := m.vector
-	if vector == nil {
-		s, err := openSteer(c, o)
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		s.Texts = textsOf(c)
-		if vector, err = s.Encode(c.ctx, m.text, m.encoding, m.convention, g.query.Layer); err != nil {
-			return refused(err)
-		}
-	}
-	add := generate.Change{Site: steerSite, Layers: []int{g.query.Layer}, Memory: vector, Tau: m.tau, When: g.when}
-	if g.query.Positions != steer.AllPositions {
-		if add.From, add.To, err = g.query.Positions.Within(len(g.request.Prompt)); err != nil {
-			return refused(err)
-		}
-	}
-	g.injected = add.Feeds(l)
-	return nil
+	return s.Prompt(c.String("prompt"))
 }
 
 // show generates the continuations and prints them.
 func (g *generation) show(c *call, m *generate.Model) error {
 	out := &generationJSON{PromptIDs: g.request.Prompt}
-	quiet := c.Bool("json")
-	if !quiet && g.memory != nil && g.only == showBoth {
-		rows := [][]span{
-			{text("prompt"), text("%s", quote(c.String("prompt"))), styled(dim, "%s", countTokens(len(g.request.Prompt)))},
-			{text("memory"), styled(green, "%s", g.memory.name(c.String("vector"))), styled(dim, "%s", g.where())},
-		}
-		c.out.table(rows)
+	changed := len(g.entries) > 0
+	quiet, titles := c.Bool("json"), changed && g.only == showBoth
+	if !quiet && titles {
+		c.out.table(append([][]span{{text("prompt"), text("%s", quote(c.String("prompt"))), styled(dim, "%s", countTokens(len(g.request.Prompt)))}},
+			c.changeFacts(g.changes, g.entries, g.plan)...))
 	}
 	tokens, took := 0, time.Duration(0)
 	for _, x := range []struct {
 		name  string
 		shown bool
-		feeds generate.Feeds
+		plan  intervention.Plan
 		into  **continuationJSON
 	}{
 		{"clean", g.only == showBoth, nil, &out.Clean},
-		{"injected", g.memory != nil, g.injected, &out.Injected},
+		{"injected", changed, g.plan, &out.Injected},
 	} {
 		if !x.shown {
 			continue
 		}
 		r := g.request
-		r.Feeds = x.feeds
+		r.Plan = x.plan
 		if !quiet {
-			if g.memory != nil && g.only == showBoth {
+			if titles {
 				c.out.line()
 				c.out.line(styled(bold, "%s", x.name))
 			}
@@ -257,7 +218,7 @@ func (g *generation) show(c *call, m *generate.Model) error {
 		}
 		if err != nil {
 			err = fmt.Errorf("%s: %w", x.name, err)
-			if x.feeds != nil && errors.Is(err, generate.ErrRange) {
+			if x.plan != nil && errors.Is(err, generate.ErrRange) {
 				err = hint.With(err, "a smaller tau may help")
 			}
 			return refused(err)
@@ -270,15 +231,6 @@ func (g *generation) show(c *call, m *generate.Model) error {
 		return c.out.json(out)
 	}
 	return nil
-}
-
-// where describes where and how the memory is added.
-func (g *generation) where() string {
-	s := g.memory.where(g.query)
-	if g.when != generate.Always {
-		s += ", tokens: " + string(g.when)
-	}
-	return s
 }
 
 // generationJSON is the document of --json.

@@ -162,17 +162,7 @@ func (c *call) printRun(q steer.Query, x *changes, r *steer.Result, baked []mode
 	for _, b := range baked {
 		facts = append(facts, []span{text("baked"), styled(green, "%s", memoryName(b.Text)), styled(dim, "%s, tau %v, in the file: the clean run includes it", bakedAt(b), b.Tau)})
 	}
-	for i, e := range q.Entries {
-		if m := x.memory; m != nil && i == 0 {
-			where := m.where()
-			if q.TauUnit == steer.TauNorm {
-				where += fmt.Sprintf(", which is tau %.4g of a memory of length 1", r.Plan[0].Tau)
-			}
-			facts = append(facts, []span{text("memory"), styled(green, "%s", m.name(c.String("vector"))), styled(dim, "%s", where)})
-			continue
-		}
-		facts = append(facts, []span{text("change"), styled(green, "%s", e), {}})
-	}
+	facts = append(facts, c.changeFacts(x, q.Entries, r.Plan)...)
 	c.out.table(facts)
 	c.out.line()
 	printTokens(c.out, r)
@@ -181,6 +171,23 @@ func (c *call) printRun(q steer.Query, x *changes, r *steer.Result, baked []mode
 		printAnswer(c.out, r)
 	}
 	return nil
+}
+
+// changeFacts describes interventions, one in a row.
+func (c *call) changeFacts(x *changes, entries []intervention.Entry, plan intervention.Plan) [][]span {
+	var facts [][]span
+	for i, e := range entries {
+		if m := x.memory; m != nil && i == 0 {
+			where := m.where()
+			if x.unit == steer.TauNorm {
+				where += fmt.Sprintf(", which is tau %.4g of a memory of length 1", plan[0].Tau)
+			}
+			facts = append(facts, []span{text("memory"), styled(green, "%s", m.name(c.String("vector"))), styled(dim, "%s", where)})
+			continue
+		}
+		facts = append(facts, []span{text("change"), styled(green, "%s", e), {}})
+	}
+	return facts
 }
 
 func countTokens(n int) string {
@@ -214,6 +221,9 @@ func (m *injection) where() string {
 	s += ", tau " + strconv.FormatFloat(m.tau, 'g', -1, 64) + ", at " + at
 	if m.vector == nil {
 		s += ", " + string(m.encoding) + ", " + string(m.convention)
+	}
+	if m.when != "" && m.when != intervention.Always {
+		s += ", tokens: " + string(m.when)
 	}
 	return s
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
 )
 
@@ -15,8 +16,8 @@ type Request struct {
 	Prompt   []int64
 	Max      int // the most tokens that are generated
 	Sampling Sampling
-	Feeds    Feeds   // interventions; nil: none
-	EOS      []int64 // tokens that end the text; such a token is the last one of the result and not part of its text
+	Plan     intervention.Plan // the ports that it needs are in the model; nil: no interventions
+	EOS      []int64           // tokens that end the text; such a token is the last one of the result and not part of its text
 
 	// Tokenizer turns tokens into text. Without it, Text is "" and there can be no stop texts.
 	Tokenizer *tokenizer.Tokenizer
@@ -45,14 +46,14 @@ type Continuation struct {
 
 // Continue generates a text. The result depends only on the request: equal requests give equal tokens.
 func (m *Model) Continue(ctx context.Context, r Request) (c *Continuation, err error) {
-	if err := errors.Join(m.check(r.Prompt), r.Sampling.Check(), r.check()); err != nil {
+	if err := errors.Join(m.check(r.Prompt), r.Sampling.Check(), r.check(), r.Plan.Check(m.session.Layout)); err != nil {
 		return nil, err
 	}
 	limit := len(r.Prompt) + r.Max
 	if m.context > 0 {
 		limit = min(limit, m.context)
 	}
-	s, err := m.begin(r.Prompt, limit, r.Feeds)
+	s, err := m.begin(r.Prompt, limit, r.Plan)
 	if err != nil {
 		return nil, err
 	}

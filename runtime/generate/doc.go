@@ -17,8 +17,8 @@
 //
 // # Interventions
 //
-// A [Feeds] function gives the tensors of the added ports of a step. It gets the [Span] of the step: the positions that run, and
-// how many positions the prompt has. A port that it leaves out is off.
+// An [intervention.Plan] gives the tensors of the added ports of a step, for the positions that run: those of the prompt first, and
+// then those of new tokens one by one.
 //
 // # Choosing a token
 //

@@ -168,12 +168,8 @@ func TestForms(t *testing.T) {
 			}
 			ran := 0
 			for _, x := range refs[c.ref].Cases {
-				f, missing := feeds(x.Interventions, len(refs[c.ref].Prompt), l)
-				if missing != "" {
-					t.Fatal(missing)
-				}
 				ran++
-				got, err := m.Continue(t.Context(), Request{Prompt: refs[c.ref].Prompt, Max: 40, Feeds: f})
+				got, err := m.Continue(t.Context(), Request{Prompt: refs[c.ref].Prompt, Max: 40, Plan: plan(t, x.Interventions, l)})
 				if err != nil {
 					t.Fatal(err)
 				}

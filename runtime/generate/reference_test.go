@@ -3,16 +3,17 @@ package generate
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/demo"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/decoder"
@@ -34,14 +35,16 @@ type reference struct {
 
 // change is an intervention of a reference. Seed stands for the memory, which a formula gives.
 type change struct {
-	Site      models.PortKind
-	Layers    []int
-	Heads     []int
-	Op        string
-	Seed      float64
-	Tau, Keep float64
-	Positions string
-	When      When
+	intervention.Entry
+	Seed float64
+}
+
+// UnmarshalJSON separates the seed from the entry.
+func (c *change) UnmarshalJSON(data []byte) error {
+	var seed struct{ Seed float64 }
+	err := errors.Join(json.Unmarshal(data, &c.Entry), json.Unmarshal(data, &seed))
+	c.Seed = seed.Seed
+	return err
 }
 
 // vector is the memory of a reference.
@@ -129,35 +132,28 @@ func openPath(t *testing.T, path string) (*Model, error) {
 	return m, err
 }
 
-// feeds returns the interventions of a case, or the reason why the file cannot have them.
-func feeds(changes []change, prompt int, l *models.Layout) (Feeds, string) {
-	var out []Feeds
+// plan returns the interventions of a case.
+func plan(t *testing.T, changes []change, l *models.Layout) intervention.Plan {
+	t.Helper()
+	var out intervention.Plan
 	for _, c := range changes {
-		for _, layer := range c.Layers {
-			if why := c.Site.Intervention().Missing(l.Bodies[0].Layers[layer]); why != "" {
-				return nil, why
+		layers, err := models.ParseLayers(string(c.Layers), l.Layers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, layer := range layers {
+			var memory []float32
+			if c.Op.UsesMemory() {
+				memory = vector(c.Seed, l.DModel)
 			}
+			x, err := c.Change(layer, memory)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, x)
 		}
-		x := Change{Site: c.Site, Layers: c.Layers, Heads: c.Heads, Gate: true, When: c.When}
-		switch c.Op {
-		case "add":
-			x.Keep, x.Tau, x.Memory = 1, c.Tau, vector(c.Seed, l.DModel)
-		case "replace":
-			x.Tau, x.Memory = c.Tau, vector(c.Seed, l.DModel)
-		case "scale":
-			x.Keep = c.Keep
-		}
-		switch first, last, isRange := strings.Cut(c.Positions, "-"); {
-		case c.Positions == "last":
-			x.From, x.To = prompt-1, prompt
-		case isRange:
-			x.From, _ = strconv.Atoi(first)
-			x.To, _ = strconv.Atoi(last)
-			x.To++
-		}
-		out = append(out, x.Feeds(l))
 	}
-	return All(out...), ""
+	return out
 }
 
 // ownReference has weights that were rounded, so that another reference applies.
@@ -193,12 +189,7 @@ func TestReferences(t *testing.T) {
 			}
 			ran := 0
 			for _, c := range r.Cases {
-				f, missing := feeds(c.Interventions, len(r.Prompt), l)
-				if missing != "" {
-					t.Logf("%s: %s", c.Name, missing)
-					continue
-				}
-				got, err := m.Continue(t.Context(), Request{Prompt: r.Prompt, Max: 40, EOS: eos, Feeds: f})
+				got, err := m.Continue(t.Context(), Request{Prompt: r.Prompt, Max: 40, EOS: eos, Plan: plan(t, c.Interventions, l)})
 				if err != nil {
 					t.Errorf("%s: %v", c.Name, err)
 					continue

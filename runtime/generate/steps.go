@@ -8,30 +8,24 @@ import (
 	"math"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
 )
 
-// Span is the positions that a step runs: From to To, To excluded. Those below Prompt belong to the prompt, the others were
-// generated. Position 0 is the first token.
-type Span struct{ From, To, Prompt int }
-
-// Feeds returns the tensors of the added ports of a step, [batch or 1, To-From or 1, …] by name. A port that is left out is off.
-type Feeds func(Span) (map[string]*graph.Tensor, error)
-
 // steps runs one text, step by step.
 type steps struct {
 	m      *Model
-	feeds  Feeds // nil: none
-	prompt int   // tokens
+	plan   intervention.Plan
+	prompt int // tokens
 	ids    []int64
 	ran    int // positions whose keys and values are in the cache
 	cache  map[string]runtime.Value
 }
 
 // begin prepares a text of at most limit tokens.
-func (m *Model) begin(prompt []int64, limit int, feeds Feeds) (*steps, error) {
-	s := &steps{m: m, feeds: feeds, prompt: len(prompt), cache: map[string]runtime.Value{}}
+func (m *Model) begin(prompt []int64, limit int, plan intervention.Plan) (*steps, error) {
+	s := &steps{m: m, plan: plan, prompt: len(prompt), cache: map[string]runtime.Value{}}
 	in := m.session.Signature
 	size := 0
 	if m.inPlace() {
@@ -79,18 +73,16 @@ func (s *steps) next(ctx context.Context, ids ...int64) (logits []float32, err e
 
 // run runs the positions that are not in the cache, up to one.
 func (s *steps) run(ctx context.Context, to int) ([]float32, error) {
-	m, at := s.m, Span{s.ran, to, s.prompt}
+	m, at := s.m, intervention.Span{From: s.ran, To: to, Prompt: s.prompt}
 	in, err := m.session.Signature.Step([][]int64{s.ids[at.From:at.To]}, at.From)
 	if err != nil {
 		return nil, err
 	}
-	if s.feeds != nil {
-		ports, err := s.feeds(at)
-		if err != nil {
-			return nil, err
-		}
-		maps.Copy(in, ports)
+	ports, err := s.plan.Feeds(m.session.Layout, at)
+	if err != nil {
+		return nil, err
 	}
+	maps.Copy(in, ports)
 	step := runtime.Step{In: in, Held: s.cache, Want: []string{m.logits}}
 	if m.signal {
 		step.Want = append(step.Want, rewrite.Signal)
