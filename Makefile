@@ -47,8 +47,9 @@ hosts: build ## the same for GPT-2 in other hosts: OpenVINO, tract, the ONNX ref
 	@ONNX_INJECT=$(BIN) scripts/hosts/run.sh
 
 .PHONY: references
-references: ## compute the references of interventions in PyTorch again and compare
+references: ## compute the references of interventions and generation in PyTorch again and compare
 	@scripts/interventions/run.sh
+	@scripts/generate/run.sh
 
 .PHONY: parity
 parity: setup ## compare vectors, log-probabilities, ranks and plans with TransformerLens

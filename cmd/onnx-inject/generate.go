@@ -26,9 +26,9 @@ const (
 func generateCommand() *command {
 	return &command{
 		name: "generate", args: "MODEL", need: "--prompt TEXT", usage: "continue a text, without and with a memory",
-		doc: `Continues a prompt token by token and prints the text while it is generated. With a memory or another
-intervention, it shows the continuation without and with it; --only injected shows the second alone. A model without ports is patched in RAM;
-its file is not changed.
+		doc: `Continues a prompt token by token and prints the text while it is generated. With a memory or another intervention, it
+shows the continuation without and with it; --only injected shows the second alone. A model without ports is patched in
+RAM; its file is not changed.
 
 The cache of the file is used, whatever its form. A file without a cache computes the whole text again for each token.
 

@@ -86,7 +86,7 @@ FAMILIES = {
     "nano": ("nanogpt-torchscript.onnx", Family(NanoGPT, layer="b.{}", w_o="a.proj", mlp="p")),
     "neo": ("gpt-neo.onnx", Family(lambda r: hf.GPTNeoForCausalLM(hf.GPTNeoConfig(
         vocab_size=r["vocab"], max_position_embeddings=48, hidden_size=r["d_model"], num_layers=r["layers"], num_heads=r["heads"],
-        attention_types=[[["global", "local"], 1]])), layer="transformer.h.{}", w_o="attn.attention.out_proj", mlp="mlp.c_proj")),
+        attention_types=[[["global", "local"], 1]], window_size=8)), layer="transformer.h.{}", w_o="attn.attention.out_proj", mlp="mlp.c_proj")),
     "gptj": ("gpt-j.onnx", Family(gpt2(hf.GPTJConfig, hf.GPTJForCausalLM, rotary_dim=4), layer="transformer.h.{}", w_o="attn.out_proj", mlp="mlp.fc_out",
                                   parallel=True)),
     "llama": ("families/optimum-llama.onnx", Family(llama(hf.LlamaConfig, num_key_value_heads=2), **LLAMA)),

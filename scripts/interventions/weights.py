@@ -15,7 +15,7 @@ from onnx import numpy_helper
 
 def int4(packed, scales, columns):
     """Unpacks a matrix of MatMulNBits with symmetric blocks: [out, blocks, bytes], two weights in a byte, the low half first."""
-    weights = np.stack([packed & 15, packed >> 4], -1).reshape(len(packed), len(scales) // len(packed), -1) - 8.0
+    weights = np.stack([packed & 15, packed >> 4], -1).reshape(len(packed), scales.size // len(packed), -1) - 8.0
     return (weights * scales.reshape(len(packed), -1, 1)).reshape(len(packed), -1)[:, :columns]
 
 
