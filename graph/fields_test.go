@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	fieldRuns = flag.Int("field-runs", 20_000, "inputs that TestFieldFuzz reads")
+	fieldRuns = flag.Int("field-runs", 10_000, "inputs that TestFieldFuzz reads")
 	fieldSeed = flag.Uint64("field-seed", 1, "seed of TestFieldFuzz")
 )
 
