@@ -61,7 +61,7 @@ func TestColour(t *testing.T) {
 				t.Setenv(k, v)
 			}
 			var b bytes.Buffer
-			newPrinter(&cli.App{Writer: &b, Metadata: map[string]any{"colour": tt.terminal}}).line(styled(bold, "x"))
+			newPrinter(&cli.App{Writer: &b, Metadata: map[string]any{"process": process{colour: tt.terminal}}}).line(styled(bold, "x"))
 			if b.String() != tt.want {
 				t.Errorf("got %q, want %q", b.String(), tt.want)
 			}
