@@ -99,7 +99,7 @@ func encodeText(c *call) error {
 	}
 	c.noteFaint(quote(c.String("text")), memory.Length(data), unlearned)
 	if err := vector.Write(out, v, c.Bool("force")); err != nil {
-		return refused(writeHint(err, 4*int64(len(data)))) // exitCode recognises an error of writing and overrides this code
+		return refused(writeHint(err, 0)) // exitCode recognises an error of writing and overrides this code
 	}
 	if c.Bool("json") {
 		return c.out.json(struct {

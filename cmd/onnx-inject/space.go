@@ -47,6 +47,8 @@ func writeHint(err error, need int64) error {
 	switch {
 	case !errors.As(err, &write), errors.Is(err, fs.ErrExist), !errors.As(err, &errno):
 		return err
+	case (errno == syscall.ENOSPC || errno == syscall.EFBIG) && need == 0: // small, and the error has the size
+		return err
 	case errno == syscall.ENOSPC, errno == syscall.EFBIG:
 		return hintf(err, "the copy needs about %s", size(need))
 	}
