@@ -268,7 +268,7 @@ func checkProjection(t *testing.T, file string, bound float64, form func(p *proj
 			t.Errorf("%s (layer %d): got %g, want %s (%s)", c.Name, c.Layer, c.Got, c.Want, c.Note)
 		}
 	}
-	if len(r.Checks) != 1+l.Layers*(1+2*len(models.Sites()))+4 { // four laws of the whole model
+	if len(r.Checks) != 1+l.Layers*(1+2*len(models.Sites()))+6 { // five laws of the whole model, and the weights
 		t.Errorf("%d checks", len(r.Checks))
 	}
 }
