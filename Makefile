@@ -47,9 +47,10 @@ hosts: build ## the same for GPT-2 in other hosts: OpenVINO, tract, the ONNX ref
 	@ONNX_INJECT=$(BIN) scripts/hosts/run.sh
 
 .PHONY: references
-references: ## compute the references of interventions and generation in PyTorch again and compare
+references: ## compute the references of interventions, generation and lens in PyTorch again and compare
 	@scripts/interventions/run.sh
 	@scripts/generate/run.sh
+	@$$(scripts/venv.sh fixtures) scripts/lens/reference.py
 
 .PHONY: parity
 parity: setup ## compare vectors, log-probabilities, ranks and plans with TransformerLens
