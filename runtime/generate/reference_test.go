@@ -168,7 +168,7 @@ var noReference = map[string]string{
 // Every fixture, with a cache of any form or without one, gives the tokens of transformers, clean and under interventions.
 func TestReferences(t *testing.T) {
 	refs := readReferences(t)
-	cached := 0
+	ran, cached := 0, 0
 	for path, ref := range fixtures(t) {
 		name := strings.TrimPrefix(path, testdata+"/")
 		if noReference[name] != "" {
@@ -187,24 +187,25 @@ func TestReferences(t *testing.T) {
 			if r.EOS != nil {
 				eos = []int64{*r.EOS}
 			}
-			ran := 0
+			ran++
+			cases := 0
 			for _, c := range r.Cases {
 				got, err := m.Continue(t.Context(), Request{Prompt: r.Prompt, Max: 40, EOS: eos, Plan: plan(t, c.Interventions, l)})
 				if err != nil {
 					t.Errorf("%s: %v", c.Name, err)
 					continue
 				}
-				ran++
+				cases++
 				if !slices.Equal(c.IDs, got.IDs) {
 					t.Errorf("%s:\n got %v\nwant %v", c.Name, got.IDs, c.IDs)
 				}
 			}
-			if ran < 12 {
-				t.Errorf("only %d cases ran", ran)
+			if cases < 12 && ref != "neox" { // its int8 has the tokens of ONNX Runtime, without interventions
+				t.Errorf("only %d cases ran", cases)
 			}
 		})
 	}
-	if cached < 20 {
-		t.Errorf("only %d fixtures with a cache", cached)
+	if ran > 30 && cached < 20 { // none was left out by -run
+		t.Errorf("only %d fixtures of %d have a cache", cached, ran)
 	}
 }
