@@ -15,10 +15,11 @@ import (
 // children are the subcommands that this program runs as child processes, so that it stays small and each measurement has a
 // separate process. The name is the first argument; the result is printed as JSON.
 var children = map[string]func(ctx context.Context, args []string, out io.Writer) error{
-	"session": session,
-	"naive":   naive,
-	"matmul":  matmul,
-	"last":    last,
+	"session":  session,
+	"naive":    naive,
+	"matmul":   matmul,
+	"last":     last,
+	"generate": generateTokens,
 }
 
 // run starts a child and reads its result.

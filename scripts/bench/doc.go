@@ -42,5 +42,11 @@
 // P19a and P19b measure capture: the residual streams of the same 106 prompts after all 12 layers, written to disk. Its time is that
 // of the whole command without its start. The peers keep what they compute in memory.
 //
+// # Generation
+//
+// P20 to P22 measure generate: 128 new tokens after a prompt of 14, the most likely ones, with equal threads. optimum runs its own
+// export of SmolLM2's size, onnxruntime-genai the files that its builder makes of the same checkpoint, in float32 and int4 (see
+// generation.py).
+//
 // P7-llama and P9b-llama measure prompts of the same lengths on 30 layers, with half as many prompts.
 package main

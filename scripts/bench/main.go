@@ -64,6 +64,9 @@ var checks = []check{
 	{"P18", isolated, ""},
 	{"P19a", captureLens, ""},
 	{"P19b", captureLoop, ""},
+	{"P20", generateOptimum, ""},
+	{"P21", generateGenAI, ""},
+	{"P22", gatesOff, ""},
 }
 
 func main() {
