@@ -472,3 +472,47 @@ func TestFeedsPorts(t *testing.T) {
 		t.Errorf("a broken manifest: %v", err)
 	}
 }
+
+// Tokens that follow a cache get the positions after it, a mask of the whole text, and the branch that reads the cache.
+func TestStep(t *testing.T) {
+	tokens, earlier := [][]int64{{5, 17}}, 3
+	for fixture, want := range map[string]map[string]string{
+		"optimum-2-cache":             {"input_ids": "int64[1 2][5 17]", "attention_mask": "int64[1 5][1 1 1 1 1]", "position_ids": "int64[1 2][3 4]"},
+		"optimum-1-merged":            {"input_ids": "int64[1 2][5 17]", "attention_mask": "int64[1 5][1 1 1 1 1]", "use_cache_branch": "bool[1][1]"},
+		"ort-fused-attention":         {"input_ids": "int32[1 2][5 17]", "attention_mask": "int32[1 5][1 1 1 1 1]", "position_ids": "int32[1 2][3 4]"},
+		"families/genai-llama3/model": {"input_ids": "int64[1 2][5 17]", "attention_mask": "int64[1 5][1 1 1 1 1]"},
+	} {
+		m, l := located(t, fixture)
+		in, err := Read(m, l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		feeds, err := in.Step(tokens, earlier)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		for name, x := range feeds {
+			got[name] = values(t, x)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: %s", fixture, d)
+		}
+		if _, err := in.Step([][]int64{make([]int64, 1)}, 4096); l.NCtx > 0 && (err == nil || !strings.Contains(err.Error(), "the text has 4097 tokens")) {
+			t.Errorf("%s: past the context: %v", fixture, err)
+		}
+		full, err := in.FullCache(1, 9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		carries, err := in.Cache()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range carries {
+			if x := full[c.Past]; x == nil || x.Dims[c.Axis] != 9 || int64(len(x.Data)) != 4*x.Len() {
+				t.Errorf("%s: a cache of nine positions is %v", fixture, x)
+			}
+		}
+	}
+}
