@@ -53,14 +53,14 @@ func joins(x Site, at graph.Use) Place {
 var ofStream = []Port{
 	{Kind: PortMemory, dims: []any{"1|batch", "1|pos", "d_model"}, Doc: "the vector that is added"},
 	{Kind: PortTau, dims: []any{"1|batch", "1|pos", 1}, Doc: "the magnitude of the memory; 0 is off"},
-	{Kind: PortKeep, Neutral: 1, dims: []any{"1|batch", "1|pos", 1}, Doc: "what the model's own value is multiplied by; 1 is off"},
+	{Kind: PortKeep, Neutral: 1, dims: []any{"1|batch", "1|pos", 1}, Doc: "the factor of the model's own x; 1 is off"},
 }
 
 // ofHeads lists the inputs of a site [batch, pos, head, d_head].
 var ofHeads = []Port{
 	{Kind: PortMemory, dims: []any{"1|batch", "1|pos", "head", "d_head"}, Doc: "the vector of each head that is added"},
 	{Kind: PortTau, dims: []any{"1|batch", "1|pos", "head", 1}, Doc: "the magnitude of the memory of each head; 0 is off"},
-	{Kind: PortKeep, Neutral: 1, dims: []any{"1|batch", "1|pos", "head", 1}, Doc: "what the model's own value of each head is multiplied by; 1 is off"},
+	{Kind: PortKeep, Neutral: 1, dims: []any{"1|batch", "1|pos", "head", 1}, Doc: "the factor of the model's own x of each head; 1 is off"},
 }
 
 // Sites lists the sites of the interventions.

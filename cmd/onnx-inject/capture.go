@@ -29,7 +29,7 @@ at layer 7. Kinds whose size depends on the length of the prompt (pattern) canno
 --vector DIR#HOOK[ROW] uses a row as a memory in run and rewrite --bake. ROW counts over all files, from 0; with
 --positions last it is the number of the prompt.
 
---dtype float16 halves the files. A value beyond 65504 becomes infinite then, and the column status of rows.parquet
+--dtype float16 halves the files. A number beyond 65504 becomes infinite then, and the column status of rows.parquet
 marks its row.
 
 Running the same command again resumes a stopped capture, and checks the files that are complete. Ctrl-C stops it after

@@ -22,8 +22,8 @@ func encodeCommand() *command {
 The encodings unembed and embed read the weights and do not run the model. The encoding layer runs it and needs --layer.
 
 --positive and --negative make a steering vector for every layer instead, from pairs of texts: line N of both files (.txt,
-or a column of .csv or .jsonl: FILE#COLUMN) is a pair. The model reads each text, and the activations at its last token are
-compared. The methods:
+or a column of .csv or .jsonl: FILE#COLUMN) is a pair. The model reads each text, and the method compares the activations
+at its last token. The methods:
 
   mean        the mean difference, positive minus negative
   pca         the first principal component of the differences around their mean, of length 1: repeng's pca_diff

@@ -137,8 +137,11 @@ func (x *changes) resolve(c *call, l *models.Layout) ([]intervention.Entry, erro
 	if !c.IsSet("layer") {
 		e.Layers = intervention.Layers(strconv.Itoa(l.Layers / 2))
 	}
-	if _, err := models.ParseLayers(string(e.Layers), l.Layers); err != nil {
+	switch layers, err := models.ParseLayers(string(e.Layers), l.Layers); {
+	case err != nil:
 		return nil, usagef("flag --layer: %w", err)
+	case len(layers) == 1:
+		e.Layers = intervention.Layers(strconv.Itoa(layers[0]))
 	}
 	if m.vector != nil {
 		e.Memory = &intervention.Memory{Vector: c.String("vector")}

@@ -48,7 +48,7 @@ layers 0 to 3. The sites:
 Each site gets these inputs at each selected layer:
 
 ` + inputs + `
---gate takes the same list and adds keep: the model's own value of the site is multiplied by it.
+--gate takes the same list and adds keep, which multiplies what the model itself has at the site.
 
 --bake stores interventions in the file: one memory of --memory or --vector, and those of --ablate, --scale and
 --interventions. They act at all positions, because a file does not know where a prompt ends.

@@ -28,8 +28,8 @@ layer is the attention output at the last token of the text. tl-folded is the fo
 TransformerLens, which the paper used; raw is the form that they have in the file.
 
 The memory can be added at another --site and at several layers. --ablate and --scale multiply the model's own values by a
-factor; --interventions makes the changes that a file lists. With --tau-unit norm, tau 1 is as long as the mean of what the
-site holds.
+factor; --interventions makes the changes that a file lists. With --tau-unit norm, tau 1 is as long as what the site holds
+on average.
 
 --answer shows the probability and the rank of one answer: the first token of " " + TEXT. Rank 0 is the most likely.
 Without a memory, injected is empty in the JSON document, and the answer's numbers with and without a memory are equal.`,

@@ -154,7 +154,7 @@ func choose(err error, file string, c *contents) error {
 // captured values at all.
 func File(path string) (file string, ok bool) {
 	file, name := splitPath(path)
-	if captured(file) {
+	if name != "" && captured(file) {
 		if row, err := shard(file, name); err == nil {
 			file, _ = splitPath(row)
 		}

@@ -80,10 +80,10 @@ func (m *Model) Run(ctx context.Context, q Query) (*Result, error) {
 	}
 	run := func(p intervention.Plan, text []int64) ([]float32, error) {
 		x, err := m.runPlan(ctx, s, text, p, len(ids))
-		if err == nil {
-			err = finite(x)
+		if err != nil {
+			return nil, err
 		}
-		if err != nil && p != nil {
+		if err = finite(x); err != nil && p != nil {
 			err = hint.With(fmt.Errorf("with the memory: %w", err), "a smaller tau may help")
 		}
 		return x, err
