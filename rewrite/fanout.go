@@ -2,8 +2,10 @@ package rewrite
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/ops"
@@ -21,25 +23,35 @@ const (
 	FanOutTopP   = "fanout.top_logp" // out, float32 [rows, N]: their log-probabilities
 )
 
-// FanOutMemory and FanOutTau name the inputs of one layer: float32 [K, 1, d_model] and [K, 1 or pos, 1]. K may be 0.
-func FanOutMemory(layer int) string { return fmt.Sprintf("fanout.%d.memory", layer) }
-func FanOutTau(layer int) string    { return fmt.Sprintf("fanout.%d.tau", layer) }
+// FanOutMemory and FanOutTau name the inputs of a site of a layer: float32 [K, 1, d_model] and [K, 1 or pos, 1]. K may be 0.
+func FanOutMemory(at models.BakedAt) string { return fanOutName(at) + ".memory" }
+func FanOutTau(at models.BakedAt) string    { return fanOutName(at) + ".tau" }
 
-// FanOut turns a decoder into a graph that evaluates many injections of one prompt in one run. The batch begins as one clean
-// row. After the attention of layer l it grows by K rows, each of which is row 0 plus tau_k * memory_k at every position. Work
-// before that layer is done once. Only the last position is unembedded, and the graph returns the answer's log-probability and
-// rank and the top tokens instead of all logits:
+func fanOutName(at models.BakedAt) string {
+	if at.Site == models.DefaultSite {
+		return fmt.Sprintf("fanout.%d", at.Layer)
+	}
+	return fmt.Sprintf("fanout.%s.%d", at.Site, at.Layer)
+}
+
+// FanOut turns a decoder into a graph that evaluates many additions of memories to one prompt in one run. The batch begins as
+// one clean row. Where a site enters the rest of the model, it grows by K rows, each of which is row 0 plus tau_k * memory_k at
+// every position. Work before that place is done once. Only the last position is unembedded, and the graph returns the answer's
+// log-probability and rank and the top tokens instead of all logits. At attn_out:
 //
 //	attn_out  [rows, pos, d] ──────────────── Concat ─┐
 //	  row 0 ──(+)── tau_k × memory_k ────────────┘    (+)── resid_mid [rows + K, pos, d]
 //	resid_pre [rows, pos, d] ──────────────── Concat ─┘
 //	  row 0, K times ────────────────────────────┘
 //
-// Any other part of the stream that is combined with values after the join grows like resid_pre: in a parallel block, the
-// output of the MLP. Row 0 is the clean run. The cells of layer 0 follow, then those of layer 1, and so on. top is N; 0 omits
-// the top tokens.
+// Any other part of the stream that is combined with values after the place grows like resid_pre here: in a parallel block, the
+// output of the MLP. At resid_pre and resid_post, all readers of the stream get the grown value, and where a skip norm computes
+// the stream, one of its operands grows.
 //
-// The cache is dropped as by Prefill. Everything after the first join has more rows than the tokens; freeRows lists what real
+// Sites are sites of the residual stream: a memory of z has another form. The batch grows at each of them in each layer that has it.
+// Row 0 is the clean run. The cells of each place follow, in the order that FanOut returns. top is N; 0 omits the top tokens.
+//
+// The cache is dropped as by Prefill. Everything after the first place has more rows than the tokens; freeRows lists what real
 // files need for that. FanOut refuses files of fixed batch size and files in which an operation may mix rows. The last layer
 // computes only the last position, from W_O or from the join on, if the operations there allow it.
 //
@@ -48,38 +60,42 @@ func FanOutTau(layer int) string    { return fmt.Sprintf("fanout.%d.tau", layer)
 // The returned inputs feed the prompt. The caller adds those of the fan-out.
 //
 // After an error the model is as it was before.
-func FanOut(ctx context.Context, m *graph.Model, l *models.Layout, top int) (in *inputs.Signature, err error) {
+func FanOut(ctx context.Context, m *graph.Model, l *models.Layout, sites []models.PortKind, top int) (in *inputs.Signature, rows []models.BakedAt, err error) {
 	err = m.Try(func() error {
-		in, err = fanOut(ctx, m, l, top)
+		in, rows, err = fanOut(ctx, m, l, sites, top)
 		return err
 	})
-	return in, err
+	return in, rows, err
 }
 
-func fanOut(ctx context.Context, m *graph.Model, l *models.Layout, top int) (*inputs.Signature, error) {
+func fanOut(ctx context.Context, m *graph.Model, l *models.Layout, sites []models.PortKind, top int) (*inputs.Signature, []models.BakedAt, error) {
 	tokens := l.Tokens()
 	axis, err := positionAxis(m, l)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("fan-out: %w", err)
+		return nil, nil, fmt.Errorf("fan-out: %w", err)
 	case tokens != nil && len(tokens.Type().Dims) > 0 && tokens.Type().Dims[0].Size >= 0:
-		return nil, fmt.Errorf("fan-out: the file fixes the batch size to %d", tokens.Type().Dims[0].Size)
+		return nil, nil, fmt.Errorf("fan-out: the file fixes the batch size to %d", tokens.Type().Dims[0].Size)
 	}
 	if l, err = prefill(ctx, m, l); err != nil {
-		return nil, fmt.Errorf("fan-out: %w", err)
+		return nil, nil, fmt.Errorf("fan-out: %w", err)
 	}
 	in, err := inputs.Read(m, l)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	f := newFan(m, l)
+	f, err := newFan(m, l, sites)
+	if err != nil {
+		return nil, nil, fmt.Errorf("fan-out: %w", err)
+	}
 	last := f.lastBlock()
-	for i, layer := range f.body.Layers {
-		if i < len(f.body.Layers)-1 {
-			f.grow(layer, nil)
-		} else {
-			f.grow(layer, last)
-		}
+	if last != nil {
+		f.cut(last)
+	}
+	var order []models.BakedAt
+	for _, g := range f.growths {
+		f.grow(g, last)
+		order = append(order, g.at)
 	}
 	f.freeRows(last)
 	if last != nil {
@@ -92,19 +108,26 @@ func fanOut(ctx context.Context, m *graph.Model, l *models.Layout, top int) (*in
 	f.edit.ForgetTypes(m.Graph)
 	f.edit.Prune()
 	if err := f.edit.Commit(); err != nil {
-		return nil, fmt.Errorf("fan-out: %w", err)
+		return nil, nil, fmt.Errorf("fan-out: %w", err)
 	}
-	return in, nil
+	return in, order, nil
 }
 
 // fan is a fan-out graph under construction.
 type fan struct {
 	*patch
-	nodes  []*graph.Node                  // in computation order
-	needed map[*graph.Node]bool           // the nodes that the logits depend on
-	stream map[*graph.Node]bool           // the needed nodes that depend on the embeddings
-	after  map[*models.Layer]nodeSet      // the needed nodes that depend on the join of a layer
-	rows   map[*models.Layer]*graph.Value // the number of rows after the join of a layer, [1]
+	nodes   []*graph.Node        // in computation order
+	needed  map[*graph.Node]bool // the nodes that the logits depend on
+	stream  map[*graph.Node]bool // the needed nodes that depend on the embeddings
+	growths []*growth            // in the order in which the batch grows
+}
+
+// growth is a place at which the batch grows.
+type growth struct {
+	at    models.BakedAt
+	uses  []graph.Use  // the operands that get the cells; all of them read the same value
+	after nodeSet      // the needed nodes that depend on them
+	rows  *graph.Value // the number of rows after it, [1]
 }
 
 // nodeSet is a set of nodes in the order of the graph.
@@ -113,9 +136,8 @@ type nodeSet struct {
 	has  map[*graph.Node]bool
 }
 
-func newFan(m *graph.Model, l *models.Layout) *fan {
-	f := &fan{patch: newPatch(m.Edit(), m, l, l.Bodies[0]), nodes: l.Bodies[0].Graph.Ordered(), needed: map[*graph.Node]bool{}, after: map[*models.Layer]nodeSet{},
-		rows: map[*models.Layer]*graph.Value{}}
+func newFan(m *graph.Model, l *models.Layout, sites []models.PortKind) (*fan, error) {
+	f := &fan{patch: newPatch(m.Edit(), m, l, l.Bodies[0]), nodes: l.Bodies[0].Graph.Ordered(), needed: map[*graph.Node]bool{}}
 	next := func(v *graph.Value) []*graph.Value {
 		if v.Producer() == nil {
 			return nil
@@ -142,9 +164,64 @@ func newFan(m *graph.Model, l *models.Layout) *fan {
 		f.stream = f.downstream(l.Embed.Node).has
 	}
 	for _, layer := range f.body.Layers {
-		f.after[layer] = f.downstream(layer.Join.Node)
+		for _, site := range sites {
+			if site.Intervention().Missing(layer) != "" {
+				continue
+			}
+			g, err := f.growth(site, layer)
+			if err != nil {
+				return nil, fmt.Errorf("%s of layer %d: %w", site, layer.Index, err)
+			}
+			f.growths = append(f.growths, g)
+		}
 	}
-	return f
+	return f, f.sort()
+}
+
+// growth finds where the batch grows for a site of a layer.
+func (f *fan) growth(site models.PortKind, l *models.Layer) (*growth, error) {
+	s := site.Intervention()
+	if s.ByHead() {
+		return nil, errors.New("want a site of the residual stream")
+	}
+	place := s.At(l)
+	g := &growth{at: models.BakedAt{Site: site, Layer: l.Index}, uses: place.Uses}
+	if n := place.Fused; n != nil { // what is added to an operand of a sum is added to the sum
+		for _, u := range place.Uses {
+			if v := u.Node.In(u.Slot); v != n.Out(3) {
+				return nil, fmt.Errorf("%v reads %v, which is not the sum that %v returns", u.Node, v, n)
+			}
+		}
+		slot := slices.IndexFunc([]int{0, 1}, func(slot int) bool { return n.In(slot) != nil && f.stream[n.In(slot).Producer()] })
+		if slot < 0 {
+			return nil, fmt.Errorf("no operand of %v depends on the tokens", n)
+		}
+		g.uses = []graph.Use{{Node: n, Slot: slot}}
+	}
+	var nodes []*graph.Node
+	for _, u := range g.uses {
+		nodes = append(nodes, u.Node)
+	}
+	g.after = f.downstream(nodes...)
+	return g, nil
+}
+
+// sort puts a place before those that depend on it. Rows must be in the same order wherever values with different histories meet,
+// so of two places one must be upstream of the whole other.
+func (f *fan) sort() error {
+	if len(f.growths) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(f.growths, func(a, b *growth) int { return len(b.after.list) - len(a.after.list) })
+	for i, g := range f.growths[1:] {
+		earlier := f.growths[i]
+		for _, n := range g.after.list {
+			if !earlier.after.has[n] {
+				return fmt.Errorf("neither %s of layer %d nor %s of layer %d is upstream of the other", earlier.at.Site, earlier.at.Layer, g.at.Site, g.at.Layer)
+			}
+		}
+	}
+	return nil
 }
 
 // downstream returns the given nodes and the needed nodes that depend on them. Nodes that depend only on a shape are not
@@ -175,46 +252,67 @@ func (f *fan) entering(s nodeSet) (out []graph.Use) {
 	return out
 }
 
-// grow appends the cells of one layer to the operand through which attention joins the stream, and as many copies of row 0
-// to every other operand through which the stream meets it. Nodes in last get only the last position.
-func (f *fan) grow(l *models.Layer, last *nodeSet) {
-	name := fmt.Sprintf("fanout.%d", l.Index)
-	dim := func(axis string) string { return fmt.Sprintf("fanout_%d_%s", l.Index, axis) }
-	memory := f.edit.Input(FanOutMemory(l.Index), graph.TensorType(graph.Float32, dim("cells"), 1, f.layout.DModel))
-	tau := f.edit.Input(FanOutTau(l.Index), graph.TensorType(graph.Float32, dim("cells"), dim("pos"), 1))
-	at := func(what string, v *graph.Value) *graph.Value {
-		if last == nil {
-			return v
-		}
-		return f.last(name+"/"+what+"_last", v, 1)
-	}
-	grow := func(u graph.Use, what string, now, rows *graph.Value) {
-		f.redirect(u, f.nodeAttrs("Concat", name+"/"+what, graph.Attrs{"axis": 0}, now, rows))
-	}
-	attn := f.read(l.Join)
-	if last != nil && last.has[l.WO.Node] {
+// cut gives the nodes that compute only the last position that position of their operands.
+func (f *fan) cut(last *nodeSet) {
+	l := f.body.Layers[len(f.body.Layers)-1]
+	if last.has[l.WO.Node] {
 		f.cutZ(l, last)
-	} else {
-		attn = at("attn", attn)
 	}
-	row0 := f.node("Slice", name+"/attn_row0", attn, f.ints("fanout_from", 0), f.ints("fanout_to", 1), f.ints("fanout_axis", 0))
-	scaled := f.like(name, f.node("Mul", name+"/scaled", memory, at("tau", tau)), f.dtype(attn), attn)
-	grow(l.Join, "attn", attn, f.node("Add", name+"/cells", row0, scaled))
-	f.rows[l] = f.size(name+"/rows", f.now[l.Join])
-
-	cells := f.size(name+"/cells", memory)
-	zeros := f.nodeAttrs("ConstantOfShape", name+"/zeros", graph.Attrs{"value": graph.NewInt64([]int64{0}, 1)}, cells)
-	for i, u := range f.entering(f.after[l]) {
-		if u == l.Join {
+	cut := map[*graph.Value]*graph.Value{}
+	for i, u := range f.entering(*last) {
+		v := f.read(u)
+		if v == l.Z {
 			continue
 		}
-		v := f.read(u)
-		if x := f.facts.Of(u.Node.In(u.Slot)); x.Rank() == 2 || x.Dim(0) > 1 {
-			f.edit.Fail(fmt.Errorf("%v reads the stream as %v, whose first axis holds more than rows, so rows cannot be added", u.Node, v))
+		if cut[v] == nil {
+			cut[v] = f.last(fmt.Sprintf("fanout/last_%d", i), v, 1)
 		}
-		what := fmt.Sprintf("other_%d", i)
-		now := at(what, v)
-		grow(u, what, now, f.nodeAttrs("Gather", name+"/"+what+"_copies", graph.Attrs{"axis": 0}, now, zeros))
+		f.redirect(u, cut[v])
+	}
+}
+
+// grow appends the cells of one place to its operands, and as many copies of row 0 to every other operand through which the stream
+// meets them. Nodes in last have only the last position.
+func (f *fan) grow(g *growth, last *nodeSet) {
+	name := fanOutName(g.at)
+	dim := func(axis string) string { return strings.ReplaceAll(name, ".", "_") + "_" + axis }
+	memory := f.edit.Input(FanOutMemory(g.at), graph.TensorType(graph.Float32, dim("cells"), 1, f.layout.DModel))
+	tau := f.edit.Input(FanOutTau(g.at), graph.TensorType(graph.Float32, dim("cells"), dim("pos"), 1))
+	grown := map[*graph.Value]*graph.Value{}
+	for i, u := range g.uses {
+		f.onlyRows(u)
+		now := f.read(u)
+		if grown[now] == nil {
+			what, at := fmt.Sprintf("%s/cells_%d", name, i), tau
+			if last != nil && last.has[u.Node] {
+				at = f.last(what+"/tau_last", tau, 1)
+			}
+			scaled := f.like(what, f.node("Mul", what+"/scaled", memory, at), f.dtype(u.Node.In(u.Slot)), now)
+			row0 := f.node("Slice", what+"/row0", now, f.ints("fanout_from", 0), f.ints("fanout_to", 1), f.ints("fanout_axis", 0))
+			grown[now] = f.nodeAttrs("Concat", what+"/grown", graph.Attrs{"axis": 0}, now, f.node("Add", what, row0, scaled))
+		}
+		f.redirect(u, grown[now])
+		if g.rows == nil {
+			g.rows = f.size(name+"/rows", grown[now])
+		}
+	}
+	cells := f.size(name+"/cells", memory)
+	zeros := f.nodeAttrs("ConstantOfShape", name+"/zeros", graph.Attrs{"value": graph.NewInt64([]int64{0}, 1)}, cells)
+	for i, u := range f.entering(g.after) {
+		if slices.Contains(g.uses, u) {
+			continue
+		}
+		f.onlyRows(u)
+		now, what := f.read(u), fmt.Sprintf("%s/other_%d", name, i)
+		copies := f.nodeAttrs("Gather", what+"_copies", graph.Attrs{"axis": 0}, now, zeros)
+		f.redirect(u, f.nodeAttrs("Concat", what, graph.Attrs{"axis": 0}, now, copies))
+	}
+}
+
+// onlyRows refuses an operand to which rows cannot be added.
+func (f *fan) onlyRows(u graph.Use) {
+	if x := f.facts.Of(u.Node.In(u.Slot)); x.Rank() == 2 || x.Dim(0) > 1 {
+		f.edit.Fail(fmt.Errorf("%v reads the stream as %v, whose first axis holds more than rows, so rows cannot be added", u.Node, u.Node.In(u.Slot)))
 	}
 }
 

@@ -25,7 +25,7 @@ func (f *fan) lastBlock() *nodeSet {
 			return &block
 		}
 	}
-	if block := f.after[l]; f.onePosition(block, l) {
+	if block := f.downstream(l.Join.Node); f.onePosition(block, l) {
 		return &block
 	}
 	return nil

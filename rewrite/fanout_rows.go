@@ -5,10 +5,9 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/ops"
-	"github.com/onnx-inject/onnx-inject/models"
 )
 
-// freeRows makes everything after the first join work for any number of rows. last holds the nodes that compute only the last
+// freeRows makes everything after the first place work for any number of rows. last holds the nodes that compute only the last
 // position. Masks and rotary positions have one row and broadcast. These need a change:
 //
 //	Reshape to [batch, …]        the target follows the rows
@@ -19,7 +18,7 @@ import (
 //
 // An operation that may compute a row from other rows is refused.
 func (f *fan) freeRows(last *nodeSet) {
-	first := f.after[f.body.Layers[0]]
+	first := f.growths[0].after
 	axes := f.traceRows(first)
 	if last != nil {
 		for _, n := range last.list {
@@ -48,11 +47,11 @@ func (f *fan) freeRows(last *nodeSet) {
 	}
 }
 
-// traceRows finds the axis of rows of each value after the first join. It refuses the graph if an operation may mix rows.
+// traceRows finds the axis of rows of each value after the first place. It refuses the graph if an operation may mix rows.
 func (f *fan) traceRows(first nodeSet) map[*graph.Value]int {
 	axes := map[*graph.Value]int{}
-	for _, l := range f.body.Layers {
-		for _, u := range f.entering(f.after[l]) {
+	for _, g := range f.growths {
+		for _, u := range append(f.entering(g.after), g.uses...) {
 			axes[u.Node.In(u.Slot)] = 0
 		}
 	}
@@ -178,7 +177,7 @@ func (f *fan) freeReshape(n *graph.Node) {
 		f.retarget(n, f.ints("fanout_same", 0))
 	case !f.sized(n.In(1)):
 		first := f.node("Slice", n.Name()+"/first", n.In(1), f.ints("fanout_from", 0), f.ints("fanout_to", 1), f.ints("fanout_axis", 0))
-		more := f.node("Mul", n.Name()+"/times", first, f.rows[f.layerOf(n)])
+		more := f.node("Mul", n.Name()+"/times", first, f.lastOf(n).rows)
 		kept := f.node("Less", n.Name()+"/kept", first, f.ints("fanout_to", 1)) // -1 and 0
 		f.retarget(n, f.node("Where", n.Name()+"/follows", kept, first, more))
 	}
@@ -190,11 +189,11 @@ func (f *fan) retarget(n *graph.Node, first *graph.Value) {
 	f.edit.Redirect(graph.Use{Node: n, Slot: 1}, f.nodeAttrs("Concat", n.Name()+"/free", graph.Attrs{"axis": 0}, first, rest))
 }
 
-// layerOf returns the last layer whose join precedes a node.
-func (f *fan) layerOf(n *graph.Node) (out *models.Layer) {
-	for _, l := range f.body.Layers {
-		if f.after[l].has[n] {
-			out = l
+// lastOf returns the last place that a node depends on.
+func (f *fan) lastOf(n *graph.Node) (out *growth) {
+	for _, g := range f.growths {
+		if g.after.has[n] {
+			out = g
 		}
 	}
 	return out
@@ -206,7 +205,7 @@ func (f *fan) sized(target *graph.Value) bool {
 	if n := v.Producer(); n.Is("Concat") {
 		v = n.In(0)
 	}
-	first := f.after[f.body.Layers[0]]
+	first := f.growths[0].after
 	next := func(v *graph.Value) []*graph.Value {
 		if v.Producer() == nil || v.Const() != nil {
 			return nil

@@ -37,6 +37,9 @@ func TestFanOutLastPosition(t *testing.T) {
 	}
 }
 
+// attnOnly is the site of most tests.
+var attnOnly = []models.PortKind{models.PortAttnOut}
+
 // lastFrom makes a fan-out graph of a file with memories in some layers, and returns the place from which the last layer
 // computes only the last position.
 func lastFrom(t *testing.T, path string, memories ...int) string {
@@ -49,14 +52,14 @@ func lastFrom(t *testing.T, path string, memories ...int) string {
 		}
 		l = patched
 	}
-	if _, err := FanOut(t.Context(), m, l, 0); err != nil {
+	if _, _, err := FanOut(t.Context(), m, l, attnOnly, 0); err != nil {
 		return "refused"
 	}
 	for _, n := range m.Graph.Nodes() {
 		switch {
 		case n.Name() == "fanout/z_last":
 			return "W_O"
-		case n.Name() == fmt.Sprintf("fanout.%d/attn_last", l.Layers-1):
+		case strings.HasPrefix(n.Name(), "fanout/last_"):
 			return "join"
 		}
 	}
@@ -66,7 +69,7 @@ func lastFrom(t *testing.T, path string, memories ...int) string {
 // A tied W_U must be multiplied in parts, and each part must be a range of the stored matrix.
 func TestFanOutUnembedsInParts(t *testing.T) {
 	m, l := load(t, filepath.Join("..", "models", "demo", "model.onnx"))
-	if _, err := FanOut(t.Context(), m, l, 0); err != nil {
+	if _, _, err := FanOut(t.Context(), m, l, attnOnly, 0); err != nil {
 		t.Fatal(err)
 	}
 	parts, tokens := 0, int64(0)
@@ -113,7 +116,7 @@ func TestFanOutOfBlockwiseUnembedding(t *testing.T) {
 	if l.Unembed.Block == nil {
 		t.Fatal("the unembedding is not blockwise")
 	}
-	if _, err := FanOut(t.Context(), m, l, 0); err != nil {
+	if _, _, err := FanOut(t.Context(), m, l, attnOnly, 0); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -139,7 +142,7 @@ func TestFanOutRefuses(t *testing.T) {
 		t.Run(want, func(t *testing.T) {
 			m, l := changed(t, "torchscript-op10", change)
 			before := graph.Format(m)
-			if _, err := FanOut(t.Context(), m, l, 0); err == nil || err.Error() != want {
+			if _, _, err := FanOut(t.Context(), m, l, attnOnly, 0); err == nil || err.Error() != want {
 				t.Errorf("%v, want %s", err, want)
 			}
 			if graph.Format(m) != before {
@@ -158,7 +161,7 @@ func TestFanOutOfSwappedParallelBlock(t *testing.T) {
 			e.Redirect(graph.Use{Node: end, Slot: 1}, end.In(0))
 		}
 	})
-	if _, err := FanOut(t.Context(), m, l, 0); err != nil {
+	if _, _, err := FanOut(t.Context(), m, l, attnOnly, 0); err != nil {
 		t.Error(err)
 	}
 }
@@ -167,7 +170,7 @@ func TestFanOutOfSwappedParallelBlock(t *testing.T) {
 func TestFanOutTop(t *testing.T) {
 	for top, want := range []string{"onnx-inject.signal fanout.logp fanout.rank", "onnx-inject.signal fanout.logp fanout.rank fanout.top_logp fanout.top"} {
 		m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
-		if _, err := FanOut(t.Context(), m, l, top); err != nil {
+		if _, _, err := FanOut(t.Context(), m, l, attnOnly, top); err != nil {
 			t.Fatal(err)
 		}
 		if _, got, _ := strings.Cut(signature(m), " -> "); got != want {
@@ -208,7 +211,10 @@ func TestFanOutOfAttentionOperators(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := m.Graph.Nodes()[0]
-		f := newFan(m, &models.Layout{Bodies: []*models.Body{{Graph: m.Graph, Logits: n.Out(0)}}})
+		f, err := newFan(m, &models.Layout{Bodies: []*models.Body{{Graph: m.Graph, Logits: n.Out(0)}}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
 		f.freeOperator(n, map[*graph.Value]int{n.In(0): 0}, n.In(0))
 		var got []string
 		if err := f.edit.Commit(); err != nil {
@@ -250,8 +256,11 @@ func TestFanOutReshapes(t *testing.T) {
 		nodes := m.Graph.Nodes()
 		n := nodes[len(nodes)-1]
 		layer := &models.Layer{Join: graph.Use{Node: nodes[slices.IndexFunc(nodes, func(n *graph.Node) bool { return n.Is("Add") })]}}
-		f := newFan(m, &models.Layout{Bodies: []*models.Body{{Graph: m.Graph, Logits: n.Out(0), Layers: []*models.Layer{layer}}}})
-		f.rows[layer] = f.ints("rows", 3)
+		f, err := newFan(m, &models.Layout{Bodies: []*models.Body{{Graph: m.Graph, Logits: n.Out(0), Layers: []*models.Layer{layer}}}}, attnOnly)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.growths[0].rows = f.ints("rows", 3)
 		before := n.In(1)
 		f.freeReshape(n)
 		if err := f.edit.Commit(); err != nil {

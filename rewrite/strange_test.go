@@ -112,6 +112,6 @@ func TestStrangeNodes(t *testing.T) {
 			_, _, _ = Apply(t.Context(), m, l, req)
 		}
 		m, l = read()
-		_, _ = FanOut(t.Context(), m, l, 3)
+		_, _, _ = FanOut(t.Context(), m, l, []models.PortKind{models.PortResidPre, models.PortAttnOut, models.PortMLPOut, models.PortResidPost}, 3)
 	})
 }

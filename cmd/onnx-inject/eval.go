@@ -48,6 +48,7 @@ is the measure on one half of the prompts when the cell is chosen on the other h
 		flags: append(append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "prompts to evaluate: `FILE`", TakesFile: true},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the results to `DIR`", TakesFile: true},
+			oneOf("site", "add the memory at `SITE`", eval.Sites()),
 			listFlag("layers", "`LAYERS` that get the memory, one at a time", "all"),
 			listFlag("taus", "`TAUS`: 1:15, 0.5:2:0.25, or 1,2.5,4", "1:15"),
 			&cli.GenericFlag{Name: "memory", Usage: "`SOURCE` of memories", Value: &texts{}, DefaultText: "curated"},
@@ -176,8 +177,12 @@ func evalConfig(c *call) (*eval.Config, error) {
 	if cfg.Taus, err = eval.ParseTaus(c.listed("taus")); err != nil {
 		return nil, usagef("flag --taus: %w", err)
 	}
+	cfg.Site = chosen[models.PortKind](c, "site")
 	if cfg.Positions, err = intervention.ParsePositions(c.String("positions")); err != nil {
 		return nil, usagef("flag --positions: %w", err)
+	}
+	if cfg.Positions.InText() {
+		return nil, usagef("flag --positions: a text is in one prompt only; want all, last, or a range such as 0-3")
 	}
 	if s := c.String("shard"); s != "" {
 		if cfg.Shard, err = eval.ParseShard(s, os.Getenv); err != nil {

@@ -14,9 +14,11 @@ import (
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/folder"
 	"github.com/onnx-inject/onnx-inject/models/inputs"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
+	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/ort/orttest"
 )
 
@@ -39,7 +41,7 @@ func TestFanOutAgainstPyTorch(t *testing.T) {
 				var ref reference
 				readJSON(t, filepath.Join(testdata, c.Ref), &ref)
 				top := 5
-				in, err := rewrite.FanOut(t.Context(), m, l, top)
+				in, _, err := rewrite.FanOut(t.Context(), m, l, []models.PortKind{models.DefaultSite}, top)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -55,6 +57,138 @@ func TestFanOutAgainstPyTorch(t *testing.T) {
 			})
 		}
 	}
+}
+
+// attnOut is attn_out of a layer.
+func attnOut(layer int) models.BakedAt { return models.BakedAt{Site: models.PortAttnOut, Layer: layer} }
+
+// streamSites are the sites at which a fan-out can grow.
+var streamSites = []models.PortKind{models.PortResidPre, models.PortAttnOut, models.PortMLPOut, models.PortResidPost}
+
+// A fan-out at each site of the stream, and at all of them together, gives what single runs of the patched model give, or is
+// refused for a reason that is listed here.
+func TestFanOutSites(t *testing.T) {
+	const folded = `fan-out: Add "node_add_5" reads the stream as "linear_5", whose first axis holds more than rows, so rows cannot be added`
+	refused := map[string]string{
+		"families/dynamo18-opt.onnx [mlp_out]":                               folded,
+		"families/dynamo18-opt.onnx [resid_pre attn_out mlp_out resid_post]": folded,
+	}
+	for _, c := range fixtures(t) {
+		if c.Atol > 1e-4 || c.First {
+			continue
+		}
+		t.Run(strings.TrimSuffix(c.File, ".onnx"), func(t *testing.T) {
+			d, err := decoder.Open(filepath.Join(testdata, c.File))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			m, err := New(t.Context(), orttest.Host(t), d, runtime.Options{Threads: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			ids := []int64{5, 3, 11, 7, 2}
+			var changes intervention.Plan
+			x := 0.0
+			for layer, l := range m.Layout.Bodies[0].Layers {
+				for _, site := range streamSites {
+					if site.Intervention().Missing(l) != "" {
+						continue
+					}
+					for _, at := range []intervention.Positions{intervention.AllPositions, intervention.LastPosition} {
+						v := make([]float32, m.Layout.DModel)
+						for i := range v {
+							x++
+							v[i] = float32(math.Sin(1.3 * x))
+						}
+						changes = append(changes, intervention.Change{Site: site, Layer: layer, Keep: 1, Tau: 1.5, Vector: v, Positions: at})
+					}
+				}
+			}
+			b, err := m.Batch(t.Context(), changes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []float64
+			for _, change := range changes {
+				logits, err := b.Rows(t.Context(), ids, []intervention.Change{change})
+				if err != nil {
+					t.Fatal(err)
+				}
+				want = append(want, LogSoftmax(logits[0])[answer])
+			}
+			if err := m.Unload(); err != nil {
+				t.Fatal(err)
+			}
+			for _, sites := range [][]models.PortKind{streamSites[:1], streamSites[1:2], streamSites[2:3], streamSites[3:], streamSites} {
+				name := fmt.Sprint(c.File, " ", sites)
+				got, err := fannedOut(t, m, ids, sites, changes)
+				switch {
+				case err != nil && refused[name] == err.Error():
+				case err != nil:
+					t.Errorf("%q: %q,", name, err.Error())
+				default:
+					for i, change := range changes {
+						if slices.Contains(sites, change.Site) && !(math.Abs(got[i]-want[i]) <= 2e-5) {
+							t.Errorf("%v: %s@%d at %v: log-probability %g, want %g", sites, change.Site, change.Layer, change.Positions, got[i], want[i])
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// fannedOut runs the changes at some sites in one fan-out, and returns the log-probability of the answer for each.
+func fannedOut(t *testing.T, m *Model, ids []int64, sites []models.PortKind, changes intervention.Plan) ([]float64, error) {
+	t.Helper()
+	var rows []models.BakedAt
+	s, err := m.Decoder.Session(t.Context(), m.host, m.options, decoder.FanOut(sites, 0, &rows))
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	feeds, err := s.Signature.Feeds([][]int64{ids})
+	if err != nil {
+		return nil, err
+	}
+	feeds[rewrite.FanOutAnswer] = graph.NewInt64([]int64{answer}, 1)
+	var order []int
+	for _, at := range rows {
+		var memory, tau []float32
+		for i, c := range changes {
+			if (models.BakedAt{Site: c.Site, Layer: c.Layer}) != at {
+				continue
+			}
+			order, memory = append(order, i), append(memory, c.Vector...)
+			from, to, err := c.Positions.Within(len(ids))
+			if err != nil {
+				return nil, err
+			}
+			schedule := make([]float32, len(ids))
+			for p := from; p < to; p++ {
+				schedule[p] = float32(c.Tau)
+			}
+			tau = append(tau, schedule...)
+		}
+		k, n := int64(len(tau)/len(ids)), int64(len(ids))
+		feeds[rewrite.FanOutMemory(at)] = graph.NewFloat32(memory, k, 1, int64(m.Layout.DModel))
+		feeds[rewrite.FanOutTau(at)] = graph.NewFloat32(tau, k, n, 1)
+	}
+	out, err := s.Run(t.Context(), feeds)
+	if err != nil {
+		return nil, err
+	}
+	logp, err := out[rewrite.FanOutLogP].Float32s()
+	if err != nil || len(logp) != len(order)+1 {
+		t.Fatalf("%d rows, want %d (%v)", len(logp), len(order)+1, err)
+	}
+	got := make([]float64, len(changes))
+	for row, i := range order {
+		got[i] = float64(logp[row+1])
+	}
+	return got, nil
 }
 
 // forms are the fixtures as they are, and in forms that none of them has but other exporters write. A change reports whether the
@@ -230,8 +364,8 @@ func checkFanOut(t *testing.T, s runtime.Session, in *inputs.Signature, l *model
 			want = append(want, ref.lastLogits(inj.Logits, prompt))
 		}
 		k := int64(len(tau) / taus)
-		feeds[rewrite.FanOutMemory(layer)] = graph.NewFloat32(memory, k, 1, int64(l.DModel))
-		feeds[rewrite.FanOutTau(layer)] = graph.NewFloat32(tau, k, int64(taus), 1)
+		feeds[rewrite.FanOutMemory(attnOut(layer))] = graph.NewFloat32(memory, k, 1, int64(l.DModel))
+		feeds[rewrite.FanOutTau(attnOut(layer))] = graph.NewFloat32(tau, k, int64(taus), 1)
 	}
 	out, err := s.Run(context.Background(), feeds)
 	if err != nil {
@@ -390,14 +524,14 @@ func locate(t *testing.T, m *graph.Model) *models.Layout {
 // cleanLogP makes the fan-out graph of a model and runs it without cells.
 func cleanLogP(t *testing.T, m *graph.Model, l *models.Layout, ids [][]int64, more map[string]*graph.Tensor) float64 {
 	t.Helper()
-	in, err := rewrite.FanOut(t.Context(), m, l, 0)
+	in, _, err := rewrite.FanOut(t.Context(), m, l, []models.PortKind{models.DefaultSite}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	feeds := map[string]*graph.Tensor{rewrite.FanOutAnswer: graph.NewInt64([]int64{answer}, 1)}
 	for layer := range l.Layers {
-		feeds[rewrite.FanOutMemory(layer)] = graph.NewFloat32(nil, 0, 1, int64(l.DModel))
-		feeds[rewrite.FanOutTau(layer)] = graph.NewFloat32(nil, 0, 1, 1)
+		feeds[rewrite.FanOutMemory(attnOut(layer))] = graph.NewFloat32(nil, 0, 1, int64(l.DModel))
+		feeds[rewrite.FanOutTau(attnOut(layer))] = graph.NewFloat32(nil, 0, 1, 1)
 	}
 	maps.Copy(feeds, more)
 	logp, err := run(t, m, in, ids, feeds)[rewrite.FanOutLogP].Float32s()

@@ -33,7 +33,7 @@ func TestE04SameBits(t *testing.T) {
 	rows := func(m *Model, ids []int64, n int) [][]float32 {
 		t.Helper()
 		vectors, taus := slices.Repeat([][]float32{vector}, n), slices.Repeat([]float64{3}, n)
-		out, err := m.Rows(t.Context(), ids, 2, intervention.AllPositions, vectors, taus)
+		out, err := rowsAt(t, m, ids, 2, vectors, taus)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +143,7 @@ func TestE07NotFinite(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer m.Close()
-			rows, err := m.Rows(t.Context(), []int64{5, 17, 3}, 0, intervention.AllPositions, [][]float32{make([]float32, 32)}, []float64{0})
+			rows, err := rowsAt(t, m, []int64{5, 17, 3}, 0, [][]float32{make([]float32, 32)}, []float64{0})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -256,7 +256,7 @@ func TestE09Tokens(t *testing.T) {
 		"long":     {make([]int64, 65), "prompt of 65 tokens, the model's context is 64"},
 		"none":     {nil, "no tokens"},
 	} {
-		if _, err := m.Rows(t.Context(), tt.ids, 1, intervention.AllPositions, vector, []float64{1}); err == nil || !strings.Contains(err.Error(), tt.want) {
+		if _, err := rowsAt(t, m, tt.ids, 1, vector, []float64{1}); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %q", name, err, tt.want)
 		}
 	}
@@ -264,4 +264,18 @@ func TestE09Tokens(t *testing.T) {
 	if _, err := m.Prompt(""); err == nil {
 		t.Error("an empty prompt was accepted")
 	}
+}
+
+// rowsAt adds memories to the attention output of a layer, one in each row.
+func rowsAt(t *testing.T, m *Model, ids []int64, layer int, vectors [][]float32, taus []float64) ([][]float32, error) {
+	t.Helper()
+	var changes []intervention.Change
+	for i, tau := range taus {
+		changes = append(changes, intervention.Change{Site: models.DefaultSite, Layer: layer, Keep: 1, Tau: tau, Vector: vectors[i]})
+	}
+	b, err := m.Batch(t.Context(), changes[:1])
+	if err != nil {
+		return nil, err
+	}
+	return b.Rows(t.Context(), ids, changes)
 }

@@ -115,19 +115,37 @@ func TestE04RowsEqualSingleRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	taus := []float64{0, 0.5, 1, 4}
-	vectors := [][]float32{v, v, v, v}
-	for layer := range m.Layout.Layers {
+	var ports intervention.Plan
+	for _, site := range models.Sites() {
+		for layer := range m.Layout.Layers {
+			ports = append(ports, intervention.Change{Site: site, Layer: layer, Vector: make([]float32, site.Intervention().MemoryLen(m.Layout))})
+		}
+	}
+	b, err := m.Batch(ctx, ports)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, port := range ports {
+		layer := port.Layer
 		for _, s := range []string{"all", "last", "1-3"} {
 			at, err := intervention.ParsePositions(s)
 			if err != nil {
 				t.Fatal(err)
 			}
-			rows, err := m.Rows(ctx, ids, layer, at, vectors, taus)
+			var changes []intervention.Change
+			for k, tau := range taus {
+				c := intervention.Change{Site: port.Site, Layer: layer, Keep: float64(k%2) + 0.5, Tau: tau, Vector: v, Positions: at}
+				if port.Site.Intervention().ByHead() {
+					c.Heads = []int{(i + k) % m.Layout.Heads}
+				}
+				changes = append(changes, c)
+			}
+			rows, err := b.Rows(ctx, ids, changes)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for i, tau := range taus {
-				one, err := m.Rows(ctx, ids, layer, at, [][]float32{v}, []float64{tau})
+				one, err := b.Rows(ctx, ids, changes[i:i+1])
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -12,7 +12,6 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/folder"
-	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/models/tokenizer"
 	"github.com/onnx-inject/onnx-inject/rewrite"
@@ -30,7 +29,6 @@ type Model struct {
 	host        runtime.Host
 	options     runtime.Options
 	tokens      func() (*tokenizer.Tokenizer, error)
-	injected    session // memory and tau at every layer
 	activations session // attn_out of every layer, for the layer encoding
 	planned     session // the ports of the last plan
 	looking     session // the hooks that the last interventions needed
@@ -84,21 +82,6 @@ func (m *Model) LoadTokenizer() error {
 	return err
 }
 
-// Load opens the session that runs prompts, so that its errors and its cost come now and not with the first prompt.
-func (m *Model) Load(ctx context.Context) error {
-	_, err := m.steering(ctx)
-	return err
-}
-
-// steered is the site that queries and rows change.
-const steered = models.DefaultSite
-
-// steering is the session with a memory and a tau at every layer.
-func (m *Model) steering(ctx context.Context) (*decoder.Session, error) {
-	layers := layersWithout(steered.Input(models.PortMemory), m.Layout, m.Decoder.Manifest, nil)
-	return m.open(ctx, &m.injected, rewrite.Request{Inject: []rewrite.Inject{{Site: steered, Layers: layers}}, Signal: true})
-}
-
 // open returns a session on the model changed as requested. It keeps the session for the next call with the same request.
 func (m *Model) open(ctx context.Context, s *session, req rewrite.Request) (*decoder.Session, error) {
 	s.Lock()
@@ -123,7 +106,7 @@ func (m *Model) open(ctx context.Context, s *session, req rewrite.Request) (*dec
 // Unload frees the memory that running took. A method that is called later opens what it needs again.
 func (m *Model) Unload() error {
 	var errs []error
-	for _, s := range []*session{&m.injected, &m.activations, &m.planned, &m.looking} {
+	for _, s := range []*session{&m.activations, &m.planned, &m.looking} {
 		s.Lock()
 		if s.Session != nil {
 			errs = append(errs, s.Session.Close())
@@ -211,59 +194,6 @@ func (m *Model) context() int {
 		return m.Layout.NCtx
 	}
 	return m.Decoder.Config.NCtx
-}
-
-// Rows runs a prompt once for each row: row i has memory vectors[i] times taus[i] at the layer, added at the given
-// positions. It returns the logits at the last position, [row][vocab]. All logits of a row are +Inf when its numbers left the
-// range of their type without a trace in the logits; see [rewrite.Signal] and [TooLoud].
-func (m *Model) Rows(ctx context.Context, ids []int64, layer int, at intervention.Positions, vectors [][]float32, taus []float64) ([][]float32, error) {
-	if err := m.fits("prompt", ids); err != nil {
-		return nil, err
-	}
-	run, err := m.steering(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if layer < 0 || layer >= m.Layout.Layers {
-		return nil, fmt.Errorf("layer %d, the model has 0 to %d", layer, m.Layout.Layers-1)
-	}
-	batch := make([][]int64, len(taus))
-	for i := range batch {
-		batch[i] = ids
-	}
-	feeds, err := run.Signature.Feeds(batch)
-	if err != nil {
-		return nil, err
-	}
-	from, to, err := at.Within(len(ids))
-	if err != nil {
-		return nil, err
-	}
-	d := m.Layout.DModel
-	memory := make([]float32, 0, len(taus)*d)
-	schedule := make([]float32, len(taus)*len(ids))
-	for i, tau := range taus {
-		if len(vectors[i]) != d {
-			return nil, fmt.Errorf("a memory of %d numbers, d_model is %d", len(vectors[i]), d)
-		}
-		memory = append(memory, vectors[i]...)
-		for p := from; p < to; p++ {
-			schedule[i*len(ids)+p] = float32(tau)
-		}
-	}
-	rows, pos := int64(len(taus)), int64(len(ids))
-	feeds[steered.Input(models.PortMemory).Name(layer)] = graph.NewFloat32(memory, rows, 1, int64(d))
-	feeds[steered.Input(models.PortTau).Name(layer)] = graph.NewFloat32(schedule, rows, pos, 1)
-	last, err := m.score(ctx, run, feeds, len(taus))
-	if err != nil {
-		return nil, err
-	}
-	for i := range last {
-		if TooLoud(vectors[i], taus[i]) {
-			last[i] = overflowed(len(last[i]))
-		}
-	}
-	return last, nil
 }
 
 // score runs rows and returns their logits at the last position. All logits of a row are +Inf when its last norm lost the stream.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 )
@@ -109,11 +110,11 @@ func fanOut(trick bool) decoder.Change {
 				return err
 			}
 		}
-		if err := decoder.FanOut(0)(ctx, c); err != nil {
+		if err := decoder.FanOut([]models.PortKind{models.DefaultSite}, 0, new([]models.BakedAt))(ctx, c); err != nil {
 			return err
 		}
 		cut := slices.ContainsFunc(c.Graph.Graph.Nodes(), func(n *graph.Node) bool {
-			return strings.Contains(n.Name(), "/other_") && strings.HasSuffix(n.Name(), "_last")
+			return strings.HasPrefix(n.Name(), "fanout/last_")
 		})
 		if cut != trick {
 			return fmt.Errorf("last block for the last position only: %v, want %v", cut, trick)

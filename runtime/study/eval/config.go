@@ -3,7 +3,10 @@ package eval
 import (
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime"
@@ -15,11 +18,12 @@ import (
 // Config describes an evaluation.
 type Config struct {
 	Model    *decoder.Model
-	Data     string    // file of prompts
-	Dir      string    // folder of the results
-	Layers   []int     // layers that receive the memory, ascending; nil for all
-	Taus     []float64 // in the order of the results
-	Memories []string  // sources; see Sources
+	Data     string          // file of prompts
+	Dir      string          // folder of the results
+	Site     models.PortKind // of the residual stream; "" is attn_out
+	Layers   []int           // layers that receive the memory, ascending; nil for all
+	Taus     []float64       // in the order of the results
+	Memories []string        // sources; see Sources
 
 	Encoding   memory.Encoding
 	Convention memory.Convention
@@ -56,6 +60,27 @@ const (
 	Encoding Stage = "memories"
 	Running  Stage = "prompts"
 )
+
+// checkSite completes the site and refuses one that a layer does not have.
+func (c *Config) checkSite(l *models.Layout) error {
+	if c.Site == "" {
+		c.Site = models.DefaultSite
+	}
+	if !slices.Contains(Sites(), c.Site) {
+		return fmt.Errorf("site %q: want one of %v", c.Site, Sites())
+	}
+	for _, layer := range c.Layers {
+		if why := c.Site.Intervention().Missing(l.Bodies[0].Layers[layer]); why != "" {
+			return hint.With(fmt.Errorf("%s of layer %d: %s", c.Site, layer, why), "leave the layer out, or choose another site")
+		}
+	}
+	return nil
+}
+
+// Sites lists the sites that can be evaluated, the default first: those of the residual stream.
+func Sites() []models.PortKind {
+	return slices.DeleteFunc(models.Memorable(), func(k models.PortKind) bool { return k.Intervention().ByHead() })
+}
 
 // check refuses settings that are invalid for any model with this number of layers.
 func (c *Config) check(layers int) error {

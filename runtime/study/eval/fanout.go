@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/onnx-inject/onnx-inject/graph"
+	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
@@ -16,11 +17,14 @@ import (
 type fanOut struct {
 	bench
 	session *decoder.Session
+	places  []models.BakedAt // in the order of the rows
 }
 
 func openFanOut(ctx context.Context, b bench) (runner, error) {
-	s, err := b.model.Decoder.Session(ctx, b.host, b.options, decoder.FanOut(b.top))
-	return &fanOut{b, s}, err
+	f := &fanOut{bench: b}
+	var err error
+	f.session, err = b.model.Decoder.Session(ctx, b.host, b.options, decoder.FanOut([]models.PortKind{b.site}, b.top, &f.places))
+	return f, err
 }
 
 func (f *fanOut) run(ctx context.Context, q question, cells []cell) (clean results.Score, scores []results.Score, err error) {
@@ -59,10 +63,10 @@ func (f *fanOut) part(ctx context.Context, q question, cells []cell, scores []re
 		}
 	}
 	order := make([]int, 0, len(cells)) // of the rows after the clean row
-	for layer := range f.model.Layout.Layers {
+	for _, place := range f.places {
 		var memory, tau []float32
 		for i, c := range cells {
-			if c.layer != layer {
+			if c.layer != place.Layer {
 				continue
 			}
 			order = append(order, i)
@@ -78,8 +82,8 @@ func (f *fanOut) part(ctx context.Context, q question, cells []cell, scores []re
 			tau = append(tau, schedule...)
 		}
 		k := int64(len(tau) / pos)
-		feeds[rewrite.FanOutMemory(layer)] = graph.NewFloat32(memory, k, 1, int64(d))
-		feeds[rewrite.FanOutTau(layer)] = graph.NewFloat32(tau, k, int64(pos), 1)
+		feeds[rewrite.FanOutMemory(place)] = graph.NewFloat32(memory, k, 1, int64(d))
+		feeds[rewrite.FanOutTau(place)] = graph.NewFloat32(tau, k, int64(pos), 1)
 	}
 	out, err := f.session.Run(ctx, feeds)
 	if err != nil {
@@ -91,7 +95,7 @@ func (f *fanOut) part(ctx context.Context, q question, cells []cell, scores []re
 	}
 	for row, i := range order {
 		scores[i] = rows[row+1]
-		if steer.TooLoud(cells[i].vector, cells[i].tau) { // as steer.Model.Rows says it
+		if steer.TooLoud(cells[i].vector, cells[i].tau) { // as steer.Batch.Rows says it
 			scores[i] = status(math.Inf(1))
 		}
 	}

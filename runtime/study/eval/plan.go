@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
@@ -44,6 +45,8 @@ type bench struct {
 	model     *steer.Model
 	host      runtime.Host
 	options   runtime.Options
+	site      models.PortKind // that gets the memories
+	layers    []int           // of the cells
 	positions intervention.Positions
 	top       int
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
@@ -47,7 +48,10 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 			c.Layers = append(c.Layers, l)
 		}
 	}
-	e := &evaluation{Config: c, bench: bench{model, host, c.Options, c.Positions, c.Top}, asked: map[int]question{}, onehop: map[int][]int64{}, model: identity}
+	if err := c.checkSite(model.Layout); err != nil {
+		return nil, err
+	}
+	e := &evaluation{Config: c, bench: bench{model, host, c.Options, c.Site, c.Layers, c.Positions, c.Top}, asked: map[int]question{}, onehop: map[int][]int64{}, model: identity}
 	e.encode = newEncoder(model, c.Encoding, c.Convention, c.Layers)
 	if e.data, err = readData(c.Data, part{rows: c.Limit, entities: slices.Contains(c.Memories, "wrong")}); err != nil {
 		return nil, err
@@ -117,6 +121,9 @@ func (e *evaluation) manifest() (*results.Manifest, error) {
 		Version: results.ManifestVersion, Tool: e.Tool, Data: e.data.File, Prompts: e.prompts(), Layers: e.Layers, Taus: e.Taus,
 		Encoding: string(e.Encoding), Convention: string(e.Convention), Positions: e.Positions.String(), Texts: e.Texts,
 		Top: e.Top, First: e.First, Shard: e.Shard, Host: e.Host,
+	}
+	if e.Site != models.DefaultSite {
+		m.Site = string(e.Site)
 	}
 	if e.Plan != Auto {
 		m.Plan.Used = e.Plan

@@ -4,21 +4,40 @@ import (
 	"context"
 
 	"github.com/onnx-inject/onnx-inject/models/intervention"
+	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
 // batched runs a patched model: memory and tau are inputs of every layer, and the rows of a run belong to one layer.
 type batched struct {
 	bench
-	rows func(tokens int) int // the largest number of rows of a run
+	batch *steer.Batch
+	rows  func(tokens int) int // the largest number of rows of a run
 }
 
 func openPoints(ctx context.Context, b bench) (runner, error) {
-	return &batched{b, func(int) int { return 1 }}, b.model.Load(ctx)
+	return openBatched(ctx, b, func(int) int { return 1 })
 }
 
-func openRows(ctx context.Context, b bench) (runner, error) {
-	return &batched{b, b.rowsOf}, b.model.Load(ctx)
+func openRows(ctx context.Context, b bench) (runner, error) { return openBatched(ctx, b, b.rowsOf) }
+
+func openBatched(ctx context.Context, b bench, rows func(tokens int) int) (runner, error) {
+	var ports intervention.Plan
+	for _, layer := range b.layers {
+		ports = append(ports, b.change(layer, 0, b.zero(), intervention.AllPositions))
+	}
+	batch, err := b.model.Batch(ctx, ports)
+	return &batched{b, batch, rows}, err
+}
+
+// zero is a memory that changes nothing.
+func (b bench) zero() []float32 {
+	return make([]float32, b.site.Intervention().MemoryLen(b.model.Layout))
+}
+
+// change adds a memory at the site of the evaluation.
+func (b bench) change(layer int, tau float64, vector []float32, at intervention.Positions) intervention.Change {
+	return intervention.Change{Site: b.site, Layer: layer, Keep: 1, Tau: tau, Vector: vector, Positions: at}
 }
 
 // The largest size of a run. Matrices of a thousand rows are as fast as larger ones, and activations stay small compared
@@ -35,26 +54,25 @@ func (b bench) rowsOf(tokens int) int {
 }
 
 func (b *batched) run(ctx context.Context, q question, cells []cell) (clean results.Score, scores []results.Score, err error) {
-	zero := make([]float32, b.model.Layout.DModel)
+	zero := b.zero()
 	// The clean run has one row in every plan of this kind, so that it does not depend on the grid. Its memory is zero and is
 	// added at all positions, because a one-hop prompt may be too short for the configured positions.
-	rows, err := b.model.Rows(ctx, q.ids, 0, intervention.AllPositions, [][]float32{zero}, []float64{0})
+	rows, err := b.batch.Rows(ctx, q.ids, []intervention.Change{b.change(b.layers[0], 0, zero, intervention.AllPositions)})
 	if err != nil {
 		return clean, nil, err
 	}
 	clean = score(rows[0], q.answer, b.top)
 	scores = make([]results.Score, len(cells))
 	for _, batch := range batches(cells, b.rows(len(q.ids))) {
-		var vectors [][]float32
-		var taus []float64
+		var changes []intervention.Change
 		for _, i := range batch {
 			v := cells[i].vector
 			if v == nil {
 				v = zero
 			}
-			vectors, taus = append(vectors, v), append(taus, cells[i].tau)
+			changes = append(changes, b.change(cells[i].layer, cells[i].tau, v, b.positions))
 		}
-		rows, err := b.model.Rows(ctx, q.ids, cells[batch[0]].layer, b.positions, vectors, taus)
+		rows, err := b.batch.Rows(ctx, q.ids, changes)
 		if err != nil {
 			return clean, nil, err
 		}

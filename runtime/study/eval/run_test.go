@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/demo"
 	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/memory"
@@ -91,6 +92,9 @@ func TestE03PlansAgree(t *testing.T) {
 		}},
 		{"positions that one-hop prompts do not reach", func(c *Config) { c.Positions, _ = intervention.ParsePositions("7-8") }},
 		{"layer, two layers", func(c *Config) { c.Encoding, c.Layers = memory.EncodingLayer, []int{1, 4} }},
+		{"resid_pre", func(c *Config) { c.Site = models.PortResidPre }},
+		{"mlp_out, last position", func(c *Config) { c.Site, c.Positions = models.PortMLPOut, intervention.LastPosition }},
+		{"resid_post, two layers", func(c *Config) { c.Site, c.Layers = models.PortResidPost, []int{0, 5} }},
 		{"three sources", func(c *Config) {
 			c.Memories, c.First = []string{"wrong", "random:" + filepath.Join(c.Model.Path, "words.txt"), "file:" + filepath.Join(c.Model.Path, "words.txt")}, 3
 			c.Top = 0
@@ -182,6 +186,38 @@ func TestCellsEqualSteer(t *testing.T) {
 		if math.Abs(r.Answer.LogPInjected-cell.LogP) > 1e-5 || r.Answer.RankInjected != cell.Rank || math.Abs(r.Answer.LogPClean-p.Clean.LogP) > 1e-5 || r.Injected[2].ID != cell.Top[2] {
 			t.Errorf("cell %d: %+v, run says %+v", i, cell, r.Answer)
 		}
+	}
+}
+
+// A cell at another site is what run says of one prompt with that memory.
+func TestSite(t *testing.T) {
+	c := world(t)
+	c.Site, c.Layers, c.Taus = models.PortResidPost, []int{1, 4}, []float64{0.5, 2}
+	_, got := run(t, c)
+	if got.Manifest.Site != "resid_post" {
+		t.Errorf("the manifest has site %q", got.Manifest.Site)
+	}
+	m, err := steer.New(t.Context(), orttest.Host(t), c.Model, c.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	for i := 0; i < len(got.Cells); i += 3 {
+		cell := got.Cells[i]
+		p := got.Prompts[cell.Prompt]
+		e := intervention.AddText(cell.Memory, cell.Layer, cell.Tau, c.Encoding, c.Convention)
+		e.Site = c.Site
+		r, err := m.Run(t.Context(), steer.Query{Prompt: p.TwoHop, Answer: p.Answer, Top: 3, Entries: []intervention.Entry{e}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(r.Answer.LogPInjected-cell.LogP) > 1e-5 || r.Answer.RankInjected != cell.Rank {
+			t.Errorf("cell %d: %+v, run says %+v", i, cell, r.Answer)
+		}
+	}
+	c.Site = models.PortZ
+	if _, err := Run(t.Context(), orttest.Host(t), c); err == nil || !strings.Contains(err.Error(), `site "z": want one of`) {
+		t.Errorf("site z: %v", err)
 	}
 }
 

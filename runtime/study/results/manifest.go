@@ -13,7 +13,8 @@ type Manifest struct {
 	Tool       string       `json:"tool"`    // name and version of the program
 	Model      Model        `json:"model"`
 	Data       File         `json:"data"`
-	Prompts    int          `json:"prompts"` // evaluated rows of the data, over all shards
+	Prompts    int          `json:"prompts"`        // evaluated rows of the data, over all shards
+	Site       string       `json:"site,omitempty"` // that gets the memories; "" is attn_out
 	Layers     []int        `json:"layers"`
 	Taus       []float64    `json:"taus"`
 	Memories   []Source     `json:"memories"`
