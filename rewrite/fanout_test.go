@@ -55,15 +55,16 @@ func lastFrom(t *testing.T, path string, memories ...int) string {
 	if _, _, err := FanOut(t.Context(), m, l, attnOnly, 0); err != nil {
 		return "refused"
 	}
+	from := ""
 	for _, n := range m.Graph.Nodes() {
 		switch {
 		case n.Name() == "fanout/z_last":
 			return "W_O"
 		case strings.HasPrefix(n.Name(), "fanout/last_"):
-			return "join"
+			from = "join"
 		}
 	}
-	return ""
+	return from
 }
 
 // A tied W_U must be multiplied in parts, and each part must be a range of the stored matrix.

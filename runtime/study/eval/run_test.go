@@ -284,7 +284,7 @@ func TestInterrupted(t *testing.T) {
 // A model whose numbers depend on the batch runs cell by cell, and the plan gives the reason.
 func TestAutoFallsBack(t *testing.T) {
 	c := world(t)
-	b := bench{host: orttest.Host(t), options: c.Options}
+	b := bench{host: orttest.Host(t), options: c.Options, site: models.DefaultSite, layers: []int{0, 1, 2}}
 	var err error
 	if b.model, err = steer.New(t.Context(), b.host, c.Model, c.Options); err != nil {
 		t.Fatal(err)
