@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -187,7 +188,12 @@ func TestInterruptedPull(t *testing.T) {
 		t.Errorf("%v, stdout %q, stderr %q; want %q", err, out, errs, want)
 	}
 	h.SetFault(nil)
-	h.Requests()
+	ofFile := func(r hubtest.Request) bool { return "http://"+r.Host == h.CDN }
+	for end := time.Now().Add(10 * time.Second); !slices.ContainsFunc(h.Requests(), ofFile); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the hub did not notice the end of the interrupted request")
+		}
+	}
 	c, out, errs = pull()
 	if err := c.Run(); err != nil {
 		t.Fatalf("%v\n%s", err, errs)
