@@ -43,7 +43,7 @@ func (b *binding) node(node []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []byte
+	out := make([]byte, 0, len(node)+len(b.prefix)*(len(c.ins)+len(c.outs)+1)+64)
 	if b.in.functions[c.id] == nil {
 		if err := b.in.importOpset(b.f, c.id.domain); err != nil {
 			return nil, err
@@ -99,11 +99,20 @@ func (b *binding) attr(attr []byte) ([]byte, error) {
 // graph returns a branch inside the body as it reads in the place of the call.
 func (b *binding) graph(graph []byte) ([]byte, error) {
 	inner := &binding{in: b.in, f: b.f, prefix: b.prefix, names: map[string]string{}, outer: b, attrs: b.attrs}
-	if err := definitions(graph, false, func(name string) { inner.names[name] = b.prefix + name }); err != nil { // no longer than the bytes that hold them
+	names := int64(0)
+	err := definitions(graph, false, func(name string) {
+		actual := b.prefix + name
+		inner.names[name], b.in.taken[actual] = actual, true
+		names += int64(len(actual))
+	})
+	if err == nil {
+		err = b.in.used.spend(qInlinedNames, names)
+	}
+	if err != nil {
 		return nil, err
 	}
 	var out []byte
-	err := fields(graph, func(num protowire.Number, raw, body []byte) error {
+	err = fields(graph, func(num protowire.Number, raw, body []byte) error {
 		var changed []byte
 		if num != 1 { // a node is counted when it is written
 			if err := b.in.used.spend(kGraph.field(num).count, 1); err != nil {

@@ -80,7 +80,7 @@ func (m *Model) checkHosts() error {
 		// Before IR version 4 initializers had to be inputs. ONNX Runtime still requires it of those that no node of the main
 		// graph reads.
 		here := func(u Use) bool { return u.Node.graph == m.Graph }
-		if m.ir > 0 && m.ir < 4 && !v.input && !slices.ContainsFunc(v.uses, here) && !v.IsOutput() {
+		if m.ir != 0 && m.ir < 4 && !v.input && !slices.ContainsFunc(v.uses, here) && !v.IsOutput() {
 			return fmt.Errorf("initializer %v is not an input, which IR version %d requires, and nothing reads it", v, m.ir)
 		}
 	}

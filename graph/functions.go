@@ -34,6 +34,7 @@ type function struct {
 	calls     []*function // one for each call site
 	count     int         // calls of it in the inlined model; 2 means more than one
 	size      int64       // nodes that a call of it becomes, calls included
+	ordered   bool        // checkOrder found nothing
 }
 
 func readFunction(body []byte) (*function, error) {
@@ -72,6 +73,39 @@ func readFunction(body []byte) (*function, error) {
 		return nil, fmt.Errorf("function %v: %w", f.id, err)
 	}
 	return f, nil
+}
+
+// checkOrder refuses a body that reads a value before a node produces it. Nodes of a graph may be in any order, but hosts
+// refuse a function of which this is true.
+func (f *function) checkOrder() error {
+	if f.ordered {
+		return nil
+	}
+	later := map[string]bool{}
+	for _, n := range f.nodes {
+		if err := nodeDefinitions(n, false, func(name string) { later[name] = true }); err != nil {
+			return err
+		}
+	}
+	for _, name := range f.ins {
+		delete(later, name)
+	}
+	for _, n := range f.nodes {
+		c, err := readNode(n)
+		if err != nil {
+			return err
+		}
+		for _, name := range c.ins {
+			if later[name] {
+				return fmt.Errorf("a node reads %q before another produces it", name)
+			}
+		}
+		for _, name := range c.outs {
+			delete(later, name)
+		}
+	}
+	f.ordered = true
+	return nil
 }
 
 // splitOp splits an op that may have its domain as a prefix: "com.microsoft.FusedMatMul".

@@ -170,10 +170,14 @@ func (in *inliner) node(out, node []byte) ([]byte, error) {
 	err = fields(node, func(num protowire.Number, raw, body []byte) error {
 		if num == 5 {
 			attr, err := eachGraph(body, func(g []byte) ([]byte, error) { return in.graph(nil, g) })
-			inner = appendMessage(inner, 5, attr)
+			if !in.survey {
+				inner = appendMessage(inner, 5, attr)
+			}
 			return err
 		}
-		inner = append(inner, raw...)
+		if !in.survey {
+			inner = append(inner, raw...)
+		}
 		return nil
 	})
 	if in.survey {
@@ -206,8 +210,16 @@ func (in *inliner) spend(c *nodeProto) error {
 	return in.used.spend(qAttributes, int64(len(c.attrs)))
 }
 
-// eachGraph returns an AttributeProto with f applied to every graph in it.
+// eachGraph returns an AttributeProto with f applied to every graph in it. An attribute without graphs is not copied.
 func eachGraph(attr []byte, f func([]byte) ([]byte, error)) ([]byte, error) {
+	graphs := false
+	_ = fields(attr, func(num protowire.Number, _, _ []byte) error {
+		graphs = graphs || num == 6 || num == 11
+		return nil
+	})
+	if !graphs {
+		return attr, nil
+	}
 	var out []byte
 	err := fields(attr, func(num protowire.Number, raw, body []byte) error {
 		if num != 6 && num != 11 {
@@ -244,6 +256,9 @@ func (in *inliner) expand(out []byte, c *nodeProto, f *function) ([]byte, error)
 		}
 		b.names[formal] = ""
 		if i < len(c.ins) {
+			if name := c.ins[i]; name != "" && !in.taken[name] { // the body may not read it, so that nothing else would find it missing
+				return nil, fmt.Errorf("a call reads %q, which nothing produces", name)
+			}
 			b.names[formal] = c.ins[i]
 		}
 	}
@@ -259,6 +274,9 @@ func (in *inliner) expand(out []byte, c *nodeProto, f *function) ([]byte, error)
 		}
 	}
 	if err := b.choosePrefix(c); err != nil {
+		return nil, err
+	}
+	if err := f.checkOrder(); err != nil {
 		return nil, err
 	}
 	for _, n := range f.nodes {

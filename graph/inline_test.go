@@ -232,6 +232,10 @@ func TestInlineRefuses(t *testing.T) {
 			"function p.F is defined twice"},
 		{"an output that nothing produces", `opset 17 function p.F { opset 17 in v  r = Neg(v)  out r out s }  graph g { in x: float32[]  y = p.F(x)  out y }`,
 			`p.F: nothing in the function produces its output "s"`},
+		{"an input that nothing produces, and the body does not read", `opset 17 function p.F { opset 17 in v in u  r = Neg(v)  out r }  graph g { in x: float32[]  y = p.F(x, z)  out y }`,
+			`p.F: a call reads "z", which nothing produces`},
+		{"a body that is out of order", `opset 17 function p.F { opset 17 in v  r = Neg(a)  a = Abs(v)  out r }  graph g { in x: float32[]  y = p.F(x)  out y }`,
+			`p.F: a node reads "a" before another produces it`},
 		{"no value", `opset 17 function p.F { opset 17 in v  out v }  graph g { in x: float32[]  y = p.F()  out y }`,
 			`p.F: output "v" has no value`},
 	}

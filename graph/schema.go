@@ -79,6 +79,17 @@ func (w wire) has(typ protowire.Type) bool {
 	return typ == protowire.BytesType
 }
 
+// width returns the size in bytes of one of several packed numbers, or 0 for varints.
+func (w wire) width() int64 {
+	switch w {
+	case fixed32s:
+		return 4
+	case fixed64s:
+		return 8
+	}
+	return 0
+}
+
 // packed reports whether a length-delimited field of this wire holds packed numbers.
 func (w wire) packed() bool { return w >= numbers }
 

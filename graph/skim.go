@@ -252,6 +252,12 @@ func (m *messageSkim) bytes(start int64, num protowire.Number, spec *fieldSpec, 
 		}
 		return true, m.nested(num, spec.child, off, size)
 	case m.kind == kTensor && payload(num) != "":
+		if size < largePayload && m.survey && spec.wire.packed() {
+			return false, m.packed(spec, off, size)
+		}
+		if width := spec.wire.width(); width > 0 && size%width != 0 {
+			return true, m.bad(off, fmt.Sprintf("numbers of %d bytes in %s of %d bytes", width, spec.name, size))
+		}
 		if size < largePayload {
 			return false, nil
 		}
@@ -279,17 +285,18 @@ func (m *messageSkim) bytes(start int64, num protowire.Number, spec *fieldSpec, 
 	return false, nil
 }
 
-// packed counts the numbers in a packed field. A number of varints takes at most 10 bytes each.
+// packed counts the numbers in a packed field and refuses a number that is cut off or longer than 10 bytes.
 func (m *messageSkim) packed(spec *fieldSpec, off, size int64) error {
-	switch spec.wire {
-	case fixed32s:
-		return m.spend(spec.count, size/4, off)
-	case fixed64s:
-		return m.spend(spec.count, size/8, off)
+	if width := spec.wire.width(); width > 0 {
+		if size%width != 0 {
+			return m.bad(off, fmt.Sprintf("numbers of %d bytes in %s of %d bytes", width, spec.name, size))
+		}
+		return m.spend(spec.count, size/width, off)
 	}
 	if err := spec.count.allow(size / 10); err != nil {
 		return upTo(err, off+size)
 	}
+	run := 0 // bytes of a number that is not complete
 	for end := off + size; off < end; {
 		b, err := m.at(off, min(end-off, 4<<10))
 		if err != nil {
@@ -297,14 +304,19 @@ func (m *messageSkim) packed(spec *fieldSpec, off, size int64) error {
 		}
 		n := int64(0)
 		for _, c := range b {
-			if c < 0x80 {
-				n++
+			if run++; c < 0x80 {
+				n, run = n+1, 0
+			} else if run == 10 {
+				return m.bad(off, "a broken number in "+spec.name)
 			}
 		}
 		off += int64(len(b))
 		if err := m.spend(spec.count, n, off); err != nil {
 			return err
 		}
+	}
+	if run > 0 {
+		return m.bad(off, "a broken number in "+spec.name)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -67,6 +68,7 @@ func (d *decoder) typeOf(body []byte) (Type, error) {
 			return t.decode(body)
 		case kType.field(num).child != 0: // one of several kinds of type: the last counts
 			t = Type{}
+			return checkType(num, body)
 		}
 		return nil
 	})
@@ -74,6 +76,39 @@ func (d *decoder) typeOf(body []byte) (Type, error) {
 		d.types[text(body)] = t
 	}
 	return t, err
+}
+
+// checkType refuses a type, other than a tensor's, of no element type: a sequence of nothing, for example. num is its field
+// in TypeProto.
+func checkType(num protowire.Number, body []byte) error {
+	inner := protowire.Number(0)
+	switch kType.field(num).child {
+	case kTensorType:
+		return new(Type).decode(body)
+	case kSequenceType:
+		inner = 1
+	case kMapType:
+		inner = 2
+	default:
+		return nil
+	}
+	found := false
+	err := fields(body, func(num protowire.Number, _, body []byte) error {
+		if num != inner {
+			return nil
+		}
+		return fields(body, func(num protowire.Number, _, body []byte) error {
+			if kType.field(num).child == 0 {
+				return nil
+			}
+			found = true
+			return checkType(num, body)
+		})
+	})
+	if err == nil && !found {
+		err = errors.New("a type without an element type")
+	}
+	return err
 }
 
 // decode reads a TypeProto.Tensor: elem_type 1, shape 2.

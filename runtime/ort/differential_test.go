@@ -279,6 +279,7 @@ var operatorReasons = []string{
 	"Error type field and data field", // of an attribute
 	"Op (",                            // a node's types or shapes
 	"ShapeInferenceError",
+	"ONNX Schema ", // of a function, such as one with an output twice, which package graph reads
 	"TypeInferenceError",
 	"Type Error: ",
 	"Could not find an implementation",
@@ -288,7 +289,6 @@ var operatorReasons = []string{
 	"vector::_M_range_check", // a node with more outputs than its operator has
 	"Missing opset",
 	"official released onnx opset versions",
-	"Unsupported type proto value case", // a sequence or map of nothing: package graph reads types of tensors only
 	"model IR version",
 	"No opset registered for domain", // in a function
 	// Other hosts run it.
