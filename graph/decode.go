@@ -76,11 +76,12 @@ func (m *Model) checkHosts() error {
 			return fmt.Errorf("input %v has no type", r.value)
 		}
 	}
+	old := m.ir < 4 && slices.ContainsFunc(m.records, func(r record) bool { return r.num == 1 })
 	for _, v := range m.Graph.inits {
 		// Before IR version 4 initializers had to be inputs. ONNX Runtime still requires it of those that no node of the main
 		// graph reads.
 		here := func(u Use) bool { return u.Node.graph == m.Graph }
-		if m.ir != 0 && m.ir < 4 && !v.input && !slices.ContainsFunc(v.uses, here) && !v.IsOutput() {
+		if old && !v.input && !slices.ContainsFunc(v.uses, here) && !v.IsOutput() {
 			return fmt.Errorf("initializer %v is not an input, which IR version %d requires, and nothing reads it", v, m.ir)
 		}
 	}

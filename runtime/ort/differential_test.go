@@ -285,6 +285,7 @@ var operatorReasons = []string{
 	"Could not find an implementation",
 	"Exception during initialization", // of a kernel
 	"is not a registered function/op",
+	"Fatal error: pkg:",      // the same, if a zero byte in the name ends the message
 	"node_op_schema->",       // in the body of a function
 	"vector::_M_range_check", // a node with more outputs than its operator has
 	"Missing opset",
@@ -292,7 +293,7 @@ var operatorReasons = []string{
 	"model IR version",
 	"No opset registered for domain", // in a function
 	// Other hosts run it.
-	"is an outer scope value being returned directly",
+	"is an outer scope value being returned directly", "does not exist in the graph",
 }
 
 // report prints the counts.
