@@ -66,7 +66,7 @@ func (m *Model) checkHosts() error {
 		labels := make(map[string]bool, len(g.nodes))
 		for _, n := range g.nodes {
 			if n.name != "" && labels[n.name] {
-				return fmt.Errorf("two nodes of one graph are named %q", n.name)
+				return sameLabel(n.name)
 			}
 			labels[n.name] = true
 		}

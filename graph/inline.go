@@ -127,14 +127,24 @@ func (in *inliner) sites(node []byte, nodes *int64, f func(*function)) error {
 	return c.branches(func(g []byte) error { return in.graphSites(g, nodes, f) })
 }
 
+// graphSites is sites for the nodes of a graph. Calls have labels, too, and are gone when [Model.checkHosts] compares labels.
 func (in *inliner) graphSites(graph []byte, nodes *int64, f func(*function)) error {
+	labels := map[string]bool{}
 	return fields(graph, func(num protowire.Number, _, body []byte) error {
 		if num != 1 {
 			return nil
 		}
+		label := stringField(body, 3)
+		if label != "" && labels[label] {
+			return sameLabel(label)
+		}
+		labels[label] = true
 		return in.sites(body, nodes, f)
 	})
 }
+
+// sameLabel refuses two nodes of one label.
+func sameLabel(label string) error { return fmt.Errorf("two nodes of one graph are named %q", label) }
 
 // graph appends the fields of a GraphProto, with its calls replaced.
 func (in *inliner) graph(out, graph []byte) ([]byte, error) {

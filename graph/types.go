@@ -92,9 +92,10 @@ func checkType(num protowire.Number, body []byte) error {
 	default:
 		return nil
 	}
-	found := false
+	found, key := false, uint64(0)
 	err := fields(body, func(num protowire.Number, _, body []byte) error {
 		if num != inner {
+			key, _ = protowire.ConsumeVarint(body) // a map's other field
 			return nil
 		}
 		return fields(body, func(num protowire.Number, _, body []byte) error {
@@ -105,10 +106,15 @@ func checkType(num protowire.Number, body []byte) error {
 			return checkType(num, body)
 		})
 	})
-	if err == nil && !found {
-		err = errors.New("a type without an element type")
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		return errors.New("a type without an element type")
+	case inner == 2 && key == 0:
+		return errors.New("a map type without a key type")
 	}
-	return err
+	return nil
 }
 
 // decode reads a TypeProto.Tensor: elem_type 1, shape 2.
