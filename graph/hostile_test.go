@@ -134,6 +134,8 @@ func TestRefuse(t *testing.T) {
 			sub(15, sub(1, str(8, "s"), num(1, 1), num(2, 1), sub(9, f[:4])), sub(2, num(1, 1), num(2, 7), num(7, 0)), num(3, 4)))), "a sparse initializer"},
 		{"an empty sparse initializer", cat(head, sub(7, neg, inX, outY, sub(15))), "a sparse initializer is named \"\""},
 		{"two nodes of one name", cat(head, sub(7, inX, outY, sub(1, str(1, "x"), str(2, "a"), str(3, "n"), str(4, "Abs")), sub(1, str(1, "a"), str(2, "y"), str(3, "n"), str(4, "Neg")))), `two nodes of one graph are named "n"`},
+		{"two calls of one name", cat(head, sub(8, str(1, "p"), num(2, 1)), sub(7, inX, outY, sub(1, str(1, "x"), str(2, "a"), str(3, "n"), str(4, "F"), str(7, "p")), sub(1, str(1, "a"), str(2, "y"), str(3, "n"), str(4, "F"), str(7, "p"))),
+			sub(25, str(1, "F"), str(10, "p"), str(4, "v"), str(5, "r"), sub(7, str(1, "v"), str(2, "r"), str(4, "Abs")))), `two nodes of one graph are named "n"`},
 		{"an input without a type", cat(head, sub(7, neg, sub(11, str(1, "x"), sub(2)), outY)), `input "x" has no type`},
 		{"an input and an initializer of two types", cat(head, sub(7, neg, inX, outY, sub(5, str(8, "x"), num(1, 5), num(2, 1), sub(9, make([]byte, 20))))), `"x" is an input of type float32[4] and an initializer of type float32[5]`},
 		{"a sequence of nothing", cat(head, sub(7, neg, inX, outY, sub(13, str(1, "v"), sub(2, sub(4))))), "a type without an element type"},

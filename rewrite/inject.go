@@ -107,18 +107,18 @@ func (s *steering) bake(name string, b Bake) {
 	if b.Keep != nil {
 		s.gate(name+"/keep", s.constant(name+"/keep", b.keeps(s.layout)))
 	}
+	dims := b.dims(s.layout)
 	switch {
 	case b.Vector == nil:
-	case s.place.Whole:
-		vector, tau := s.constant(name, graph.NewFloat32(b.Vector, b.dims(s.layout)...)), s.constant(name+"/tau", graph.NewFloat32([]float32{float32(b.Tau)}))
+	case s.place.Whole: // the recogniser knows the product of two constants
+		vector, tau := s.constant(name, graph.NewFloat32(b.Vector, dims...)), s.constant(name+"/tau", graph.NewFloat32([]float32{float32(b.Tau)}))
 		s.add(name, s.node("Mul", name+"/scaled", vector, tau))
-	default:
-		dims := b.dims(s.layout)
-		if ref := s.reference(); slices.Contains(s.layer.Folded, ref) {
-			s.append(name, s.like(name, s.constant(name, graph.NewFloat32(b.scaled(), dims[1:]...)), s.streamType(s.layer, s.place), ref))
-			return
+	default: // one constant, which joins the stream as a bias does
+		ref := s.reference()
+		if slices.Contains(s.layer.Folded, ref) {
+			dims = dims[1:]
 		}
-		s.append(name, s.like(name, s.constant(name, graph.NewFloat32(b.scaled(), dims...)), s.streamType(s.layer, s.place), s.reference()))
+		s.append(name, s.like(name, s.constant(name, graph.NewFloat32(b.scaled(), dims...)), s.streamType(s.layer, s.place), ref))
 	}
 }
 

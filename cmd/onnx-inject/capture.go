@@ -59,15 +59,11 @@ func runCapture(c *call) error {
 	if err != nil {
 		return err
 	}
-	o, err := open(c.args[0])
+	o, l, err := c.openDecoder()
 	if err != nil {
 		return err
 	}
 	defer o.Close()
-	l, err := o.locate(c.ctx)
-	if err != nil {
-		return err
-	}
 	hooks, err := exposeFlag.count(places, l)
 	if err != nil {
 		return err

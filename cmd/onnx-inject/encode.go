@@ -71,15 +71,11 @@ func encodeText(c *call) error {
 	case enc == memory.EncodingLayer && !c.IsSet("layer"):
 		return usagef("encode: --encoding layer needs --layer L")
 	}
-	o, err := open(c.args[0])
+	o, l, err := c.openDecoder()
 	if err != nil {
 		return err
 	}
 	defer o.Close()
-	l, err := o.locate(c.ctx)
-	if err != nil {
-		return err
-	}
 	layer := 0
 	if c.IsSet("layer") {
 		if layer, err = oneLayer(c.String("layer"), l); err != nil {

@@ -53,14 +53,11 @@ func encodePairs(c *call) error {
 		}
 		*into = texts
 	}
-	o, err := open(c.args[0])
+	o, _, err := c.openDecoder()
 	if err != nil {
 		return err
 	}
 	defer o.Close()
-	if _, err := o.locate(c.ctx); err != nil {
-		return err
-	}
 	cfg.Model = o.Model
 	host, options, err := hostOf(c)
 	if err != nil {

@@ -21,7 +21,8 @@ import (
 func evalCommand() *command {
 	return &command{
 		name: "eval", args: "MODEL", need: "--data FILE -o DIR", usage: "evaluate every cell of prompts x layers x taus and write files",
-		doc: `Runs every prompt of FILE without a memory and with a memory at every layer and tau. Writes to DIR: cells.csv (one row
+		doc: `Runs every prompt of FILE without a memory and with a memory at every layer and tau. The memory is added to the attention
+output, or at another --site of the residual stream. Writes to DIR: cells.csv (one row
 per cell), prompts.csv (one row per prompt), manifest.json (what was evaluated) and summary.json (statistics). FILE is
 .csv or .jsonl with the paper's columns (explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer)
 or with prompt, memory, answer. "onnx-inject report DIR" draws the results.
@@ -88,16 +89,12 @@ func runEval(c *call) error {
 	if err != nil {
 		return err
 	}
-	o, err := open(c.args[0])
+	o, l, err := c.openDecoder()
 	if err != nil {
 		return err
 	}
 	defer o.Close()
 	c.noteNodes(o)
-	l, err := o.locate(c.ctx)
-	if err != nil {
-		return err
-	}
 	if cfg.Layers, err = models.ParseLayers(c.listed("layers"), l.Layers); err != nil {
 		return usagef("flag --layers: %w", err)
 	}

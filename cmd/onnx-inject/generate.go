@@ -66,15 +66,11 @@ func generateText(c *call) error {
 	if err != nil {
 		return err
 	}
-	o, err := open(c.args[0])
+	o, l, err := c.openDecoder()
 	if err != nil {
 		return err
 	}
 	defer o.Close()
-	l, err := o.locate(c.ctx)
-	if err != nil {
-		return err
-	}
 	if g.entries, err = g.changes.resolve(c, l); err != nil {
 		return err
 	}

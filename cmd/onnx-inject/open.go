@@ -21,6 +21,20 @@ func open(path string) (*opened, error) {
 	return &opened{m}, nil
 }
 
+// openDecoder opens the MODEL of a command and recognises the decoder in it. The caller closes the model.
+func (c *call) openDecoder() (*opened, *models.Layout, error) {
+	o, err := open(c.args[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := o.locate(c.ctx)
+	if err != nil {
+		o.Close()
+		return nil, nil, err
+	}
+	return o, l, nil
+}
+
 // locate finds the layers of an opened model.
 func (o *opened) locate(ctx context.Context) (*models.Layout, error) {
 	l, err := o.Locate(ctx)

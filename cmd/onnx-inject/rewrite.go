@@ -134,15 +134,11 @@ func rewriteModel(c *call) error {
 	if err != nil {
 		return err
 	}
-	o, err := open(c.args[0])
+	o, l, err := c.openDecoder()
 	if err != nil {
 		return err
 	}
 	defer o.Close()
-	l, err := o.locate(c.ctx)
-	if err != nil {
-		return err
-	}
 	if st, err := os.Stat(f.out); err == nil && st.IsDir() {
 		f.out = filepath.Join(f.out, filepath.Base(o.Folder.Model))
 	}

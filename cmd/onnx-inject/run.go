@@ -51,16 +51,12 @@ func runModel(c *call) error {
 	if err != nil {
 		return err
 	}
-	o, err := open(c.args[0])
+	o, l, err := c.openDecoder()
 	if err != nil {
 		return err
 	}
 	defer o.Close()
 	c.noteNodes(o)
-	l, err := o.locate(c.ctx)
-	if err != nil {
-		return err
-	}
 	var baked []models.Baked
 	if o.Manifest != nil {
 		baked = o.Manifest.Baked

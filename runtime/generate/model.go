@@ -68,9 +68,6 @@ func open(ctx context.Context, host runtime.Host, d *decoder.Model, o runtime.Op
 // Cached reports whether the file has a cache. Without one, every step runs the whole text again.
 func (m *Model) Cached() bool { return len(m.carries) > 0 }
 
-// Context returns the number of tokens of the longest text, prompt and continuation together, or 0 if it is unknown.
-func (m *Model) Context() int { return m.context }
-
 // Close frees the session.
 func (m *Model) Close() error { return m.session.Close() }
 

@@ -8,7 +8,6 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/intervention"
-	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 )
 
@@ -23,7 +22,7 @@ func (m *Model) Batch(ctx context.Context, p intervention.Plan) (*Batch, error) 
 	if err := p.Check(m.Layout); err != nil {
 		return nil, err
 	}
-	s, err := m.steeringOf(ctx, p)
+	s, err := m.steering(ctx, p)
 	return &Batch{m, s}, err
 }
 
@@ -106,56 +105,4 @@ func (m *Model) feedRows(feeds map[string]*graph.Tensor, changes []intervention.
 		put(models.PortKeep, keep, n, scalar...)
 	}
 	return nil
-}
-
-// Values runs a text and returns the model's own values of sites at each of its positions: [site][position][numbers].
-func (m *Model) Values(ctx context.Context, ids []int64, at []models.BakedAt) ([][][]float32, error) {
-	var req rewrite.Request
-	var names []string
-	for _, x := range at {
-		name := x.Site.Name(x.Layer)
-		names = append(names, name)
-		if m.Decoder.Manifest.Port(name) != nil {
-			continue
-		}
-		i := slices.IndexFunc(req.Expose, func(e rewrite.Expose) bool { return e.Kind.Name() == string(x.Site) })
-		if i < 0 {
-			k, err := rewrite.KindByName(string(x.Site))
-			if err != nil {
-				return nil, err
-			}
-			i, req.Expose = len(req.Expose), append(req.Expose, rewrite.Expose{Kind: k})
-		}
-		if !slices.Contains(req.Expose[i].Layers, x.Layer) {
-			req.Expose[i].Layers = append(req.Expose[i].Layers, x.Layer)
-		}
-	}
-	s, err := m.open(ctx, &m.looking, req)
-	if err != nil {
-		return nil, err
-	}
-	feeds, err := s.Signature.Feeds([][]int64{ids})
-	if err != nil {
-		return nil, err
-	}
-	got, err := s.Run(ctx, feeds, names...)
-	if err != nil {
-		return nil, err
-	}
-	out := make([][][]float32, len(at))
-	for i, name := range names {
-		x, err := got[name].Float32s()
-		if err != nil {
-			return nil, err
-		}
-		for part := range slices.Chunk(x, len(x)/len(ids)) {
-			out[i] = append(out[i], part)
-		}
-	}
-	return out, nil
-}
-
-// Find locates positions that are given by a text in a prompt. Other positions are returned as they are.
-func (m *Model) Find(p intervention.Positions, ids []int64) (intervention.Positions, error) {
-	return (&resolver{Model: m, ids: ids}).find(p)
 }

@@ -2,7 +2,6 @@ package steer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -63,12 +62,13 @@ type resolver struct {
 func (r *resolver) look(ctx context.Context, entries []intervention.Entry) error {
 	r.values = map[string]map[string]*graph.Tensor{}
 	hooks := map[string][]string{} // prompt → hooks
-	add := func(prompt string, at models.PortKind, layer int) {
-		if name := at.Name(layer); !slices.Contains(hooks[prompt], name) {
+	needed := map[models.BakedAt]bool{}
+	add := func(prompt string, site models.PortKind, layer int) {
+		needed[models.BakedAt{Site: site, Layer: layer}] = true
+		if name := site.Name(layer); !slices.Contains(hooks[prompt], name) {
 			hooks[prompt] = append(hooks[prompt], name)
 		}
 	}
-	req := rewrite.Request{}
 	for _, e := range entries {
 		if e.Memory == nil {
 			continue
@@ -93,22 +93,10 @@ func (r *resolver) look(ctx context.Context, entries []intervention.Entry) error
 	if len(hooks) == 0 {
 		return nil
 	}
-	for _, kind := range models.Sites() {
-		var layers []int
-		for layer := range r.Layout.Layers {
-			name := kind.Name(layer)
-			wanted := slices.ContainsFunc(slices.Collect(maps.Values(hooks)), func(names []string) bool { return slices.Contains(names, name) })
-			if wanted && r.Decoder.Manifest.Port(name) == nil {
-				layers = append(layers, layer)
-			}
-		}
-		if layers != nil {
-			k, err := rewrite.KindByName(string(kind))
-			if err != nil {
-				return err
-			}
-			req.Expose = append(req.Expose, rewrite.Expose{Kind: k, Layers: layers})
-		}
+	var req rewrite.Request
+	for _, site := range models.Sites() {
+		x := missingPorts(site, r.Layout, r.Decoder.Manifest, func(l *models.Layer) bool { return needed[models.BakedAt{Site: site, Layer: l.Index}] })
+		req.Expose = append(req.Expose, x...)
 	}
 	s, err := r.open(ctx, &r.looking, req)
 	if err != nil {
@@ -258,7 +246,7 @@ func (r *resolver) inNorms(c intervention.Change) (intervention.Change, error) {
 }
 
 // steering is the session with the ports that a plan needs and the file does not have.
-func (m *Model) steeringOf(ctx context.Context, p intervention.Plan) (*decoder.Session, error) {
+func (m *Model) steering(ctx context.Context, p intervention.Plan) (*decoder.Session, error) {
 	return m.open(ctx, &m.planned, RequestOf(p, m.Decoder.Manifest))
 }
 
@@ -312,5 +300,3 @@ func requestKey(req rewrite.Request) string {
 	fmt.Fprint(&b, req.Inject, req.Gate, req.Signal)
 	return b.String()
 }
-
-var errNoLogits = errors.New("the model ends in hidden states: it has no logits")

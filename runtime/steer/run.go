@@ -74,7 +74,7 @@ func (m *Model) Run(ctx context.Context, q Query) (*Result, error) {
 	if err := plan.Check(m.Layout); err != nil {
 		return nil, err
 	}
-	s, err := m.steeringOf(ctx, plan)
+	s, err := m.steering(ctx, plan)
 	if err != nil {
 		return nil, err
 	}

@@ -200,7 +200,7 @@ func (m *Model) context() int {
 func (m *Model) score(ctx context.Context, run *decoder.Session, feeds map[string]*graph.Tensor, rows int) ([][]float32, error) {
 	logits := m.Layout.Logits()
 	if logits == nil {
-		return nil, hint.With(errNoLogits, "use a file exported for text generation")
+		return nil, hint.With(errors.New("the model ends in hidden states: it has no logits"), "use a file exported for text generation")
 	}
 	want := []string{logits.Name()}
 	if slices.ContainsFunc(run.Outputs(), func(p runtime.Port) bool { return p.Name == rewrite.Signal }) {

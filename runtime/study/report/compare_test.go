@@ -92,6 +92,20 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// Memories at another site are another experiment: they are no controls of each other.
+func TestGroupsOfSites(t *testing.T) {
+	elsewhere := with(made(usual), func(r *results.Run) { r.Manifest.Site = "resid_post" })
+	same := with(made(usual), func(r *results.Run) { r.Dir = "second" })
+	var sizes []int
+	for _, g := range groups(allSeries(t, made(usual), elsewhere, same)) {
+		sizes = append(sizes, len(g))
+	}
+	each := len(allSeries(t, made(usual)))
+	if diff := cmp.Diff([]int{2 * each, each}, sizes); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestLabels(t *testing.T) {
 	other := func(change func(*results.Run)) *results.Run { return with(made(usual), change) }
 	tests := []struct {
@@ -101,6 +115,7 @@ func TestLabels(t *testing.T) {
 	}{
 		{"one", []*results.Run{made(usual)}, []string{"tiny"}},
 		{"encodings", []*results.Run{made(usual), other(func(r *results.Run) { r.Manifest.Encoding = "layer" })}, []string{"unembed", "layer"}},
+		{"sites", []*results.Run{made(usual), other(func(r *results.Run) { r.Manifest.Site = "resid_post" })}, []string{"attn_out", "resid_post"}},
 		{
 			"models and data", []*results.Run{made(usual), other(func(r *results.Run) {
 				r.Manifest.Model.Name, r.Manifest.Data.Name = "big", "a_very_long_name_of_data.csv"

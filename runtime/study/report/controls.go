@@ -58,14 +58,14 @@ func compare(all []*series) ([]*comparison, error) {
 // groups collects series that differ only in their memories, in the order of the first of each group.
 func groups(all []*series) [][]*series {
 	type key struct {
-		model, data, encoding, convention, positions string
-		texts                                        memory.Texts
+		model, data, encoding, convention, positions, site string
+		texts                                              memory.Texts
 	}
 	var order []key
 	by := map[key][]*series{}
 	for _, s := range all {
 		m := s.run.Manifest
-		k := key{m.Model.Name + " " + m.Model.SHA256, m.Data.Name + " " + m.Data.SHA256, m.Encoding, m.Convention, m.Positions, m.Texts}
+		k := key{m.Model.Name + " " + m.Model.SHA256, m.Data.Name + " " + m.Data.SHA256, m.Encoding, m.Convention, m.Positions, m.At(), m.Texts}
 		if by[k] == nil {
 			order = append(order, k)
 		}

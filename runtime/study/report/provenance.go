@@ -37,7 +37,7 @@ func newProvenance(label string, r *results.Run) provenance {
 		}
 		add("memories", "%s", text)
 	}
-	add("vectors", "encoding %s, convention %s, added at %s positions", orNone(m.Encoding), orNone(m.Convention), orNone(m.Positions))
+	add("vectors", "encoding %s, convention %s, added to %s at %s positions", orNone(m.Encoding), orNone(m.Convention), m.At(), orNone(m.Positions))
 	add("texts", "beginning-of-text token before prompts: %s, before memories: %s; space before a memory: %s, before an answer: %s",
 		yes(m.Texts.PromptBOS), yes(m.Texts.MemoryBOS), yes(m.Texts.MemorySpace), yes(m.Texts.AnswerSpace))
 	plan := orNone(m.Plan.Used)

@@ -51,6 +51,7 @@ func runLabels(runs []*results.Run) []string {
 		func(m *results.Manifest) string { return m.Encoding },
 		func(m *results.Manifest) string { return m.Convention },
 		func(m *results.Manifest) string { return "at " + m.Positions + " positions" },
+		func(m *results.Manifest) string { return m.At() },
 		func(m *results.Manifest) string { return m.Tool },
 	}
 	labels := make([]string, len(runs))

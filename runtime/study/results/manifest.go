@@ -1,6 +1,9 @@
 package results
 
 import (
+	"cmp"
+
+	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime/study/outdir"
 )
@@ -75,6 +78,9 @@ type Host struct {
 
 // ManifestVersion is the version of manifests that this package writes and reads.
 const ManifestVersion = 1
+
+// At returns the site that gets the memories.
+func (m *Manifest) At() string { return cmp.Or(m.Site, string(models.DefaultSite)) }
 
 // Diff lists the fields in which want differs from m, on one line, or returns "" when there are none.
 func (m *Manifest) Diff(want *Manifest) string { return outdir.Diff(*m, *want) }

@@ -26,6 +26,7 @@ type parquetRow struct {
 	PCeiling   *float64 `parquet:"p_explicit,optional"`
 	Top        []int64  `parquet:"top,list"`
 	Convention string   `parquet:"convention,dict"`
+	Site       string   `parquet:"site,dict"`
 }
 
 // parquetBatch is the number of rows that are converted at once.
@@ -50,7 +51,7 @@ func WriteParquet(ctx context.Context, path string, runs []*Run, force bool) err
 			p := prompts[c.Prompt]
 			row := parquetRow{
 				Model: r.Manifest.Model.Name, Data: r.Manifest.Data.Name, Prompt: int32(c.Prompt), Layer: int32(c.Layer), Tau: c.Tau,
-				Source: c.Source, Memory: c.Memory, Encoding: c.Encoding, Convention: r.Manifest.Convention, Status: string(c.Status),
+				Source: c.Source, Memory: c.Memory, Encoding: c.Encoding, Convention: r.Manifest.Convention, Site: r.Manifest.At(), Status: string(c.Status),
 				P: known(c.Score, c.P()), LogP: known(c.Score, c.LogP), Rank: known(c.Score, int32(c.Rank)), Top: c.Top,
 				PClean: known(p.Clean, p.Clean.P()), PCeiling: known(p.Ceiling, p.Ceiling.P()),
 			}

@@ -20,6 +20,7 @@ type Series struct {
 	Encoding   string `json:"encoding"`
 	Convention string `json:"convention"`
 	Positions  string `json:"positions"`
+	Site       string `json:"site,omitempty"` // that gets the memories; "" is attn_out
 	Source     string `json:"source"`
 
 	Prompts   int `json:"prompts"`    // prompts that have cells in this series

@@ -27,7 +27,7 @@ func Summarize(runs ...*results.Run) (*Summary, error) {
 			s := t.series(boot)
 			s.Run = i
 			if m := run.Manifest; m != nil {
-				s.Model, s.Data, s.Encoding, s.Convention, s.Positions = m.Model.Name, m.Data.Name, m.Encoding, m.Convention, m.Positions
+				s.Model, s.Data, s.Encoding, s.Convention, s.Positions, s.Site = m.Model.Name, m.Data.Name, m.Encoding, m.Convention, m.Positions, m.Site
 			}
 			out.Series = append(out.Series, s)
 		}
