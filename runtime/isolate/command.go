@@ -163,7 +163,17 @@ func (w *watch) wait(ctx context.Context) (code int, err error) {
 	d := &Death{}
 	finished, open := false, map[int]phase{}
 	late := make(chan phase, 1)
-	timers := map[int]*time.Timer{}
+	type watched struct {
+		timer *time.Timer
+		since time.Time
+	}
+	timers := map[int]watched{}
+	exceeds := func(p phase) {
+		if d.Limit == 0 {
+			d.During, d.Limit = p, w.Limits.of(p)
+			w.process.Process.Kill()
+		}
+	}
 	for running := true; running; {
 		select {
 		case e, more := <-events:
@@ -175,34 +185,34 @@ func (w *watch) wait(ctx context.Context) (code int, err error) {
 			case e.begins:
 				open[e.id], d.During = e.phase, e.phase
 				if limit > 0 {
-					timers[e.id] = time.AfterFunc(limit, func() {
+					timers[e.id] = watched{time.AfterFunc(limit, func() {
 						select {
 						case late <- e.phase:
 						default:
 						}
-					})
+					}), time.Now()}
 				}
 			default:
 				delete(open, e.id)
-				if t := timers[e.id]; t != nil {
-					t.Stop()
+				if t, ok := timers[e.id]; ok {
+					t.timer.Stop()
 					delete(timers, e.id)
+					if time.Since(t.since) > limit { // the end of a phase can overtake its timer
+						exceeds(e.phase)
+					}
 				}
 			}
 		case p := <-late:
-			if d.Limit == 0 {
-				d.During, d.Limit = p, w.Limits.of(p)
-				w.process.Process.Kill()
-			}
+			exceeds(p)
 		}
 	}
 	for _, t := range timers {
-		t.Stop()
+		t.timer.Stop()
 	}
 	failed := w.process.Wait()
 	<-w.copied
 	switch {
-	case finished:
+	case finished && d.Limit == 0:
 		if w.process.ProcessState.Exited() {
 			_, err := w.Stdout.Write(w.stdout.Bytes())
 			return w.process.ProcessState.ExitCode(), err
@@ -210,7 +220,7 @@ func (w *watch) wait(ctx context.Context) (code int, err error) {
 	case ctx.Err() != nil:
 		return 0, context.Cause(ctx)
 	}
-	if len(open) == 0 {
+	if len(open) == 0 && d.Limit == 0 {
 		d.During = ""
 	}
 	d.explain(w.crash.String(), failed)
