@@ -26,10 +26,11 @@ func TestC04FileMayNotGrow(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "out")
 	must(t, Write(path, []byte("old"), false))
-	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 1000, Max: was.Max}))
-	err := Write(path, make([]byte, 5000), true)
+	const limit = 1 << 20 // the test program itself writes a log of a few kilobytes
+	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: limit, Max: was.Max}))
+	err := Write(path, make([]byte, 2*limit), true)
 	must(t, syscall.Setrlimit(syscall.RLIMIT_FSIZE, &was))
-	if err == nil || err.Error() != "write "+path+": file too large: 5000 bytes are needed" || !errors.Is(err, syscall.EFBIG) {
+	if err == nil || err.Error() != "write "+path+": file too large: 2097152 bytes are needed" || !errors.Is(err, syscall.EFBIG) {
 		t.Errorf("got %v", err)
 	}
 	if b, err := os.ReadFile(path); string(b) != "old" {
