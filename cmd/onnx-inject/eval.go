@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -8,11 +9,13 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	choices "github.com/onnx-inject/onnx-inject/graph/base/choice"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/ort"
+	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/eval"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
@@ -22,9 +25,8 @@ func evalCommand() *command {
 	return &command{
 		name: "eval", args: "MODEL", need: "--data FILE -o DIR", usage: "evaluate every cell of prompts x layers x taus and write files",
 		doc: `Runs every prompt of FILE without a memory and with a memory at every layer and tau. The memory is added to the attention
-output, or at another --site of the residual stream. Writes to DIR: cells.csv (one row
-per cell), prompts.csv (one row per prompt), manifest.json (what was evaluated) and summary.json (statistics). FILE is
-.csv or .jsonl with the paper's columns (explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer)
+output, or at other --sites. Writes to DIR: cells.csv (one row per cell), prompts.csv (one row per prompt), manifest.json
+(what was evaluated) and summary.json (statistics). FILE is .csv or .jsonl with the paper's columns (explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer)
 or with prompt, memory, answer. "onnx-inject report DIR" draws the results.
 
 Running the same command again resumes a stopped evaluation. Ctrl-C stops it after the current prompt. --shard i/N
@@ -32,8 +34,14 @@ evaluates one part of the prompts into a separate folder; report reads several s
 
 --layers, --taus and --memory can be repeated to extend their lists. A source of memories is one of
 ` + listing(eval.Sources()) + `
-LIST and PATH are a .txt file with one text per line, or FILE.csv#COLUMN. PATH can also be a file of vectors (.npy,
-.safetensors, .gguf).
+LIST, PATH and FILE are a .txt file with one text per line, or FILE.csv#COLUMN. PATH can also be a file of vectors (.npy,
+.safetensors, .gguf). A captured value of the one-hop prompt contains the answer: it is an upper bound, not a memory.
+
+--op selects what happens to the value x of the site in a cell: add gives x + tau * memory, replace gives tau * memory, scale
+multiplies x by each of --taus, ablate makes it 0. --sites and --heads are swept as layers are: --op ablate --sites z --heads
+all knocks out every head by itself, --op replace --memory captured --sites z --heads all --positions last patches each.
+For ablate the best cell is the one that loses most. The changes of --ablate, --scale and --interventions act in every cell,
+too; --memory none --layers 0 --taus 0 evaluates them alone.
 
 --plan selects how the cells are computed. All plans give the same numbers, except for float16 models and for models that
 quantise activations at run time by the range of all rows together; auto checks that the plans agree:
@@ -49,20 +57,24 @@ is the measure on one half of the prompts when the cell is chosen on the other h
 		flags: append(append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "prompts to evaluate: `FILE`", TakesFile: true},
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the results to `DIR`", TakesFile: true},
-			oneOf("site", "add the memory at `SITE`", eval.Sites()),
-			listFlag("layers", "`LAYERS` that get the memory, one at a time", "all"),
-			listFlag("taus", "`TAUS`: 1:15, 0.5:2:0.25, or 1,2.5,4", "1:15"),
+			&cli.StringFlag{Name: "prompt-column", Usage: "evaluate the prompts of `COLUMN`, such as explicit_sentence", DefaultText: "obscure_sentence or prompt"},
+			&cli.StringFlag{Name: "op", Usage: "`OPERATION` of a cell: " + joined(intervention.Ops), DefaultText: "add; replace for mean and backpatch"},
+			&cli.GenericFlag{Name: "sites", Usage: "`SITES` that change, one at a time: all, or of " + joined(models.Memorable()), Value: &list{}, DefaultText: "attn_out; resid_post for backpatch"},
+			&cli.StringFlag{Name: "site", Usage: "the same as --sites, as run has it: `SITE`", DefaultText: "that of --sites"},
+			listFlag("layers", "`LAYERS` that change, one at a time", "all"),
+			&cli.GenericFlag{Name: "heads", Usage: "`HEADS` of z that change, one at a time: all, or numbers; without this flag a layer changes as a whole", Value: &list{}},
+			&cli.GenericFlag{Name: "taus", Usage: "`TAUS`: 1:15, 0.5:2:0.25, or 1,2.5,4; the factors of scale", Value: &list{}, DefaultText: "1:15; 1 for replace; 0,0.5,2 for scale"},
 			&cli.GenericFlag{Name: "memory", Usage: "`SOURCE` of memories", Value: &texts{}, DefaultText: "curated"},
 			&cli.IntFlag{Name: "memories", Usage: "use the first `N` memories of a file; 0 means all"},
 			oneOf("encoding", "`ENCODING` of texts", memory.Encodings),
 			oneOf("convention", "`CONVENTION` of the vectors", memory.Conventions),
-			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, last, or tokens A-B counted from 0", Value: "all"},
+			&cli.StringFlag{Name: "positions", Usage: "change `POSITIONS`: all, last, tokens A-B counted from 0, or text:\"…\"", DefaultText: "all; last for backpatch"},
 			oneOf("plan", "`PLAN`", firsts(eval.Plans())),
 			&cli.StringFlag{Name: "shard", Usage: "evaluate part `I/N` of the prompts; auto reads it from Slurm or Kubernetes"},
 			&cli.IntFlag{Name: "limit", Usage: "evaluate the first `N` prompts; 0 means all"},
 			&cli.IntFlag{Name: "top", Usage: "list the `N` most likely tokens in each row"},
 			jsonFlag(),
-		}, textFlags()...), isolatedFlags()...),
+		}, changeFlags()...), append(textFlags(), isolatedFlags()...)...),
 		run: isolated(runEval),
 	}
 }
@@ -98,6 +110,11 @@ func runEval(c *call) error {
 	if cfg.Layers, err = models.ParseLayers(c.listed("layers"), l.Layers); err != nil {
 		return usagef("flag --layers: %w", err)
 	}
+	if heads := c.listed("heads"); heads != "" {
+		if cfg.Heads, err = models.ParseHeads(heads, l.Heads); err != nil {
+			return usagef("flag --heads: %w", err)
+		}
+	}
 	host, options, err := ortOf(c)
 	if err != nil {
 		return err
@@ -128,7 +145,11 @@ func runEval(c *call) error {
 	case err != nil:
 		return err
 	case len(r.NoEffect) > 0:
-		return coded{fmt.Errorf("the memories of %s had no effect: no score changed", strings.Join(r.NoEffect, ", ")), exitFailed}
+		what := "the memories of " + strings.Join(r.NoEffect, ", ")
+		if !cfg.Op.UsesMemory() {
+			what = "the changes"
+		}
+		return coded{fmt.Errorf("%s had no effect: no score changed", what), exitFailed}
 	case r.NotFinite > 0:
 		return hintf(coded{fmt.Errorf("%d cells or prompts have no finite score: the model's values exceeded the range of their type", r.NotFinite), exitNotFinite},
 			"they have a status in cells.csv and prompts.csv; smaller taus may help")
@@ -159,27 +180,17 @@ func evalConfig(c *call) (*eval.Config, error) {
 		}
 	}
 	cfg := &eval.Config{
-		Data: c.String("data"), Dir: c.String("out"), Memories: *c.Generic("memory").(*texts),
+		Data: c.String("data"), Column: c.String("prompt-column"), Dir: c.String("out"), Memories: *c.Generic("memory").(*texts),
 		Encoding: chosen[memory.Encoding](c, "encoding"), Convention: chosen[memory.Convention](c, "convention"), Plan: chosen[string](c, "plan"),
 		Texts: textsOf(c),
 		Limit: c.Int("limit"), Top: c.Int("top"), First: c.Int("memories"), Tool: "onnx-inject " + version(),
 	}
-	if len(cfg.Memories) == 0 {
-		cfg.Memories = []string{"curated"}
+	if err := evalChange(c, cfg); err != nil {
+		return nil, err
 	}
-	err := eval.CheckSources(cfg.Memories)
-	if err != nil {
-		return nil, usagef("flag --memory: %w", err)
-	}
-	if cfg.Taus, err = eval.ParseTaus(c.listed("taus")); err != nil {
-		return nil, usagef("flag --taus: %w", err)
-	}
-	cfg.Site = chosen[models.PortKind](c, "site")
-	if cfg.Positions, err = intervention.ParsePositions(c.String("positions")); err != nil {
-		return nil, usagef("flag --positions: %w", err)
-	}
-	if cfg.Positions.InText() {
-		return nil, usagef("flag --positions: a text is in one prompt only; want all, last, or a range such as 0-3")
+	var err error
+	if cfg.Also, err = readEntries(c); err != nil {
+		return nil, err
 	}
 	if s := c.String("shard"); s != "" {
 		if cfg.Shard, err = eval.ParseShard(s, os.Getenv); err != nil {
@@ -187,6 +198,79 @@ func evalConfig(c *call) (*eval.Config, error) {
 		}
 	}
 	return cfg, nil
+}
+
+// evalChange reads what happens in a cell. What the flags leave open follows from the operation and from the sources of memories.
+func evalChange(c *call, cfg *eval.Config) (err error) {
+	if op := c.String("op"); op != "" {
+		if cfg.Op, err = choices.Of("op", op, intervention.Ops); err != nil {
+			return usagef("flag --op: %w", err)
+		}
+	}
+	if !cfg.Op.UsesMemory() && cfg.Op != "" {
+		for _, name := range []string{"memory", "memories", "encoding", "convention", "tau-unit"} {
+			if c.IsSet(name) {
+				return usagef("flag --%s: --op %s uses no memory", name, cfg.Op)
+			}
+		}
+	} else if len(cfg.Memories) == 0 {
+		cfg.Memories = []string{"curated"}
+	}
+	if err := eval.CheckSources(cfg.Memories); err != nil {
+		return usagef("flag --memory: %w", err)
+	}
+	sites := cmp.Or(c.listed("sites"), c.String("site"))
+	if c.IsSet("site") && c.IsSet("sites") {
+		return usagef("eval: --site and --sites are the same flag; want one of them")
+	}
+	var usual eval.Defaults
+	if cfg.Op == "" || sites == "" || c.String("positions") == "" {
+		if usual, err = eval.DefaultsOf(cfg.Memories); err != nil {
+			return usagef("flag --memory: %w", err)
+		}
+	}
+	cfg.Op = cmp.Or(cfg.Op, usual.Op, intervention.Add)
+	switch {
+	case sites == "all":
+		cfg.Sites = eval.SitesOf(cfg.Op, cfg.Memories)
+	case sites == "":
+		cfg.Sites = []models.PortKind{cmp.Or(usual.Site, models.DefaultSite)}
+	default:
+		for name := range strings.SplitSeq(sites, ",") {
+			site, err := models.ParseSite(strings.TrimSpace(name))
+			if err != nil {
+				return usagef("flag --sites: %w", err)
+			}
+			cfg.Sites = append(cfg.Sites, site)
+		}
+	}
+	taus := c.listed("taus")
+	if cfg.Op == intervention.Ablate && taus != "" {
+		return usagef("flag --taus: --op ablate has no tau")
+	}
+	usually := map[intervention.Op]string{intervention.Add: "1:15", intervention.Replace: "1", intervention.Scale: "0,0.5,2"}
+	if taus = cmp.Or(taus, usually[cfg.Op]); taus != "" {
+		if cfg.Taus, err = eval.ParseTaus(taus); err != nil {
+			return usagef("flag --taus: %w", err)
+		}
+	}
+	cfg.TauUnit = chosen[steer.TauUnit](c, "tau-unit")
+	cfg.Positions = usual.Positions
+	if at := c.String("positions"); at != "" {
+		if cfg.Positions, err = intervention.ParsePositions(at); err != nil {
+			return usagef("flag --positions: %w", err)
+		}
+	}
+	return nil
+}
+
+// joined joins names in a sentence.
+func joined[T ~string](names []T) string {
+	var out []string
+	for _, n := range names {
+		out = append(out, string(n))
+	}
+	return strings.Join(out, ", ")
 }
 
 // evalError gives an error its exit code. After an interruption, the hint says how to resume.
@@ -240,7 +324,7 @@ func printEval(p *printer, cfg *eval.Config, r *eval.Report) {
 	p.line()
 	var sources []string
 	for _, s := range r.Summary.Series {
-		sources = append(sources, s.Source)
+		sources = append(sources, s.Name())
 	}
 	printBest(p, r.Summary, sources)
 	p.line()

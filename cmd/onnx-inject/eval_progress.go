@@ -60,7 +60,15 @@ func best(p eval.Progress) string {
 	if p.Best == nil {
 		return ""
 	}
-	return fmt.Sprintf(", best so far layer %d tau %v: log-odds %+.2f", p.Best.Layer, p.Best.Tau, p.Best.LogOdds)
+	at := p.Best.Point
+	text := fmt.Sprintf("layer %d", at.Layer)
+	if at.Site != "" {
+		text = fmt.Sprintf("%s@%d", at.Site, at.Layer)
+	}
+	if h, one := at.Head.Index(); one {
+		text += fmt.Sprintf(".%d", h)
+	}
+	return fmt.Sprintf(", best so far %s tau %v: log-odds %+.2f", text, at.Tau, p.Best.LogOdds)
 }
 
 // end removes the bar.

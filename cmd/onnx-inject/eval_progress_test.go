@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/onnx-inject/onnx-inject/runtime/study/eval"
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
@@ -23,7 +24,7 @@ func TestEvalProgressInPipe(t *testing.T) {
 		t.Fatalf("within a minute: %q", &out)
 	}
 	b.start, b.shown = b.start.Add(-2*time.Minute), b.shown.Add(-2*time.Minute)
-	b.show(eval.Progress{Stage: eval.Running, Done: 30, All: 100, Best: &stats.Leader{Layer: 7, Tau: 3, LogOdds: 0.5}})
+	b.show(eval.Progress{Stage: eval.Running, Done: 30, All: 100, Best: &stats.Leader{Point: results.Point{Layer: 7, Tau: 3}, LogOdds: 0.5}})
 	b.end()
 	want := regexp.MustCompile(`^onnx-inject: prompts 30 of 100, (10|9\.99|9\.9\d) per minute, 7m0s left, best so far layer 7 tau 3: log-odds \+0\.50\n$`)
 	if !want.Match(out.Bytes()) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
@@ -29,11 +30,27 @@ func printBest(p *printer, s *stats.Summary, names []string) {
 				held = text("%s", signed(b.Held.Other, b.Measure))
 			}
 			rows = append(rows, append(row,
-				styled(dim, "%s", measureName(b.Measure)), text("%d", e.Layer), text("%v", e.Tau), text("%s", probabilityOf(e.MeanP)),
+				styled(dim, "%s", measureName(b.Measure)), text("%s", layerOf(e)), text("%s", tauOf(series, e)), text("%s", probabilityOf(e.MeanP)),
 				text("%d of %d", e.Improved, e.N), text("%s", percent(e.MedianChange)), text("%s", percent(e.Rejected)), text("%s", odds(e.LogOdds)), held))
 		}
 	}
 	p.table(rows, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11)
+}
+
+// tauOf writes the tau of an effect where the operation has one.
+func tauOf(s stats.Series, e stats.Effect) string {
+	if s.Op == intervention.Ablate {
+		return "–"
+	}
+	return fmt.Sprint(e.Tau)
+}
+
+// layerOf writes the layer of an effect, and its head as in 9.6.
+func layerOf(e stats.Effect) string {
+	if h, one := e.Head.Index(); one {
+		return fmt.Sprintf("%d.%d", e.Layer, h)
+	}
+	return fmt.Sprint(e.Layer)
 }
 
 // measureName returns the title of the measure's column, in the text and on the page.

@@ -42,28 +42,8 @@ func readChanges(c *call, more ...string) (*changes, error) {
 	if out.memory, err = readMemory(c); err != nil {
 		return nil, err
 	}
-	if path := c.String("interventions"); path != "" {
-		data, err := sidefile.ReadFile(path, maxInterventions)
-		if err != nil {
-			return nil, refused(err)
-		}
-		entries, err := intervention.Parse(data)
-		if err != nil {
-			return nil, usagef("flag --interventions %s: %w", quote(path), err)
-		}
-		out.entries = entries
-	}
-	for _, f := range []struct {
-		name string
-		op   intervention.Op
-	}{{"ablate", intervention.Ablate}, {"scale", intervention.Scale}} {
-		for _, value := range *c.Generic(f.name).(*texts) {
-			entries, err := readTargets(f.op, value)
-			if err != nil {
-				return nil, usagef("flag --%s %s: %w", f.name, quote(value), err)
-			}
-			out.entries = append(out.entries, entries...)
-		}
+	if out.entries, err = readEntries(c); err != nil {
+		return nil, err
 	}
 	if out.memory != nil {
 		return out, nil
@@ -75,6 +55,33 @@ func readChanges(c *call, more ...string) (*changes, error) {
 	}
 	if c.IsSet("tau-unit") && !slices.ContainsFunc(out.entries, func(e intervention.Entry) bool { return e.Op == intervention.Add }) {
 		return nil, usagef("%s: --tau-unit needs a memory that is added", c.Command.Name)
+	}
+	return out, nil
+}
+
+// readEntries reads the interventions of --interventions, --ablate and --scale, in this order.
+func readEntries(c *call) ([]intervention.Entry, error) {
+	var out []intervention.Entry
+	if path := c.String("interventions"); path != "" {
+		data, err := sidefile.ReadFile(path, maxInterventions)
+		if err != nil {
+			return nil, refused(err)
+		}
+		if out, err = intervention.Parse(data); err != nil {
+			return nil, usagef("flag --interventions %s: %w", quote(path), err)
+		}
+	}
+	for _, f := range []struct {
+		name string
+		op   intervention.Op
+	}{{"ablate", intervention.Ablate}, {"scale", intervention.Scale}} {
+		for _, value := range *c.Generic(f.name).(*texts) {
+			entries, err := readTargets(f.op, value)
+			if err != nil {
+				return nil, usagef("flag --%s %s: %w", f.name, quote(value), err)
+			}
+			out = append(out, entries...)
+		}
 	}
 	return out, nil
 }

@@ -109,13 +109,63 @@ func (p Plan) Ports() []Ports {
 
 // Feeds returns the tensors of the ports for a span of the text. Where all positions are alike, they have one position.
 func (p Plan) Feeds(l *models.Layout, s Span) (map[string]*graph.Tensor, error) {
+	return p.feeds(p.Ports(), l, s)
+}
+
+func (p Plan) feeds(ports []Ports, l *models.Layout, s Span) (map[string]*graph.Tensor, error) {
 	out := map[string]*graph.Tensor{}
-	for _, at := range p.Ports() {
+	for _, at := range ports {
 		if err := p.feed(out, at, l, s); err != nil {
 			return nil, err
 		}
 	}
 	return out, nil
+}
+
+// Rows returns the tensors of the ports for a batch: row i of the batch has the changes of plan i. The ports are those that any of
+// the plans needs.
+func Rows(plans []Plan, l *models.Layout, s Span) (map[string]*graph.Tensor, error) {
+	ports := Plan(slices.Concat(plans...)).Ports()
+	rows := map[string][]*graph.Tensor{}
+	for _, p := range plans {
+		feeds, err := p.feeds(ports, l, s)
+		if err != nil {
+			return nil, err
+		}
+		for name, t := range feeds {
+			rows[name] = append(rows[name], t)
+		}
+	}
+	out := map[string]*graph.Tensor{}
+	for name, list := range rows {
+		t, err := stack(list)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		out[name] = t
+	}
+	return out, nil
+}
+
+// stack joins tensors [1, 1 or pos, …] of one port along the first axis.
+func stack(list []*graph.Tensor) (*graph.Tensor, error) {
+	pos := int64(1)
+	for _, t := range list {
+		pos = max(pos, t.Dims[1])
+	}
+	var out []float32
+	for _, t := range list {
+		x, err := t.Float32s()
+		if err != nil {
+			return nil, err
+		}
+		for range pos / t.Dims[1] {
+			out = append(out, x...)
+		}
+	}
+	dims := slices.Clone(list[0].Dims)
+	dims[0], dims[1] = int64(len(list)), pos
+	return graph.NewFloat32(out, dims...), nil
 }
 
 // feed makes the tensors of one place: for each position and head the product of all factors, and the sum of all memories times
@@ -186,8 +236,11 @@ func (p Plan) feed(out map[string]*graph.Tensor, at Ports, l *models.Layout, s S
 		return nil
 	}
 	put(models.PortTau, tau, scalar)
-	if single != nil {
+	switch {
+	case single != nil:
 		memory = slices.Repeat(single, n)
+	case memory == nil: // of another row of the batch
+		memory = make([]float32, n*rows*width)
 	}
 	put(models.PortMemory, memory, dims)
 	return nil

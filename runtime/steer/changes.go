@@ -93,12 +93,7 @@ func (r *resolver) look(ctx context.Context, entries []intervention.Entry) error
 	if len(hooks) == 0 {
 		return nil
 	}
-	var req rewrite.Request
-	for _, site := range models.Sites() {
-		x := missingPorts(site, r.Layout, r.Decoder.Manifest, func(l *models.Layer) bool { return needed[models.BakedAt{Site: site, Layer: l.Index}] })
-		req.Expose = append(req.Expose, x...)
-	}
-	s, err := r.open(ctx, &r.looking, req)
+	s, err := r.looker(ctx, func(at models.BakedAt) bool { return needed[at] })
 	if err != nil {
 		return err
 	}
@@ -118,6 +113,50 @@ func (r *resolver) look(ctx context.Context, entries []intervention.Entry) error
 		}
 	}
 	return nil
+}
+
+// looker returns the session that shows the values of the sites for which wanted holds.
+func (m *Model) looker(ctx context.Context, wanted func(models.BakedAt) bool) (*decoder.Session, error) {
+	var req rewrite.Request
+	for _, site := range models.Sites() {
+		x := missingPorts(site, m.Layout, m.Decoder.Manifest, func(l *models.Layer) bool { return wanted(models.BakedAt{Site: site, Layer: l.Index}) })
+		req.Expose = append(req.Expose, x...)
+	}
+	return m.open(ctx, &m.looking, req)
+}
+
+// Values runs a text and returns the model's own values at the given places: [pos, d_model], or [pos, head, d_head] at a site by
+// head, as one list of numbers each. Calls with the same places share a session.
+func (m *Model) Values(ctx context.Context, ids []int64, places []models.BakedAt) ([][]float32, error) {
+	if err := m.fits("text", ids); err != nil {
+		return nil, err
+	}
+	s, err := m.looker(ctx, func(at models.BakedAt) bool { return slices.Contains(places, at) })
+	if err != nil {
+		return nil, err
+	}
+	feeds, err := s.Signature.Feeds([][]int64{ids})
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, at := range places {
+		names = append(names, at.Site.Name(at.Layer))
+	}
+	out, err := s.Run(ctx, feeds, names...)
+	if err != nil {
+		return nil, err
+	}
+	values := make([][]float32, len(places))
+	for i, at := range places {
+		if values[i], err = out[names[i]].Float32s(); err != nil {
+			return nil, err
+		}
+		if want := len(ids) * at.Site.Intervention().MemoryLen(m.Layout); len(values[i]) != want {
+			return nil, fmt.Errorf("%s: %d numbers, want %d", names[i], len(values[i]), want)
+		}
+	}
+	return values, nil
 }
 
 // source returns the site and the layer that a captured value comes from.
@@ -150,7 +189,7 @@ func (r *resolver) resolve(ctx context.Context, e intervention.Entry) ([]interve
 		if err != nil {
 			return nil, err
 		}
-		if c.Positions, err = r.find(c.Positions); err != nil {
+		if c.Positions, err = r.Find(c.Positions, r.ids); err != nil {
 			return nil, err
 		}
 		if r.unit == TauNorm && e.Op == intervention.Add {
@@ -163,17 +202,17 @@ func (r *resolver) resolve(ctx context.Context, e intervention.Entry) ([]interve
 	return out, nil
 }
 
-// find locates positions that are given by a text.
-func (r *resolver) find(p intervention.Positions) (intervention.Positions, error) {
+// Find locates positions that are given by a text in a prompt. Other positions are returned as they are.
+func (m *Model) Find(p intervention.Positions, ids []int64) (intervention.Positions, error) {
 	if !p.InText() {
 		return p, nil
 	}
-	t, err := r.tokens()
+	t, err := m.tokens()
 	if err != nil {
 		return p, err
 	}
 	var pieces [][]byte
-	for _, id := range r.ids {
+	for _, id := range ids {
 		pieces = append(pieces, t.Bytes(id))
 	}
 	return p.Find(pieces)
@@ -229,20 +268,31 @@ func (r *resolver) inNorms(c intervention.Change) (intervention.Change, error) {
 	if err != nil {
 		return c, err
 	}
-	mean, n := 0.0, len(r.ids)
+	c.Vector, err = Direction(c.Vector)
+	c.Tau *= MeanLength(own, len(r.ids))
+	return c, err
+}
+
+// MeanLength is the mean length of a value [pos, …] over its n positions.
+func MeanLength(value []float32, n int) float64 {
+	mean, size := 0.0, len(value)/n
 	for p := range n {
-		mean += memory.Length(own[p*len(own)/n:(p+1)*len(own)/n]) / float64(n)
+		mean += memory.Length(value[p*size:(p+1)*size]) / float64(n)
 	}
-	length := memory.Length(c.Vector)
+	return mean
+}
+
+// Direction returns a vector with the direction of v and length 1.
+func Direction(v []float32) ([]float32, error) {
+	length := memory.Length(v)
 	if length == 0 || math.IsInf(length, 0) || math.IsNaN(length) {
-		return c, fmt.Errorf("a memory of length %g has no direction, which --tau-unit norm needs", length)
+		return nil, fmt.Errorf("a memory of length %g has no direction, which --tau-unit norm needs", length)
 	}
-	c.Vector = slices.Clone(c.Vector)
-	for i, x := range c.Vector {
-		c.Vector[i] = float32(float64(x) / length)
+	out := make([]float32, len(v))
+	for i, x := range v {
+		out[i] = float32(float64(x) / length)
 	}
-	c.Tau *= mean
-	return c, nil
+	return out, nil
 }
 
 // steering is the session with the ports that a plan needs and the file does not have.
@@ -280,10 +330,8 @@ func (m *Model) runPlan(ctx context.Context, s *decoder.Session, ids []int64, p 
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range p {
-		if TooLoud(c.Vector, c.Tau) {
-			return overflowed(len(out[0])), nil
-		}
+	if tooLoud(p) {
+		return overflowed(len(out[0])), nil
 	}
 	return out[0], nil
 }

@@ -112,7 +112,7 @@ func TestFanOutSites(t *testing.T) {
 			}
 			var want []float64
 			for _, change := range changes {
-				logits, err := b.Rows(t.Context(), ids, []intervention.Change{change})
+				logits, err := b.Rows(t.Context(), ids, []intervention.Plan{{change}})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -269,11 +269,11 @@ func TestE09Tokens(t *testing.T) {
 // rowsAt adds memories to the attention output of a layer, one in each row.
 func rowsAt(t *testing.T, m *Model, ids []int64, layer int, vectors [][]float32, taus []float64) ([][]float32, error) {
 	t.Helper()
-	var changes []intervention.Change
+	var changes []intervention.Plan
 	for i, tau := range taus {
-		changes = append(changes, intervention.Change{Site: models.DefaultSite, Layer: layer, Keep: 1, Tau: tau, Vector: vectors[i]})
+		changes = append(changes, intervention.Plan{{Site: models.DefaultSite, Layer: layer, Keep: 1, Tau: tau, Vector: vectors[i]}})
 	}
-	b, err := m.Batch(t.Context(), changes[:1])
+	b, err := m.Batch(t.Context(), changes[0])
 	if err != nil {
 		return nil, err
 	}

@@ -132,13 +132,13 @@ func TestE04RowsEqualSingleRuns(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var changes []intervention.Change
+			var changes []intervention.Plan
 			for k, tau := range taus {
 				c := intervention.Change{Site: port.Site, Layer: layer, Keep: float64(k%2) + 0.5, Tau: tau, Vector: v, Positions: at}
 				if port.Site.Intervention().ByHead() {
 					c.Heads = []int{(i + k) % m.Layout.Heads}
 				}
-				changes = append(changes, c)
+				changes = append(changes, intervention.Plan{c})
 			}
 			rows, err := b.Rows(ctx, ids, changes)
 			if err != nil {

@@ -140,6 +140,15 @@ func (m *Model) Prompt(text string) ([]int64, error) {
 	return ids, m.fits("prompt", ids)
 }
 
+// BOS returns the beginning-of-text token; false when the tokenizer has none.
+func (m *Model) BOS() (int64, bool) {
+	t, err := m.tokens()
+	if err != nil {
+		return 0, false
+	}
+	return t.BOS()
+}
+
 // Memory turns a memory's text into tokens: as it is, unless Texts says otherwise.
 func (m *Model) Memory(text string) ([]int64, error) {
 	t, err := m.tokens()

@@ -26,8 +26,8 @@ func notFinite(r *results.Run) int {
 // differ by less, although they are computed from the same numbers.
 const unchanged = 1e-5
 
-// noEffect returns the sources whose memories changed no score, at no layer and tau but 0: something is wrong with them. The
-// source of no memory is not among them.
+// noEffect returns the sources whose memories changed no score although they should: something is wrong with them. The source of no
+// memory is among them only where the operation needs none.
 func noEffect(r *results.Run) []string {
 	clean := map[int]results.Score{}
 	for _, p := range r.Prompts {
@@ -35,7 +35,7 @@ func noEffect(r *results.Run) []string {
 	}
 	tried, effect := map[string]bool{}, map[string]bool{}
 	for _, c := range r.Cells {
-		if c.Tau == 0 || c.Memory == "" {
+		if !r.Manifest.Acts(&c) {
 			continue
 		}
 		tried[c.Source] = true

@@ -45,8 +45,9 @@ func ReadData(path string) (*Data, error) { return readData(path, part{}) }
 
 // part says what to keep of a file of prompts. All rows are checked and counted.
 type part struct {
-	rows     int  // the first rows; 0 for all
-	entities bool // the memories of all rows
+	column   string // of the prompts; "" is the first of twoHopColumns
+	rows     int    // the first rows; 0 for all
+	entities bool   // the memories of all rows
 }
 
 func readData(path string, p part) (*Data, error) {
@@ -55,7 +56,7 @@ func readData(path string, p part) (*Data, error) {
 	sum, err := readTable(path, func(columns, values []string) (err error) {
 		if values == nil {
 			d.Columns = columns
-			r, err = newRowReader(columns)
+			r, err = newRowReader(columns, p.column)
 			return err
 		}
 		row, err := r.read(d.Count, values)
@@ -87,7 +88,7 @@ type rowReader struct {
 	twoHop, oneHop, explicit, obscure, answers int // indexes of columns; -1 for none
 }
 
-func newRowReader(columns []string) (*rowReader, error) {
+func newRowReader(columns []string, prompts string) (*rowReader, error) {
 	at := func(names []string) int {
 		for _, name := range names {
 			if i := slices.Index(columns, name); i >= 0 {
@@ -97,6 +98,11 @@ func newRowReader(columns []string) (*rowReader, error) {
 		return -1
 	}
 	r := &rowReader{columns, at(twoHopColumns), at(oneHopColumns), at(entityColumns), at(obscureColumns), at(answerColumns)}
+	if prompts != "" {
+		if r.twoHop = slices.Index(columns, prompts); r.twoHop < 0 {
+			return nil, fmt.Errorf("no column %q, found %s", prompts, strings.Join(columns, ", "))
+		}
+	}
 	if r.twoHop < 0 || r.answers < 0 {
 		return nil, hint.With(fmt.Errorf("want the columns obscure_sentence (or prompt) and answer, found %s", strings.Join(columns, ", ")),
 			"the columns of the paper are explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer")

@@ -4,43 +4,72 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 )
 
-// encoder encodes memories as vectors, each text once.
+// encoder makes the vectors of memories: it encodes and captures each text once.
 type encoder struct {
 	model      *steer.Model
 	encoding   memory.Encoding
 	convention memory.Convention
-	layers     []int // injected layers
+	places     []models.BakedAt // that change
+	looked     []models.BakedAt // whose values are captured
 	tokens     *memory.Encoder
-	vectors    map[string][]float32         // unembed, embed
-	byLayer    map[string]map[int][]float32 // layer
-	faint      []string                     // memories whose vectors are almost zero
+	vectors    map[string][]float32                    // unembed, embed
+	byPlace    map[string]map[models.BakedAt][]float32 // layer, and captured values; by key
+	faint      []string                                // memories whose vectors are almost zero
 }
 
-func newEncoder(m *steer.Model, enc memory.Encoding, conv memory.Convention, layers []int) *encoder {
-	return &encoder{model: m, encoding: enc, convention: conv, layers: layers, vectors: map[string][]float32{}, byLayer: map[string]map[int][]float32{}}
+func newEncoder(m *steer.Model, enc memory.Encoding, conv memory.Convention, places []models.BakedAt) *encoder {
+	return &encoder{
+		model: m, encoding: enc, convention: conv, places: places, looked: places,
+		vectors: map[string][]float32{}, byPlace: map[string]map[models.BakedAt][]float32{},
+	}
 }
 
 // look refuses a vector that was made for another model, and records a vector that is almost zero.
 func (e *encoder) look(m Memory) error {
-	if got, want := len(m.Vector), e.model.Layout.DModel; m.Vector != nil && got != want {
-		return fmt.Errorf("memory %q: the vector has %d numbers, d_model is %d", m.Text, got, want)
+	if m.Vector == nil {
+		return nil
 	}
-	if m.Vector != nil && memory.Length(m.Vector) < memory.Faint {
+	for _, at := range e.places {
+		if got, want := len(m.Vector), at.Site.Intervention().MemoryLen(e.model.Layout); got != want && !at.Site.Intervention().ByHead() {
+			return fmt.Errorf("memory %q: the vector has %d numbers, d_model is %d", m.Text, got, want)
+		} else if got != want {
+			return fmt.Errorf("memory %q: the vector has %d numbers, a memory at %s has %d", m.Text, got, at.Site, want)
+		}
+	}
+	if memory.Length(m.Vector) < memory.Faint {
 		e.faint = append(e.faint, m.Text)
 	}
 	return nil
 }
 
-// add encodes a memory that has not been encoded yet.
-func (e *encoder) add(ctx context.Context, m Memory) error {
-	if m.Vector != nil || m.Text == "" || e.vectors[m.Text] != nil || e.byLayer[m.Text] != nil {
+// key identifies what the vectors of a memory depend on. A value of the prompt itself depends on the prompt.
+func (m Memory) key(prompt int) string {
+	switch {
+	case m.captured == nil:
+		return m.Text
+	case m.captured.texts == nil:
+		return fmt.Sprintf("captured %d %s", prompt, m.Text)
+	}
+	return "captured " + m.Text
+}
+
+// add makes the vectors of a memory that have not been made yet. q is the prompt of its cell.
+func (e *encoder) add(ctx context.Context, m Memory, prompt int, q question) (err error) {
+	key := m.key(prompt)
+	if m.Vector != nil || m.Text == "" || e.vectors[key] != nil || e.byPlace[key] != nil {
 		return nil
 	}
-	if err := e.encode(ctx, m.Text); err != nil {
+	if m.captured != nil {
+		e.byPlace[key], err = e.capture(ctx, m.captured, q)
+	} else {
+		err = e.encode(ctx, m.Text)
+	}
+	if err != nil {
 		return fmt.Errorf("memory %q: %w", m.Text, err)
 	}
 	return nil
@@ -48,15 +77,18 @@ func (e *encoder) add(ctx context.Context, m Memory) error {
 
 func (e *encoder) encode(ctx context.Context, text string) (err error) {
 	if e.encoding == memory.EncodingLayer {
-		vectors, err := e.model.EncodeLayers(ctx, text, e.convention, e.layers...)
+		var layers []int
+		for _, at := range e.places {
+			layers = append(layers, at.Layer)
+		}
+		vectors, err := e.model.EncodeLayers(ctx, text, e.convention, layers...)
 		if err != nil {
 			return err
 		}
-		at := map[int][]float32{}
-		for i, l := range e.layers {
-			at[l] = vectors[i]
+		e.byPlace[text] = map[models.BakedAt][]float32{}
+		for i, at := range e.places {
+			e.byPlace[text][at] = vectors[i]
 		}
-		e.byLayer[text] = at
 		return nil
 	}
 	if e.tokens == nil {
@@ -74,15 +106,16 @@ func (e *encoder) encode(ctx context.Context, text string) (err error) {
 	return err
 }
 
-// vector returns the vector of a memory after add, nil for no memory.
-func (e *encoder) vector(m Memory, layer int) []float32 {
+// vector returns the vector of a memory at a place after add, nil for no memory.
+func (e *encoder) vector(m Memory, prompt int, at models.BakedAt) []float32 {
 	switch {
 	case m.Vector != nil:
 		return m.Vector
 	case m.Text == "":
 		return nil
-	case e.encoding == memory.EncodingLayer:
-		return e.byLayer[m.Text][layer]
 	}
-	return e.vectors[m.Text]
+	if v := e.vectors[m.key(prompt)]; v != nil {
+		return v
+	}
+	return e.byPlace[m.key(prompt)][at]
 }

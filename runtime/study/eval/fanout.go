@@ -2,11 +2,14 @@ package eval
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime/decoder"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
@@ -21,9 +24,13 @@ type fanOut struct {
 }
 
 func openFanOut(ctx context.Context, b bench) (runner, error) {
+	stream := !slices.ContainsFunc(b.sites, func(k models.PortKind) bool { return k.Intervention().ByHead() })
+	if b.op != intervention.Add || len(b.also) > 0 || !stream {
+		return nil, errors.New("it adds memories to the residual stream and does nothing else")
+	}
 	f := &fanOut{bench: b}
 	var err error
-	f.session, err = b.model.Decoder.Session(ctx, b.host, b.options, decoder.FanOut([]models.PortKind{b.site}, b.top, &f.places))
+	f.session, err = b.model.Decoder.Session(ctx, b.host, b.options, decoder.FanOut(b.sites, b.top, &f.places))
 	return f, err
 }
 
@@ -58,7 +65,7 @@ func (f *fanOut) part(ctx context.Context, q question, cells []cell, scores []re
 	d, pos := f.model.Layout.DModel, len(q.ids)
 	from, to := 0, 0
 	if len(cells) > 0 { // a one-hop prompt has no memory, and may be too short for the positions
-		if from, to, err = f.positions.Within(pos); err != nil {
+		if from, to, err = q.at.Within(pos); err != nil {
 			return clean, err
 		}
 	}
@@ -66,7 +73,7 @@ func (f *fanOut) part(ctx context.Context, q question, cells []cell, scores []re
 	for _, place := range f.places {
 		var memory, tau []float32
 		for i, c := range cells {
-			if c.layer != place.Layer {
+			if c.BakedAt != place {
 				continue
 			}
 			order = append(order, i)

@@ -42,25 +42,30 @@ func Plans() [][2]string {
 
 // bench is the input of all plans.
 type bench struct {
-	model     *steer.Model
-	host      runtime.Host
-	options   runtime.Options
-	site      models.PortKind // that gets the memories
-	layers    []int           // of the cells
-	positions intervention.Positions
-	top       int
+	model   *steer.Model
+	host    runtime.Host
+	options runtime.Options
+	op      intervention.Op
+	sites   []models.PortKind
+	heads   bool              // cells change single heads
+	places  []models.BakedAt  // that cells change
+	also    intervention.Plan // of a prompt; those of other prompts have the same places
+	top     int
 }
 
 // question is a prompt as token ids.
 type question struct {
 	ids    []int64
 	answer int64
+	at     intervention.Positions // that cells change
+	also   intervention.Plan      // what else happens in every cell
 }
 
-// cell is one memory at one layer and tau. A nil vector is no memory.
+// cell is one change at one place. A nil vector is no memory.
 type cell struct {
-	layer  int
-	tau    float64
+	models.BakedAt
+	heads  []int   // nil for all
+	tau    float64 // in the raw unit; of scale, the factor
 	vector []float32
 }
 

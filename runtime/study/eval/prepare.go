@@ -8,6 +8,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
@@ -17,12 +18,14 @@ import (
 type evaluation struct {
 	Config
 	bench   bench
+	grid    *results.Manifest // the part of the manifest that the grid follows from
 	data    *Data
 	sources []*Source
 	encode  *encoder
 	rows    []int                         // indexes of the prompts of this shard
 	asked   map[int]question              // by index
 	onehop  map[int][]int64               // tokens of the one-hop prompts
+	lengths map[int][]float64             // of the model's own values, by prompt and place; for TauNorm
 	model   func() (results.Model, error) // waits for Identify
 }
 
@@ -37,23 +40,21 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 		return nil, err
 	}
 	model.Texts = c.Texts
-	if err := c.check(model.Layout.Layers); err != nil {
+	if err := c.complete(model.Layout); err != nil {
 		return nil, err
 	}
 	if c.Top > model.Layout.Vocab && model.Layout.Vocab > 0 {
 		return nil, fmt.Errorf("want the %d likeliest tokens, but the vocabulary has %d", c.Top, model.Layout.Vocab)
 	}
-	if c.Layers == nil {
-		for l := range model.Layout.Layers {
-			c.Layers = append(c.Layers, l)
+	b := bench{model: model, host: host, options: c.Options, op: c.Op, sites: c.Sites, heads: c.Heads != nil, top: c.Top}
+	for _, site := range c.Sites {
+		for _, layer := range c.Layers {
+			b.places = append(b.places, models.BakedAt{Site: site, Layer: layer})
 		}
 	}
-	if err := c.checkSite(model.Layout); err != nil {
-		return nil, err
-	}
-	e := &evaluation{Config: c, bench: bench{model, host, c.Options, c.Site, c.Layers, c.Positions, c.Top}, asked: map[int]question{}, onehop: map[int][]int64{}, model: identity}
-	e.encode = newEncoder(model, c.Encoding, c.Convention, c.Layers)
-	if e.data, err = readData(c.Data, part{rows: c.Limit, entities: slices.Contains(c.Memories, "wrong")}); err != nil {
+	e := &evaluation{Config: c, bench: b, asked: map[int]question{}, onehop: map[int][]int64{}, lengths: map[int][]float64{}, model: identity}
+	e.encode = newEncoder(model, c.Encoding, c.Convention, b.places)
+	if e.data, err = readData(c.Data, part{column: c.Column, rows: c.Limit, entities: slices.Contains(c.Memories, "wrong")}); err != nil {
 		return nil, err
 	}
 	for _, spec := range c.Memories {
@@ -65,12 +66,12 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 			return nil, hint.With(fmt.Errorf("memory %q was given twice", s.Name), "rows are identified by this name, which has no folder: rename one of the two files")
 		}
 		e.sources = append(e.sources, s)
-		for _, m := range s.at(0, 0, 0) { // vectors come from files, and every prompt uses the whole file
-			if err := e.encode.look(m); err != nil {
-				return nil, err
-			}
-		}
 	}
+	if err := e.checkSources(); err != nil {
+		return nil, err
+	}
+	e.encode.looked = e.looked()
+	e.grid = e.describe()
 	for i := range e.prompts() {
 		if i%c.Shard.Of == c.Shard.Index {
 			e.rows = append(e.rows, i)
@@ -110,20 +111,38 @@ func (e *evaluation) ask(i int) (err error) {
 			return err
 		}
 	}
+	if q.at, err = e.bench.model.Find(e.Positions, q.ids); err != nil {
+		return err
+	}
 	e.asked[i] = q
-	_, _, err = e.Positions.Within(len(q.ids))
+	_, _, err = q.at.Within(len(q.ids))
 	return err
 }
 
-// manifest describes the evaluation; it contains the plan only when the user selected one.
+// manifest describes the evaluation.
 func (e *evaluation) manifest() (*results.Manifest, error) {
+	m := e.describe()
+	var err error
+	m.Model, err = e.model()
+	return m, err
+}
+
+// describe is manifest without the model, which takes time. It contains the plan only when the user selected one.
+func (e *evaluation) describe() *results.Manifest {
 	m := &results.Manifest{
-		Version: results.ManifestVersion, Tool: e.Tool, Data: e.data.File, Prompts: e.prompts(), Layers: e.Layers, Taus: e.Taus,
+		Version: results.ManifestVersion, Tool: e.Tool, Data: e.data.File, PromptColumn: e.Column, Prompts: e.prompts(),
+		Heads: e.Heads, Interventions: e.Also, Layers: e.Layers, Taus: e.Taus,
 		Encoding: string(e.Encoding), Convention: string(e.Convention), Positions: e.Positions.String(), Texts: e.Texts,
 		Top: e.Top, First: e.First, Shard: e.Shard, Host: e.Host,
 	}
-	if e.Site != models.DefaultSite {
-		m.Site = string(e.Site)
+	if e.Op != intervention.Add {
+		m.Op = e.Op
+	}
+	if !slices.Equal(e.Sites, []models.PortKind{models.DefaultSite}) {
+		m.Sites = e.Sites
+	}
+	if e.TauUnit != steer.TauRaw {
+		m.TauUnit = string(e.TauUnit)
 	}
 	if e.Plan != Auto {
 		m.Plan.Used = e.Plan
@@ -131,7 +150,5 @@ func (e *evaluation) manifest() (*results.Manifest, error) {
 	for _, s := range e.sources {
 		m.Memories = append(m.Memories, s.Source)
 	}
-	var err error
-	m.Model, err = e.model()
-	return m, err
+	return m
 }

@@ -2,13 +2,15 @@ package eval
 
 import (
 	"context"
+	"slices"
 
+	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// batched runs a patched model: memory and tau are inputs of every layer, and the rows of a run belong to one layer.
+// batched runs a patched model: the inputs of its ports say what changes in each row, and the rows of a run belong to one place.
 type batched struct {
 	bench
 	batch *steer.Batch
@@ -23,21 +25,27 @@ func openRows(ctx context.Context, b bench) (runner, error) { return openBatched
 
 func openBatched(ctx context.Context, b bench, rows func(tokens int) int) (runner, error) {
 	var ports intervention.Plan
-	for _, layer := range b.layers {
-		ports = append(ports, b.change(layer, 0, b.zero(), intervention.AllPositions))
+	for _, at := range b.places {
+		ports = append(ports, b.change(cell{BakedAt: at, vector: make([]float32, at.Site.Intervention().MemoryLen(b.model.Layout))}, intervention.AllPositions))
 	}
-	batch, err := b.model.Batch(ctx, ports)
+	batch, err := b.model.Batch(ctx, append(ports, b.also...))
 	return &batched{b, batch, rows}, err
 }
 
-// zero is a memory that changes nothing.
-func (b bench) zero() []float32 {
-	return make([]float32, b.site.Intervention().MemoryLen(b.model.Layout))
-}
-
-// change adds a memory at the site of the evaluation.
-func (b bench) change(layer int, tau float64, vector []float32, at intervention.Positions) intervention.Change {
-	return intervention.Change{Site: b.site, Layer: layer, Keep: 1, Tau: tau, Vector: vector, Positions: at}
+// change is what happens in a cell.
+func (b bench) change(c cell, at intervention.Positions) intervention.Change {
+	x := intervention.Change{Site: c.Site, Layer: c.Layer, Heads: c.heads, Keep: 1, Positions: at}
+	switch b.op {
+	case intervention.Add:
+		x.Tau, x.Vector = c.tau, c.vector
+	case intervention.Replace:
+		x.Keep, x.Tau, x.Vector = 0, c.tau, c.vector
+	case intervention.Scale:
+		x.Keep = c.tau
+	case intervention.Ablate:
+		x.Keep = 0
+	}
+	return x
 }
 
 // The largest size of a run. Matrices of a thousand rows are as fast as larger ones, and activations stay small compared
@@ -54,25 +62,19 @@ func (b bench) rowsOf(tokens int) int {
 }
 
 func (b *batched) run(ctx context.Context, q question, cells []cell) (clean results.Score, scores []results.Score, err error) {
-	zero := b.zero()
-	// The clean run has one row in every plan of this kind, so that it does not depend on the grid. Its memory is zero and is
-	// added at all positions, because a one-hop prompt may be too short for the configured positions.
-	rows, err := b.batch.Rows(ctx, q.ids, []intervention.Change{b.change(b.layers[0], 0, zero, intervention.AllPositions)})
+	// The clean run has one row in every plan of this kind, so that it does not depend on the grid.
+	rows, err := b.batch.Rows(ctx, q.ids, []intervention.Plan{nil})
 	if err != nil {
 		return clean, nil, err
 	}
 	clean = score(rows[0], q.answer, b.top)
 	scores = make([]results.Score, len(cells))
 	for _, batch := range batches(cells, b.rows(len(q.ids))) {
-		var changes []intervention.Change
+		var plans []intervention.Plan
 		for _, i := range batch {
-			v := cells[i].vector
-			if v == nil {
-				v = zero
-			}
-			changes = append(changes, b.change(cells[i].layer, cells[i].tau, v, b.positions))
+			plans = append(plans, append(slices.Clip(q.also), b.change(cells[i], q.at)))
 		}
-		rows, err := b.batch.Rows(ctx, q.ids, changes)
+		rows, err := b.batch.Rows(ctx, q.ids, plans)
 		if err != nil {
 			return clean, nil, err
 		}
@@ -83,16 +85,16 @@ func (b *batched) run(ctx context.Context, q question, cells []cell) (clean resu
 	return clean, scores, nil
 }
 
-// batches groups the indexes of cells by layer, with at most size indexes in a group.
+// batches groups the indexes of cells by place, with at most size indexes in a group.
 func batches(cells []cell, size int) [][]int {
 	var out [][]int
-	last := map[int]int{} // layer -> its newest group
+	last := map[models.BakedAt]int{} // place -> its newest group
 	for i, c := range cells {
-		g, ok := last[c.layer]
+		g, ok := last[c.BakedAt]
 		if !ok || len(out[g]) == size {
 			g = len(out)
 			out = append(out, nil)
-			last[c.layer] = g
+			last[c.BakedAt] = g
 		}
 		out[g] = append(out[g], i)
 	}

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"time"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
@@ -87,6 +87,7 @@ func (e *evaluation) run(ctx context.Context, w *results.Writer, start time.Time
 		}
 		r.Faint = e.encode.faint
 		debug.FreeOSMemory() // a tokenizer leaves garbage of twice its size, and the host's memory use peaks now
+		e.bench.also = e.asked[todo[0]].also
 		plan, run, err := e.open(ctx, w.Manifest.Plan, todo)
 		if err != nil {
 			return r, err
@@ -127,36 +128,40 @@ func (e *evaluation) open(ctx context.Context, p results.Plan, todo []int) (resu
 		}
 		return p, r, nil
 	}
-	_, cells := e.cells(todo[0])
-	r, p, err := choose(ctx, e.bench, e.asked[todo[0]], cells, sample(e.Layers, e.Taus, cells))
+	_, cells, err := e.cells(todo[0])
+	if err != nil {
+		return p, nil, err
+	}
+	r, p, err := choose(ctx, e.bench, e.asked[todo[0]], cells, sample(e.bench, cells))
 	return p, r, err
 }
 
-// sample returns one cell of each layer, each with a different tau: enough to see a difference, and cheap. Cells without a
-// memory and with tau 0 equal the clean run and show nothing about the others; they are used only when there are no others.
-func sample(layers []int, taus []float64, cells []cell) []int {
-	if loud := slices.DeleteFunc(slices.Clone(taus), func(tau float64) bool { return tau == 0 }); len(loud) > 0 {
-		taus = loud
-	}
+// sample returns one cell of each place, each with a different tau and head: enough to see a difference, and cheap. Cells that change
+// nothing equal the clean run and show nothing about the others; they are used only when there are no others.
+func sample(b bench, cells []cell) []int {
 	var out []int
-	for i, layer := range layers {
-		find := func(silent bool) int {
-			return slices.IndexFunc(cells, func(c cell) bool {
-				return c.layer == layer && c.tau == taus[i%len(taus)] && (silent || c.vector != nil)
-			})
+	for n, at := range b.places {
+		var loud, all []int
+		for i, c := range cells {
+			if c.BakedAt != at {
+				continue
+			}
+			all = append(all, i)
+			if (intervention.Plan{b.change(c, intervention.AllPositions)}).Acts() {
+				loud = append(loud, i)
+			}
 		}
-		at := find(false)
-		if at < 0 {
-			at = find(true)
+		if loud == nil {
+			loud = all
 		}
-		out = append(out, at)
+		out = append(out, loud[n%len(loud)])
 	}
 	return out
 }
 
 // loop computes and writes the prompts in order.
 func (e *evaluation) loop(ctx context.Context, w *results.Writer, run runner, todo []int, r *Report) error {
-	var best stats.Running
+	best := stats.Running{Harm: w.Manifest.Harm()}
 	if r.Resumed > 0 {
 		earlier, err := results.Load(ctx, e.Dir)
 		if ctx.Err() != nil {
@@ -227,7 +232,10 @@ func unitOf(ctx context.Context) (unit context.Context, stop func()) {
 func (e *evaluation) prompt(ctx context.Context, run runner, i int) (results.Prompt, []results.Cell, error) {
 	p, q := e.data.Rows[i].Prompt, e.asked[i]
 	p.AnswerID, p.Tokens, p.Ceiling = q.answer, len(q.ids), results.None()
-	rows, cells := e.cells(i)
+	rows, cells, err := e.cells(i)
+	if err != nil {
+		return p, nil, err
+	}
 	clean, scores, err := run.run(ctx, q, cells)
 	if err != nil {
 		return p, nil, err
@@ -237,7 +245,7 @@ func (e *evaluation) prompt(ctx context.Context, run runner, i int) (results.Pro
 		rows[j].Score = scores[j]
 	}
 	if ids := e.onehop[i]; ids != nil {
-		if p.Ceiling, _, err = run.run(ctx, question{ids, q.answer}, nil); err != nil {
+		if p.Ceiling, _, err = run.run(ctx, question{ids: ids, answer: q.answer}, nil); err != nil {
 			return p, nil, fmt.Errorf("one-hop prompt: %w", err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -92,9 +93,16 @@ func TestE03PlansAgree(t *testing.T) {
 		}},
 		{"positions that one-hop prompts do not reach", func(c *Config) { c.Positions, _ = intervention.ParsePositions("7-8") }},
 		{"layer, two layers", func(c *Config) { c.Encoding, c.Layers = memory.EncodingLayer, []int{1, 4} }},
-		{"resid_pre", func(c *Config) { c.Site = models.PortResidPre }},
-		{"mlp_out, last position", func(c *Config) { c.Site, c.Positions = models.PortMLPOut, intervention.LastPosition }},
-		{"resid_post, two layers", func(c *Config) { c.Site, c.Layers = models.PortResidPost, []int{0, 5} }},
+		{"resid_pre", func(c *Config) { c.Sites = []models.PortKind{models.PortResidPre} }},
+		{"mlp_out, last position", func(c *Config) {
+			c.Sites, c.Positions = []models.PortKind{models.PortMLPOut}, intervention.LastPosition
+		}},
+		{"resid_post, two layers", func(c *Config) { c.Sites, c.Layers = []models.PortKind{models.PortResidPost}, []int{0, 5} }},
+		{"all sites of the stream", func(c *Config) {
+			c.Sites, c.Layers = []models.PortKind{models.PortResidPre, models.PortAttnOut, models.PortMLPOut, models.PortResidPost}, []int{1, 2}
+		}},
+		{"norm", func(c *Config) { c.TauUnit, c.Layers = steer.TauNorm, []int{0, 3} }},
+		{"captured, added", func(c *Config) { c.Memories, c.Layers = []string{"captured", "captured:explicit_entity"}, []int{1, 3} }},
 		{"three sources", func(c *Config) {
 			c.Memories, c.First = []string{"wrong", "random:" + filepath.Join(c.Model.Path, "words.txt"), "file:" + filepath.Join(c.Model.Path, "words.txt")}, 3
 			c.Top = 0
@@ -116,6 +124,175 @@ func TestE03PlansAgree(t *testing.T) {
 				compare(t, plan, want, got)
 			}
 		})
+	}
+}
+
+// Where the fan-out does not apply, the rows of a batch are what single runs compute.
+func TestE03RowsAgree(t *testing.T) {
+	texts := write(t, "texts.txt", "People in Japan speak\nThe capital of Peru is\n")
+	for _, tt := range []struct {
+		name string
+		set  func(*Config)
+	}{
+		{"each head", func(c *Config) {
+			c.Op, c.Sites, c.Heads, c.Layers, c.Taus, c.Memories = intervention.Ablate, []models.PortKind{models.PortZ}, []int{0, 2, 3}, []int{0, 4}, nil, nil
+		}},
+		{"ablate every site", func(c *Config) {
+			c.Op, c.Sites, c.Layers, c.Taus, c.Memories = intervention.Ablate, models.Sites(), []int{1, 2}, nil, nil
+		}},
+		{"scale", func(c *Config) {
+			c.Op, c.Layers, c.Taus, c.Memories, c.Positions = intervention.Scale, []int{2}, []float64{0, 0.5, 1, 2}, nil, intervention.LastPosition
+		}},
+		{"patch each head", func(c *Config) {
+			c.Op, c.Sites, c.Heads, c.Layers, c.Taus, c.Memories = intervention.Replace, []models.PortKind{models.PortZ}, []int{1, 3}, []int{2, 5}, []float64{1}, []string{"captured"}
+			c.Positions = intervention.LastPosition
+		}},
+		{"mean", func(c *Config) {
+			c.Op, c.Sites, c.Layers, c.Taus, c.Memories = intervention.Replace, []models.PortKind{models.PortMLPOut, models.PortZ}, []int{0, 3}, []float64{1}, []string{"mean:" + texts}
+		}},
+		{"back-patching", func(c *Config) {
+			c.Op, c.Sites, c.Taus, c.Memories = intervention.Replace, []models.PortKind{models.PortResidPost}, []float64{1}, []string{"backpatch:4"}
+			c.Positions = intervention.LastPosition
+		}},
+		{"with another intervention", func(c *Config) {
+			half := 0.5
+			c.Layers = []int{1, 2}
+			c.Also = []intervention.Entry{
+				{Op: intervention.Ablate, Site: models.PortZ, Layers: "1", Heads: []int{2}},
+				{Op: intervention.Scale, Layers: "2", Keep: &half},
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := world(t)
+			c.Limit = 3
+			tt.set(&c)
+			var want *results.Run
+			for _, plan := range []string{"points", "rows", Auto} {
+				c.Plan, c.Dir = plan, filepath.Join(t.TempDir(), plan)
+				r, got := run(t, c)
+				if plan == Auto && (r.Plan.Used != "rows" || !strings.Contains(r.Plan.Reason, "not fanout: it adds memories")) {
+					t.Errorf("auto took %+v", r.Plan)
+				}
+				if want == nil {
+					want = got
+				}
+				compare(t, plan, want, got)
+			}
+			c.Plan, c.Dir = "fanout", filepath.Join(t.TempDir(), "fanout")
+			if _, err := Run(t.Context(), orttest.Host(t), c); err == nil || !strings.Contains(err.Error(), "does nothing else") {
+				t.Errorf("fanout: %v", err)
+			}
+		})
+	}
+}
+
+// A cell is what run says of one prompt with the same entries of an interventions file.
+func TestCellsEqualEntries(t *testing.T) {
+	zero, last := 4, "last"
+	entry := func(op intervention.Op, x results.Cell, site models.PortKind) intervention.Entry {
+		e := intervention.Entry{Op: op, Site: site, Layers: intervention.Layers(strconv.Itoa(x.Layer))}
+		if h, one := x.Head.Index(); one {
+			e.Heads = []int{h}
+		}
+		return e
+	}
+	for _, tt := range []struct {
+		name  string
+		set   func(*Config)
+		entry func(results.Cell, results.Prompt) intervention.Entry
+	}{
+		{"ablate", func(c *Config) {
+			c.Op, c.Sites, c.Heads, c.Taus, c.Memories = intervention.Ablate, []models.PortKind{models.PortZ}, []int{0, 1, 2, 3}, nil, nil
+		}, func(x results.Cell, _ results.Prompt) intervention.Entry {
+			return entry(intervention.Ablate, x, models.PortZ)
+		}},
+		{"scale", func(c *Config) {
+			c.Op, c.Sites, c.Taus, c.Memories = intervention.Scale, []models.PortKind{models.PortMLPOut}, []float64{0, 3}, nil
+		}, func(x results.Cell, _ results.Prompt) intervention.Entry {
+			e := entry(intervention.Scale, x, models.PortMLPOut)
+			e.Keep = &x.Tau
+			return e
+		}},
+		{"captured", func(c *Config) {
+			c.Op, c.Sites, c.Heads, c.Taus, c.Memories = intervention.Replace, []models.PortKind{models.PortZ}, []int{1, 2}, []float64{1, 0.5}, []string{"captured"}
+			c.Positions = intervention.LastPosition
+		}, func(x results.Cell, p results.Prompt) intervention.Entry {
+			e := entry(intervention.Replace, x, models.PortZ)
+			e.Tau, e.Memory, e.Positions = &x.Tau, &intervention.Memory{Captured: &intervention.Captured{Prompt: p.OneHop}}, last
+			return e
+		}},
+		{"back-patching", func(c *Config) {
+			c.Op, c.Sites, c.Taus, c.Memories = intervention.Replace, []models.PortKind{models.PortResidPost}, []float64{1}, []string{"backpatch:4"}
+			c.Positions = intervention.LastPosition
+		}, func(x results.Cell, p results.Prompt) intervention.Entry {
+			e := entry(intervention.Replace, x, models.PortResidPost)
+			e.Memory, e.Positions = &intervention.Memory{Captured: &intervention.Captured{Layer: &zero, Site: models.PortResidPost}}, last
+			return e
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := world(t)
+			c.Limit = 2
+			tt.set(&c)
+			_, got := run(t, c)
+			m, err := steer.New(t.Context(), orttest.Host(t), c.Model, c.Options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			for i := 0; i < len(got.Cells); i += 5 {
+				x := got.Cells[i]
+				p := got.Prompts[x.Prompt]
+				r, err := m.Run(t.Context(), steer.Query{Prompt: p.TwoHop, Answer: p.Answer, Top: 3, Entries: []intervention.Entry{tt.entry(x, p)}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if math.Abs(r.Answer.LogPInjected-x.LogP) > 1e-5 || r.Answer.RankInjected != x.Rank {
+					t.Errorf("%v: log-probability %v, rank %d; run says %v, %d", x.Point(), x.LogP, x.Rank, r.Answer.LogPInjected, r.Answer.RankInjected)
+				}
+			}
+		})
+	}
+}
+
+// A mean is the mean of the values at all tokens but the beginning-of-text token.
+func TestMean(t *testing.T) {
+	c := world(t)
+	texts := []string{"People in Japan speak", "The capital of Peru is"}
+	c.Op, c.Layers, c.Taus, c.Memories = intervention.Replace, []int{2}, []float64{1}, []string{"mean:" + write(t, "texts.txt", strings.Join(texts, "\n"))}
+	c.Limit = 1
+	_, got := run(t, c)
+	m, err := steer.New(t.Context(), orttest.Host(t), c.Model, c.Options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	mean, n := make([]float32, m.Layout.DModel), 0
+	for _, text := range texts {
+		ids, err := m.Prompt(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values, err := m.Values(t.Context(), ids, []models.BakedAt{{Site: models.DefaultSite, Layer: 2}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, x := range values[0][m.Layout.DModel:] {
+			mean[i%m.Layout.DModel] += x
+		}
+		n += len(ids) - 1
+	}
+	for i := range mean {
+		mean[i] /= float32(n)
+	}
+	p := got.Prompts[0]
+	r, err := m.Run(t.Context(), steer.Query{Prompt: p.TwoHop, Answer: p.Answer, Changes: intervention.Plan{{Site: models.DefaultSite, Layer: 2, Tau: 1, Vector: mean}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x := got.Cells[0]; math.Abs(r.Answer.LogPInjected-x.LogP) > 1e-5 {
+		t.Errorf("log-probability %v, want %v", x.LogP, r.Answer.LogPInjected)
 	}
 }
 
@@ -192,10 +369,10 @@ func TestCellsEqualSteer(t *testing.T) {
 // A cell at another site is what run says of one prompt with that memory.
 func TestSite(t *testing.T) {
 	c := world(t)
-	c.Site, c.Layers, c.Taus = models.PortResidPost, []int{1, 4}, []float64{0.5, 2}
+	c.Sites, c.Layers, c.Taus = []models.PortKind{models.PortResidPost}, []int{1, 4}, []float64{0.5, 2}
 	_, got := run(t, c)
-	if got.Manifest.Site != "resid_post" {
-		t.Errorf("the manifest has site %q", got.Manifest.Site)
+	if !slices.Equal(got.Manifest.Sites, c.Sites) {
+		t.Errorf("the manifest has sites %v", got.Manifest.Sites)
 	}
 	m, err := steer.New(t.Context(), orttest.Host(t), c.Model, c.Options)
 	if err != nil {
@@ -206,7 +383,7 @@ func TestSite(t *testing.T) {
 		cell := got.Cells[i]
 		p := got.Prompts[cell.Prompt]
 		e := intervention.AddText(cell.Memory, cell.Layer, cell.Tau, c.Encoding, c.Convention)
-		e.Site = c.Site
+		e.Site = c.Sites[0]
 		r, err := m.Run(t.Context(), steer.Query{Prompt: p.TwoHop, Answer: p.Answer, Top: 3, Entries: []intervention.Entry{e}})
 		if err != nil {
 			t.Fatal(err)
@@ -215,8 +392,8 @@ func TestSite(t *testing.T) {
 			t.Errorf("cell %d: %+v, run says %+v", i, cell, r.Answer)
 		}
 	}
-	c.Site = models.PortZ
-	if _, err := Run(t.Context(), orttest.Host(t), c); err == nil || !strings.Contains(err.Error(), `site "z": want one of`) {
+	c.Sites = []models.PortKind{models.PortZ}
+	if _, err := Run(t.Context(), orttest.Host(t), c); err == nil || !strings.Contains(err.Error(), "a text becomes a vector of the residual stream") {
 		t.Errorf("site z: %v", err)
 	}
 }
@@ -284,7 +461,10 @@ func TestInterrupted(t *testing.T) {
 // A model whose numbers depend on the batch runs cell by cell, and the plan gives the reason.
 func TestAutoFallsBack(t *testing.T) {
 	c := world(t)
-	b := bench{host: orttest.Host(t), options: c.Options, site: models.DefaultSite, layers: []int{0, 1, 2}}
+	b := bench{host: orttest.Host(t), options: c.Options, op: intervention.Add, sites: []models.PortKind{models.DefaultSite}}
+	for layer := range 3 {
+		b.places = append(b.places, models.BakedAt{Site: models.DefaultSite, Layer: layer})
+	}
 	var err error
 	if b.model, err = steer.New(t.Context(), b.host, c.Model, c.Options); err != nil {
 		t.Fatal(err)
@@ -301,7 +481,7 @@ func TestAutoFallsBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, p, err := choose(context.Background(), b, question{ids, 5}, []cell{{layer: 1, tau: 2}, {layer: 2, tau: 3}}, []int{1})
+	r, p, err := choose(context.Background(), b, question{ids: ids, answer: 5}, []cell{{BakedAt: b.places[1], tau: 2}, {BakedAt: b.places[2], tau: 3}}, []int{1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +498,7 @@ func TestSample(t *testing.T) {
 		for _, v := range vectors {
 			for _, l := range layers {
 				for _, tau := range taus {
-					cells = append(cells, cell{l, tau, v})
+					cells = append(cells, cell{BakedAt: models.BakedAt{Layer: l}, tau: tau, vector: v})
 				}
 			}
 		}
@@ -337,7 +517,11 @@ func TestSample(t *testing.T) {
 		{"none first", []int{0, 2}, []float64{1, 2}, [][]float32{nil, memory}, []int{4, 7}},
 		{"none alone", []int{0, 2}, []float64{0}, [][]float32{nil}, []int{0, 1}},
 	} {
-		if got := sample(tt.layers, tt.taus, grid(tt.layers, tt.taus, tt.vectors...)); !slices.Equal(got, tt.want) {
+		b := bench{op: intervention.Add}
+		for _, l := range tt.layers {
+			b.places = append(b.places, models.BakedAt{Layer: l})
+		}
+		if got := sample(b, grid(tt.layers, tt.taus, tt.vectors...)); !slices.Equal(got, tt.want) {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}

@@ -6,16 +6,23 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/vector"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// Memory is one memory: a text to encode, or a vector [d_model] with the name that its file gives it. The zero value is no
-// memory, which is a vector of zeros.
+// Memory is one memory: a text to encode, a vector with the name that its file gives it, or a value that the model computes,
+// with a name. The zero value is no memory, which is a vector of zeros.
 type Memory struct {
 	Text   string
 	Vector []float32
+
+	captured *captured
 }
+
+// encoded reports whether the memory is a text that becomes a vector of the residual stream.
+func (m Memory) encoded() bool { return m.Text != "" && m.Vector == nil && m.captured == nil }
 
 // Source returns memories for cells.
 type Source struct {
@@ -23,14 +30,41 @@ type Source struct {
 
 	// at returns the memories of a prompt at a layer and at the tau with this index. Most sources depend only on the prompt.
 	at func(prompt, layer, tau int) []Memory
+
+	from *models.BakedAt // the place whose value the memories are, if it is another than the one that changes
 }
 
 // sourceKind is one kind of source. To add one, write its open function and a line in sourceKinds.
 type sourceKind struct {
-	name string // the part before the colon
-	arg  string // the part after the colon, for help; "" when there is none
-	doc  string
-	open func(arg string, in sourceInput) (*Source, error)
+	name     string // the part before the colon
+	arg      string // the part after the colon, for help; "" when there is none; in brackets when it may be absent
+	doc      string
+	open     func(arg string, in sourceInput) (*Source, error)
+	defaults Defaults
+	anywhere bool // the memory is the value of the site itself
+}
+
+// Defaults are the settings that a kind of memory is made for. An empty field is the usual default.
+type Defaults struct {
+	Op        intervention.Op        // "" is add
+	Site      models.PortKind        // "" is attn_out
+	Positions intervention.Positions // the zero value is all
+}
+
+// DefaultsOf returns the settings that sources of memories are made for. Sources that are made for different settings are refused.
+func DefaultsOf(specs []string) (Defaults, error) {
+	var out Defaults
+	for i, spec := range specs {
+		k, _, err := parseSource(spec)
+		if err != nil {
+			return out, err
+		}
+		if i > 0 && k.defaults != out {
+			return out, fmt.Errorf("%s and %s have different defaults; give --op, --sites and --positions, or evaluate them one by one", specs[0], spec)
+		}
+		out = k.defaults
+	}
+	return out, nil
 }
 
 // sourceInput is the data that a source may use: how many rows the data has and the memories of all of them, even when only some
@@ -43,12 +77,16 @@ type sourceInput struct {
 
 // sourceKinds is the list of sources, in the order of help.
 var sourceKinds = []sourceKind{
-	{"curated", "", "the missing hop: explicit_entity, or the column memory", openCurated},
-	{"none", "", "no memory: every cell is the clean run", openNone},
-	{"wrong", "", "the missing hop of another prompt, drawn once", openWrong},
-	{"random", "LIST", "for each cell a word of LIST, drawn as in the paper", openRandom},
-	{"column", "NAME", "a column of the data", openColumn},
-	{"file", "PATH", "every text or vector of a file in turn, for every prompt", openFile},
+	{name: "curated", doc: "the missing hop: explicit_entity, or the column memory", open: openCurated},
+	{name: "none", doc: "no memory: every cell is the clean run", open: openNone},
+	{name: "wrong", doc: "the missing hop of another prompt, drawn once", open: openWrong},
+	{name: "random", arg: "LIST", doc: "for each cell a word of LIST, drawn as in the paper", open: openRandom},
+	{name: "column", arg: "NAME", doc: "a column of the data", open: openColumn},
+	{name: "file", arg: "PATH", doc: "every text or vector of a file in turn, for every prompt", open: openFile},
+	{name: "captured", arg: "[COLUMN]", doc: "the site's own value at the last token of the one-hop prompt, or of the text in COLUMN", open: openCaptured, anywhere: true},
+	{name: "mean", arg: "FILE", doc: "the site's own mean value over the texts of a file", open: openMean, anywhere: true, defaults: Defaults{Op: intervention.Replace}},
+	{name: "backpatch", arg: "LAYER", doc: "the prompt's own hidden state after a layer, put into the place that changes", open: openBackpatch,
+		defaults: Defaults{Op: intervention.Replace, Site: models.PortResidPost, Positions: intervention.LastPosition}},
 }
 
 // Sources lists the sources that [Config] accepts, each with a description.
@@ -56,7 +94,10 @@ func Sources() [][2]string {
 	var out [][2]string
 	for _, k := range sourceKinds {
 		name := k.name
-		if k.arg != "" {
+		switch {
+		case strings.HasPrefix(k.arg, "["):
+			name += "[:" + k.arg[1:]
+		case k.arg != "":
 			name += ":" + k.arg
 		}
 		out = append(out, [2]string{name, k.doc})
@@ -79,10 +120,20 @@ func parseSource(spec string) (k sourceKind, arg string, err error) {
 	switch {
 	case k.arg == "" && hasArg:
 		err = fmt.Errorf("memory %q: %s takes no argument", spec, name)
-	case k.arg != "" && arg == "":
+	case k.arg != "" && arg == "" && (hasArg || !strings.HasPrefix(k.arg, "[")):
 		err = fmt.Errorf("memory %q: want %s:%s", spec, name, k.arg)
 	}
 	return k, arg, err
+}
+
+// SitesOf lists the sites that an operation with sources of memories can change: those of the residual stream where a memory is a
+// text, because a text becomes a vector of the stream.
+func SitesOf(op intervention.Op, specs []string) []models.PortKind {
+	texts := op.UsesMemory() && slices.ContainsFunc(specs, func(spec string) bool {
+		k, _, err := parseSource(spec)
+		return err == nil && !k.anywhere
+	})
+	return slices.DeleteFunc(models.Sites(), func(k models.PortKind) bool { return texts && k.Intervention().ByHead() })
 }
 
 // CheckSources reports what is wrong with [Config.Memories] before any file is opened.

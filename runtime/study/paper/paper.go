@@ -88,7 +88,7 @@ func (r *Result) compare() error {
 		}
 	}
 	for i, to := range []*stats.Effect{&r.Curated, &r.Wrong, &r.Random} {
-		e, err := stats.At{Run: r.Run, Source: r.Run.Manifest.Memories[i].Name, Layer: r.Layer, Tau: r.Tau}.Effect()
+		e, err := stats.At{Run: r.Run, Point: results.Point{Source: r.Run.Manifest.Memories[i].Name, Layer: r.Layer, Tau: r.Tau}}.Effect()
 		if err != nil {
 			return err
 		}
@@ -99,7 +99,7 @@ func (r *Result) compare() error {
 
 // MostGained is the prompt whose answer gains the most from the curated memory at the best cell.
 func (r *Result) MostGained() (results.Prompt, error) {
-	changes, err := stats.Changes(stats.At{Run: r.Run, Source: Curated, Layer: r.Layer, Tau: r.Tau})
+	changes, err := stats.Changes(stats.At{Run: r.Run, Point: results.Point{Source: Curated, Layer: r.Layer, Tau: r.Tau}})
 	if err != nil {
 		return results.Prompt{}, err
 	}

@@ -46,7 +46,7 @@ func Headline(runs []*results.Run) (*Claim, bool, error) {
 	if i < 0 {
 		return nil, false, nil
 	}
-	at := stats.At{Run: runs[i], Source: headline.source, Layer: headline.layer, Tau: headline.tau}
+	at := stats.At{Run: runs[i], Point: results.Point{Source: headline.source, Layer: headline.layer, Tau: headline.tau}}
 	effect, err := at.Effect()
 	if err != nil {
 		return nil, false, fmt.Errorf("check the headline: %w", err)

@@ -93,7 +93,7 @@ func (f figure) String() string {
 
 func (f figure) check(t *testing.T, run *results.Run) {
 	t.Helper()
-	e, err := stats.At{Run: run, Source: f.source, Layer: f.layer, Tau: f.tau}.Effect()
+	e, err := stats.At{Run: run, Point: results.Point{Source: f.source, Layer: f.layer, Tau: f.tau}}.Effect()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestCellsOfFiles(t *testing.T) {
 		p        float64
 	}{{"unembed", 7, 0.05323021}, {"unembed", 9, 0.06455687}, {"embed", 7, 0.02979423}, {"layer", 9, 0.02804247}}
 	for _, tt := range tests {
-		effects, err := stats.Changes(stats.At{Run: find(t, runs, hand, tt.encoding, "curated"), Source: "curated", Layer: tt.layer, Tau: 3})
+		effects, err := stats.Changes(stats.At{Run: find(t, runs, hand, tt.encoding, "curated"), Point: results.Point{Source: "curated", Layer: tt.layer, Tau: 3}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,8 +216,8 @@ func TestCellsOfFiles(t *testing.T) {
 func TestCuratedAgainstRandom(t *testing.T) {
 	runs := open(t)
 	d, err := stats.Compare(
-		stats.At{Run: find(t, runs, hand, "unembed", "curated"), Source: "curated", Layer: 7, Tau: 3},
-		stats.At{Run: find(t, runs, hand, "unembed", "file:verbs"), Source: "file:verbs", Layer: 7, Tau: 3})
+		stats.At{Run: find(t, runs, hand, "unembed", "curated"), Point: results.Point{Source: "curated", Layer: 7, Tau: 3}},
+		stats.At{Run: find(t, runs, hand, "unembed", "file:verbs"), Point: results.Point{Source: "file:verbs", Layer: 7, Tau: 3}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
@@ -78,8 +79,8 @@ func TestCompare(t *testing.T) {
 			var got []string
 			for _, c := range list {
 				for _, row := range c.Rows {
-					got = append(got, c.Against.Source+" / "+row.Source+" @ "+row.cell().String())
-					want, err := stats.Compare(c.Against.at(row.Layer, row.Tau), row.at(row.Layer, row.Tau))
+					got = append(got, c.Against.Source+" / "+row.Source+" @ "+row.At.String())
+					want, err := stats.Compare(c.Against.at(row.At), row.at(row.At))
 					if err != nil || want.LogOdds != row.Difference.LogOdds {
 						t.Errorf("difference %v, want %v, error %v", row.Difference, want, err)
 					}
@@ -92,9 +93,16 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+func atResidPost(r *results.Run) {
+	r.Manifest.Sites = []models.PortKind{models.PortResidPost}
+	for i := range r.Cells {
+		r.Cells[i].Site = models.PortResidPost
+	}
+}
+
 // Memories at another site are another experiment: they are no controls of each other.
 func TestGroupsOfSites(t *testing.T) {
-	elsewhere := with(made(usual), func(r *results.Run) { r.Manifest.Site = "resid_post" })
+	elsewhere := with(made(usual), atResidPost)
 	same := with(made(usual), func(r *results.Run) { r.Dir = "second" })
 	var sizes []int
 	for _, g := range groups(allSeries(t, made(usual), elsewhere, same)) {
@@ -115,7 +123,7 @@ func TestLabels(t *testing.T) {
 	}{
 		{"one", []*results.Run{made(usual)}, []string{"tiny"}},
 		{"encodings", []*results.Run{made(usual), other(func(r *results.Run) { r.Manifest.Encoding = "layer" })}, []string{"unembed", "layer"}},
-		{"sites", []*results.Run{made(usual), other(func(r *results.Run) { r.Manifest.Site = "resid_post" })}, []string{"attn_out", "resid_post"}},
+		{"sites", []*results.Run{made(usual), other(atResidPost)}, []string{"attn_out", "resid_post"}},
 		{
 			"models and data", []*results.Run{made(usual), other(func(r *results.Run) {
 				r.Manifest.Model.Name, r.Manifest.Data.Name = "big", "a_very_long_name_of_data.csv"
@@ -146,7 +154,7 @@ func TestExtremes(t *testing.T) {
 	run := made(usual)
 	s := allSeries(t, run)[0]
 	for _, n := range []int{0, 1, 2, 3, 9, 10, 11, 30} {
-		effects, err := stats.Changes(s.at(2, 4))
+		effects, err := stats.Changes(s.at(cell{layer: 2, tau: 4}))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
@@ -24,8 +26,7 @@ type comparison struct {
 type control struct {
 	*series
 	Name       string // its source, or its label when the reference has the same source
-	Layer      int
-	Tau        float64
+	At         cell
 	Reference  stats.Effect // of the reference
 	Own        stats.Effect
 	Difference *stats.Difference // reference minus own, paired by prompt
@@ -47,7 +48,7 @@ func compare(all []*series) ([]*comparison, error) {
 			}
 		}
 		if len(c.Rows) > 0 {
-			slices.SortStableFunc(c.Rows, func(a, b control) int { return a.cell().compare(b.cell()) })
+			slices.SortStableFunc(c.Rows, func(a, b control) int { return a.At.compare(b.At) })
 			c.draw()
 			out = append(out, c)
 		}
@@ -58,14 +59,17 @@ func compare(all []*series) ([]*comparison, error) {
 // groups collects series that differ only in their memories, in the order of the first of each group.
 func groups(all []*series) [][]*series {
 	type key struct {
-		model, data, encoding, convention, positions, site string
-		texts                                              memory.Texts
+		model, data, column, encoding, convention, positions, unit, also string
+		op                                                               intervention.Op
+		site                                                             models.PortKind
+		texts                                                            memory.Texts
 	}
 	var order []key
 	by := map[key][]*series{}
 	for _, s := range all {
 		m := s.run.Manifest
-		k := key{m.Model.Name + " " + m.Model.SHA256, m.Data.Name + " " + m.Data.SHA256, m.Encoding, m.Convention, m.Positions, m.At(), m.Texts}
+		k := key{m.Model.Name + " " + m.Model.SHA256, m.Data.Name + " " + m.Data.SHA256, m.PromptColumn, m.Encoding, m.Convention, m.Positions, m.TauUnit,
+			fmt.Sprint(m.Interventions), s.Op, s.Site, m.Texts}
 		if by[k] == nil {
 			order = append(order, k)
 		}
@@ -88,7 +92,7 @@ func against(reference, s *series) (control, bool, error) {
 	most := 0
 	for _, row := range s.Grid {
 		for _, e := range row {
-			if r, ok := reference.effect(e.Layer, e.Tau); ok && e.N > 0 {
+			if r, ok := reference.effect(s.cellOf(e)); ok && e.N > 0 {
 				common, most = append(common, r), max(most, r.N)
 			}
 		}
@@ -97,20 +101,20 @@ func against(reference, s *series) (control, bool, error) {
 	for _, r := range common { // as with stats.Best, a cell at which the model breaks is not rated by the remaining prompts alone
 		if r.N == most && r.LogOdds.OK() && float64(r.LogOdds) > best {
 			best, found = float64(r.LogOdds), true
-			c.Layer, c.Tau = r.Layer, r.Tau
+			c.At = s.cellOf(r)
 		}
 	}
 	if !found || !samePrompts(reference.run, s.run) {
 		return c, false, nil
 	}
 	var err error
-	if c.Reference, err = reference.full(c.cell()); err != nil {
+	if c.Reference, err = reference.full(c.At); err != nil {
 		return c, false, err
 	}
-	if c.Own, err = s.full(c.cell()); err != nil {
+	if c.Own, err = s.full(c.At); err != nil {
 		return c, false, err
 	}
-	c.Difference, err = stats.Compare(reference.at(c.Layer, c.Tau), s.at(c.Layer, c.Tau))
+	c.Difference, err = stats.Compare(reference.at(c.At), s.at(c.At))
 	return c, err == nil, err
 }
 
@@ -124,28 +128,6 @@ func samePrompts(a, b *results.Run) bool {
 		have, ok := texts[p.Index]
 		return ok && have != [2]string{p.TwoHop, p.Answer}
 	})
-}
-
-// cell is a layer and a tau.
-type cell struct {
-	layer int
-	tau   float64
-}
-
-func (c control) cell() cell { return cell{c.Layer, c.Tau} }
-
-func (c cell) String() string { return fmt.Sprintf("layer %d, tau %s", c.layer, short(c.tau)) }
-
-func (c cell) compare(d cell) int {
-	switch {
-	case c.layer != d.layer:
-		return c.layer - d.layer
-	case c.tau < d.tau:
-		return -1
-	case c.tau > d.tau:
-		return 1
-	}
-	return 0
 }
 
 // draw makes one picture per measure.
@@ -164,11 +146,11 @@ func (c *comparison) draw() {
 			lines = append(lines, forest{label, []mark{{estimate{value: m.of(e), interval: m.interval(e), text: text}, kind}}})
 		}
 		for i, row := range c.Rows {
-			if i == 0 || row.cell() != c.Rows[i-1].cell() {
+			if i == 0 || row.At != c.Rows[i-1].At {
 				if i > 0 {
 					lines = append(lines, forest{})
 				}
-				add(c.Against.Source+" at "+row.cell().String(), row.Reference, 0)
+				add(c.Against.Source+" at "+row.At.String(), row.Reference, 0)
 			}
 			add(row.Name, row.Own, 1)
 		}

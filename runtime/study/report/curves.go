@@ -52,30 +52,31 @@ func layerCurves(s *series, m curve) (*drawing, error) {
 	labels := layerLabels(s.Layers)
 	for i, layer := range s.Layers {
 		row := []string{labels[i]}
-		add := func(list *[]estimate, tau float64, shift float64) error {
-			e, err := s.full(cell{layer, tau})
+		add := func(list *[]estimate, at cell, shift float64) error {
+			e, err := s.full(at)
 			if err != nil {
 				return err
 			}
 			value, interval := ofNumber(m.format)(m.of(e)), ofInterval(m.format)(m.interval(e))
 			*list = append(*list, estimate{
 				value: m.of(e), interval: m.interval(e), place: float64(i) + shift,
-				text: fmt.Sprintf("layer %d, tau %s: %s\n95 %% interval %s\n%d of %d prompts gain", layer, short(tau), value, interval, e.Improved, e.N),
+				text: fmt.Sprintf("%v: %s\n95 %% interval %s\n%d of %d prompts gain", at, value, interval, e.Improved, e.N),
 			})
 			row = append(row, value, interval)
 			return nil
 		}
-		if tau, ok := s.peak(m.best, layer); ok {
-			row = append(row, short(tau))
-			if err := add(&best, tau, -0.12); err != nil {
+		if peak, ok := s.peak(m.best, layer); ok {
+			row = append(row, short(peak.tau))
+			if err := add(&best, peak, -0.12); err != nil {
 				return nil, err
 			}
-			labels[i] += "\n×" + short(tau)
+			labels[i] += "\n×" + short(peak.tau)
 		} else {
 			row = append(row, none, none, none)
 		}
-		if _, ok := s.effect(layer, fixed); ok && several {
-			if err := add(&one, fixed, 0.12); err != nil {
+		at := cell{op: s.Op, layer: layer, tau: fixed}
+		if _, ok := s.effect(at); ok && several {
+			if err := add(&one, at, 0.12); err != nil {
 				return nil, err
 			}
 		} else if several {

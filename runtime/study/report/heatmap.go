@@ -20,18 +20,19 @@ func (g grid) Z(c, r int) float64 { return g.rows[r][c] }
 func (g grid) X(c int) float64    { return float64(c) }
 func (g grid) Y(r int) float64    { return float64(r) }
 
-// heatmap draws layer × tau. The series must have a layer and a tau.
+// heatmap draws layer × tau, or layer × head. The series must have a cell.
 func heatmap(s *series, m measure, sc *scale) *drawing {
+	axis, columns := s.columns()
 	d := &drawing{
 		name: s.file("map-" + m.name), title: m.title + "\n" + s.Label,
-		width:  bounded(120+15*vg.Length(len(s.Taus)), 330, 640),
+		width:  bounded(120+15*vg.Length(len(columns)), 330, 640),
 		height: bounded(100+16*vg.Length(len(s.Layers)), 190, 560),
 		read:   []string{m.read},
 		table:  &numbers{Head: []string{"layer"}},
 	}
 	values := grid{}
-	for _, t := range s.Taus {
-		d.table.Head = append(d.table.Head, "tau "+short(t))
+	for _, label := range columns {
+		d.table.Head = append(d.table.Head, axis+" "+label)
 	}
 	for l, row := range s.Grid {
 		var numbers []float64
@@ -45,7 +46,7 @@ func heatmap(s *series, m measure, sc *scale) *drawing {
 	}
 	best, marked := s.best(m.best)
 	if marked {
-		d.read = append(d.read, fmt.Sprintf("The frame is at layer %d, tau %s.", best.Effect.Layer, short(best.Effect.Tau)))
+		d.read = append(d.read, fmt.Sprintf("The frame is at %v.", s.cellOf(best.Effect)))
 	}
 	if sc.first > 0 {
 		d.read = append(d.read, "The steps of the colours grow by a factor: each step is several times as large as the one before.")
@@ -56,11 +57,11 @@ func heatmap(s *series, m measure, sc *scale) *drawing {
 	d.draw = func(c draw.Canvas) []spot {
 		const bar = 66 // room for the colour scale
 		left := draw.Crop(c, 0, -bar-4, 0, 0)
-		p := newPlot(d.headline(left.Size().X+2*margin), "tau", "layer")
+		p := newPlot(d.headline(left.Size().X+2*margin), axis, "layer")
 		p.Add(heat(p, values))
 		p.X.Width, p.X.Padding, p.X.Tick.Length = 0, 0, 0
 		p.Y.Width, p.Y.Padding, p.Y.Tick.Length = 0, 0, 0
-		p.X.Tick.Marker = places(tauLabels(s.Taus), left.Size().X-50, widest(&p.X, tauLabels(s.Taus))+5)
+		p.X.Tick.Marker = places(columns, left.Size().X-50, widest(&p.X, columns)+5)
 		p.Y.Tick.Marker = places(layerLabels(s.Layers), left.Size().Y-80, 11)
 		if marked {
 			frame(p, s, best.Effect)
@@ -75,7 +76,8 @@ func heatmap(s *series, m measure, sc *scale) *drawing {
 
 // frame marks a cell so that it is visible on any colour.
 func frame(p *plot.Plot, s *series, e stats.Effect) {
-	x, y := s.column(e.Tau), s.row(e.Layer)
+	row, column := s.place(s.cellOf(e))
+	x, y := float64(column), float64(row)
 	edge := []plotter.XY{{X: x - .46, Y: y - .46}, {X: x + .46, Y: y - .46}, {X: x + .46, Y: y + .46}, {X: x - .46, Y: y + .46}, {X: x - .46, Y: y - .46}}
 	p.Add(line(paper, 3.5, edge...), line(ink, 1.75, edge...))
 }
@@ -126,8 +128,8 @@ func (s *series) mapSpots(p *plot.Plot, c draw.Canvas, m measure) []spot {
 	var out []spot
 	for l, row := range s.Grid {
 		for k, e := range row {
-			text := fmt.Sprintf("layer %d, tau %s: %s\npaper's mean %s, median %s, log-odds %s\n%d of %d prompts gain",
-				e.Layer, short(e.Tau), ofNumber(m.format)(m.of(e)), ofNumber(percent)(e.Rejected), ofNumber(percent)(e.MedianChange), ofNumber(logOdds)(e.LogOdds), e.Improved, e.N)
+			text := fmt.Sprintf("%v: %s\npaper's mean %s, median %s, log-odds %s\n%d of %d prompts gain",
+				s.cellOf(e), ofNumber(m.format)(m.of(e)), ofNumber(percent)(e.Rejected), ofNumber(percent)(e.MedianChange), ofNumber(logOdds)(e.LogOdds), e.Improved, e.N)
 			if e.NonFinite > 0 {
 				text += fmt.Sprintf("\n%s without a number", count(e.NonFinite, "cell", "cells"))
 			}

@@ -46,14 +46,14 @@ func notices(runs []*results.Run, labels []string, all []*series) []string {
 func (s *series) remarks(b stats.Best) []string {
 	var out []string
 	e := b.Effect
-	if n := len(s.Taus); n > 1 && e.Tau == s.Taus[n-1] && e.Value(b.Measure) > 0.01 {
+	if n := len(s.Taus); n > 1 && !s.Harm && e.Tau == s.Taus[n-1] && e.Value(b.Measure) > 0.01 {
 		out = append(out, "the largest tau that was tried: a larger one may have more effect")
 	}
 	if e.Value(b.Measure) > 0 && e.MedianChange.OK() && e.MedianChange < 0 {
 		out = append(out, "most prompts lose here: a few prompts dominate the mean")
 	}
-	if b.Held != nil && (b.Held.Layer != e.Layer || b.Held.Tau != e.Tau) {
-		out = append(out, fmt.Sprintf("half of the prompts choose layer %d, tau %s", b.Held.Layer, short(b.Held.Tau)))
+	if b.Held != nil && s.cellOf(b.Held.Chosen) != s.cellOf(e) {
+		out = append(out, fmt.Sprintf("half of the prompts choose %v", s.cellOf(b.Held.Chosen)))
 	}
 	if e.NonFinite > 0 {
 		out = append(out, fmt.Sprintf("%s without a number", count(e.NonFinite, "cell", "cells")))

@@ -32,7 +32,7 @@ var templates = sync.OnceValue(func() *template.Template {
 // page is the data of the template.
 type page struct {
 	Marker, Style, Variables any
-	Title                    string
+	Title, Lead              string
 	Tool                     string
 	Notices                  []string
 	Findings                 []Finding
@@ -73,7 +73,7 @@ type details struct {
 // newPage assembles the report. draw renders a drawing and stores it.
 func newPage(runs []*results.Run, labels []string, all []*series, o Options, draw func(*drawing) (figure, error)) (page, error) {
 	p := page{
-		Marker: template.HTML(Marker), Style: pageStyle, Variables: variables(), Title: title(runs), Tool: o.Tool, Findings: o.Findings,
+		Marker: template.HTML(Marker), Style: pageStyle, Variables: variables(), Title: title(runs), Lead: lead(runs), Tool: o.Tool, Findings: o.Findings,
 		Notices: notices(runs, labels, all), Resamples: stats.Resamples,
 	}
 	var err error
@@ -127,9 +127,33 @@ func title(runs []*results.Run) string {
 		}
 	}
 	if len(models) == 0 {
+		return subject(runs)
+	}
+	return subject(runs) + " into " + strings.Join(models, ", ")
+}
+
+// subject is what the runs do.
+func subject(runs []*results.Run) string {
+	if onlyAdds(runs) {
 		return "Memory injections"
 	}
-	return "Memory injections into " + strings.Join(models, ", ")
+	return "Interventions"
+}
+
+// onlyAdds reports whether all runs are the paper's experiment: a memory is added to the attention output.
+func onlyAdds(runs []*results.Run) bool {
+	return !slices.ContainsFunc(runs, func(r *results.Run) bool {
+		return r.Manifest.Op != "" || r.Manifest.Sites != nil || r.Manifest.Interventions != nil
+	})
+}
+
+// lead says what was done.
+func lead(runs []*results.Run) string {
+	const numbers = " The numbers show the effect on the probability of the correct answer."
+	if onlyAdds(runs) {
+		return "Each prompt asks for a fact that takes two steps to find. A memory, which is the missing step as a vector times tau, was added to the attention output of one layer." + numbers
+	}
+	return "The value x at one place of the model was changed while it answered prompts: add is x + tau × memory, replace is tau × memory, scale is a factor × x, and ablate is 0." + numbers
 }
 
 func newSection(s *series, scales map[string]*scale, o Options, draw func(*drawing) (figure, error)) (section, error) {
@@ -144,7 +168,7 @@ func newSection(s *series, scales map[string]*scale, o Options, draw func(*drawi
 			return sec, err
 		}
 	}
-	if len(s.Layers) > 1 {
+	if len(s.Layers) > 1 && s.Heads == nil {
 		var list []*drawing
 		for _, c := range curves {
 			if !slices.ContainsFunc(s.Layers, func(layer int) bool { _, ok := s.peak(c.best, layer); return ok }) {
@@ -161,13 +185,13 @@ func newSection(s *series, scales map[string]*scale, o Options, draw func(*drawi
 		}
 	}
 	for _, b := range s.Best {
-		where := cell{b.Effect.Layer, b.Effect.Tau}
+		where := s.cellOf(b.Effect)
 		name := measureName(b.Measure)
 		if i := slices.IndexFunc(sec.Details, func(d details) bool { return d.Where == where.String() }); i >= 0 {
 			sec.Details[i].Measures = append(sec.Details[i].Measures, name)
 			continue
 		}
-		effects, err := stats.Changes(s.at(where.layer, where.tau))
+		effects, err := stats.Changes(s.at(where))
 		if err != nil {
 			return sec, err
 		}
@@ -203,9 +227,9 @@ func overview(all []*series) *drawing {
 		if !ok {
 			continue
 		}
-		f := forest{label: fmt.Sprintf("%d. %s, %s", s.Number, cut(s.Label, 46), cellShort(b.Effect))}
+		f := forest{label: fmt.Sprintf("%d. %s, %s", s.Number, cut(s.Label, 46), s.cellOf(b.Effect).Brief())}
 		text := func(what string, e stats.Effect) string {
-			return fmt.Sprintf("%s\n%s, %s: %s\n95 %% interval %s\n%d of %d prompts gain", s.Label, what, cell{e.Layer, e.Tau}, ofNumber(logOdds)(e.LogOdds),
+			return fmt.Sprintf("%s\n%s, %s: %s\n95 %% interval %s\n%d of %d prompts gain", s.Label, what, s.cellOf(e), ofNumber(logOdds)(e.LogOdds),
 				ofInterval(logOdds)(e.LogOddsInterval), e.Improved, e.N)
 		}
 		f.marks = append(f.marks, mark{estimate{value: b.Effect.LogOdds, interval: b.Effect.LogOddsInterval, text: text("chosen and evaluated on all prompts", b.Effect)}, 0})
@@ -228,5 +252,3 @@ func overview(all []*series) *drawing {
 	drawForest(d, lines, []string{"chosen and evaluated on all prompts", "chosen on one half, evaluated on the other"}, "log-odds", logOddsTick)
 	return d
 }
-
-func cellShort(e stats.Effect) string { return fmt.Sprintf("L%d τ%s", e.Layer, short(e.Tau)) }

@@ -1,9 +1,11 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
@@ -26,7 +28,19 @@ func newProvenance(label string, r *results.Run) provenance {
 	add("data", "%s, SHA-256 %s", orNone(m.Data.Name), orNone(m.Data.SHA256))
 	add("prompts", "%d of %d", len(r.Prompts), m.Prompts)
 	add("layers", "%s", strings.Join(layerLabels(m.Layers), " "))
-	add("taus", "%s", strings.Join(tauLabels(m.Taus), " "))
+	add("operation", "%s at %s", m.Operation(), sitesOf(m))
+	if m.Heads != nil {
+		add("heads", "%s, one at a time", strings.Join(layerLabels(m.Heads), " "))
+	}
+	if m.Operation() != intervention.Ablate {
+		add("taus", "%s, unit %s", strings.Join(tauLabels(m.Taus), " "), cmp.Or(m.TauUnit, "raw"))
+	}
+	if m.PromptColumn != "" {
+		add("column of the prompts", "%s", m.PromptColumn)
+	}
+	for _, e := range m.Interventions {
+		add("in every cell", "%v", e)
+	}
 	if m.First > 0 {
 		add("memories of a file", "the first %d", m.First)
 	}
@@ -37,7 +51,8 @@ func newProvenance(label string, r *results.Run) provenance {
 		}
 		add("memories", "%s", text)
 	}
-	add("vectors", "encoding %s, convention %s, added to %s at %s positions", orNone(m.Encoding), orNone(m.Convention), m.At(), orNone(m.Positions))
+	add("vectors", "encoding %s, convention %s", orNone(m.Encoding), orNone(m.Convention))
+	add("positions", "%s", orNone(m.Positions))
 	add("texts", "beginning-of-text token before prompts: %s, before memories: %s; space before a memory: %s, before an answer: %s",
 		yes(m.Texts.PromptBOS), yes(m.Texts.MemoryBOS), yes(m.Texts.MemorySpace), yes(m.Texts.AnswerSpace))
 	plan := orNone(m.Plan.Used)

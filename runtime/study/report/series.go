@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -25,35 +26,47 @@ const curated = "curated"
 
 // newSeries labels the series of a summary by run and source.
 func newSeries(sum *stats.Summary, runs []*results.Run, labels []string) []*series {
-	brief := runLabels(runs)
+	brief := differences(runs, properties)
 	var out []*series
 	for i := range sum.Series {
 		s := &sum.Series[i]
-		out = append(out, &series{Series: s, run: runs[s.Run], Number: i + 1, Label: join(brief[s.Run], s.Source), known: map[cell]stats.Effect{}})
+		x := &series{Series: s, run: runs[s.Run], Number: i + 1, known: map[cell]stats.Effect{}}
+		x.Label = join(brief[s.Run], x.Name())
+		out = append(out, x)
 	}
 	for _, s := range out {
-		twice := func(t *series) bool { return t != s && t.Label == join(brief[s.Run], s.Source) }
+		twice := func(t *series) bool { return t != s && t.Label == join(brief[s.Run], s.Name()) }
 		if slices.ContainsFunc(out, twice) {
-			s.Label = join(labels[s.Run], s.Source)
+			s.Label = join(labels[s.Run], s.Name())
 		}
 	}
 	return out
 }
 
-// runLabels names runs by the properties in which they differ; two runs may have the same name. Runs that do not differ have
-// the name of their model.
+// properties are what runs may differ in, besides what the name of a series says.
+var properties = []func(*results.Manifest) string{
+	func(m *results.Manifest) string { return m.Model.Name },
+	func(m *results.Manifest) string {
+		return cut(strings.TrimSuffix(m.Data.Name, filepath.Ext(m.Data.Name)), 20)
+	},
+	func(m *results.Manifest) string { return m.Encoding },
+	func(m *results.Manifest) string { return m.Convention },
+	func(m *results.Manifest) string { return "at " + m.Positions + " positions" },
+	func(m *results.Manifest) string { return m.PromptColumn },
+	func(m *results.Manifest) string { return cmp.Or(m.TauUnit, "raw") + " tau" },
+	func(m *results.Manifest) string { return entries(m) },
+	func(m *results.Manifest) string { return m.Tool },
+}
+
+// runLabels names runs by the properties in which they differ; two runs may have the same name.
 func runLabels(runs []*results.Run) []string {
-	parts := []func(*results.Manifest) string{
-		func(m *results.Manifest) string { return m.Model.Name },
-		func(m *results.Manifest) string {
-			return cut(strings.TrimSuffix(m.Data.Name, filepath.Ext(m.Data.Name)), 20)
-		},
-		func(m *results.Manifest) string { return m.Encoding },
-		func(m *results.Manifest) string { return m.Convention },
-		func(m *results.Manifest) string { return "at " + m.Positions + " positions" },
-		func(m *results.Manifest) string { return m.At() },
-		func(m *results.Manifest) string { return m.Tool },
-	}
+	return differences(runs, append(slices.Clip(properties),
+		func(m *results.Manifest) string { return string(m.Operation()) },
+		func(m *results.Manifest) string { return sitesOf(m) }))
+}
+
+// differences names runs by the properties in which they differ. Runs that do not differ have the name of their model.
+func differences(runs []*results.Run, parts []func(*results.Manifest) string) []string {
 	labels := make([]string, len(runs))
 	for _, part := range parts {
 		if !slices.ContainsFunc(runs, func(r *results.Run) bool { return part(r.Manifest) != part(runs[0].Manifest) }) {
@@ -69,6 +82,24 @@ func runLabels(runs []*results.Run) []string {
 		}
 	}
 	return labels
+}
+
+// sitesOf names the sites of a run.
+func sitesOf(m *results.Manifest) string {
+	var names []string
+	for _, site := range m.At() {
+		names = append(names, string(site))
+	}
+	return strings.Join(names, ", ")
+}
+
+// entries describes the interventions that act in every cell.
+func entries(m *results.Manifest) string {
+	var out []string
+	for _, e := range m.Interventions {
+		out = append(out, e.String())
+	}
+	return strings.Join(out, "; ")
 }
 
 // distinct makes equal names of runs unique, by their folders or else by numbers.
@@ -128,19 +159,19 @@ func (s *series) best(m stats.Measure) (stats.Best, bool) {
 	return s.Best[i], true
 }
 
-// peak returns the best tau of a layer.
-func (s *series) peak(m stats.Measure, layer int) (tau float64, ok bool) {
+// peak returns the best cell of a layer.
+func (s *series) peak(m stats.Measure, layer int) (at cell, ok bool) {
 	for _, p := range s.Peaks {
 		if p.Measure == m && p.Layer == layer && p.Tau.OK() {
-			return float64(p.Tau), true
+			return cell{s.Op, layer, p.Head, float64(p.Tau)}, true
 		}
 	}
-	return 0, false
+	return cell{}, false
 }
 
-// at returns the series at one layer and tau.
-func (s *series) at(layer int, tau float64) stats.At {
-	return stats.At{Run: s.run, Source: s.Source, Layer: layer, Tau: tau}
+// at returns the point of the run's grid that a cell is.
+func (s *series) at(c cell) stats.At {
+	return stats.At{Run: s.run, Point: results.Point{Source: s.Source, Site: s.Site, Layer: c.layer, Head: c.head, Tau: c.tau}}
 }
 
 // full returns the effect at a cell with all its intervals.
@@ -148,7 +179,7 @@ func (s *series) full(where cell) (stats.Effect, error) {
 	if e, ok := s.known[where]; ok {
 		return e, nil
 	}
-	e, err := s.at(where.layer, where.tau).Effect()
+	e, err := s.at(where).Effect()
 	if err == nil {
 		s.known[where] = e
 	}
@@ -156,17 +187,22 @@ func (s *series) full(where cell) (stats.Effect, error) {
 }
 
 // effect returns the effect at a cell of the grid; false when it has no prompt.
-func (s *series) effect(layer int, tau float64) (stats.Effect, bool) {
-	l, k := slices.Index(s.Layers, layer), slices.Index(s.Taus, tau)
-	if l < 0 || k < 0 || s.Grid[l][k].N == 0 {
+func (s *series) effect(c cell) (stats.Effect, bool) {
+	row, column := s.place(c)
+	if row < 0 || column < 0 || s.Grid[row][column].N == 0 {
 		return stats.Effect{}, false
 	}
-	return s.Grid[l][k], true
+	return s.Grid[row][column], true
 }
 
-func (s *series) column(tau float64) float64 { return float64(slices.Index(s.Taus, tau)) }
-
-func (s *series) row(layer int) float64 { return float64(slices.Index(s.Layers, layer)) }
+// place returns the row and the column of a cell in the grid; -1 for none.
+func (s *series) place(c cell) (row, column int) {
+	row = slices.Index(s.Layers, c.layer)
+	if row < 0 {
+		return -1, -1
+	}
+	return row, slices.IndexFunc(s.Grid[row], func(e stats.Effect) bool { return e.Head == c.head && e.Tau == c.tau })
+}
 
 // isGrid reports whether there is more than one cell.
-func (s *series) isGrid() bool { return len(s.Layers)*len(s.Taus) > 1 }
+func (s *series) isGrid() bool { return len(s.Layers)*len(s.Grid[0]) > 1 }

@@ -175,5 +175,3 @@ func (decades) Ticks(low, high float64) []plot.Tick {
 	slices.Reverse(out)
 	return out
 }
-
-func (c cell) slug() string { return slug(fmt.Sprintf("l%d-t%s", c.layer, short(c.tau))) }

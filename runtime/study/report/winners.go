@@ -5,15 +5,16 @@ import "github.com/onnx-inject/onnx-inject/runtime/study/stats"
 // winner is a best cell in the table of all best cells.
 type winner struct {
 	stats.Best
-	By      string
-	Remarks []string
+	Cell, Half string // the cells, in brief; Half is the one chosen on half of the prompts
+	By         string
+	Remarks    []string
 }
 
 // winners returns the best cells of a series. Measures that choose the same cells share a line.
 func (s *series) winners() []winner {
 	var out []winner
 	for _, b := range s.Best {
-		if n := len(out); n > 0 && sameCells(out[n-1].Best, b) {
+		if n := len(out); n > 0 && s.sameCells(out[n-1].Best, b) {
 			out[n-1].By = "both"
 			continue
 		}
@@ -21,13 +22,17 @@ func (s *series) winners() []winner {
 		if b.Measure == stats.ByLogOdds {
 			by = "log-odds"
 		}
-		out = append(out, winner{b, by, s.remarks(b)})
+		w := winner{Best: b, Cell: s.cellOf(b.Effect).Brief(), By: by, Remarks: s.remarks(b)}
+		if b.Held != nil {
+			w.Half = s.cellOf(b.Held.Chosen).Brief()
+		}
+		out = append(out, w)
 	}
 	return out
 }
 
 // sameCells reports whether two measures chose the same cells, on all prompts and on one half.
-func sameCells(a, b stats.Best) bool {
-	half := a.Held == nil && b.Held == nil || a.Held != nil && b.Held != nil && a.Held.Layer == b.Held.Layer && a.Held.Tau == b.Held.Tau
-	return half && a.Effect.Layer == b.Effect.Layer && a.Effect.Tau == b.Effect.Tau
+func (s *series) sameCells(a, b stats.Best) bool {
+	half := a.Held == nil && b.Held == nil || a.Held != nil && b.Held != nil && s.cellOf(a.Held.Chosen) == s.cellOf(b.Held.Chosen)
+	return half && s.cellOf(a.Effect) == s.cellOf(b.Effect)
 }

@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash"
+	"iter"
 	"slices"
 
+	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/runtime/study/outdir"
 )
 
@@ -37,30 +39,48 @@ func (m *Manifest) owns(prompt int) bool {
 	return prompt >= 0 && prompt < m.Prompts && (m.Shard.Of < 2 || prompt%m.Shard.Of == m.Shard.Index)
 }
 
-// checkGrid requires the cells of a prompt to be those of the grid, each once and in order: by source, layer and tau. How many
-// memories a source has, the manifest does not say; it is the same number everywhere.
-func (m *Manifest) checkGrid(cells []Cell) error {
-	at := 0
-	for _, source := range m.Memories {
-		memories := -1
-		for _, layer := range m.Layers {
-			for _, tau := range m.Taus {
-				seen := map[string]bool{}
-				for ; at < len(cells) && cells[at].Source == source.Name && cells[at].Layer == layer && cells[at].Tau == tau; at++ {
-					if c := cells[at]; seen[c.Memory] {
-						return damaged("the cell %v appears twice", c.key())
-					} else if c.Encoding != "" && c.Encoding != m.Encoding {
-						return damaged("the cell %v has the encoding %q, %s has %q", c.key(), c.Encoding, ManifestFile, m.Encoding)
+// Points lists the points of the grid in the order of the cells: by source, site, layer, head and tau.
+func (m *Manifest) Points() iter.Seq[Point] {
+	return func(yield func(Point) bool) {
+		for _, source := range m.Memories {
+			for _, site := range m.At() {
+				if site == models.DefaultSite {
+					site = ""
+				}
+				for _, layer := range m.Layers {
+					for _, head := range m.EachHead() {
+						for _, tau := range m.Taus {
+							if !yield(Point{source.Name, site, layer, head, tau}) {
+								return
+							}
+						}
 					}
-					seen[cells[at].Memory] = true
 				}
-				if len(seen) == 0 || memories >= 0 && len(seen) != memories {
-					missing := Cell{Source: source.Name, Layer: layer, Tau: tau}
-					return damaged("found %d cells of %v, want %d", len(seen), missing.key(), max(memories, 1))
-				}
-				memories = len(seen)
 			}
 		}
+	}
+}
+
+// checkGrid requires the cells of a prompt to be those of the grid, each once and in order. How many memories a source has, the
+// manifest does not say; it is the same number everywhere.
+func (m *Manifest) checkGrid(cells []Cell) error {
+	at := 0
+	memories := map[string]int{} // by source
+	for point := range m.Points() {
+		seen := map[string]bool{}
+		for ; at < len(cells) && cells[at].Point() == point; at++ {
+			if c := cells[at]; seen[c.Memory] {
+				return damaged("the cell %v appears twice", c.key())
+			} else if c.Encoding != "" && c.Encoding != m.Encoding {
+				return damaged("the cell %v has the encoding %q, %s has %q", c.key(), c.Encoding, ManifestFile, m.Encoding)
+			}
+			seen[cells[at].Memory] = true
+		}
+		want, known := memories[point.Source]
+		if len(seen) == 0 || known && len(seen) != want {
+			return damaged("found %d cells of %v, want %d", len(seen), point, max(want, 1))
+		}
+		memories[point.Source] = len(seen)
 	}
 	if at < len(cells) {
 		return damaged("the cell %v is not in the grid of %s", cells[at].key(), ManifestFile)
@@ -70,7 +90,7 @@ func (m *Manifest) checkGrid(cells []Cell) error {
 
 // key names a cell of a prompt.
 func (c *Cell) key() string {
-	s := fmt.Sprintf("layer %d, tau %v, %q", c.Layer, c.Tau, c.Source)
+	s := c.Point().String()
 	if c.Memory != "" {
 		s += fmt.Sprintf(", memory %q", c.Memory)
 	}

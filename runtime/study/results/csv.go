@@ -1,10 +1,13 @@
 package results
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
 	"strings"
+
+	"github.com/onnx-inject/onnx-inject/models"
 )
 
 // The columns of cells.csv. Other programs may read them by name; new columns may be appended. p_obscure and p_explicit are
@@ -14,6 +17,9 @@ var cellColumns = []string{
 	"model", "data", "prompt", "layer", "tau", "source", "memory", "encoding",
 	"p_answer", "logp_answer", "rank", "status", "p_obscure", "p_explicit", "top",
 }
+
+// placeColumns follow in evaluations that sweep sites or heads. head is empty where all heads change.
+var placeColumns = []string{"site", "head"}
 
 // The columns of prompts.csv. cells is the number of rows of the prompt in cells.csv: the row is written after they are on
 // disk.
@@ -47,10 +53,14 @@ func quoted(s string) string {
 
 // cellRow formats a cell as text. Numbers have all their digits; a score without a number leaves its fields empty.
 func cellRow(m *Manifest, p *Prompt, c *Cell) []string {
-	return []string{
+	out := []string{
 		quoted(m.Model.Name), quoted(m.Data.Name), strconv.Itoa(c.Prompt), strconv.Itoa(c.Layer), number(c.Tau), quoted(c.Source), quoted(c.Memory), quoted(c.Encoding),
 		probability(c.Score), logp(c.Score), rank(c.Score), string(c.Status), probability(p.Clean), probability(p.Ceiling), ids(c.Top),
 	}
+	if m.hasPlaces() {
+		out = append(out, string(cmp.Or(c.Site, models.DefaultSite)), c.Head.String())
+	}
+	return out
 }
 
 func promptRow(p *Prompt, cells int) []string {
@@ -165,11 +175,21 @@ func (r *row) sameP(column string, s Score) {
 	}
 }
 
-func (r *row) cell() Cell {
-	return Cell{
+func (r *row) cell(m *Manifest) Cell {
+	c := Cell{
 		Prompt: r.int("prompt"), Layer: r.int("layer"), Tau: r.float("tau"), Source: r.text("source"), Memory: r.text("memory"), Encoding: r.text("encoding"),
 		Score: r.score("p_answer", "logp_answer", "rank", "status", "top"),
 	}
+	if !m.hasPlaces() {
+		return c
+	}
+	if site := models.PortKind(r.text("site")); site != models.DefaultSite {
+		c.Site = site
+	}
+	if r.text("head") != "" {
+		c.Head = OneHead(r.int("head"))
+	}
+	return c
 }
 
 func (r *row) prompt() (p Prompt, cells int) {

@@ -2,8 +2,10 @@ package results
 
 import (
 	"cmp"
+	"slices"
 
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime/study/outdir"
 )
@@ -12,12 +14,20 @@ import (
 // evaluation. A run resumes only when its manifest equals the one in the folder. A manifest holds no time and no path, so
 // the same evaluation writes the same bytes on any machine.
 type Manifest struct {
-	Version    int          `json:"version"` // of this file: 1
-	Tool       string       `json:"tool"`    // name and version of the program
-	Model      Model        `json:"model"`
-	Data       File         `json:"data"`
-	Prompts    int          `json:"prompts"`        // evaluated rows of the data, over all shards
-	Site       string       `json:"site,omitempty"` // that gets the memories; "" is attn_out
+	Version int    `json:"version"` // of this file: 1
+	Tool    string `json:"tool"`    // name and version of the program
+	Model   Model  `json:"model"`
+	Data    File   `json:"data"`
+	Prompts int    `json:"prompts"` // evaluated rows of the data, over all shards
+
+	// What changes in a cell. Fields with their default are absent, as in folders of earlier versions.
+	Op            intervention.Op      `json:"op,omitempty"`            // "" is add
+	Sites         []models.PortKind    `json:"sites,omitempty"`         // nil is attn_out
+	Heads         []int                `json:"heads,omitempty"`         // each changed by itself; nil: a layer changes as a whole
+	TauUnit       string               `json:"tau_unit,omitempty"`      // norm; "" is raw
+	Interventions []intervention.Entry `json:"interventions,omitempty"` // that act in every cell, too
+	PromptColumn  string               `json:"prompt_column,omitempty"` // of the data; "" is obscure_sentence or prompt
+
 	Layers     []int        `json:"layers"`
 	Taus       []float64    `json:"taus"`
 	Memories   []Source     `json:"memories"`
@@ -79,8 +89,56 @@ type Host struct {
 // ManifestVersion is the version of manifests that this package writes and reads.
 const ManifestVersion = 1
 
-// At returns the site that gets the memories.
-func (m *Manifest) At() string { return cmp.Or(m.Site, string(models.DefaultSite)) }
+// At lists the sites that change, one in each cell.
+func (m *Manifest) At() []models.PortKind {
+	if m.Sites == nil {
+		return []models.PortKind{models.DefaultSite}
+	}
+	return m.Sites
+}
+
+// EachHead lists the heads that change, one in each cell: [AllHeads] alone when a layer changes as a whole.
+func (m *Manifest) EachHead() []Head {
+	if m.Heads == nil {
+		return []Head{AllHeads}
+	}
+	var out []Head
+	for _, h := range m.Heads {
+		out = append(out, OneHead(h))
+	}
+	return out
+}
+
+// Operation is what happens to the value of a site.
+func (m *Manifest) Operation() intervention.Op { return cmp.Or(m.Op, intervention.Add) }
+
+// Harm reports whether the cells show what is lost: the best cell is then the one that lowers the answers most.
+func (m *Manifest) Harm() bool { return m.Operation() == intervention.Ablate }
+
+// Acts reports whether the change of a cell can have an effect.
+func (m *Manifest) Acts(c *Cell) bool {
+	if len(m.Interventions) > 0 {
+		return true
+	}
+	switch m.Operation() {
+	case intervention.Add:
+		return c.Memory != "" && c.Tau != 0
+	case intervention.Scale:
+		return c.Tau != 1
+	}
+	return true
+}
+
+// hasPlaces reports whether cells.csv names the site and the head of each cell.
+func (m *Manifest) hasPlaces() bool { return m.Sites != nil || m.Heads != nil }
+
+// cellColumns are the columns of cells.csv.
+func (m *Manifest) cellColumns() []string {
+	if m.hasPlaces() {
+		return slices.Concat(cellColumns, placeColumns)
+	}
+	return cellColumns
+}
 
 // Diff lists the fields in which want differs from m, on one line, or returns "" when there are none.
 func (m *Manifest) Diff(want *Manifest) string { return outdir.Diff(*m, *want) }

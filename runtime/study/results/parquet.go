@@ -1,11 +1,13 @@
 package results
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/atomicfile"
+	"github.com/onnx-inject/onnx-inject/models"
 )
 
 // parquetRow is a row of a Parquet file: the columns of cells.csv, with null for an absent number.
@@ -27,6 +29,8 @@ type parquetRow struct {
 	Top        []int64  `parquet:"top,list"`
 	Convention string   `parquet:"convention,dict"`
 	Site       string   `parquet:"site,dict"`
+	Head       *int32   `parquet:"head,optional"`
+	Op         string   `parquet:"op,dict"`
 }
 
 // parquetBatch is the number of rows that are converted at once.
@@ -51,9 +55,13 @@ func WriteParquet(ctx context.Context, path string, runs []*Run, force bool) err
 			p := prompts[c.Prompt]
 			row := parquetRow{
 				Model: r.Manifest.Model.Name, Data: r.Manifest.Data.Name, Prompt: int32(c.Prompt), Layer: int32(c.Layer), Tau: c.Tau,
-				Source: c.Source, Memory: c.Memory, Encoding: c.Encoding, Convention: r.Manifest.Convention, Site: r.Manifest.At(), Status: string(c.Status),
+				Source: c.Source, Memory: c.Memory, Encoding: c.Encoding, Convention: r.Manifest.Convention, Site: string(cmp.Or(c.Site, models.DefaultSite)), Op: string(r.Manifest.Operation()), Status: string(c.Status),
 				P: known(c.Score, c.P()), LogP: known(c.Score, c.LogP), Rank: known(c.Score, int32(c.Rank)), Top: c.Top,
 				PClean: known(p.Clean, p.Clean.P()), PCeiling: known(p.Ceiling, p.Ceiling.P()),
+			}
+			if h, one := c.Head.Index(); one {
+				head := int32(h)
+				row.Head = &head
 			}
 			if c.Rank < 0 { // the authors' files have no ranks
 				row.Rank = nil

@@ -124,7 +124,7 @@ func (l *loader) readCells() error {
 		}
 		return nil
 	}
-	_, err := scan(l.ctx, filepath.Join(l.dir, CellsFile), cellColumns, func(x *row) error {
+	_, err := scan(l.ctx, filepath.Join(l.dir, CellsFile), m.cellColumns(), func(x *row) error {
 		if x.line == 0 {
 			l.cells = x.end
 			return nil
@@ -135,7 +135,7 @@ func (l *loader) readCells() error {
 		if at == len(l.commits) {
 			return errStop
 		}
-		c := x.cell()
+		c := x.cell(m)
 		switch {
 		case x.err != nil:
 			return x.err
@@ -186,8 +186,19 @@ func readManifest(dir string) (m *Manifest, sealed bool, err error) {
 	if m.Version != ManifestVersion {
 		return nil, false, fmt.Errorf("%s has version %d, but this program reads version %d", ManifestFile, m.Version, ManifestVersion)
 	}
-	sealed, err = outdir.CheckSeal(data)
-	return m, sealed, err
+	if sealed, err = outdir.CheckSeal(data); err != nil {
+		return m, sealed, err
+	}
+	// A field of a later version may say that the cells mean something else.
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&struct {
+		Manifest
+		Seal string `json:"sha256"`
+	}{}); err != nil {
+		return m, sealed, fmt.Errorf("%s: %w: the folder was written by another version of this program", ManifestFile, err)
+	}
+	return m, sealed, nil
 }
 
 // errStop ends a scan without an error.

@@ -1,16 +1,89 @@
 package results
 
-import "math"
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
 
-// Cell is one prompt with one memory at one layer and tau.
+	"github.com/onnx-inject/onnx-inject/models"
+)
+
+// Head is one head of a layer, or all of them: the zero value. All heads is also the head of a site that has none.
+type Head int
+
+// AllHeads is a layer as a whole.
+const AllHeads Head = 0
+
+// OneHead is the head with an index, from 0.
+func OneHead(index int) Head { return Head(index + 1) }
+
+// Index returns the index of one head; false for all heads.
+func (h Head) Index() (int, bool) { return int(h) - 1, h != AllHeads }
+
+// String is the index of a head, or "" for all heads.
+func (h Head) String() string {
+	if h == AllHeads {
+		return ""
+	}
+	return strconv.Itoa(int(h) - 1)
+}
+
+// MarshalJSON writes the index of a head, or null for all heads.
+func (h Head) MarshalJSON() ([]byte, error) {
+	if i, ok := h.Index(); ok {
+		return json.Marshal(i)
+	}
+	return []byte("null"), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes.
+func (h *Head) UnmarshalJSON(b []byte) error {
+	var i *int
+	if err := json.Unmarshal(b, &i); err != nil {
+		return err
+	}
+	if *h = AllHeads; i != nil {
+		*h = OneHead(*i)
+	}
+	return nil
+}
+
+// Point is one point of a grid: what all cells of one place, strength and source of memories have in common.
+type Point struct {
+	Source string
+	Site   models.PortKind // "" is attn_out
+	Layer  int
+	Head   Head
+	Tau    float64
+}
+
+// String names the point, such as `layer 7, tau 3, "curated"`.
+func (p Point) String() string {
+	s := fmt.Sprintf("layer %d", p.Layer)
+	if p.Site != "" {
+		s = fmt.Sprintf("%s of layer %d", p.Site, p.Layer)
+	}
+	if h, one := p.Head.Index(); one {
+		s += fmt.Sprintf(", head %d", h)
+	}
+	return fmt.Sprintf("%s, tau %v, %q", s, p.Tau, p.Source)
+}
+
+// Point returns the point of the grid that the cell belongs to.
+func (c *Cell) Point() Point { return Point{c.Source, c.Site, c.Layer, c.Head, c.Tau} }
+
+// Cell is one prompt with one change at one place: a memory at a site of a layer and tau, or one head that is knocked out.
 type Cell struct {
-	Prompt   int     // from 0, in the order of the data file
-	Layer    int     // from 0
-	Tau      float64 // the memory's magnitude
-	Source   string  // the source of the memory, as requested: "curated", "random:nouns.txt", …
-	Memory   string  // its text; "" for none
-	Encoding string  // how the text became a vector; "" for none, and for a vector from a file, whose name is the text
-	Score            // of the answer, with the memory
+	Prompt   int             // from 0, in the order of the data file
+	Site     models.PortKind // that is changed; "" is attn_out
+	Layer    int             // from 0
+	Head     Head            // that is changed; the zero value is all heads, or a site without heads
+	Tau      float64         // the memory's magnitude; of scale, the factor; of ablate, 0
+	Source   string          // the source of the memory, as requested: "curated", "random:nouns.txt", …
+	Memory   string          // its text; "" for none
+	Encoding string          // how the text became a vector; "" for none, and for a vector from a file, whose name is the text
+	Score                    // of the answer, with the memory
 }
 
 // Prompt is one row of the data and the model's scores for it without a memory. Texts are as in the data file.

@@ -115,7 +115,7 @@ func (w *Writer) Begin(plan Plan) error {
 	}
 	header := append(slices.Clip(promptColumns), checksumColumn)
 	var err error
-	if w.cells, err = w.appendTo(filepath.Join(w.dir, CellsFile), cells, cellColumns); err != nil {
+	if w.cells, err = w.appendTo(filepath.Join(w.dir, CellsFile), cells, m.cellColumns()); err != nil {
 		return err
 	}
 	w.prompts, err = w.appendTo(filepath.Join(w.dir, PromptsFile), prompts, header)

@@ -7,12 +7,10 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// At is one series at one layer and tau.
+// At is one point of the grid of a run.
 type At struct {
-	Run    *results.Run
-	Source string
-	Layer  int
-	Tau    float64
+	Run *results.Run
+	results.Point
 }
 
 // PromptEffect is the effect of memories on one prompt at one layer and tau; with several memories, the mean over them.
@@ -115,16 +113,16 @@ func Compare(a, b At) (*Difference, error) {
 	return d, nil
 }
 
-// sample collects the cells of one series at one layer and tau.
+// sample collects the cells of the point.
 func (at At) sample() (*table, *sample, error) {
 	tables, err := newTables(at.Run, func(c *results.Cell) bool {
-		return c.Source == at.Source && c.Layer == at.Layer && c.Tau == at.Tau
+		return c.Point() == at.Point
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	if len(tables) == 0 {
-		return nil, nil, fmt.Errorf("look up layer %d at tau %g with memories from %q: %s has no such cell", at.Layer, at.Tau, at.Source, label(at.Run))
+		return nil, nil, fmt.Errorf("look up %v: %s has no such cell", at.Point, label(at.Run))
 	}
 	return tables[0], tables[0].sample(0, whole), nil
 }

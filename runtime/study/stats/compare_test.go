@@ -7,12 +7,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
 func TestCompare(t *testing.T) {
 	run := world()
-	d, err := stats.Compare(stats.At{Run: run, Source: "curated", Layer: 2, Tau: 1}, stats.At{Run: run, Source: "random:words", Layer: 2, Tau: 1})
+	d, err := stats.Compare(stats.At{Run: run, Point: results.Point{Source: "curated", Layer: 2, Tau: 1}}, stats.At{Run: run, Point: results.Point{Source: "random:words", Layer: 2, Tau: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,18 +31,18 @@ func TestCompare(t *testing.T) {
 	}
 
 	// Only prompts with a number in both count.
-	d, err = stats.Compare(stats.At{Run: run, Source: "curated", Layer: 2, Tau: 1}, stats.At{Run: run, Source: "curated", Layer: 2, Tau: 4})
+	d, err = stats.Compare(stats.At{Run: run, Point: results.Point{Source: "curated", Layer: 2, Tau: 1}}, stats.At{Run: run, Point: results.Point{Source: "curated", Layer: 2, Tau: 4}})
 	if err != nil || d.N != 2 {
 		t.Errorf("%+v, %v; want 2 prompts", d, err)
 	}
 
 	other := world()
 	other.Prompts[1].Answer = "q"
-	_, err = stats.Compare(stats.At{Run: run, Source: "curated", Layer: 2, Tau: 1}, stats.At{Run: other, Source: "curated", Layer: 2, Tau: 1})
+	_, err = stats.Compare(stats.At{Run: run, Point: results.Point{Source: "curated", Layer: 2, Tau: 1}}, stats.At{Run: other, Point: results.Point{Source: "curated", Layer: 2, Tau: 1}})
 	if want := `compare a run with a run: prompt 1 is "b", answer "y", in one and "b", answer "q", in the other`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
-	_, err = stats.Compare(stats.At{Run: run, Source: "curated", Layer: 2, Tau: 1}, stats.At{Run: run, Source: "wrong", Layer: 2, Tau: 1})
+	_, err = stats.Compare(stats.At{Run: run, Point: results.Point{Source: "curated", Layer: 2, Tau: 1}}, stats.At{Run: run, Point: results.Point{Source: "wrong", Layer: 2, Tau: 1}})
 	if want := `look up layer 2 at tau 1 with memories from "wrong": a run has no such cell`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
@@ -49,7 +50,7 @@ func TestCompare(t *testing.T) {
 
 func TestChanges(t *testing.T) {
 	run := world()
-	got, err := stats.Changes(stats.At{Run: run, Source: "random:words", Layer: 2, Tau: 1})
+	got, err := stats.Changes(stats.At{Run: run, Point: results.Point{Source: "random:words", Layer: 2, Tau: 1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func TestRunning(t *testing.T) {
 		r.Add(p, run.Cells[p.Index*4:min(p.Index*4+4, len(run.Cells))])
 	}
 	got, ok := r.Best()
-	want := stats.Leader{Source: "curated", Layer: 2, Tau: 1, N: 3, Improved: 2, LogOdds: math.Log(4) / 3}
+	want := stats.Leader{Point: results.Point{Source: "curated", Layer: 2, Tau: 1}, N: 3, Improved: 2, LogOdds: math.Log(4) / 3}
 	if d := cmp.Diff(want, got, cmpopts.EquateApprox(1e-12, 0)); !ok || d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}

@@ -10,6 +10,7 @@ import (
 // A sample is the cells of one layer and tau by prompt, from which an [Effect] is computed.
 type sample struct {
 	layer     int
+	head      results.Head
 	tau       float64
 	nonFinite int
 	rows      []row     // one for every prompt, including prompts without a number here
@@ -60,7 +61,11 @@ func (h half) size(n int) int {
 
 // sample collects the cells of a point of the grid.
 func (t *table) sample(point int, h half) *sample {
-	s := &sample{layer: t.layers[point/len(t.taus)], tau: t.taus[point%len(t.taus)], rows: make([]row, h.size(len(t.prompts)))}
+	taus, heads := len(t.taus), len(t.heads)
+	s := &sample{
+		layer: t.layers[point/taus/heads], head: t.heads[point/taus%heads], tau: t.taus[point%taus],
+		rows: make([]row, h.size(len(t.prompts))),
+	}
 	for _, c := range t.points[point] {
 		place, ok := t.place[c.Prompt]
 		if !ok {
@@ -120,7 +125,7 @@ func (s *sample) add(i int, p *results.Prompt, with results.Score, c *results.Ce
 // computed only on request.
 func (s *sample) effect(b *bootstrap, costly bool) Effect {
 	e := Effect{
-		Layer: s.layer, Tau: s.tau, NonFinite: s.nonFinite,
+		Layer: s.layer, Head: s.head, Tau: s.tau, NonFinite: s.nonFinite,
 		ChangeInterval: noInterval(), RatioInterval: noInterval(), LogOddsInterval: noInterval(),
 	}
 	var total sums

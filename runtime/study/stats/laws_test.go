@@ -206,7 +206,7 @@ func TestIntervalCovers(t *testing.T) {
 			run.Prompts = append(run.Prompts, results.Prompt{Index: i, Clean: score(0.5, 0), Ceiling: results.None()})
 			run.Cells = append(run.Cells, cell(i, 0, 1, "curated", "", results.Score{LogP: -math.Log1p(math.Exp(-odds))}))
 		}
-		e, err := stats.At{Run: run, Source: "curated", Tau: 1}.Effect()
+		e, err := stats.At{Run: run, Point: results.Point{Source: "curated", Tau: 1}}.Effect()
 		if err != nil {
 			t.Fatal(err)
 		}

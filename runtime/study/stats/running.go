@@ -10,28 +10,22 @@ import (
 // prompt. It uses the mean change of log-odds, because the paper's measure needs all prompts at once. The zero value is
 // ready for use.
 type Running struct {
-	sums  map[point]*leader
-	order []*leader
-}
+	Harm bool // the best cell is the one that lowers the answers most
 
-type point struct {
-	source string
-	layer  int
-	tau    float64
+	sums  map[results.Point]*leader
+	order []*leader
 }
 
 // leader is a cell that prompts are still added to.
 type leader struct {
-	point
+	results.Point
 	n, improved int
 	logOdds     float64 // sum over prompts
 }
 
 // Leader is the best cell so far.
 type Leader struct {
-	Source   string
-	Layer    int
-	Tau      float64
+	results.Point
 	N        int     // prompts that count
 	Improved int     // of these, with a higher probability
 	LogOdds  float64 // mean change
@@ -43,20 +37,20 @@ func (r *Running) Add(prompt results.Prompt, cells []results.Cell) {
 		return
 	}
 	if r.sums == nil {
-		r.sums = map[point]*leader{}
+		r.sums = map[results.Point]*leader{}
 	}
 	type sum struct {
 		n               int
 		change, logOdds float64
 	}
-	met := map[point]*sum{}
-	var order []point
+	met := map[results.Point]*sum{}
+	var order []results.Point
 	for i := range cells {
 		c := &cells[i]
 		if !c.OK() || !usable(c.LogP) {
 			continue
 		}
-		at := point{c.Source, c.Layer, c.Tau}
+		at := c.Point()
 		s := met[at]
 		if s == nil {
 			s = &sum{}
@@ -70,7 +64,7 @@ func (r *Running) Add(prompt results.Prompt, cells []results.Cell) {
 	for _, at := range order {
 		l := r.sums[at]
 		if l == nil {
-			l = &leader{point: at}
+			l = &leader{Point: at}
 			r.sums[at] = l
 			r.order = append(r.order, l)
 		}
@@ -86,12 +80,12 @@ func (r *Running) Add(prompt results.Prompt, cells []results.Cell) {
 func (r *Running) Best() (Leader, bool) {
 	var best *leader
 	for _, l := range r.order {
-		if best == nil || l.n > best.n || l.n == best.n && l.logOdds > best.logOdds {
+		if best == nil || l.n > best.n || l.n == best.n && (l.logOdds < best.logOdds) == r.Harm && l.logOdds != best.logOdds {
 			best = l
 		}
 	}
 	if best == nil {
 		return Leader{}, false
 	}
-	return Leader{Source: best.source, Layer: best.layer, Tau: best.tau, N: best.n, Improved: best.improved, LogOdds: best.logOdds / float64(best.n)}, true
+	return Leader{Point: best.Point, N: best.n, Improved: best.improved, LogOdds: best.logOdds / float64(best.n)}, true
 }

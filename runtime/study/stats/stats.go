@@ -3,6 +3,10 @@ package stats
 import (
 	"encoding/json"
 	"math"
+
+	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
 // Summary holds the statistics of several runs. It is the content of summary.json.
@@ -12,16 +16,18 @@ type Summary struct {
 	Series    []Series `json:"series"`    // by run, then by source in the order of the run's cells
 }
 
-// Series is the cells of one run whose memories come from one source.
+// Series is the cells of one run at one site whose memories come from one source.
 type Series struct {
-	Run        int    `json:"run"` // index of the summarized run, from 0
-	Model      string `json:"model"`
-	Data       string `json:"data"`
-	Encoding   string `json:"encoding"`
-	Convention string `json:"convention"`
-	Positions  string `json:"positions"`
-	Site       string `json:"site,omitempty"` // that gets the memories; "" is attn_out
-	Source     string `json:"source"`
+	Run        int             `json:"run"` // index of the summarized run, from 0
+	Model      string          `json:"model"`
+	Data       string          `json:"data"`
+	Encoding   string          `json:"encoding"`
+	Convention string          `json:"convention"`
+	Positions  string          `json:"positions"`
+	Op         intervention.Op `json:"op,omitempty"`   // what happens at the site; "" is add
+	Site       models.PortKind `json:"site,omitempty"` // that is changed; "" is attn_out
+	Source     string          `json:"source"`
+	Harm       bool            `json:"harm,omitempty"` // the best cell is the one that lowers the answers most, as for ablate
 
 	Prompts   int `json:"prompts"`    // prompts that have cells in this series
 	Memories  int `json:"memories"`   // memories of one prompt at one layer and tau; the maximum when prompts differ
@@ -33,11 +39,31 @@ type Series struct {
 	OneHop  *Level  `json:"one_hop,omitempty"` // the ceiling; nil when the data has no one-hop prompts
 	Ceiling *Effect `json:"ceiling,omitempty"` // of the one-hop prompt relative to the two-hop prompt, as if it were a memory; Layer is -1
 
-	Layers []int      `json:"layers"` // ascending
-	Taus   []float64  `json:"taus"`   // ascending
-	Grid   [][]Effect `json:"grid"`   // [layer][tau], by position in Layers and Taus
-	Peaks  []Peak     `json:"peaks"`  // by measure, then by layer
-	Best   []Best     `json:"best"`   // by measure; a measure without any value is absent
+	Layers []int          `json:"layers"`          // ascending
+	Heads  []results.Head `json:"heads,omitempty"` // ascending; nil when the heads of a layer change together
+	Taus   []float64      `json:"taus"`            // ascending
+	Grid   [][]Effect     `json:"grid"`            // [layer][head x tau]: a line has the taus of the first head, then those of the second, …
+	Peaks  []Peak         `json:"peaks"`           // by measure, then by layer
+	Best   []Best         `json:"best"`            // by measure; a measure without any value is absent
+}
+
+// Name names the series within its run: what happens, the source of the memories, and the site where it is another than attn_out.
+// It is "curated" for the paper's experiment.
+func (s *Series) Name() string {
+	name := s.Source
+	switch {
+	case s.Op != "" && !s.Op.UsesMemory():
+		name = string(s.Op)
+	case s.Op != "":
+		name = string(s.Op) + " by " + s.Source
+	}
+	if s.Heads != nil {
+		name += ", each head"
+	}
+	if s.Site != "" {
+		name += " at " + string(s.Site)
+	}
+	return name
 }
 
 // Level is the model's score for the answers to one kind of prompt.
@@ -52,12 +78,13 @@ type Level struct {
 	Top1       int    `json:"top1"`        // prompts whose answer is the most likely token
 }
 
-// Effect is the effect of memories at one layer and tau. Changes are fractions: 0.5 is "50 % more".
+// Effect is the effect of memories at one layer, head and tau. Changes are fractions: 0.5 is "50 % more".
 type Effect struct {
-	Layer     int     `json:"layer"`
-	Tau       float64 `json:"tau"`
-	N         int     `json:"n"`          // prompts that count here
-	NonFinite int     `json:"non_finite"` // cells without a number here
+	Layer     int          `json:"layer"`
+	Head      results.Head `json:"head,omitzero"`
+	Tau       float64      `json:"tau"`
+	N         int          `json:"n"`          // prompts that count here
+	NonFinite int          `json:"non_finite"` // cells without a number here
 
 	MeanP        Number `json:"mean_p"`
 	Change       Number `json:"change"`        // mean of (p-p0)/p0
@@ -99,15 +126,16 @@ func (e Effect) Value(m Measure) Number {
 	return e.LogOdds
 }
 
-// Peak is the best tau of one layer by one measure. Tau and Value are null when no cell of the layer has a value.
+// Peak is the best cell of one layer by one measure. Tau and Value are null when no cell of the layer has a value.
 type Peak struct {
-	Measure Measure `json:"measure"`
-	Layer   int     `json:"layer"`
-	Tau     Number  `json:"tau"`
-	Value   Number  `json:"value"`
+	Measure Measure      `json:"measure"`
+	Layer   int          `json:"layer"`
+	Head    results.Head `json:"head,omitzero"`
+	Tau     Number       `json:"tau"`
+	Value   Number       `json:"value"`
 }
 
-// Best is the best cell of a grid by one measure. Only cells with the largest number of prompts compete, so that a tau at
+// Best is the best cell of a grid by one measure: the one with the largest value, or with the smallest where Series.Harm is set. Only cells with the largest number of prompts compete, so that a tau at
 // which the model breaks is not rated by the remaining prompts alone. The first of equal cells wins.
 type Best struct {
 	Measure Measure `json:"measure"`
@@ -118,10 +146,11 @@ type Best struct {
 // Held is a cell chosen on one half of the prompts (the first, third, fifth, … in the order of the data) and reported on the
 // other half.
 type Held struct {
-	Layer  int     `json:"layer"`
-	Tau    float64 `json:"tau"`
-	Chosen Effect  `json:"chosen"` // on the half on which it was chosen
-	Other  Effect  `json:"other"`  // on the other half: free of the bias of the choice
+	Layer  int          `json:"layer"`
+	Head   results.Head `json:"head,omitzero"`
+	Tau    float64      `json:"tau"`
+	Chosen Effect       `json:"chosen"` // on the half on which it was chosen
+	Other  Effect       `json:"other"`  // on the other half: free of the bias of the choice
 }
 
 // Interval is a 95 % interval. Both ends are null when there are too few prompts to resample.

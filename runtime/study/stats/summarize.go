@@ -27,7 +27,7 @@ func Summarize(runs ...*results.Run) (*Summary, error) {
 			s := t.series(boot)
 			s.Run = i
 			if m := run.Manifest; m != nil {
-				s.Model, s.Data, s.Encoding, s.Convention, s.Positions, s.Site = m.Model.Name, m.Data.Name, m.Encoding, m.Convention, m.Positions, m.Site
+				s.Model, s.Data, s.Encoding, s.Convention, s.Positions, s.Op = m.Model.Name, m.Data.Name, m.Encoding, m.Convention, m.Positions, m.Op
 			}
 			out.Series = append(out.Series, s)
 		}
@@ -36,7 +36,7 @@ func Summarize(runs ...*results.Run) (*Summary, error) {
 }
 
 func (t *table) series(boot func(int) *bootstrap) Series {
-	s := Series{Source: t.source, Prompts: len(t.all), NoClean: len(t.all) - len(t.prompts), Layers: t.layers, Taus: t.taus, Best: []Best{}}
+	s := Series{Source: t.source, Site: t.site, Harm: t.harm, Prompts: len(t.all), NoClean: len(t.all) - len(t.prompts), Layers: t.layers, Taus: t.taus, Best: []Best{}}
 	s.TwoHop = level(t.all, func(p *results.Prompt) results.Score { return p.Clean })
 	if slices.ContainsFunc(t.all, func(p *results.Prompt) bool { return p.Ceiling.Status != results.Missing }) {
 		one := level(t.all, func(p *results.Prompt) results.Score { return p.Ceiling })
@@ -44,10 +44,14 @@ func (t *table) series(boot func(int) *bootstrap) Series {
 		ceiling := t.ceiling().effect(boot(len(t.prompts)), true)
 		s.Ceiling = &ceiling
 	}
+	if t.heads[0] != results.AllHeads || len(t.heads) > 1 {
+		s.Heads = t.heads
+	}
+	columns := len(t.heads) * len(t.taus)
 	for layer := range t.layers {
 		var line []Effect
-		for tau := range t.taus {
-			point := layer*len(t.taus) + tau
+		for column := range columns {
+			point := layer*columns + column
 			sample := t.sample(point, whole)
 			line = append(line, sample.effect(boot(len(t.prompts)), false))
 			s.Cells += len(t.points[point])
@@ -63,9 +67,9 @@ func (t *table) series(boot func(int) *bootstrap) Series {
 		half[i] = t.sample(i, first).effect(nil, false)
 	}
 	for _, m := range Measures {
-		s.Peaks = append(s.Peaks, peaks(m, s.Grid)...)
-		if point := choose(m, slices.Concat(s.Grid...)); point >= 0 {
-			s.Best = append(s.Best, Best{Measure: m, Effect: t.full(point, whole, boot), Held: t.held(choose(m, half), boot)})
+		s.Peaks = append(s.Peaks, t.peaks(m, s.Grid)...)
+		if point := t.choose(m, slices.Concat(s.Grid...)); point >= 0 {
+			s.Best = append(s.Best, Best{Measure: m, Effect: t.full(point, whole, boot), Held: t.held(t.choose(m, half), boot)})
 		}
 	}
 	return s
@@ -77,7 +81,7 @@ func (t *table) held(point int, boot func(int) *bootstrap) *Held {
 		return nil
 	}
 	h := &Held{Chosen: t.full(point, first, boot), Other: t.full(point, second, boot)}
-	h.Layer, h.Tau = h.Chosen.Layer, h.Chosen.Tau
+	h.Layer, h.Head, h.Tau = h.Chosen.Layer, h.Chosen.Head, h.Chosen.Tau
 	if h.Other.N == 0 {
 		return nil
 	}
@@ -97,26 +101,30 @@ func (t *table) full(point int, h half, boot func(int) *bootstrap) Effect {
 
 // choose returns the position of the best effect, -1 when none has a value. Effects of fewer prompts than the maximum do
 // not compete.
-func choose(m Measure, effects []Effect) int {
+func (t *table) choose(m Measure, effects []Effect) int {
+	sign := Number(1)
+	if t.harm {
+		sign = -1
+	}
 	most := 0
 	for _, e := range effects {
 		most = max(most, e.N)
 	}
 	best, value := -1, math.Inf(-1)
 	for i, e := range effects {
-		if v := e.Value(m); e.N == most && v.OK() && float64(v) > value {
+		if v := sign * e.Value(m); e.N == most && v.OK() && float64(v) > value {
 			best, value = i, float64(v)
 		}
 	}
 	return best
 }
 
-func peaks(m Measure, grid [][]Effect) []Peak {
+func (t *table) peaks(m Measure, grid [][]Effect) []Peak {
 	var out []Peak
 	for _, line := range grid {
 		p := Peak{Measure: m, Layer: line[0].Layer, Tau: None(), Value: None()}
-		if i := choose(m, line); i >= 0 {
-			p.Tau, p.Value = Number(line[i].Tau), line[i].Value(m)
+		if i := t.choose(m, line); i >= 0 {
+			p.Head, p.Tau, p.Value = line[i].Head, Number(line[i].Tau), line[i].Value(m)
 		}
 		out = append(out, p)
 	}

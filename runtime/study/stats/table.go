@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
@@ -15,18 +16,27 @@ func compare(a, b float64) int { return cmp.Compare(a, b) }
 // A table is one series of a run, ordered for the statistics.
 type table struct {
 	source  string
+	site    models.PortKind   // "" is attn_out
+	harm    bool              // the best cell is the one that loses most
 	prompts []*results.Prompt // prompts with cells and a clean number, in the order of the data
 	all     []*results.Prompt // the same and those without a clean number
 	layers  []int
+	heads   []results.Head
 	taus    []float64
-	points  [][]*results.Cell // [layer position x tau position], in the run's order
+	points  [][]*results.Cell // [layer position x head position x tau position], in the run's order
 
 	place map[int]int       // position of a prompt in prompts, by its index
 	done  map[[2]int]Effect // effects with all intervals, by point and half
 }
 
-// newTables splits the wanted cells of a run by source: first the sources of the manifest in its order, then others by
-// name. A nil want selects all cells.
+// group is the cells of one series.
+type group struct {
+	source string
+	site   models.PortKind
+}
+
+// newTables splits the wanted cells of a run by source and site: first the sources of the manifest in its order, then others by
+// name. The sites of a source are in the order of the run. A nil want selects all cells.
 func newTables(run *results.Run, want func(*results.Cell) bool) ([]*table, error) {
 	if run == nil {
 		return nil, errors.New("summarize: no run")
@@ -39,34 +49,40 @@ func newTables(run *results.Run, want func(*results.Cell) bool) ([]*table, error
 		}
 		prompts[p.Index] = p
 	}
-	cells := map[string][]*results.Cell{}
+	cells := map[group][]*results.Cell{}
+	var order []group
 	for i := range run.Cells {
 		c := &run.Cells[i]
 		if prompts[c.Prompt] == nil {
-			return nil, fmt.Errorf("summarize %s: a cell (layer %d, tau %g, memory from %q) belongs to prompt %d, which is not in the run",
-				label(run), c.Layer, c.Tau, c.Source, c.Prompt)
+			return nil, fmt.Errorf("summarize %s: a cell (%v) belongs to prompt %d, which is not in the run", label(run), c.Point(), c.Prompt)
 		}
 		if want == nil || want(c) {
-			cells[c.Source] = append(cells[c.Source], c)
+			g := group{c.Source, c.Site}
+			if cells[g] == nil {
+				order = append(order, g)
+			}
+			cells[g] = append(cells[g], c)
 		}
 	}
 	var tables []*table
-	for _, source := range sources(run, cells) {
-		tables = append(tables, newTable(source, prompts, cells[source]))
+	for _, g := range sorted(run, order) {
+		t := newTable(g, prompts, cells[g])
+		t.harm = run.Manifest != nil && run.Manifest.Harm()
+		tables = append(tables, t)
 	}
 	return tables, nil
 }
 
-func newTable(source string, prompts map[int]*results.Prompt, cells []*results.Cell) *table {
-	t := &table{source: source, place: map[int]int{}, done: map[[2]int]Effect{}}
+func newTable(g group, prompts map[int]*results.Prompt, cells []*results.Cell) *table {
+	t := &table{source: g.source, site: g.site, place: map[int]int{}, done: map[[2]int]Effect{}}
 	seen := map[int]bool{}
-	layers, taus := map[int]int{}, map[float64]int{}
+	layers, heads, taus := map[int]int{}, map[results.Head]int{}, map[float64]int{}
 	for _, c := range cells {
 		if !seen[c.Prompt] {
 			seen[c.Prompt] = true
 			t.all = append(t.all, prompts[c.Prompt])
 		}
-		layers[c.Layer], taus[c.Tau] = 0, 0
+		layers[c.Layer], heads[c.Head], taus[c.Tau] = 0, 0, 0
 	}
 	slices.SortFunc(t.all, func(a, b *results.Prompt) int { return cmp.Compare(a.Index, b.Index) })
 	for _, p := range t.all {
@@ -75,10 +91,10 @@ func newTable(source string, prompts map[int]*results.Prompt, cells []*results.C
 			t.prompts = append(t.prompts, p)
 		}
 	}
-	t.layers, t.taus = ranked(layers), ranked(taus)
-	t.points = make([][]*results.Cell, len(t.layers)*len(t.taus))
+	t.layers, t.heads, t.taus = ranked(layers), ranked(heads), ranked(taus)
+	t.points = make([][]*results.Cell, len(t.layers)*len(t.heads)*len(t.taus))
 	for _, c := range cells {
-		i := layers[c.Layer]*len(t.taus) + taus[c.Tau]
+		i := (layers[c.Layer]*len(t.heads)+heads[c.Head])*len(t.taus) + taus[c.Tau]
 		t.points[i] = append(t.points[i], c)
 	}
 	return t
@@ -97,22 +113,18 @@ func ranked[K cmp.Ordered](keys map[K]int) []K {
 	return out
 }
 
-func sources(run *results.Run, cells map[string][]*results.Cell) []string {
-	var out, rest []string
+// sorted orders groups as the manifest orders their sources, then by the names of the sources.
+func sorted(run *results.Run, groups []group) []group {
+	rank := map[string]int{}
 	if run.Manifest != nil {
-		for _, s := range run.Manifest.Memories {
-			if cells[s.Name] != nil && !slices.Contains(out, s.Name) {
-				out = append(out, s.Name)
-			}
+		for i, s := range run.Manifest.Memories {
+			rank[s.Name] = i - len(run.Manifest.Memories) // the others are 0
 		}
 	}
-	for s := range cells {
-		if !slices.Contains(out, s) {
-			rest = append(rest, s)
-		}
-	}
-	slices.Sort(rest)
-	return append(out, rest...)
+	slices.SortStableFunc(groups, func(a, b group) int {
+		return cmp.Or(cmp.Compare(rank[a.source], rank[b.source]), cmp.Compare(a.source, b.source))
+	})
+	return groups
 }
 
 // clean reports whether changes of a prompt can be computed: its probability without a memory is a number above 0, in
