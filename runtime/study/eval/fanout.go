@@ -23,11 +23,16 @@ type fanOut struct {
 	places  []models.BakedAt // in the order of the rows
 }
 
-func openFanOut(ctx context.Context, b bench) (runner, error) {
+// onlyAdds says what the plan is made for.
+func onlyAdds(b bench) error {
 	stream := !slices.ContainsFunc(b.sites, func(k models.PortKind) bool { return k.Intervention().ByHead() })
 	if b.op != intervention.Add || len(b.also) > 0 || !stream {
-		return nil, errors.New("it adds memories to the residual stream and does nothing else")
+		return errors.New("it adds memories to the residual stream and does nothing else")
 	}
+	return nil
+}
+
+func openFanOut(ctx context.Context, b bench) (runner, error) {
 	f := &fanOut{bench: b}
 	var err error
 	f.session, err = b.model.Decoder.Session(ctx, b.host, b.options, decoder.FanOut(b.sites, b.top, &f.places))

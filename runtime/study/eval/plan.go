@@ -16,16 +16,17 @@ import (
 
 // plan is one way to compute the cells of a prompt. To add one, write its open function and a line in plans.
 type plan struct {
-	name string
-	doc  string
-	open func(ctx context.Context, b bench) (runner, error)
+	name   string
+	doc    string
+	open   func(ctx context.Context, b bench) (runner, error)
+	covers func(b bench) error // why the plan is not made for an evaluation; nil for all
 }
 
 // plans lists the plans, fastest first. The last one is the oracle.
 var plans = []plan{
-	{"fanout", "the whole grid of a prompt in one run; layers below the injected one are computed once", openFanOut},
-	{"rows", "the cells of a layer as rows of one batch", openRows},
-	{"points", "each cell in a separate run: slow, and the reference for the other plans", openPoints},
+	{"fanout", "the whole grid of a prompt in one run; layers below the injected one are computed once", openFanOut, onlyAdds},
+	{"rows", "the cells of a place as rows of one batch", openRows, anything},
+	{"points", "each cell in a separate run: slow, and the reference for the other plans", openPoints, anything},
 }
 
 // Auto selects the fastest plan that computes the same numbers as points.
@@ -86,6 +87,9 @@ func planByName(name string) (plan, error) {
 	return plan{}, fmt.Errorf("plan %q: want one of %s", name, strings.Join(names, ", "))
 }
 
+// anything says that a plan is made for every evaluation.
+func anything(bench) error { return nil }
+
 // agreement is the largest difference between log-probabilities of two plans that auto accepts. Real float32 models stay
 // below 1e-5 for logits of magnitude 10 and lose digits in proportion for logits of magnitude 100. A model whose numbers
 // depend on the batch, as with dynamic quantisation, differs by 1e-3 and more.
@@ -108,6 +112,9 @@ func choose(ctx context.Context, b bench, q question, cells []cell, sample []int
 	want := append([]results.Score{clean}, points...)
 	var reasons []string
 	for _, p := range plans[:len(plans)-1] {
+		if p.covers(b) != nil {
+			continue
+		}
 		r, err := p.open(ctx, b)
 		if err == nil {
 			var clean results.Score

@@ -119,8 +119,11 @@ func (e *evaluation) run(ctx context.Context, w *results.Writer, start time.Time
 func (e *evaluation) open(ctx context.Context, p results.Plan, todo []int) (results.Plan, runner, error) {
 	if p.Used != "" {
 		used, err := planByName(p.Used)
+		if err == nil {
+			err = used.covers(e.bench)
+		}
 		if err != nil {
-			return p, nil, err
+			return p, nil, hint.With(fmt.Errorf("plan %s: %w", p.Used, err), "use --plan auto")
 		}
 		r, err := used.open(ctx, e.bench)
 		if err != nil {

@@ -20,6 +20,9 @@ type cell struct {
 // cellOf returns the cell of an effect.
 func (s *series) cellOf(e stats.Effect) cell { return cell{s.Op, e.Layer, e.Head, e.Tau} }
 
+// half returns the cell that half of the prompts choose.
+func (s *series) half(h *stats.Held) cell { return cell{s.Op, h.Layer, h.Head, h.Tau} }
+
 // String names the cell in words: "layer 7, tau 3", or "layer 7, head 2".
 func (c cell) String() string {
 	out := fmt.Sprintf("layer %d", c.layer)

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
@@ -29,6 +30,9 @@ func notices(runs []*results.Run, labels []string, all []*series) []string {
 		}
 	}
 	for _, s := range all {
+		if strings.HasPrefix(s.Source, "captured") {
+			out = append(out, fmt.Sprintf("%s: the memory is a value that the model computes for another text. That of a one-hop prompt contains the answer: it is an upper bound for the effect of a memory, and not a memory.", s.Label))
+		}
 		if s.NonFinite > 0 {
 			out = append(out, fmt.Sprintf("%s: %d of %d cells have no number, because the model computed none. They are left out.", s.Label, s.NonFinite, s.Cells))
 		}
@@ -52,8 +56,8 @@ func (s *series) remarks(b stats.Best) []string {
 	if e.Value(b.Measure) > 0 && e.MedianChange.OK() && e.MedianChange < 0 {
 		out = append(out, "most prompts lose here: a few prompts dominate the mean")
 	}
-	if b.Held != nil && s.cellOf(b.Held.Chosen) != s.cellOf(e) {
-		out = append(out, fmt.Sprintf("half of the prompts choose %v", s.cellOf(b.Held.Chosen)))
+	if b.Held != nil && s.half(b.Held) != s.cellOf(e) {
+		out = append(out, fmt.Sprintf("half of the prompts choose %v", s.half(b.Held)))
 	}
 	if e.NonFinite > 0 {
 		out = append(out, fmt.Sprintf("%s without a number", count(e.NonFinite, "cell", "cells")))

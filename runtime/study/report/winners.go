@@ -24,7 +24,7 @@ func (s *series) winners() []winner {
 		}
 		w := winner{Best: b, Cell: s.cellOf(b.Effect).Brief(), By: by, Remarks: s.remarks(b)}
 		if b.Held != nil {
-			w.Half = s.cellOf(b.Held.Chosen).Brief()
+			w.Half = s.half(b.Held).Brief()
 		}
 		out = append(out, w)
 	}
@@ -33,6 +33,6 @@ func (s *series) winners() []winner {
 
 // sameCells reports whether two measures chose the same cells, on all prompts and on one half.
 func (s *series) sameCells(a, b stats.Best) bool {
-	half := a.Held == nil && b.Held == nil || a.Held != nil && b.Held != nil && s.cellOf(a.Held.Chosen) == s.cellOf(b.Held.Chosen)
+	half := a.Held == nil && b.Held == nil || a.Held != nil && b.Held != nil && s.half(a.Held) == s.half(b.Held)
 	return half && s.cellOf(a.Effect) == s.cellOf(b.Effect)
 }

@@ -43,7 +43,7 @@ func TestCompare(t *testing.T) {
 		t.Errorf("%v, want %s", err, want)
 	}
 	_, err = stats.Compare(stats.At{Run: run, Point: results.Point{Source: "curated", Layer: 2, Tau: 1}}, stats.At{Run: run, Point: results.Point{Source: "wrong", Layer: 2, Tau: 1}})
-	if want := `look up layer 2 at tau 1 with memories from "wrong": a run has no such cell`; err == nil || err.Error() != want {
+	if want := `look up layer 2, tau 1, "wrong": a run has no such cell`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }

@@ -237,7 +237,7 @@ func TestSummarizeErrors(t *testing.T) {
 	}{
 		{"nil", nil, "summarize: no run"},
 		{"prompt twice", twice, `summarize "out": prompt 1 appears twice`},
-		{"stray cell", stray, `summarize a run: a cell (layer 2, tau 1, memory from "curated") belongs to prompt 7, which is not in the run`},
+		{"stray cell", stray, `summarize a run: a cell (layer 2, tau 1, "curated") belongs to prompt 7, which is not in the run`},
 	}
 	for _, tt := range tests {
 		if _, err := stats.Summarize(tt.run); err == nil || err.Error() != tt.want {
