@@ -105,7 +105,7 @@ func readRewriteFlags(c *call) (*rewriteFlags, error) {
 	if f.gate, err = gateFlag.parse(*c.Generic("gate").(*texts)); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"layer", "tau", "memory", "vector", "site", "encoding", "convention", "ablate", "scale", "interventions", "tau-unit"} {
+	for _, name := range []string{"layer", "tau", "memory", "for", "vector", "site", "encoding", "convention", "ablate", "scale", "interventions", "tau-unit"} {
 		if c.IsSet(name) && !c.Bool("bake") {
 			return nil, hintf(usagef("rewrite: --%s needs --bake", name), "--bake makes a memory part of the file; --inject adds inputs for one")
 		}
@@ -119,7 +119,7 @@ func readRewriteFlags(c *call) (*rewriteFlags, error) {
 			"onnx-inject rewrite %s -o OUT --expose result --inject all", c.args[0])
 	case f.out == "":
 		return nil, usagef("rewrite: missing -o OUT")
-	case c.Bool("bake") && f.bake.memory == nil && len(f.bake.entries) == 0:
+	case c.Bool("bake") && f.bake.empty():
 		return nil, usagef("rewrite: --bake needs --memory TEXT, --vector FILE, --ablate, --scale or --interventions FILE")
 	case c.Bool("bake") && f.bake.unit == steer.TauNorm:
 		return nil, usagef("rewrite: --tau-unit norm depends on a prompt, so it cannot be stored in a file; run prints the raw tau")

@@ -45,7 +45,13 @@ func (m *Model) Resolve(ctx context.Context, entries []intervention.Entry, unit 
 		if err != nil {
 			return nil, fmt.Errorf("intervention %d (%s at %s@%s): %w", i, e.Op, e.At(), e.Layers, err)
 		}
-		plan = append(plan, changes...)
+		for _, c := range changes {
+			c.Entry = i
+			plan = append(plan, c)
+		}
+	}
+	if err := plan.OneMemory(entries); err != nil {
+		return nil, err
 	}
 	return plan, plan.Check(m.Layout)
 }
@@ -150,7 +156,8 @@ func (r *resolver) resolve(ctx context.Context, e intervention.Entry) ([]interve
 		if err != nil {
 			return nil, err
 		}
-		if c.Positions, err = r.find(c.Positions); err != nil {
+		found, err := r.find(c.Positions)
+		if err != nil {
 			return nil, err
 		}
 		if r.unit == TauNorm && e.Op == intervention.Add {
@@ -158,19 +165,21 @@ func (r *resolver) resolve(ctx context.Context, e intervention.Entry) ([]interve
 				return nil, err
 			}
 		}
-		out = append(out, c)
+		for _, c.Positions = range found {
+			out = append(out, c)
+		}
 	}
 	return out, nil
 }
 
 // find locates positions that are given by a text.
-func (r *resolver) find(p intervention.Positions) (intervention.Positions, error) {
+func (r *resolver) find(p intervention.Positions) ([]intervention.Positions, error) {
 	if !p.InText() {
-		return p, nil
+		return []intervention.Positions{p}, nil
 	}
 	t, err := r.tokens()
 	if err != nil {
-		return p, err
+		return nil, err
 	}
 	var pieces [][]byte
 	for _, id := range r.ids {
