@@ -51,7 +51,9 @@ Each site gets these inputs at each selected layer:
 --gate takes the same list and adds keep, which multiplies what the model itself has at the site.
 
 --bake stores interventions in the file: one memory of --memory or --vector, and those of --ablate, --scale and
---interventions. They act at all positions, because a file does not know where a prompt ends.
+--interventions. They act at all positions, because a file does not know where a prompt ends. Memories with --for, and
+interventions at positions last:"TEXT", act at the last token of the phrase: the copy finds the tokens of the phrase in its
+input, and computes for other prompts what the original computes. A file with a cache must get the phrase in one step.
 
 --weights selects where the weights of the copy are stored: ref refers to the original's files, which must stay in the
 same folder; copy writes one data file next to the copy; embed writes a single file, up to 2 GiB; auto is ref in the
@@ -151,11 +153,14 @@ func rewriteModel(c *call) error {
 	}
 	r := &rewritten{NodesBefore: countNodes(o.Graph)}
 	signature := func() int { return len(o.Graph.Graph.Inputs()) + len(o.Graph.Graph.Outputs()) }
-	before := signature()
-	if r.Manifest, _, err = rewrite.Apply(c.ctx, o.Graph, l, req); err != nil {
+	before, now := signature(), l
+	if r.Manifest, now, err = rewrite.Apply(c.ctx, o.Graph, l, req); err != nil {
 		return refused(fmt.Errorf("rewrite %s: %w", o.Folder.Model, err))
 	}
 	r.NodesAfter = countNodes(o.Graph)
+	if err := c.notePhrases(o, now, req.Bake); err != nil {
+		return err
+	}
 	r.Ports = r.Manifest.Ports[o.ports():]
 	if req.Prefill && signature() == before+len(r.Ports) {
 		c.note("%s has no cache: --prefill changes nothing", o.Folder.Model)
