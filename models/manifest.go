@@ -75,6 +75,11 @@ type Baked struct {
 	Text       string   `json:"text"`            // "" for a vector that did not come from a text
 	Encoding   string   `json:"encoding"`        // an encoding of package memory, or ""
 	Convention string   `json:"convention"`      // a convention of package memory, or ""
+
+	// Phrase is the text at whose last token alone the intervention acts, "" for every token. Tokens are the sequences of
+	// tokens by which the graph finds it.
+	Phrase string    `json:"phrase,omitempty"`
+	Tokens [][]int64 `json:"tokens,omitempty"`
 }
 
 // At returns the place of the intervention.
@@ -194,7 +199,10 @@ type BakedAt struct {
 }
 
 // Stored counts what is stored in a file at a place.
-type Stored struct{ Gates, Memories int }
+type Stored struct {
+	Gates, Memories int
+	Chosen          int // memories that act at some tokens only
+}
 
 // SteeredBy returns the ports of a model and what is stored in it. It treats an unreadable manifest as empty; [ReadManifest]
 // reports the error.
@@ -208,7 +216,11 @@ func SteeredBy(m *graph.Model) (ports []ManifestPort, stored map[BakedAt]Stored)
 				if b.Keep != nil {
 					s.Gates++
 				}
-				if b.Keep == nil || b.Tau != 0 {
+				switch {
+				case b.Keep != nil && b.Tau == 0:
+				case b.Tokens != nil:
+					s.Chosen++
+				default:
 					s.Memories++
 				}
 				stored[b.At()] = s

@@ -99,7 +99,7 @@ func (r Request) checkBake(m *graph.Model, l *models.Layout) error {
 		if err := missingSite("bake", b.At().Site, l, b.Layer); err != nil {
 			return err
 		}
-		if err := b.check(l); err != nil {
+		if err := errors.Join(b.check(l), b.checkTokens(m, l)); err != nil {
 			return fmt.Errorf("bake: %w", err)
 		}
 		for _, body := range l.Bodies {
@@ -108,6 +108,9 @@ func (r Request) checkBake(m *graph.Model, l *models.Layout) error {
 				return err
 			}
 		}
+	}
+	if err := r.checkPhrases(); err != nil {
+		return fmt.Errorf("bake: %w", err)
 	}
 	return nil
 }

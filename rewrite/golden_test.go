@@ -52,6 +52,9 @@ func TestGolden(t *testing.T) {
 		"bake-more": {"torchscript-op10", Request{Bake: []Bake{
 			{models.Baked{Layer: 2, Tau: 1}, vector}, {models.Baked{Layer: 0, Tau: -1}, vector}, {models.Baked{Layer: 2, Tau: 3}, vector},
 		}}},
+		"bake-phrase": {"torchscript-op10", Request{Bake: []Bake{{models.Baked{
+			Site: models.PortResidPost, Layer: 1, Keep: new(float64), Tau: 1, Phrase: "a phrase", Tokens: [][]int64{{3, 1, 4}, {1, 5}}}, vector}}}},
+		"bake-phrase-merged": {"optimum-1-merged", Request{Bake: []Bake{{models.Baked{Layer: 1, Tau: 1, Phrase: "a", Tokens: [][]int64{{7}}}, vector}}}},
 		"last-logits":        {"torchscript-op10", Request{LastLogits: true}},
 		"last-logits-merged": {"optimum-1-merged", Request{LastLogits: true}},
 	} {

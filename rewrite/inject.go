@@ -105,11 +105,18 @@ func (s *steering) gate(name string, keep *graph.Value) {
 // bake adds what a stored intervention adds.
 func (s *steering) bake(name string, b Bake) {
 	if b.Keep != nil {
-		s.gate(name+"/keep", s.constant(name+"/keep", b.keeps(s.layout)))
+		keep := s.constant(name+"/keep", b.keeps(s.layout))
+		if b.Tokens != nil {
+			keep = s.chosen(name+"/keep", b, keep, 1)
+		}
+		s.gate(name+"/keep", keep)
 	}
 	dims := b.dims(s.layout)
 	switch {
 	case b.Vector == nil:
+	case b.Tokens != nil:
+		tau := s.chosen(name+"/tau", b, s.constant(name+"/tau", graph.NewFloat32([]float32{float32(b.Tau)})), 0)
+		s.add(name, s.node("Mul", name+"/scaled", s.constant(name, graph.NewFloat32(b.Vector, dims...)), tau))
 	case s.place.Whole: // the recogniser knows the product of two constants
 		vector, tau := s.constant(name, graph.NewFloat32(b.Vector, dims...)), s.constant(name+"/tau", graph.NewFloat32([]float32{float32(b.Tau)}))
 		s.add(name, s.node("Mul", name+"/scaled", vector, tau))

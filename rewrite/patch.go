@@ -12,22 +12,24 @@ import (
 // patch is an unfinished edit of one body, to which kinds add nodes. A merged file has two bodies and one patch for each.
 // They share the edit, and the If that chooses between them joins each port of the main graph from both.
 type patch struct {
-	edit   *graph.Edit
-	model  *graph.Model
-	layout *models.Layout
-	body   *models.Body
-	consts map[string]*graph.Value
-	types  *ops.Types
-	facts  *ops.Facts
-	now    map[graph.Use]*graph.Value    // operands that were redirected
-	moved  map[*graph.Value]*graph.Value // values that were changed for all that reads them
-	sums   map[*graph.Node]*graph.Value  // the sums of skip norms that did not return them
-	suffix string                        // distinguishes the nodes of the second body from those of the first
+	edit    *graph.Edit
+	model   *graph.Model
+	layout  *models.Layout
+	body    *models.Body
+	consts  map[string]*graph.Value
+	types   *ops.Types
+	facts   *ops.Facts
+	now     map[graph.Use]*graph.Value    // operands that were redirected
+	moved   map[*graph.Value]*graph.Value // values that were changed for all that reads them
+	sums    map[*graph.Node]*graph.Value  // the sums of skip norms that did not return them
+	phrases map[string]*graph.Value       // positions at which sequences of tokens end, by the sequences
+	suffix  string                        // distinguishes the nodes of the second body from those of the first
 }
 
 func newPatch(e *graph.Edit, m *graph.Model, l *models.Layout, b *models.Body) *patch {
 	p := &patch{edit: e, model: m, layout: l, body: b, consts: map[string]*graph.Value{}, types: ops.NewTypes(ops.Unlimited()),
-		facts: ops.NewFacts(ops.Unlimited()), now: map[graph.Use]*graph.Value{}, moved: map[*graph.Value]*graph.Value{}, sums: map[*graph.Node]*graph.Value{}}
+		facts: ops.NewFacts(ops.Unlimited()), now: map[graph.Use]*graph.Value{}, moved: map[*graph.Value]*graph.Value{}, sums: map[*graph.Node]*graph.Value{},
+		phrases: map[string]*graph.Value{}}
 	if a := b.Graph.Attr(); a != "" {
 		p.suffix = "/" + a
 	}

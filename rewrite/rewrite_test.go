@@ -204,6 +204,11 @@ func TestPatchedFiles(t *testing.T) {
 	}
 }
 
+// replacing is a stored memory that replaces what is there at a phrase.
+func replacing(phrase string, tokens ...int64) Bake {
+	return Bake{models.Baked{Layer: 2, Tau: 1, Keep: new(float64), Phrase: phrase, Tokens: [][]int64{tokens}}, make([]float32, 32)}
+}
+
 // An earlier memory must be distinguished from a bias: the site's own value and b_O must not change, whatever was added in
 // whichever order.
 func TestMemoriesAreNoBiases(t *testing.T) {
@@ -223,6 +228,14 @@ func TestMemoriesAreNoBiases(t *testing.T) {
 		half := 0.5
 		return Request{Bake: []Bake{{Baked: models.Baked{Site: site, Layer: 1, Keep: &half}}}}
 	}
+	phrase := func(site models.PortKind, l *models.Layout) Request {
+		zero, b := 0.0, bake(site, l).Bake[0]
+		b.Keep, b.Phrase, b.Tokens = &zero, "a phrase", [][]int64{{3, 1, 4}, {1, 5}}
+		if l.Tokens().Type().Dims[1].Size == 1 { // a file for one step
+			b.Tokens = [][]int64{{3}}
+		}
+		return Request{Bake: []Bake{b}}
+	}
 	both := func(site models.PortKind, l *models.Layout) Request {
 		return Request{Inject: inject(site, l).Inject, Bake: append(bake(site, l).Bake, scale(site, l).Bake...)}
 	}
@@ -230,6 +243,7 @@ func TestMemoriesAreNoBiases(t *testing.T) {
 		for name, steps := range map[string][]step{
 			"inject": {inject}, "bake": {bake}, "both": {both}, "bake twice": {bake, bake}, "inject, bake": {inject, bake}, "bake, inject, bake": {bake, inject, bake},
 			"gate": {gate}, "scale": {scale}, "scale, gate, bake, inject": {scale, gate, bake, inject}, "bake, scale, bake": {bake, scale, bake},
+			"phrase": {phrase}, "bake, phrase, inject, phrase": {bake, phrase, inject, phrase},
 		} {
 			for _, site := range models.Sites() {
 				t.Run(filepath.Base(path)+"/"+string(site)+"/"+name, func(t *testing.T) {
@@ -336,6 +350,9 @@ func TestRefusals(t *testing.T) {
 			"a tau below 1.31e+05 fits"},
 		{"baked numbers beyond float32", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 2, Tau: 1e39}, half}}}, "bake: layer 2: tau 1e+39 times the memory gives 5e+38, the largest float32 is 3.40282e+38",
 			"a tau below 6.81e+38 fits"},
+		{"a phrase of no tokens", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 2, Tau: 1, Tokens: [][]int64{{}}}, half}}}, "bake: a phrase without tokens", ""},
+		{"a phrase of other tokens", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 2, Tau: 1, Phrase: "x", Tokens: [][]int64{{1, 999999}}}, half}}}, `bake: token 999999 of the phrase "x", the vocabulary is 0 to 130; is this the model's own tokenizer?`, ""},
+		{"two memories for a phrase", "torchscript-op10", Request{Bake: []Bake{replacing("a b c", 1, 2, 3), replacing("b c", 2, 3)}}, `bake: "a b c" and "b c" end with the same tokens, and both replace attn_out of layer 2: want one memory for a phrase`, ""},
 		{"baked vector without a number", "torchscript-op10", Request{Bake: []Bake{{models.Baked{Layer: 2, Tau: 1}, holed}}}, "bake: number 3 of the memory is NaN", ""},
 		{"prefill of a one-token file", "optimum-1-with-past", Request{Prefill: true}, `prefill: input "input_ids" takes one token at a time`,
 			"use the file of the folder that takes whole prompts (decoder_model.onnx or model.onnx)"},

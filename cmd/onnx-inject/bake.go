@@ -4,10 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
 	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/memory"
+	"github.com/onnx-inject/onnx-inject/models/tokenizer"
 	"github.com/onnx-inject/onnx-inject/models/vector"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 )
@@ -36,9 +40,19 @@ func bakes(c *call, o *opened, l *models.Layout, entries []intervention.Entry) (
 
 // storable refuses what depends on a prompt.
 func storable(e intervention.Entry) error {
+	p := intervention.AllPositions
+	if e.Positions != "" {
+		var err error
+		if p, err = intervention.ParsePositions(e.Positions); err != nil {
+			return err
+		}
+	}
+	_, phrase := p.EndOf()
 	switch m := e.Memory; {
-	case e.Positions != "" && e.Positions != "all":
-		return errors.New("a file does not know the positions of a prompt; --inject adds inputs for them")
+	case p.InText() && !phrase:
+		return hint.With(errors.New("a file finds the end of a text only"), `positions last:"TEXT" are the last token of the text`)
+	case p != intervention.AllPositions && !phrase:
+		return hint.With(errors.New("a file does not know the positions of a prompt"), `--inject adds inputs for them; positions last:"TEXT" can be stored`)
 	case e.When != "" && e.When != intervention.Always:
 		return errors.New("a file does not know where a prompt ends; --inject adds inputs")
 	case m != nil && m.Captured != nil && m.Captured.Prompt == "":
@@ -55,6 +69,16 @@ func bakeOf(c *call, o *opened, l *models.Layout, e intervention.Entry, layer in
 	b := rewrite.Bake{Baked: models.Baked{Site: e.At(), Layer: layer, Heads: e.Heads}}
 	if x.Keep != 1 {
 		b.Keep = &x.Keep
+	}
+	if phrase, ok := x.Positions.EndOf(); ok {
+		t, err := o.Folder.Tokenizer()
+		if err != nil {
+			return b, refused(err)
+		}
+		b.Phrase, b.Tokens = phrase, spellings(t, phrase)
+	}
+	if name, _, ok := e.EntityOf(); ok {
+		b.Text = name
 	}
 	m := e.Memory
 	if m == nil {
@@ -86,7 +110,7 @@ func bakeOf(c *call, o *opened, l *models.Layout, e intervention.Entry, layer in
 		}
 		defer s.Close()
 		one := e
-		one.Layers = intervention.Layers(fmt.Sprint(layer))
+		one.Layers, one.Positions = intervention.Layers(fmt.Sprint(layer)), "" // the value is the same at every position
 		plan, err := s.Resolve(c.ctx, []intervention.Entry{one}, "", nil)
 		if err != nil {
 			return b, refused(err)
@@ -95,6 +119,32 @@ func bakeOf(c *call, o *opened, l *models.Layout, e intervention.Entry, layer in
 	}
 	b.Vector = ofHeads(b.Vector, e, l)
 	return b, nil
+}
+
+// spellings returns the sequences of tokens that a phrase is in a text: after a space, at the beginning, and after other signs.
+func spellings(t *tokenizer.Tokenizer, phrase string) [][]int64 {
+	var out [][]int64
+	for _, ids := range [][]int64{t.EncodeMid(" " + strings.TrimPrefix(phrase, " ")), t.Encode(phrase), t.EncodeMid(phrase)} {
+		if !slices.ContainsFunc(out, func(x []int64) bool { return slices.Equal(x, ids) }) {
+			out = append(out, ids)
+		}
+	}
+	return out
+}
+
+// notePhrases says what a stored phrase cannot do in a file with a cache.
+func (c *call) notePhrases(o *opened, l *models.Layout, bakes []rewrite.Bake) error {
+	if !slices.ContainsFunc(bakes, func(b rewrite.Bake) bool { return b.Tokens != nil }) {
+		return nil
+	}
+	in, err := inputs.Read(o.Graph, l)
+	if err != nil {
+		return refused(err)
+	}
+	if slices.ContainsFunc(in.Roles, func(x inputs.Input) bool { return x.Role == inputs.RolePast }) {
+		c.note("%s has a cache: the copy finds a phrase only where one step has all its tokens, so feed the prompt in one step", o.Folder.Model)
+	}
+	return nil
 }
 
 // ofHeads sets the parts of a memory by head to zero that are not of the heads of the entry.

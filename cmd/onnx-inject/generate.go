@@ -32,7 +32,7 @@ RAM; its file is not changed.
 
 The cache of the file is used, whatever its form. A file without a cache computes the whole text again for each token.
 
-Interventions are those of run. They act at every position, those of new tokens included. --positions limits a memory to
+Interventions are those of run, --for included. They act at every position, those of new tokens included. --positions limits a memory to
 tokens of the prompt, and --when to the tokens of the prompt or to new ones.
 
 Temperature 0 takes the most likely token. A higher one draws a token: --top-k, --top-p and --min-p limit the choice as
@@ -90,10 +90,14 @@ func generateText(c *call) error {
 	if g.plan, err = s.Resolve(c.ctx, g.entries, g.changes.unit, g.request.Prompt); err != nil {
 		return refused(err)
 	}
+	g.tokens = s.Tokens(g.request.Prompt)
 	if err := s.Unload(); err != nil { // the session below takes the memory
 		return err
 	}
 	if err := c.noteSpelling(g.changes.memory, s); err != nil {
+		return err
+	}
+	if err := c.noteBOS(g.entries, o); err != nil {
 		return err
 	}
 	host, options, err := hostOf(c)
@@ -117,6 +121,7 @@ type generation struct {
 	changes *changes
 	entries []intervention.Entry // none: only the clean continuation
 	plan    intervention.Plan
+	tokens  []steer.Token // of the prompt
 	only    shown
 }
 
@@ -163,7 +168,7 @@ func readGeneration(c *call) (g *generation, err error) {
 	}
 	if m := g.changes.memory; m != nil {
 		m.when = chosen[intervention.When](c, "when")
-	} else if len(g.changes.entries) == 0 && c.IsSet("only") {
+	} else if g.changes.empty() && c.IsSet("only") {
 		return nil, usagef("generate: --only needs an intervention, such as --memory TEXT")
 	}
 	return g, nil
@@ -184,7 +189,7 @@ func (g *generation) show(c *call, m *generate.Model) error {
 	quiet, titles := c.Bool("json"), changed && g.only == showBoth
 	if !quiet && titles {
 		c.out.table(append([][]span{{text("prompt"), text("%s", quote(c.String("prompt"))), styled(dim, "%s", countTokens(len(g.request.Prompt)))}},
-			c.changeFacts(g.changes, g.entries, g.plan)...))
+			c.changeFacts(g.changes, g.entries, g.plan, g.tokens)...))
 	}
 	tokens, took := 0, time.Duration(0)
 	for _, x := range []struct {

@@ -76,10 +76,14 @@ func memoryName(text string) string {
 // bakedAt describes the place of a memory in the file; the default site is not named.
 func bakedAt(b models.Baked) string {
 	at := b.At()
-	if at.Site == models.DefaultSite {
-		return fmt.Sprintf("layer %d", at.Layer)
+	s := fmt.Sprintf("layer %d", at.Layer)
+	if at.Site != models.DefaultSite {
+		s = fmt.Sprintf("%s of layer %d", at.Site, at.Layer)
 	}
-	return fmt.Sprintf("%s of layer %d", at.Site, at.Layer)
+	if b.Phrase != "" {
+		s += ", for the last token of " + quote(b.Phrase)
+	}
+	return s
 }
 
 func (w weightsInfo) String() string {

@@ -17,9 +17,10 @@ import (
 
 // changes are the interventions that the flags of run, generate and rewrite --bake describe.
 type changes struct {
-	memory  *injection // of --memory or --vector; nil for none
-	entries []intervention.Entry
-	unit    steer.TauUnit
+	memory   *injection // of --memory or --vector; nil for none
+	entities *entities  // of --memory with --for; nil for none
+	entries  []intervention.Entry
+	unit     steer.TauUnit
 }
 
 // changeFlags are the flags for interventions, besides those of one memory.
@@ -39,13 +40,18 @@ const maxInterventions = 1 << 20
 func readChanges(c *call, more ...string) (*changes, error) {
 	out := &changes{unit: chosen[steer.TauUnit](c, "tau-unit")}
 	var err error
-	if out.memory, err = readMemory(c); err != nil {
+	if c.IsSet("for") {
+		out.entities, err = readEntities(c)
+	} else {
+		out.memory, err = readMemory(c)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if out.entries, err = readEntries(c); err != nil {
 		return nil, err
 	}
-	if out.memory != nil {
+	if out.memory != nil || out.entities != nil {
 		return out, nil
 	}
 	for _, name := range append([]string{"site", "layer", "tau", "encoding", "convention"}, more...) {
@@ -136,7 +142,11 @@ func readTargets(op intervention.Op, value string) ([]intervention.Entry, error)
 
 // resolve completes the memory of the flags for a model, and returns all entries: the memory first.
 func (x *changes) resolve(c *call, l *models.Layout) ([]intervention.Entry, error) {
-	if x.memory == nil {
+	switch {
+	case x.entities != nil:
+		entries, err := x.entities.resolve(c, l)
+		return append(entries, x.entries...), err
+	case x.memory == nil:
 		return x.entries, nil
 	}
 	m := x.memory

@@ -42,7 +42,8 @@ func encodingFlags() []cli.Flag {
 // memoryFlags are the flags of the commands that inject a memory.
 func memoryFlags() []cli.Flag {
 	return append([]cli.Flag{
-		&cli.StringFlag{Name: "memory", Usage: "the memory as `TEXT`"},
+		&cli.GenericFlag{Name: "memory", Usage: "the memory as `TEXT`; can be repeated, each with its --for", Value: &texts{}, DefaultText: "none"},
+		&cli.GenericFlag{Name: "for", Usage: "the model's state of --memory replaces that of the last token of `PHRASE` in the prompt; can be repeated", Value: &texts{}, DefaultText: "none"},
 		&cli.StringFlag{Name: "vector", Usage: "the memory as a vector from `FILE`: .npy, .safetensors or .gguf; FILE#NAME chooses one, DIR#HOOK[ROW] a captured one", TakesFile: true},
 		oneOf("site", "add the memory at `SITE`", models.Memorable()),
 		&cli.StringFlag{Name: "layer", Usage: "`LAYERS` that the memory is added to, such as 7 or 3-5; -1 is the last"},
@@ -61,11 +62,16 @@ func hostFlags() []cli.Flag {
 // readMemory reads the flags. It returns nil if they name no memory.
 func readMemory(c *call) (*injection, error) {
 	m := &injection{
-		text: c.String("memory"), tau: c.Float64("tau"), site: chosen[models.PortKind](c, "site"), positions: c.String("positions"),
+		tau: c.Float64("tau"), site: chosen[models.PortKind](c, "site"), positions: c.String("positions"),
 		encoding: chosen[memory.Encoding](c, "encoding"), convention: chosen[memory.Convention](c, "convention"),
 	}
-	file := c.String("vector")
+	file, given := c.String("vector"), *c.Generic("memory").(*texts)
+	if len(given) > 0 {
+		m.text = given[0]
+	}
 	switch {
+	case len(given) > 1:
+		return nil, hintf(usagef("--memory was given twice: it takes one value"), "several memories need a --for each")
 	case math.IsNaN(m.tau) || math.IsInf(float64(float32(m.tau)), 0):
 		return nil, usagef("flag --tau: want a number that float32 can hold, got %v", m.tau)
 	case c.IsSet("memory") && c.IsSet("vector"):

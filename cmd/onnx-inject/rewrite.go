@@ -51,7 +51,9 @@ Each site gets these inputs at each selected layer:
 --gate takes the same list and adds keep, which multiplies what the model itself has at the site.
 
 --bake stores interventions in the file: one memory of --memory or --vector, and those of --ablate, --scale and
---interventions. They act at all positions, because a file does not know where a prompt ends.
+--interventions. They act at all positions, because a file does not know where a prompt ends. Memories with --for, and
+interventions at positions last:"TEXT", act at the last token of the phrase: the copy finds the tokens of the phrase in its
+input, and computes for other prompts what the original computes. A file with a cache must get the phrase in one step.
 
 --weights selects where the weights of the copy are stored: ref refers to the original's files, which must stay in the
 same folder; copy writes one data file next to the copy; embed writes a single file, up to 2 GiB; auto is ref in the
@@ -105,7 +107,7 @@ func readRewriteFlags(c *call) (*rewriteFlags, error) {
 	if f.gate, err = gateFlag.parse(*c.Generic("gate").(*texts)); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"layer", "tau", "memory", "vector", "site", "encoding", "convention", "ablate", "scale", "interventions", "tau-unit"} {
+	for _, name := range []string{"layer", "tau", "memory", "for", "vector", "site", "encoding", "convention", "ablate", "scale", "interventions", "tau-unit"} {
 		if c.IsSet(name) && !c.Bool("bake") {
 			return nil, hintf(usagef("rewrite: --%s needs --bake", name), "--bake makes a memory part of the file; --inject adds inputs for one")
 		}
@@ -119,7 +121,7 @@ func readRewriteFlags(c *call) (*rewriteFlags, error) {
 			"onnx-inject rewrite %s -o OUT --expose result --inject all", c.args[0])
 	case f.out == "":
 		return nil, usagef("rewrite: missing -o OUT")
-	case c.Bool("bake") && f.bake.memory == nil && len(f.bake.entries) == 0:
+	case c.Bool("bake") && f.bake.empty():
 		return nil, usagef("rewrite: --bake needs --memory TEXT, --vector FILE, --ablate, --scale or --interventions FILE")
 	case c.Bool("bake") && f.bake.unit == steer.TauNorm:
 		return nil, usagef("rewrite: --tau-unit norm depends on a prompt, so it cannot be stored in a file; run prints the raw tau")
@@ -151,11 +153,14 @@ func rewriteModel(c *call) error {
 	}
 	r := &rewritten{NodesBefore: countNodes(o.Graph)}
 	signature := func() int { return len(o.Graph.Graph.Inputs()) + len(o.Graph.Graph.Outputs()) }
-	before := signature()
-	if r.Manifest, _, err = rewrite.Apply(c.ctx, o.Graph, l, req); err != nil {
+	before, now := signature(), l
+	if r.Manifest, now, err = rewrite.Apply(c.ctx, o.Graph, l, req); err != nil {
 		return refused(fmt.Errorf("rewrite %s: %w", o.Folder.Model, err))
 	}
 	r.NodesAfter = countNodes(o.Graph)
+	if err := c.notePhrases(o, now, req.Bake); err != nil {
+		return err
+	}
 	r.Ports = r.Manifest.Ports[o.ports():]
 	if req.Prefill && signature() == before+len(r.Ports) {
 		c.note("%s has no cache: --prefill changes nothing", o.Folder.Model)

@@ -27,6 +27,12 @@ computed from the text: unembed sums the columns of its tokens in the unembeddin
 layer is the attention output at the last token of the text. tl-folded is the form that these vectors have in
 TransformerLens, which the paper used; raw is the form that they have in the file.
 
+With --for PHRASE, the memory is what the model itself makes of a name: it runs the text of --memory alone, after the
+beginning-of-text token, and the state of its last token replaces the state of the last token of PHRASE in the prompt,
+wherever PHRASE occurs. The default is then --site resid_post after 0.3 of the layers; the output shows which. Several
+names need a --memory and a --for each. A name for a description helps only in the layers in which the model still reads
+the description: try --layer from 0.2 to 0.45 of the layers.
+
 The memory can be added at another --site and at several layers. --ablate and --scale multiply the model's own values by a
 factor; --interventions makes the changes that a file lists. With --tau-unit norm, tau 1 is as long as what the site holds
 on average.
@@ -76,6 +82,9 @@ func runModel(c *call) error {
 	}
 	c.noteFaintMemory(x.memory, r)
 	if err := c.noteSpelling(x.memory, s); err != nil {
+		return err
+	}
+	if err := c.noteBOS(q.Entries, o); err != nil {
 		return err
 	}
 	if err := c.printRun(q, x, r, baked); err != nil {
@@ -158,7 +167,7 @@ func (c *call) printRun(q steer.Query, x *changes, r *steer.Result, baked []mode
 	for _, b := range baked {
 		facts = append(facts, []span{text("baked"), styled(green, "%s", memoryName(b.Text)), styled(dim, "%s, tau %v, in the file: the clean run includes it", bakedAt(b), b.Tau)})
 	}
-	facts = append(facts, c.changeFacts(x, q.Entries, r.Plan)...)
+	facts = append(facts, c.changeFacts(x, q.Entries, r.Plan, r.Prompt)...)
 	c.out.table(facts)
 	c.out.line()
 	printTokens(c.out, r)
@@ -170,9 +179,13 @@ func (c *call) printRun(q steer.Query, x *changes, r *steer.Result, baked []mode
 }
 
 // changeFacts describes interventions, one in a row.
-func (c *call) changeFacts(x *changes, entries []intervention.Entry, plan intervention.Plan) [][]span {
+func (c *call) changeFacts(x *changes, entries []intervention.Entry, plan intervention.Plan, prompt []steer.Token) [][]span {
 	var facts [][]span
 	for i, e := range entries {
+		if name, phrase, ok := e.EntityOf(); ok {
+			facts = append(facts, []span{text("memory"), styled(green, "%s", quote(name)), styled(dim, "%s", entityWhere(phrase, e, tokensOf(i, plan, prompt)))})
+			continue
+		}
 		if m := x.memory; m != nil && i == 0 {
 			where := m.where()
 			if x.unit == steer.TauNorm {
@@ -244,6 +257,8 @@ type runResult struct {
 	// Interventions is all that was changed, if that is more than one memory at attn_out of one layer.
 	Interventions []intervention.Entry `json:"interventions,omitempty"`
 
+	Entities []entityJSON `json:"entities,omitempty"` // the memories that replace a token of the prompt
+
 	TauRaw number `json:"tau_raw,omitempty"` // with --tau-unit norm: tau of a memory of length 1
 }
 
@@ -284,6 +299,7 @@ func runJSON(q steer.Query, x *changes, r *steer.Result, device runtime.Device) 
 			out.Interventions = q.Entries
 		}
 	}
+	out.Entities = entitiesJSON(q.Entries, r)
 	if q.TauUnit == steer.TauNorm && len(r.Plan) > 0 {
 		out.TauRaw = number(r.Plan[0].Tau)
 	}

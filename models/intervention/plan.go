@@ -20,6 +20,7 @@ type Change struct {
 	Vector    []float32 // [d_model], or [head, d_head]; nil for no memory
 	Positions Positions // found in the prompt; see Positions.Find
 	When      When      // "" is always
+	Entry     int       // the index of the entry that it comes from, among those that were resolved
 }
 
 // Change returns the change that an entry makes at a layer. vector is its memory, nil for none.

@@ -63,15 +63,15 @@ func newAnalysis(ctx context.Context, g *graph.Graph, c *ops.Constants) *analysi
 	return a
 }
 
-// inputsOf records whether a value consists of constants and graph inputs that are moved, repeated or multiplied. This
-// holds for masks and memories.
+// inputsOf records whether a value consists of constants and graph inputs that are moved, repeated or multiplied, or is one of
+// two constants, which a condition selects. This holds for masks and memories.
 type inputsOf struct {
 	only bool // it consists of nothing else
 	any  bool // it uses at least one input
 }
 
 func inputsNeeds(v *graph.Value) []*graph.Value {
-	if n := v.Producer(); ops.Is(n, ops.Moves|ops.Repeat) || n.Is("Mul", "Slice") {
+	if n := v.Producer(); ops.Is(n, ops.Moves|ops.Repeat) || n.Is("Mul", "Slice", "Where") {
 		return ops.Data(n)
 	}
 	return nil
@@ -85,7 +85,7 @@ func (a *analysis) inputsOf(v *graph.Value, of func(*graph.Value) inputsOf) inpu
 	case v.IsInput():
 		return inputsOf{true, true}
 	}
-	out := inputsOf{only: len(needs) > 0}
+	out := inputsOf{only: len(needs) > 0, any: v.Producer().Is("Where")} // its condition comes from an input
 	for _, in := range needs {
 		x := of(in)
 		out.only, out.any = out.only && x.only, out.any || x.any

@@ -14,6 +14,8 @@ import (
 //	Add(x, memory * tau)
 //	Add(x, x * Sub(k, 1))
 //
+// k and tau are chosen from two constants, Where(tokens, on, off), where the change acts at some tokens only.
+//
 // The recogniser looks through them, so that the layout of a patched file holds the model's own values.
 
 // delta is an addition of an earlier rewrite.
@@ -63,7 +65,7 @@ func (a *analysis) delta(n *graph.Node) (d delta, ok bool) {
 		return d, ok
 	}
 	for slot := range 2 {
-		if a.isGate(n.In(1-slot)) || a.isStored(n.In(1-slot)) {
+		if a.isGate(n.In(1-slot)) || a.isStored(n.In(1-slot)) || a.isChosen(n.In(1-slot)) {
 			return delta{slot: slot}, true
 		}
 	}
@@ -99,6 +101,12 @@ func (a *analysis) isGate(v *graph.Value) bool {
 func (a *analysis) isStored(v *graph.Value) bool {
 	n := ops.Root(v, ops.Moves|ops.Repeat).Producer()
 	return n.Is("Mul") && n.NumIn() == 2 && a.Is(n.In(0)) && a.Is(n.In(1))
+}
+
+// isChosen reports whether v is a constant times a tau that the tokens choose.
+func (a *analysis) isChosen(v *graph.Value) bool {
+	n := ops.Root(v, ops.Moves|ops.Repeat).Producer()
+	return n.Is("Mul") && n.NumIn() == 2 && a.elements(n.In(0)) > 1 && a.Is(n.In(0)) && ops.Root(n.In(1), ops.Moves).Producer().Is("Where") && a.fed(n.In(1))
 }
 
 // rootOver goes back from v through operators of the classes and through additions of earlier rewrites.
@@ -181,6 +189,9 @@ func (a *analysis) changed(v *graph.Value, at models.BakedAt, stored *models.Sto
 			return u.Node.Out(0)
 		case stored.Memories > 0 && a.isStored(u.Node.In(1-d.slot)):
 			stored.Memories--
+			return u.Node.Out(0)
+		case stored.Chosen > 0 && a.isChosen(u.Node.In(1-d.slot)):
+			stored.Chosen--
 			return u.Node.Out(0)
 		}
 	}

@@ -45,7 +45,13 @@ func (m *Model) Resolve(ctx context.Context, entries []intervention.Entry, unit 
 		if err != nil {
 			return nil, fmt.Errorf("intervention %d (%s at %s@%s): %w", i, e.Op, e.At(), e.Layers, err)
 		}
-		plan = append(plan, changes...)
+		for _, c := range changes {
+			c.Entry = i
+			plan = append(plan, c)
+		}
+	}
+	if err := plan.OneMemory(entries); err != nil {
+		return nil, err
 	}
 	return plan, plan.Check(m.Layout)
 }
@@ -189,7 +195,8 @@ func (r *resolver) resolve(ctx context.Context, e intervention.Entry) ([]interve
 		if err != nil {
 			return nil, err
 		}
-		if c.Positions, err = r.Find(c.Positions, r.ids); err != nil {
+		found, err := r.Find(c.Positions, r.ids)
+		if err != nil {
 			return nil, err
 		}
 		if r.unit == TauNorm && e.Op == intervention.Add {
@@ -197,19 +204,21 @@ func (r *resolver) resolve(ctx context.Context, e intervention.Entry) ([]interve
 				return nil, err
 			}
 		}
-		out = append(out, c)
+		for _, c.Positions = range found {
+			out = append(out, c)
+		}
 	}
 	return out, nil
 }
 
-// Find locates positions that are given by a text in a prompt. Other positions are returned as they are.
-func (m *Model) Find(p intervention.Positions, ids []int64) (intervention.Positions, error) {
+// Find locates positions that are given by a text in a prompt; see [intervention.Positions.Find].
+func (m *Model) Find(p intervention.Positions, ids []int64) ([]intervention.Positions, error) {
 	if !p.InText() {
-		return p, nil
+		return []intervention.Positions{p}, nil
 	}
 	t, err := m.tokens()
 	if err != nil {
-		return p, err
+		return nil, err
 	}
 	var pieces [][]byte
 	for _, id := range ids {

@@ -92,10 +92,7 @@ func (m *Model) Run(ctx context.Context, q Query) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Result{Clean: m.top(clean, q.Top), Plan: plan}
-	for _, id := range ids {
-		r.Prompt = append(r.Prompt, Token{Token: m.Token(id), ID: id})
-	}
+	r := &Result{Prompt: m.Tokens(ids), Clean: m.top(clean, q.Top), Plan: plan}
 	injected := clean
 	if plan != nil {
 		if injected, err = run(plan, ids); err != nil {
@@ -109,10 +106,7 @@ func (m *Model) Run(ctx context.Context, q Query) (*Result, error) {
 	}
 	c, i := LogSoftmax(clean)[answer[0]], LogSoftmax(injected)[answer[0]]
 	r.Answer = &Answer{Text: q.Answer, Token: m.Token(answer[0]), ID: answer[0], LogPClean: c, LogPInjected: i,
-		RankClean: Rank(clean, answer[0]), RankInjected: Rank(injected, answer[0])}
-	for _, id := range answer {
-		r.Answer.Tokens = append(r.Answer.Tokens, Token{Token: m.Token(id), ID: id})
-	}
+		RankClean: Rank(clean, answer[0]), RankInjected: Rank(injected, answer[0]), Tokens: m.Tokens(answer)}
 	if q.Whole {
 		if r.Answer.LogPClean, r.Answer.LogPInjected, err = m.whole(answer, c, i, ids, plan, run); err != nil {
 			return nil, err

@@ -183,6 +183,15 @@ func (m *Model) Token(id int64) string {
 	return t.Token(id)
 }
 
+// Tokens returns tokens as texts, without probabilities.
+func (m *Model) Tokens(ids []int64) []Token {
+	out := make([]Token, len(ids))
+	for i, id := range ids {
+		out[i] = Token{Token: m.Token(id), ID: id}
+	}
+	return out
+}
+
 func (m *Model) fits(what string, ids []int64) error {
 	if n := m.context(); n > 0 && len(ids) > n {
 		return hint.With(fmt.Errorf("%s of %d tokens, the model's context is %d", what, len(ids), n), "shorten the text")

@@ -117,6 +117,15 @@ type verifier struct {
 	original, patched *decoder.Model
 	layout            *models.Layout // of the patched file
 	report            *Report
+	phrased           []phrased // of what the patched file stores at phrases
+}
+
+// phrased is a prompt that ends with a phrase at which the patched file stores an intervention.
+type phrased struct {
+	tokens []int64
+	layer  int
+	phrase string
+	want   map[string]*graph.Tensor // the outputs of the original
 }
 
 // recognise finds the decoder in both files, and chooses the prompt. What the configuration of the original says holds for its
@@ -146,14 +155,29 @@ func (v *verifier) recognise(patched *decoder.Model) error {
 	for range n {
 		v.report.Tokens = append(v.report.Tokens, r.Int64N(int64(vocab)))
 	}
+	for _, b := range patched.Manifest.Baked {
+		if len(b.Tokens) == 0 {
+			continue
+		}
+		before := n
+		if in := plain.Tokens(); len(in.Type().Dims) == 2 && in.Type().Dims[1].Size > 0 {
+			before = max(0, n-len(b.Tokens[0]))
+		}
+		v.phrased = append(v.phrased, phrased{tokens: slices.Concat(v.report.Tokens[:before], b.Tokens[0]), layer: b.Layer, phrase: b.Phrase})
+	}
 	return nil
 }
 
 // run feeds the prompt, and what change puts in the place of what changes nothing.
 func (v *verifier) run(s *decoder.Session, change map[string]*graph.Tensor) (map[string]*graph.Tensor, error) {
-	batch := [][]int64{v.report.Tokens}
+	return v.runTokens(s, v.report.Tokens, change)
+}
+
+// runTokens is run with another prompt.
+func (v *verifier) runTokens(s *decoder.Session, tokens []int64, change map[string]*graph.Tensor) (map[string]*graph.Tensor, error) {
+	batch := [][]int64{tokens}
 	for len(batch) < int(s.Signature.Batch) {
-		batch = append(batch, v.report.Tokens)
+		batch = append(batch, tokens)
 	}
 	feeds, err := s.Signature.Feeds(batch)
 	if err != nil {
@@ -179,6 +203,11 @@ func (v *verifier) runOriginal() (map[string]*graph.Tensor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("run the original: %w", err)
 	}
+	for i, p := range v.phrased {
+		if v.phrased[i].want, err = v.runTokens(s, p.tokens, nil); err != nil {
+			return nil, fmt.Errorf("run the original with the phrase %q: %w", p.phrase, err)
+		}
+	}
 	return out, nil
 }
 
@@ -197,8 +226,20 @@ func (v *verifier) checkFile(want map[string]*graph.Tensor) ([]Check, error) {
 	if err != nil {
 		return nil, err
 	}
+	checks := []Check{c}
+	for _, p := range v.phrased {
+		got, err := v.runTokens(s, p.tokens, nil)
+		if err != nil {
+			return nil, fmt.Errorf("run the patched model with the phrase %q: %w", p.phrase, err)
+		}
+		change, err := largestChange(got, p.want)
+		if err != nil {
+			return nil, err
+		}
+		checks = append(checks, effect("what is stored at a phrase has an effect", p.layer, change))
+	}
 	effects, err := v.effects(s, got, want)
-	return append([]Check{c}, effects...), err
+	return append(checks, effects...), err
 }
 
 // tauZero compares every output that both models have, bit for bit.
@@ -221,10 +262,14 @@ func (v *verifier) tauZero(got, want map[string]*graph.Tensor) (Check, error) {
 	if compared == 0 {
 		return Check{}, errors.New("the patched model has none of the original's outputs")
 	}
-	if len(v.patched.Manifest.Baked) > 0 {
+	if len(v.patched.Manifest.Baked) > len(v.phrased) {
 		return effect("the baked memory has an effect", -1, worst), nil
 	}
-	c := Check{Name: "tau = 0 equals the original", Layer: -1, Got: worst, Want: "0, bit for bit", OK: worst == 0, Note: note}
+	name := "tau = 0 equals the original"
+	if len(v.phrased) > 0 {
+		name = "a prompt without the phrase equals the original"
+	}
+	c := Check{Name: name, Layer: -1, Got: worst, Want: "0, bit for bit", OK: worst == 0, Note: note}
 	switch {
 	case same:
 		c.Note = join(c.Note, "bit for bit")
@@ -284,16 +329,10 @@ func (v *verifier) effects(s *decoder.Session, base, original map[string]*graph.
 		if err != nil {
 			return nil, err
 		}
-		change := 0.0
-		for name := range original {
-			if base[name] == nil {
-				continue
-			}
-			d, err := worstDifference(got[name], base[name])
-			if err != nil {
-				return nil, err
-			}
-			change = max(change, d)
+		maps.DeleteFunc(got, func(name string, _ *graph.Tensor) bool { return original[name] == nil })
+		change, err := largestChange(got, base)
+		if err != nil {
+			return nil, err
 		}
 		name := what + " has an effect"
 		if p.Site != "" {
@@ -302,6 +341,26 @@ func (v *verifier) effects(s *decoder.Session, base, original map[string]*graph.
 		out = append(out, effect(name, p.Layer, change))
 	}
 	return out, nil
+}
+
+// largestChange returns the largest difference of the outputs that two runs have.
+func largestChange(got, want map[string]*graph.Tensor) (float64, error) {
+	change := 0.0
+	for name, w := range want {
+		g := got[name]
+		if g == nil {
+			continue
+		}
+		if len(w.Dims) == 3 && len(g.Dims) == 3 && g.Dims[1] == 1 && w.Dims[1] > 1 {
+			w = lastPosition(w)
+		}
+		d, err := worstDifference(g, w)
+		if err != nil {
+			return 0, fmt.Errorf("output %s: %w", name, err)
+		}
+		change = max(change, d)
+	}
+	return change, nil
 }
 
 // effect is a check of something that must change the outputs.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # Checks the fixtures in hosts other than ONNX Runtime's own library: each file is patched, run and compared with PyTorch's results.
-# A file that the host cannot run unpatched is shown but not counted. Exits with 1 when another file fails.
+# A file that the host cannot run unpatched is shown but not counted. The built-in model with memories at phrases is checked, too. Exits with 1
+# when another file fails.
 #
 #   scripts/hosts/run.sh [HOST …]        one of reference, openvino, tract, web; default: all
 #
@@ -29,5 +30,6 @@ status=0
 for host; do
 	# shellcheck disable=SC2086 # FIXTURES is a list
 	"$python" scripts/conformance/check.py --host "$host" "$binary" ${FIXTURES:-models/testdata} || status=1
+	"$python" scripts/hosts/phrase.py --host "$host" "$binary" || status=1
 done
 exit $status

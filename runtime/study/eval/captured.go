@@ -56,7 +56,13 @@ func (e *encoder) capture(ctx context.Context, c *captured, q question) (map[mod
 				from = 1 // its state is unlike that of any other token
 			}
 		case c.texts == nil:
-			if from, to, err = q.at.Within(len(ids)); err != nil {
+			if len(q.at) != 1 {
+				return nil, fmt.Errorf("the state of one token is put into one position, got %d", len(q.at))
+			}
+			if from, to, err = q.at[0].Within(len(ids)); err == nil && to-from != 1 {
+				err = fmt.Errorf("the state of one token is put into one position, got %v", q.at[0])
+			}
+			if err != nil {
 				return nil, err
 			}
 		}

@@ -68,10 +68,14 @@ func (f *fanOut) part(ctx context.Context, q question, cells []cell, scores []re
 	}
 	feeds[rewrite.FanOutAnswer] = graph.NewInt64([]int64{q.answer}, 1)
 	d, pos := f.model.Layout.DModel, len(q.ids)
-	from, to := 0, 0
-	if len(cells) > 0 { // a one-hop prompt has no memory, and may be too short for the positions
-		if from, to, err = q.at.Within(pos); err != nil {
+	on := make([]bool, pos) // the positions that change
+	for _, at := range q.at {
+		from, to, err := at.Within(pos)
+		if err != nil {
 			return clean, err
+		}
+		for p := from; p < to; p++ {
+			on[p] = true
 		}
 	}
 	order := make([]int, 0, len(cells)) // of the rows after the clean row
@@ -88,8 +92,10 @@ func (f *fanOut) part(ctx context.Context, q question, cells []cell, scores []re
 				memory = append(memory, c.vector...)
 			}
 			schedule := make([]float32, pos)
-			for p := from; p < to; p++ {
-				schedule[p] = float32(c.tau)
+			for p := range on {
+				if on[p] {
+					schedule[p] = float32(c.tau)
+				}
 			}
 			tau = append(tau, schedule...)
 		}

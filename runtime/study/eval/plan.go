@@ -58,7 +58,7 @@ type bench struct {
 type question struct {
 	ids    []int64
 	answer int64
-	at     intervention.Positions // that cells change
+	at     []intervention.Positions // that cells change
 	also   intervention.Plan      // what else happens in every cell
 }
 

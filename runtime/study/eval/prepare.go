@@ -115,8 +115,12 @@ func (e *evaluation) ask(i int) (err error) {
 		return err
 	}
 	e.asked[i] = q
-	_, _, err = q.at.Within(len(q.ids))
-	return err
+	for _, at := range q.at {
+		if _, _, err := at.Within(len(q.ids)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // manifest describes the evaluation.

@@ -26,15 +26,15 @@ func openRows(ctx context.Context, b bench) (runner, error) { return openBatched
 func openBatched(ctx context.Context, b bench, rows func(tokens int) int) (runner, error) {
 	var ports intervention.Plan
 	for _, at := range b.places {
-		ports = append(ports, b.change(cell{BakedAt: at, vector: make([]float32, at.Site.Intervention().MemoryLen(b.model.Layout))}, intervention.AllPositions))
+		ports = append(ports, b.change(cell{BakedAt: at, vector: make([]float32, at.Site.Intervention().MemoryLen(b.model.Layout))}))
 	}
 	batch, err := b.model.Batch(ctx, append(ports, b.also...))
 	return &batched{b, batch, rows}, err
 }
 
-// change is what happens in a cell.
-func (b bench) change(c cell, at intervention.Positions) intervention.Change {
-	x := intervention.Change{Site: c.Site, Layer: c.Layer, Heads: c.heads, Keep: 1, Positions: at}
+// change is what happens in a cell, at all positions.
+func (b bench) change(c cell) intervention.Change {
+	x := intervention.Change{Site: c.Site, Layer: c.Layer, Heads: c.heads, Keep: 1}
 	switch b.op {
 	case intervention.Add:
 		x.Tau, x.Vector = c.tau, c.vector
@@ -72,7 +72,13 @@ func (b *batched) run(ctx context.Context, q question, cells []cell) (clean resu
 	for _, batch := range batches(cells, b.rows(len(q.ids))) {
 		var plans []intervention.Plan
 		for _, i := range batch {
-			plans = append(plans, append(slices.Clip(q.also), b.change(cells[i], q.at)))
+			plan := slices.Clip(q.also)
+			for _, at := range q.at {
+				x := b.change(cells[i])
+				x.Positions = at
+				plan = append(plan, x)
+			}
+			plans = append(plans, plan)
 		}
 		rows, err := b.batch.Rows(ctx, q.ids, plans)
 		if err != nil {

@@ -150,7 +150,7 @@ func sample(b bench, cells []cell) []int {
 				continue
 			}
 			all = append(all, i)
-			if (intervention.Plan{b.change(c, intervention.AllPositions)}).Acts() {
+			if (intervention.Plan{b.change(c)}).Acts() {
 				loud = append(loud, i)
 			}
 		}
