@@ -68,7 +68,8 @@ is the measure on one half of the prompts when the cell is chosen on the other h
 			&cli.IntFlag{Name: "memories", Usage: "use the first `N` memories of a file; 0 means all"},
 			oneOf("encoding", "`ENCODING` of texts", memory.Encodings),
 			oneOf("convention", "`CONVENTION` of the vectors", memory.Conventions),
-			&cli.StringFlag{Name: "positions", Usage: "change `POSITIONS`: all, last, tokens A-B counted from 0, or text:\"…\"", DefaultText: "all; last for backpatch"},
+			&cli.StringFlag{Name: "positions", Usage: "change `POSITIONS`: all, last, tokens A-B counted from 0, text:\"…\", or phrase: the last token of obscure_entity", DefaultText: "all; last for backpatch, phrase for entity"},
+			&cli.BoolFlag{Name: "told", Usage: "score each prompt with the memory as text in front, too: \"X is Y.\"; entity always does"},
 			oneOf("plan", "`PLAN`", firsts(eval.Plans())),
 			&cli.StringFlag{Name: "shard", Usage: "evaluate part `I/N` of the prompts; auto reads it from Slurm or Kubernetes"},
 			&cli.IntFlag{Name: "limit", Usage: "evaluate the first `N` prompts; 0 means all"},
@@ -216,6 +217,7 @@ func evalChange(c *call, cfg *eval.Config) (err error) {
 	} else if len(cfg.Memories) == 0 {
 		cfg.Memories = []string{"curated"}
 	}
+	cfg.Memories = eval.WithControls(cfg.Memories)
 	if err := eval.CheckSources(cfg.Memories); err != nil {
 		return usagef("flag --memory: %w", err)
 	}
@@ -255,8 +257,12 @@ func evalChange(c *call, cfg *eval.Config) (err error) {
 		}
 	}
 	cfg.TauUnit = chosen[steer.TauUnit](c, "tau-unit")
-	cfg.Positions = usual.Positions
-	if at := c.String("positions"); at != "" {
+	cfg.Positions, cfg.Phrase = usual.Positions, usual.Phrase
+	cfg.Told = usual.Told || c.Bool("told")
+	if at := c.String("positions"); at == eval.Phrase {
+		cfg.Phrase = true
+	} else if at != "" {
+		cfg.Phrase = false
 		if cfg.Positions, err = intervention.ParsePositions(at); err != nil {
 			return usagef("flag --positions: %w", err)
 		}

@@ -10,12 +10,12 @@ import (
 func notFinite(r *results.Run) int {
 	n := 0
 	for _, c := range r.Cells {
-		if !c.OK() {
+		if !c.OK() && c.Status != results.Missing {
 			n++
 		}
 	}
 	for _, p := range r.Prompts {
-		if !p.Clean.OK() || !p.Ceiling.OK() && p.Ceiling.Status != results.Missing {
+		if !p.Clean.OK() || !p.Ceiling.OK() && p.Ceiling.Status != results.Missing || p.Told != nil && !p.Told.OK() && p.Told.Status != results.Missing {
 			n++
 		}
 	}
@@ -35,7 +35,7 @@ func noEffect(r *results.Run) []string {
 	}
 	tried, effect := map[string]bool{}, map[string]bool{}
 	for _, c := range r.Cells {
-		if !r.Manifest.Acts(&c) {
+		if !r.Manifest.Acts(&c) || c.Status == results.Missing {
 			continue
 		}
 		tried[c.Source] = true

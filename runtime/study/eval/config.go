@@ -37,6 +37,8 @@ type Config struct {
 	Encoding   memory.Encoding
 	Convention memory.Convention
 	Positions  intervention.Positions
+	Phrase     bool // cells change the last token of the phrase for the entity, and Positions is not used
+	Told       bool // score each prompt with the memory as text in front, too: "X is Y."
 	Texts      memory.Texts
 
 	Plan  string        // see Plans
@@ -131,10 +133,18 @@ func (c *Config) checkPlaces(l *models.Layout) error {
 	return nil
 }
 
+// positions names the positions that cells change.
+func (c *Config) positions() string {
+	if c.Phrase {
+		return Phrase
+	}
+	return c.Positions.String()
+}
+
 // checkSources refuses memories that the sites or the operation cannot take.
 func (e *evaluation) checkSources() error {
 	from, to, err := e.Positions.Within(1 << 30)
-	single := err == nil && to-from == 1 || e.Positions.InText()
+	single := err == nil && to-from == 1 || e.Positions.InText() || e.Phrase
 	for _, s := range e.sources {
 		for _, m := range s.at(0, 0, 0) { // the memories of a source are of one kind
 			for _, site := range e.Sites {
@@ -149,7 +159,7 @@ func (e *evaluation) checkSources() error {
 				}
 			}
 			if s.from != nil && !single {
-				return hint.With(fmt.Errorf("memory %q: the state of one token is put into one position, got positions %v", s.Name, e.Positions), "give --positions last, or the number of a position")
+				return hint.With(fmt.Errorf("memory %q: the state of one token is put into one position, got positions %v", s.Name, e.positions()), "give --positions last, or the number of a position")
 			}
 			if err := e.encode.look(m); err != nil { // vectors come from files, and every prompt uses the whole file
 				return err

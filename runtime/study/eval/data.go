@@ -50,6 +50,15 @@ type part struct {
 	entities bool   // the memories of all rows
 }
 
+// partOf says what an evaluation needs: the memories of other prompts may be those of rows that it does not evaluate.
+func partOf(c *Config) part {
+	p := part{column: c.Column, rows: c.Limit, entities: drawsWrong(c.Memories)}
+	if slices.ContainsFunc(c.Memories, func(s string) bool { return strings.HasPrefix(s, "wrong:") }) {
+		p.rows = 0
+	}
+	return p
+}
+
 func readData(path string, p part) (*Data, error) {
 	d := &Data{File: results.File{Name: filepath.Base(path)}}
 	var r *rowReader

@@ -133,11 +133,11 @@ func TestReadDataInPart(t *testing.T) {
 	}
 	whole.entities = some.entities
 	for _, spec := range []string{"wrong", "random:" + words} {
-		a, err := openSource(spec, sourceInput{whole, 2, 2})
+		a, err := openSource(spec, sourceInput{data: whole, layers: 2, taus: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
-		b, err := openSource(spec, sourceInput{some, 2, 2})
+		b, err := openSource(spec, sourceInput{data: some, layers: 2, taus: 2})
 		if err != nil {
 			t.Fatal(err)
 		}

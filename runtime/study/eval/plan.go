@@ -59,7 +59,7 @@ type question struct {
 	ids    []int64
 	answer int64
 	at     []intervention.Positions // that cells change
-	also   intervention.Plan      // what else happens in every cell
+	also   intervention.Plan        // what else happens in every cell
 }
 
 // cell is one change at one place. A nil vector is no memory.

@@ -24,6 +24,7 @@ type evaluation struct {
 	encode  *encoder
 	rows    []int                         // indexes of the prompts of this shard
 	asked   map[int]question              // by index
+	told    map[int]told                  // by index
 	onehop  map[int][]int64               // tokens of the one-hop prompts
 	lengths map[int][]float64             // of the model's own values, by prompt and place; for TauNorm
 	model   func() (results.Model, error) // waits for Identify
@@ -52,13 +53,13 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 			b.places = append(b.places, models.BakedAt{Site: site, Layer: layer})
 		}
 	}
-	e := &evaluation{Config: c, bench: b, asked: map[int]question{}, onehop: map[int][]int64{}, lengths: map[int][]float64{}, model: identity}
+	e := &evaluation{Config: c, bench: b, asked: map[int]question{}, told: map[int]told{}, onehop: map[int][]int64{}, lengths: map[int][]float64{}, model: identity}
 	e.encode = newEncoder(model, c.Encoding, c.Convention, b.places)
-	if e.data, err = readData(c.Data, part{column: c.Column, rows: c.Limit, entities: slices.Contains(c.Memories, "wrong")}); err != nil {
+	if e.data, err = readData(c.Data, partOf(&c)); err != nil {
 		return nil, err
 	}
 	for _, spec := range c.Memories {
-		s, err := openSource(spec, sourceInput{e.data, model.Layout.Layers, len(c.Taus)})
+		s, err := openSource(spec, sourceInput{data: e.data, layers: model.Layout.Layers, taus: len(c.Taus)})
 		if err != nil {
 			return nil, err
 		}
@@ -111,8 +112,18 @@ func (e *evaluation) ask(i int) (err error) {
 			return err
 		}
 	}
-	if q.at, err = e.bench.model.Find(e.Positions, q.ids); err != nil {
+	if e.Phrase {
+		q.at, err = e.phrase(row.Prompt, q.ids)
+	} else {
+		q.at, err = e.bench.model.Find(e.Positions, q.ids)
+	}
+	if err != nil {
 		return err
+	}
+	if e.Told {
+		if e.told[i], err = e.tell(row.Prompt); err != nil {
+			return err
+		}
 	}
 	e.asked[i] = q
 	for _, at := range q.at {
@@ -136,7 +147,7 @@ func (e *evaluation) describe() *results.Manifest {
 	m := &results.Manifest{
 		Version: results.ManifestVersion, Tool: e.Tool, Data: e.data.File, PromptColumn: e.Column, Prompts: e.prompts(),
 		Heads: e.Heads, Interventions: e.Also, Layers: e.Layers, Taus: e.Taus,
-		Encoding: string(e.Encoding), Convention: string(e.Convention), Positions: e.Positions.String(), Texts: e.Texts,
+		Encoding: string(e.Encoding), Convention: string(e.Convention), Positions: e.positions(), Told: e.Told, Texts: e.Texts,
 		Top: e.Top, First: e.First, Shard: e.Shard, Host: e.Host,
 	}
 	if e.Op != intervention.Add {

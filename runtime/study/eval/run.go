@@ -239,13 +239,28 @@ func (e *evaluation) prompt(ctx context.Context, run runner, i int) (results.Pro
 	if err != nil {
 		return p, nil, err
 	}
+	if len(q.at) == 0 { // the prompt has no place for the memory
+		cells = nil
+	}
 	clean, scores, err := run.run(ctx, q, cells)
 	if err != nil {
 		return p, nil, err
 	}
 	p.Clean = clean
 	for j := range rows {
-		rows[j].Score = scores[j]
+		rows[j].Score = results.None()
+		if cells != nil {
+			rows[j].Score = scores[j]
+		}
+	}
+	if e.Told {
+		t := e.told[i]
+		p.Told = &results.Told{Score: results.None(), Text: t.text}
+		if t.ids != nil {
+			if p.Told.Score, _, err = run.run(ctx, question{ids: t.ids, answer: q.answer}, nil); err != nil {
+				return p, nil, fmt.Errorf("prompt with the memory in front: %w", err)
+			}
+		}
 	}
 	if ids := e.onehop[i]; ids != nil {
 		if p.Ceiling, _, err = run.run(ctx, question{ids: ids, answer: q.answer}, nil); err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/models"
@@ -41,7 +42,8 @@ type sourceKind struct {
 	doc      string
 	open     func(arg string, in sourceInput) (*Source, error)
 	defaults Defaults
-	anywhere bool // the memory is the value of the site itself
+	anywhere bool   // the memory is the value of the site itself
+	control  string // the source to compare with; "" for none
 }
 
 // Defaults are the settings that a kind of memory is made for. An empty field is the usual default.
@@ -49,6 +51,8 @@ type Defaults struct {
 	Op        intervention.Op        // "" is add
 	Site      models.PortKind        // "" is attn_out
 	Positions intervention.Positions // the zero value is all
+	Phrase    bool                   // the last token of the phrase for the entity, instead of Positions
+	Told      bool                   // score prompts with the memory as text in front
 }
 
 // DefaultsOf returns the settings that sources of memories are made for. Sources that are made for different settings are refused.
@@ -73,17 +77,20 @@ type sourceInput struct {
 	data   *Data
 	layers int // of the model
 	taus   int
+	open   func(spec string) (*Source, error) // another source of the same data
 }
 
 // sourceKinds is the list of sources, in the order of help.
 var sourceKinds = []sourceKind{
 	{name: "curated", doc: "the missing hop: explicit_entity, or the column memory", open: openCurated},
 	{name: "none", doc: "no memory: every cell is the clean run", open: openNone},
-	{name: "wrong", doc: "the missing hop of another prompt, drawn once", open: openWrong},
+	{name: "wrong", arg: "[SOURCE]", doc: "the missing hop of another prompt, drawn once; or what another prompt has of SOURCE", open: openWrong},
 	{name: "random", arg: "LIST", doc: "for each cell a word of LIST, drawn as in the paper", open: openRandom},
 	{name: "column", arg: "NAME", doc: "a column of the data", open: openColumn},
 	{name: "file", arg: "PATH", doc: "every text or vector of a file in turn, for every prompt", open: openFile},
 	{name: "captured", arg: "[COLUMN]", doc: "the site's own value at the last token of the one-hop prompt, or of the text in COLUMN", open: openCaptured, anywhere: true},
+	{name: "entity", doc: "the state of the missing hop's own name, in place of the state of the phrase for it", open: openEntity, anywhere: true, control: "wrong:entity",
+		defaults: Defaults{Op: intervention.Replace, Site: models.PortResidPost, Phrase: true, Told: true}},
 	{name: "mean", arg: "FILE", doc: "the site's own mean value over the texts of a file", open: openMean, anywhere: true, defaults: Defaults{Op: intervention.Replace}},
 	{name: "backpatch", arg: "LAYER", doc: "the prompt's own hidden state after a layer, put into the place that changes", open: openBackpatch,
 		defaults: Defaults{Op: intervention.Replace, Site: models.PortResidPost, Positions: intervention.LastPosition}},
@@ -117,6 +124,13 @@ func parseSource(spec string) (k sourceKind, arg string, err error) {
 		return k, "", fmt.Errorf("memory %q: want one of %s", spec, strings.Join(names, ", "))
 	}
 	k = sourceKinds[i]
+	if name == "wrong" && arg != "" { // what holds for the source holds for another prompt's memory
+		inner, _, err := parseSource(arg)
+		if err != nil {
+			return k, "", err
+		}
+		k.defaults, k.anywhere = inner.defaults, inner.anywhere
+	}
 	switch {
 	case k.arg == "" && hasArg:
 		err = fmt.Errorf("memory %q: %s takes no argument", spec, name)
@@ -124,6 +138,17 @@ func parseSource(spec string) (k sourceKind, arg string, err error) {
 		err = fmt.Errorf("memory %q: want %s:%s", spec, name, k.arg)
 	}
 	return k, arg, err
+}
+
+// WithControls adds the sources to compare the given sources with, where they are not among them.
+func WithControls(specs []string) []string {
+	out := slices.Clip(specs)
+	for _, spec := range specs {
+		if k, _, err := parseSource(spec); err == nil && k.control != "" && !slices.Contains(out, k.control) {
+			out = append(out, k.control)
+		}
+	}
+	return out
 }
 
 // SitesOf lists the sites that an operation with sources of memories can change: those of the residual stream where a memory is a
@@ -154,12 +179,13 @@ func openSource(spec string, in sourceInput) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	in.open = func(spec string) (*Source, error) { return openSource(spec, in) }
 	s, err := k.open(arg, in)
 	if err != nil {
 		return nil, fmt.Errorf("memory %q: %w", spec, err)
 	}
 	s.Name = spec
-	if s.File != nil { // the name of a source does not depend on the folder of its file
+	if s.File != nil && k.name != "wrong" { // the name of a source does not depend on the folder of its file
 		s.Name = k.name + ":" + filepath.Base(arg)
 	}
 	return s, nil
@@ -189,9 +215,47 @@ func openColumn(name string, in sourceInput) (*Source, error) {
 	return byPrompt(texts)
 }
 
-// openWrong permutes the curated memories so that no prompt keeps its own text. It shuffles with a fixed seed. A prompt
+// openWrong gives each prompt what drawWrong draws: the curated memory of another one, or what that one has of a source.
+func openWrong(source string, in sourceInput) (*Source, error) {
+	drawn, err := drawWrong(in)
+	if err != nil {
+		return nil, err
+	}
+	if source == "" {
+		texts := make([]string, len(in.data.Rows))
+		for i := range texts {
+			texts[i] = in.data.entities[drawn[i]]
+		}
+		return byPrompt(texts)
+	}
+	s, err := in.open(source)
+	if err != nil {
+		return nil, err
+	}
+	at := s.at
+	s.at = func(prompt, layer, tau int) []Memory {
+		list := slices.Clone(at(drawn[prompt], layer, tau))
+		for i, m := range list {
+			if m.captured != nil && m.captured.texts == nil { // the other prompt's own state, at its last token
+				other := *m.captured
+				other.texts = []string{in.data.Rows[drawn[prompt]].TwoHop}
+				list[i].captured = &other
+				list[i].Text += " of prompt " + strconv.Itoa(drawn[prompt])
+			}
+		}
+		return list
+	}
+	return s, nil
+}
+
+// drawsWrong reports whether a source gives prompts the memories of others.
+func drawsWrong(specs []string) bool {
+	return slices.ContainsFunc(specs, func(s string) bool { return s == "wrong" || strings.HasPrefix(s, "wrong:") })
+}
+
+// drawWrong permutes the prompts so that none has a prompt with its own curated memory. It shuffles with a fixed seed. A prompt
 // that drew its own text then swaps with the next prompt for which the swap is valid for both.
-func openWrong(_ string, in sourceInput) (*Source, error) {
+func drawWrong(in sourceInput) ([]int, error) {
 	if _, err := openCurated("", in); err != nil {
 		return nil, err
 	}
@@ -220,11 +284,7 @@ func openWrong(_ string, in sourceInput) (*Source, error) {
 			return nil, fmt.Errorf("half of the prompts or more have the memory %q: no order gives every prompt a different memory", own(i))
 		}
 	}
-	texts := make([]string, len(in.data.Rows))
-	for i := range texts {
-		texts[i] = own(drawn[i])
-	}
-	return byPrompt(texts)
+	return drawn, nil
 }
 
 // byPrompt returns a source with one memory per prompt, the same at every layer and tau.

@@ -42,7 +42,7 @@ func TestSources(t *testing.T) {
 	if err := vector.Write(vectors, &vector.Vector{Name: "v", Data: []float32{1, 2}}, false); err != nil {
 		t.Fatal(err)
 	}
-	in := sourceInput{dataOf("A", "B"), 3, 2}
+	in := sourceInput{data: dataOf("A", "B"), layers: 3, taus: 2}
 	tests := []struct {
 		spec, name string
 		want       []string // memories of prompt 1
@@ -86,10 +86,10 @@ func TestSources(t *testing.T) {
 			t.Errorf("%s: name %q\n%s", tt.spec, s.Name, diff)
 		}
 	}
-	if _, err := openSource("curated", sourceInput{dataOf("A", ""), 1, 1}); err == nil || !strings.Contains(err.Error(), "prompt 1 has none") {
+	if _, err := openSource("curated", sourceInput{data: dataOf("A", ""), layers: 1, taus: 1}); err == nil || !strings.Contains(err.Error(), "prompt 1 has none") {
 		t.Errorf("a prompt without a memory: %v", err)
 	}
-	if _, err := openSource("wrong", sourceInput{dataOf("A", "A", "A", "B"), 1, 1}); err == nil || !strings.Contains(err.Error(), `half of the prompts or more have the memory "A"`) {
+	if _, err := openSource("wrong", sourceInput{data: dataOf("A", "A", "A", "B"), layers: 1, taus: 1}); err == nil || !strings.Contains(err.Error(), `half of the prompts or more have the memory "A"`) {
 		t.Errorf("three of four alike: %v", err)
 	}
 }
@@ -108,7 +108,7 @@ func TestWrong(t *testing.T) {
 			counts[m]++
 			most = max(most, counts[m])
 		}
-		s, err := openSource("wrong", sourceInput{dataOf(own...), 1, 1})
+		s, err := openSource("wrong", sourceInput{data: dataOf(own...), layers: 1, taus: 1})
 		if (err == nil) != (2*most <= n) {
 			t.Fatalf("%v: %v", own, err)
 		}
@@ -127,7 +127,7 @@ func TestWrong(t *testing.T) {
 // A word does not depend on the part of layers and prompts that is evaluated, and it equals CPython's draw.
 func TestRandom(t *testing.T) {
 	words := write(t, "words.txt", "a\nb\nc\nd\ne\n")
-	s, err := openSource("random:"+words, sourceInput{dataOf("1", "2", "3"), 2, 2})
+	s, err := openSource("random:"+words, sourceInput{data: dataOf("1", "2", "3"), layers: 2, taus: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +181,7 @@ func TestE10DrawsOfThePaper(t *testing.T) {
 		t.Fatal(err)
 	}
 	taus := len(drawn.Manifest.Taus)
-	s, err := openSource("random:"+find("top_word_types.csv")+"#Nouns", sourceInput{data, 12, taus})
+	s, err := openSource("random:"+find("top_word_types.csv")+"#Nouns", sourceInput{data: data, layers: 12, taus: taus})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,8 @@ type comparison struct {
 	Against  *series
 	Rows     []control
 	Figures  []figure
-	ceiling  *stats.Effect
+	ceiling  *stats.Effect // of the one-hop prompt
+	telling  *stats.Effect // of the memory as text in front; nil when it was not evaluated
 	drawings []*drawing
 }
 
@@ -37,7 +38,7 @@ func compare(all []*series) ([]*comparison, error) {
 	var out []*comparison
 	for _, group := range groups(all) {
 		i := max(0, slices.IndexFunc(group, func(s *series) bool { return s.Source == curated }))
-		c := &comparison{Against: group[i], ceiling: group[i].Ceiling}
+		c := &comparison{Against: group[i], ceiling: group[i].Ceiling, telling: group[i].Telling}
 		for _, s := range slices.Delete(slices.Clone(group), i, i+1) {
 			row, ok, err := against(c.Against, s)
 			if err != nil {
@@ -157,6 +158,9 @@ func (c *comparison) draw() {
 		if c.ceiling != nil && m.unit == "log-odds" {
 			lines = append(lines, forest{})
 			add("one-hop prompt, no memory", *c.ceiling, 0)
+		}
+		if c.telling != nil && m.unit == "log-odds" {
+			add("the memory as text in front", *c.telling, 0)
 		}
 		drawForest(d, lines, nil, m.unit, m.tick)
 		c.drawings = append(c.drawings, d)

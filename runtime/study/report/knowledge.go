@@ -11,7 +11,7 @@ type knowledge struct {
 	Label   string
 	Kind    string
 	Level   stats.Level
-	Ceiling *stats.Effect // of one hop relative to two hops
+	Ceiling *stats.Effect // relative to two hops
 }
 
 // knowledges lists each model with each data file, once when all runs of both have the same numbers.
@@ -29,6 +29,9 @@ func knowledges(all []*series) []knowledge {
 		add(knowledge{Label: label, Kind: "two hops", Level: s.TwoHop})
 		if s.OneHop != nil {
 			add(knowledge{Label: label, Kind: "one hop", Level: *s.OneHop, Ceiling: s.Ceiling})
+		}
+		if s.Told != nil {
+			add(knowledge{Label: label, Kind: "two hops, with the memory as text in front", Level: *s.Told, Ceiling: s.Telling})
 		}
 	}
 	return out

@@ -36,6 +36,9 @@ func notices(runs []*results.Run, labels []string, all []*series) []string {
 		if s.NonFinite > 0 {
 			out = append(out, fmt.Sprintf("%s: %d of %d cells have no number, because the model computed none. They are left out.", s.Label, s.NonFinite, s.Cells))
 		}
+		if s.Skipped > 0 {
+			out = append(out, fmt.Sprintf("%s: %d of %d cells belong to prompts without a phrase for the memory. They are left out.", s.Label, s.Skipped, s.Cells))
+		}
 		if s.NoClean > 0 {
 			out = append(out, fmt.Sprintf("%s: %s no number without a memory. All statistics leave them out.", s.Label, count(s.NoClean, "prompt has", "prompts have")))
 		}

@@ -98,14 +98,14 @@ func (c *Cell) key() string {
 }
 
 // hasChecksums reports whether the header of prompts.csv has checksums. A header with another column in their place was changed.
-func hasChecksums(header []string) (bool, error) {
+func (m *Manifest) hasChecksums(header []string) (bool, error) {
 	if slices.Contains(header, checksumColumn) {
 		if header[len(header)-1] != checksumColumn {
 			return false, damaged("want %q as the last column, found %q", checksumColumn, header[len(header)-1])
 		}
 		return true, nil
 	}
-	if len(header) > len(promptColumns) {
+	if len(header) > len(m.promptColumns()) {
 		return false, damaged("want %q as the last column, found %q", checksumColumn, header[len(header)-1])
 	}
 	return false, nil

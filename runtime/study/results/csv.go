@@ -30,6 +30,9 @@ var promptColumns = []string{
 	"explicit_sentence", "obscure_sentence", "explicit_entity", "obscure_entity", // checksumColumn follows
 }
 
+// toldColumns follow in evaluations that have the memory as text in front of the prompt.
+var toldColumns = []string{"p_told", "logp_told", "rank_told", "status_told", "top_told", "told_sentence"}
+
 // A spreadsheet runs a field that begins with one of these as a formula, and a text of a data file may be anything. Such a text
 // has an apostrophe in front in the files, and so has one of apostrophes before such a character, so that every text can be
 // told from what was added. Numbers are as they are.
@@ -63,13 +66,17 @@ func cellRow(m *Manifest, p *Prompt, c *Cell) []string {
 	return out
 }
 
-func promptRow(p *Prompt, cells int) []string {
-	return []string{
+func promptRow(m *Manifest, p *Prompt, cells int) []string {
+	out := []string{
 		strconv.Itoa(p.Index), quoted(p.Answer), strconv.FormatInt(p.AnswerID, 10), strconv.Itoa(p.Tokens), strconv.Itoa(cells),
 		probability(p.Ceiling), logp(p.Ceiling), rank(p.Ceiling), string(p.Ceiling.Status), ids(p.Ceiling.Top),
 		probability(p.Clean), logp(p.Clean), rank(p.Clean), string(p.Clean.Status), ids(p.Clean.Top),
 		quoted(p.OneHop), quoted(p.TwoHop), quoted(p.ExplicitEntity), quoted(p.ObscureEntity),
 	}
+	if m.Told {
+		out = append(out, probability(p.Told.Score), logp(p.Told.Score), rank(p.Told.Score), string(p.Told.Status), ids(p.Told.Top), quoted(p.Told.Text))
+	}
+	return out
 }
 
 func number(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
@@ -192,12 +199,16 @@ func (r *row) cell(m *Manifest) Cell {
 	return c
 }
 
-func (r *row) prompt() (p Prompt, cells int) {
-	return Prompt{
+func (r *row) prompt(m *Manifest) (p Prompt, cells int) {
+	p = Prompt{
 		Index: r.int("prompt"), Answer: r.text("answer"), AnswerID: int64(r.int("answer_id")), Tokens: r.int("tokens"),
 		OneHop: r.text("explicit_sentence"), TwoHop: r.text("obscure_sentence"),
 		ExplicitEntity: r.text("explicit_entity"), ObscureEntity: r.text("obscure_entity"),
 		Ceiling: r.score("p_explicit", "logp_explicit", "rank_explicit", "status_explicit", "top_explicit"),
 		Clean:   r.score("p_obscure", "logp_obscure", "rank_obscure", "status_obscure", "top_obscure"),
-	}, r.int("cells")
+	}
+	if m.Told {
+		p.Told = &Told{r.score("p_told", "logp_told", "rank_told", "status_told", "top_told"), r.text("told_sentence")}
+	}
+	return p, r.int("cells")
 }

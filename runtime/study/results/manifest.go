@@ -27,13 +27,14 @@ type Manifest struct {
 	TauUnit       string               `json:"tau_unit,omitempty"`      // norm; "" is raw
 	Interventions []intervention.Entry `json:"interventions,omitempty"` // that act in every cell, too
 	PromptColumn  string               `json:"prompt_column,omitempty"` // of the data; "" is obscure_sentence or prompt
+	Told          bool                 `json:"told,omitempty"`          // prompts.csv has the scores of prompts with the memory as text in front
 
 	Layers     []int        `json:"layers"`
 	Taus       []float64    `json:"taus"`
 	Memories   []Source     `json:"memories"`
 	Encoding   string       `json:"encoding"`   // unembed, embed, layer
 	Convention string       `json:"convention"` // tl-folded, raw
-	Positions  string       `json:"positions"`  // all, last, A-B
+	Positions  string       `json:"positions"`  // all, last, A-B, text:"…", last:"…", phrase
 	Texts      memory.Texts `json:"texts"`
 	Top        int          `json:"top"`
 	First      int          `json:"first,omitempty"` // number of memories used from a file; 0: all
@@ -131,6 +132,14 @@ func (m *Manifest) Acts(c *Cell) bool {
 
 // hasPlaces reports whether cells.csv names the site and the head of each cell.
 func (m *Manifest) hasPlaces() bool { return m.Sites != nil || m.Heads != nil }
+
+// promptColumns are the columns of prompts.csv, without that of the checksum.
+func (m *Manifest) promptColumns() []string {
+	if m.Told {
+		return slices.Concat(promptColumns, toldColumns)
+	}
+	return promptColumns
+}
 
 // cellColumns are the columns of cells.csv.
 func (m *Manifest) cellColumns() []string {

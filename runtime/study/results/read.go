@@ -73,16 +73,16 @@ func (l *loader) load() error {
 
 func (l *loader) readPrompts() (err error) {
 	seen := map[int]bool{}
-	l.prompts, err = scan(l.ctx, filepath.Join(l.dir, PromptsFile), promptColumns, func(x *row) error {
+	l.prompts, err = scan(l.ctx, filepath.Join(l.dir, PromptsFile), l.run.Manifest.promptColumns(), func(x *row) error {
 		if x.line == 0 {
-			sealed, err := hasChecksums(x.fields)
+			sealed, err := l.run.Manifest.hasChecksums(x.fields)
 			if err == nil && sealed && l.run.Unsealed {
 				err = damaged("%s has no checksum at its end, but the prompts have", ManifestFile)
 			}
 			l.run.Unsealed = !sealed
 			return err
 		}
-		p, cells := x.prompt()
+		p, cells := x.prompt(l.run.Manifest)
 		switch {
 		case x.err != nil:
 			return x.err

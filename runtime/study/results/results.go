@@ -98,6 +98,13 @@ type Prompt struct {
 	Tokens         int   // of the two-hop prompt, the beginning-of-text token included
 	Clean          Score // of the two-hop prompt
 	Ceiling        Score // of the one-hop prompt; Missing when the data has none
+	Told           *Told // nil unless Manifest.Told is set
+}
+
+// Told is the model's score of the two-hop prompt with the memory as text in front: "X is Y. …".
+type Told struct {
+	Score        // Missing when the prompt has no phrase for the memory
+	Text  string // that prompt
 }
 
 // Score is the model's prediction of an answer at the last position.
@@ -121,7 +128,7 @@ const (
 	Finite  Status = ""     // there is a number
 	NaN     Status = "nan"  // the model computed no number
 	Inf     Status = "inf"  // the model's numbers exceeded the range of their type
-	Missing Status = "none" // the data has no such prompt
+	Missing Status = "none" // the data has no such prompt, or the prompt has no phrase for the memory
 )
 
 // None is the score of a prompt that the data does not have.

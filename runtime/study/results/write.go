@@ -113,7 +113,7 @@ func (w *Writer) Begin(plan Plan) error {
 	if w.found != nil {
 		cells, prompts = w.found.cells, w.found.prompts
 	}
-	header := append(slices.Clip(promptColumns), checksumColumn)
+	header := append(slices.Clip(m.promptColumns()), checksumColumn)
 	var err error
 	if w.cells, err = w.appendTo(filepath.Join(w.dir, CellsFile), cells, m.cellColumns()); err != nil {
 		return err
@@ -173,7 +173,7 @@ func (w *Writer) Append(p Prompt, cells []Cell) error {
 	for i := range cells {
 		rows[i] = cellRow(w.Manifest, &p, &cells[i])
 	}
-	body, row := csvOf(rows...), csvOf(promptRow(&p, len(cells)))
+	body, row := csvOf(rows...), csvOf(promptRow(w.Manifest, &p, len(cells)))
 	if w.found == nil || !w.found.run.Unsealed {
 		row[len(row)-1] = ','
 		h := digest(row)

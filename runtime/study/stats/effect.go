@@ -13,6 +13,7 @@ type sample struct {
 	head      results.Head
 	tau       float64
 	nonFinite int
+	skipped   int       // cells of prompts that have no place for the memory
 	rows      []row     // one for every prompt, including prompts without a number here
 	columns   [][]value // changes, by the index of the memory within its prompt, for the paper's rule
 }
@@ -69,7 +70,9 @@ func (t *table) sample(point int, h half) *sample {
 	for _, c := range t.points[point] {
 		place, ok := t.place[c.Prompt]
 		if !ok {
-			if h == whole && !(c.OK() && usable(c.LogP)) {
+			if h == whole && c.Status == results.Missing {
+				s.skipped++
+			} else if h == whole && !(c.OK() && usable(c.LogP)) {
 				s.nonFinite++
 			}
 			continue
@@ -81,19 +84,21 @@ func (t *table) sample(point int, h half) *sample {
 	return s
 }
 
-// ceiling collects the one-hop prompts as if each were a memory of its two-hop prompt.
-func (t *table) ceiling() *sample {
+// asMemory collects another score of each prompt, such as that of its one-hop prompt, as if it came from a memory.
+func (t *table) asMemory(of func(*results.Prompt) results.Score) *sample {
 	s := &sample{layer: -1, rows: make([]row, len(t.prompts))}
 	for i, p := range t.prompts {
-		if p.Ceiling.Status != results.Missing {
-			s.add(i, p, p.Ceiling, nil)
-		}
+		s.add(i, p, of(p), nil)
 	}
 	return s
 }
 
 // add counts a score of prompt p at position i.
 func (s *sample) add(i int, p *results.Prompt, with results.Score, c *results.Cell) {
+	if with.Status == results.Missing {
+		s.skipped++
+		return
+	}
 	r := &s.rows[i]
 	column := r.met
 	r.met++

@@ -29,14 +29,17 @@ type Series struct {
 	Source     string          `json:"source"`
 	Harm       bool            `json:"harm,omitempty"` // the best cell is the one that lowers the answers most, as for ablate
 
-	Prompts   int `json:"prompts"`    // prompts that have cells in this series
-	Memories  int `json:"memories"`   // memories of one prompt at one layer and tau; the maximum when prompts differ
-	Cells     int `json:"cells"`      // with or without a number
-	NonFinite int `json:"non_finite"` // cells without a number
-	NoClean   int `json:"no_clean"`   // prompts whose two-hop prompt has no number above 0 (in float32): they are not counted elsewhere
+	Prompts   int `json:"prompts"`           // prompts that have cells in this series
+	Memories  int `json:"memories"`          // memories of one prompt at one layer and tau; the maximum when prompts differ
+	Cells     int `json:"cells"`             // with or without a number
+	NonFinite int `json:"non_finite"`        // cells without a number
+	Skipped   int `json:"skipped,omitempty"` // cells of prompts that have no place for the memory
+	NoClean   int `json:"no_clean"`          // prompts whose two-hop prompt has no number above 0 (in float32): they are not counted elsewhere
 
 	TwoHop  Level   `json:"two_hop"`           // without a memory
 	OneHop  *Level  `json:"one_hop,omitempty"` // the ceiling; nil when the data has no one-hop prompts
+	Told    *Level  `json:"told,omitempty"`    // with the memory as text in front; nil when the run has no such prompts
+	Telling *Effect `json:"telling,omitempty"` // of the memory as text, as if it were a memory; Layer is -1
 	Ceiling *Effect `json:"ceiling,omitempty"` // of the one-hop prompt relative to the two-hop prompt, as if it were a memory; Layer is -1
 
 	Layers []int          `json:"layers"`          // ascending

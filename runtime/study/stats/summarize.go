@@ -41,8 +41,13 @@ func (t *table) series(boot func(int) *bootstrap) Series {
 	if slices.ContainsFunc(t.all, func(p *results.Prompt) bool { return p.Ceiling.Status != results.Missing }) {
 		one := level(t.all, func(p *results.Prompt) results.Score { return p.Ceiling })
 		s.OneHop = &one
-		ceiling := t.ceiling().effect(boot(len(t.prompts)), true)
+		ceiling := t.asMemory(func(p *results.Prompt) results.Score { return p.Ceiling }).effect(boot(len(t.prompts)), true)
 		s.Ceiling = &ceiling
+	}
+	if t.told {
+		of := func(p *results.Prompt) results.Score { return p.Told.Score }
+		told, telling := level(t.all, of), t.asMemory(of).effect(boot(len(t.prompts)), true)
+		s.Told, s.Telling = &told, &telling
 	}
 	if t.heads[0] != results.AllHeads || len(t.heads) > 1 {
 		s.Heads = t.heads
@@ -56,6 +61,7 @@ func (t *table) series(boot func(int) *bootstrap) Series {
 			line = append(line, sample.effect(boot(len(t.prompts)), false))
 			s.Cells += len(t.points[point])
 			s.NonFinite += sample.nonFinite
+			s.Skipped += sample.skipped
 			for i := range sample.rows {
 				s.Memories = max(s.Memories, sample.rows[i].met)
 			}

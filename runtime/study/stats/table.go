@@ -18,6 +18,7 @@ type table struct {
 	source  string
 	site    models.PortKind   // "" is attn_out
 	harm    bool              // the best cell is the one that loses most
+	told    bool              // the prompts have scores with the memory as text in front
 	prompts []*results.Prompt // prompts with cells and a clean number, in the order of the data
 	all     []*results.Prompt // the same and those without a clean number
 	layers  []int
@@ -68,6 +69,7 @@ func newTables(run *results.Run, want func(*results.Cell) bool) ([]*table, error
 	for _, g := range sorted(run, order) {
 		t := newTable(g, prompts, cells[g])
 		t.harm = run.Manifest != nil && run.Manifest.Harm()
+		t.told = run.Manifest != nil && run.Manifest.Told
 		tables = append(tables, t)
 	}
 	return tables, nil
