@@ -264,7 +264,7 @@ func evalChange(c *call, cfg *eval.Config) (err error) {
 	} else if at != "" {
 		cfg.Phrase = false
 		if cfg.Positions, err = intervention.ParsePositions(at); err != nil {
-			return usagef("flag --positions: %w", err)
+			return usagef("flag --positions: %w; or phrase", err)
 		}
 	}
 	return nil

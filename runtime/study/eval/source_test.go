@@ -56,7 +56,7 @@ func TestSources(t *testing.T) {
 		{spec: "file:" + table + "#Verbs", name: "file:table.csv#Verbs", want: []string{"be"}},
 		{spec: "file:" + single, name: "file:single.csv", want: []string{"x"}},
 		{spec: "file:" + vectors, name: "file:v.safetensors", want: []string{"v"}},
-		{spec: "curious", err: `memory "curious": want one of curated, none, wrong, random:LIST, column:NAME, file:PATH`},
+		{spec: "curious", err: `memory "curious": want one of curated, none, wrong[:SOURCE], random:LIST, column:NAME, file:PATH, captured[:COLUMN], entity, mean:FILE, backpatch:LAYER`},
 		{spec: "curated:x", err: "curated takes no argument"},
 		{spec: "random", err: "want random:LIST"},
 		{spec: "column:hint", err: `no column "hint" in d.csv, it has prompt, memory, answer`},
