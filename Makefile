@@ -69,6 +69,10 @@ controlvector: setup ## make control vectors with repeng too, compare them and r
 tokenizers: build ## compare the ids of six real tokenizers with Hugging Face's
 	@ONNX_INJECT=$(BIN) scripts/tokenizers/run.sh
 
+.PHONY: sites
+sites: setup ## evaluate memories of every kind at every site of the demo model, and knock out each head (minutes)
+	@ONNX_INJECT=$(BIN) scripts/experiments/sites.py
+
 .PHONY: realmodel
 realmodel: setup ## export a real pretrained model and run the experiments of the paper on it (hours)
 	@ONNX_INJECT=$(BIN) scripts/realmodel/run.sh

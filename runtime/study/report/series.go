@@ -132,7 +132,7 @@ func join(a, b string) string {
 
 // file is the name of a picture of the series.
 func (s *series) file(kind string) string {
-	return fmt.Sprintf("%d-%s-%s", s.Number, slug(s.Source), kind)
+	return fmt.Sprintf("%d-%s-%s", s.Number, slug(s.Name()), kind)
 }
 
 // slug keeps the characters that are safe in a file name on every system.
