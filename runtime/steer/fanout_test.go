@@ -73,6 +73,12 @@ func TestFanOutSites(t *testing.T) {
 		"families/dynamo18-opt.onnx [mlp_out]":                               folded,
 		"families/dynamo18-opt.onnx [resid_pre attn_out mlp_out resid_post]": folded,
 	}
+	shared := 0
+	defer func() {
+		if shared < 15 {
+			t.Errorf("%d files shared a prefix, want at least 15", shared)
+		}
+	}()
 	for _, c := range fixtures(t) {
 		if c.Atol > 1e-4 || c.First {
 			continue
@@ -118,6 +124,9 @@ func TestFanOutSites(t *testing.T) {
 				}
 				want = append(want, LogSoftmax(logits[0])[answer])
 			}
+			if sharedRows(t, b, ids, changes, want) {
+				shared++
+			}
 			if err := m.Unload(); err != nil {
 				t.Fatal(err)
 			}
@@ -138,6 +147,31 @@ func TestFanOutSites(t *testing.T) {
 			}
 		})
 	}
+}
+
+// sharedRows requires rows that share the positions before the first change to be what whole runs gave.
+func sharedRows(t *testing.T, b *Batch, ids []int64, changes intervention.Plan, want []float64) (shared bool) {
+	t.Helper()
+	b.Share = true
+	defer func() { b.Share = false }()
+	for first, last := 0, len(changes)-1; first < len(changes); first++ { // two rows at once, of two places
+		if changes[first].Positions != intervention.LastPosition {
+			continue
+		}
+		for changes[last].Positions != intervention.LastPosition {
+			last--
+		}
+		logits, err := b.Rows(t.Context(), ids, []intervention.Plan{changes[first : first+1], changes[last : last+1]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for row, i := range []int{first, last} {
+			if got := LogSoftmax(logits[row])[answer]; !(math.Abs(got-want[i]) <= 2e-5) {
+				t.Errorf("shared: %s@%d: log-probability %g, want %g", changes[i].Site, changes[i].Layer, got, want[i])
+			}
+		}
+	}
+	return len(b.ids) == len(ids)-1 && len(b.past) > 0
 }
 
 // fannedOut runs the changes at some sites in one fan-out, and returns the log-probability of the answer for each.

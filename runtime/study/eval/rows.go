@@ -10,7 +10,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// batched runs a patched model: the inputs of its ports say what changes in each row, and the rows of a run belong to one place.
+// batched runs a patched model: the inputs of its ports say what changes in each row.
 type batched struct {
 	bench
 	batch *steer.Batch
@@ -18,18 +18,25 @@ type batched struct {
 }
 
 func openPoints(ctx context.Context, b bench) (runner, error) {
-	return openBatched(ctx, b, func(int) int { return 1 })
+	return openBatched(ctx, b, func(int) int { return 1 }, false)
 }
 
-func openRows(ctx context.Context, b bench) (runner, error) { return openBatched(ctx, b, b.rowsOf) }
+// openRows also runs the positions before the first change once for all rows, where the file has a cache.
+func openRows(ctx context.Context, b bench) (runner, error) {
+	return openBatched(ctx, b, b.rowsOf, true)
+}
 
-func openBatched(ctx context.Context, b bench, rows func(tokens int) int) (runner, error) {
+func openBatched(ctx context.Context, b bench, rows func(tokens int) int, share bool) (runner, error) {
 	var ports intervention.Plan
 	for _, at := range b.places {
 		ports = append(ports, b.change(cell{BakedAt: at, vector: make([]float32, at.Site.Intervention().MemoryLen(b.model.Layout))}))
 	}
 	batch, err := b.model.Batch(ctx, append(ports, b.also...))
-	return &batched{b, batch, rows}, err
+	if err != nil {
+		return nil, err
+	}
+	batch.Share = share
+	return &batched{b, batch, rows}, nil
 }
 
 // change is what happens in a cell, at all positions.
@@ -52,8 +59,9 @@ func (b bench) change(c cell) intervention.Change {
 // with the weights: the widest activation of a layer, in the MLP, has batchTokens x 4 x d_model numbers (50 MB for GPT-2
 // small, 105 MB for XL). The logits have batchLogits numbers, and as many again while they are compared (34 MB).
 const (
-	batchTokens = 4096    // rows x positions
-	batchLogits = 1 << 22 // rows x vocabulary
+	batchTokens   = 4096    // rows x positions
+	batchLogits   = 1 << 22 // rows x vocabulary
+	batchMemories = 1 << 22 // places x rows x numbers of a memory (17 MB)
 )
 
 // rowsOf is the largest number of rows of a run with this many tokens per row.
@@ -69,7 +77,7 @@ func (b *batched) run(ctx context.Context, q question, cells []cell) (clean resu
 	}
 	clean = score(rows[0], q.answer, b.top)
 	scores = make([]results.Score, len(cells))
-	for _, batch := range batches(cells, b.rows(len(q.ids))) {
+	for _, batch := range b.batches(cells, b.rows(len(q.ids))) {
 		var plans []intervention.Plan
 		for _, i := range batch {
 			plan := slices.Clip(q.also)
@@ -91,18 +99,27 @@ func (b *batched) run(ctx context.Context, q question, cells []cell) (clean resu
 	return clean, scores, nil
 }
 
-// batches groups the indexes of cells by place, with at most size indexes in a group.
-func batches(cells []cell, size int) [][]int {
-	var out [][]int
-	last := map[models.BakedAt]int{} // place -> its newest group
+// batches groups the indexes of cells by place, with at most size indexes in a group. Places with few cells share a group, because a
+// run costs time for each node of the graph, whatever the number of rows. Every place of a group has a memory for every row, so that
+// groups of many places stay small.
+func (b *batched) batches(cells []cell, size int) [][]int {
+	byPlace := map[models.BakedAt][]int{}
 	for i, c := range cells {
-		g, ok := last[c.BakedAt]
-		if !ok || len(out[g]) == size {
-			g = len(out)
-			out = append(out, nil)
-			last[c.BakedAt] = g
+		byPlace[c.BakedAt] = append(byPlace[c.BakedAt], i)
+	}
+	var out [][]int
+	places, numbers := 0, 0 // of the newest group
+	for _, at := range b.places {
+		n := at.Site.Intervention().MemoryLen(b.model.Layout)
+		for part := range slices.Chunk(byPlace[at], size) {
+			if last := len(out) - 1; last >= 0 && len(out[last])+len(part) <= size && (places+1)*max(numbers, n)*(len(out[last])+len(part)) <= batchMemories {
+				out[last] = append(slices.Clip(out[last]), part...)
+				places, numbers = places+1, max(numbers, n)
+			} else {
+				out = append(out, part)
+				places, numbers = 1, n
+			}
 		}
-		out[g] = append(out[g], i)
 	}
 	return out
 }
