@@ -25,19 +25,19 @@ type evaluated struct {
 	} `json:"seconds"`
 }
 
-// evalArgs are the arguments of eval: all layers, taus 1 to 15, the fan-out.
-func (b *bench) evalArgs(model, data, out string) []string {
-	return []string{"eval", model, "--data", data, "-o", out, "--plan", "fanout", "--threads", strconv.Itoa(b.threads), "--json"}
+// evalArgs are the arguments of eval: all layers, taus 1 to 15.
+func (b *bench) evalArgs(model, data, out, plan string) []string {
+	return []string{"eval", model, "--data", data, "-o", out, "--plan", plan, "--threads", strconv.Itoa(b.threads), "--json"}
 }
 
-// evaluate runs eval.
-func (b *bench) evaluate(ctx context.Context, model, data, out string) (sample, evaluated, error) {
+// evaluate runs eval by a plan.
+func (b *bench) evaluate(ctx context.Context, model, data, out, plan string, flags ...string) (sample, evaluated, error) {
 	var e evaluated
-	s, stdout, err := process(ctx, b.binary, b.evalArgs(model, data, out)...)
+	s, stdout, err := process(ctx, b.binary, append(b.evalArgs(model, data, out, plan), flags...)...)
 	if err == nil {
 		err = json.Unmarshal(stdout, &e)
 	}
-	if err == nil && e.Plan.Used != "fanout" {
+	if err == nil && e.Plan.Used != plan {
 		err = fmt.Errorf("eval used plan %q", e.Plan.Used)
 	}
 	return s, e, err

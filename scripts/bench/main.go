@@ -67,6 +67,7 @@ var checks = []check{
 	{"P20", generateOptimum, ""},
 	{"P21", generateGenAI, ""},
 	{"P22", gatesOff, ""},
+	{"P23", lastPosition, ""},
 }
 
 func main() {

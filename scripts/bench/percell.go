@@ -42,7 +42,7 @@ func (c perCell) measure(ctx context.Context, b *bench) ([]row, error) {
 		return nil, err
 	}
 	got, err := compare(rounds, other, side{"fan-out", func() error { return clear(out) }, func() (sample, error) {
-		s, e, err := b.evaluate(ctx, folder, data, out)
+		s, e, err := b.evaluate(ctx, folder, data, out, "fanout")
 		if err == nil {
 			err = sameLengths(ctx, out, lengths)
 		}

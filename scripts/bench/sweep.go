@@ -47,7 +47,7 @@ func (b *bench) sweep(ctx context.Context) (*sweep, error) {
 	if err := clear(out); err != nil {
 		return nil, err
 	}
-	if s.sample, s.evaluated, err = b.evaluate(ctx, folder, data, out); err != nil {
+	if s.sample, s.evaluated, err = b.evaluate(ctx, folder, data, out, "fanout"); err != nil {
 		return nil, err
 	}
 	if err := yard(); err != nil {
@@ -166,11 +166,11 @@ func (b *bench) broken(ctx context.Context, folder, data, out string, want []byt
 		return got, err
 	}
 	var err error
-	if got.killed, got.lost, err = b.killedAt(ctx, filepath.Join(out, results.PromptsFile), len(lengths)/2, b.evalArgs(folder, data, out)...); err != nil {
+	if got.killed, got.lost, err = b.killedAt(ctx, filepath.Join(out, results.PromptsFile), len(lengths)/2, b.evalArgs(folder, data, out, "fanout")...); err != nil {
 		return got, err
 	}
 	var e evaluated
-	if got.resumed, e, err = b.evaluate(ctx, folder, data, out); err != nil {
+	if got.resumed, e, err = b.evaluate(ctx, folder, data, out, "fanout"); err != nil {
 		return got, err
 	}
 	got.load = time.Duration(e.Seconds.Load * float64(time.Second))

@@ -1,5 +1,5 @@
-// Package eval is the batch evaluation: it computes every cell of prompts x layers x taus x memories once, and writes the
-// results so that a killed process loses at most one prompt.
+// Package eval is the batch evaluation: it computes every cell of prompts x sites x layers x heads x taus x memories once, and
+// writes the results so that a killed process loses at most one prompt.
 //
 // # What is computed
 //
@@ -9,17 +9,29 @@
 // position. The one-hop prompt, the same question with the missing hop spelled out, is run clean as well. Its score is
 // the ceiling.
 //
+// That is the paper's experiment. A cell can make another change of the value x of a site: an operation of package
+// intervention (add, replace, scale, ablate), at one of several sites, for one head or for a layer as a whole, at all
+// positions, at some, or at the phrase that stands for the entity. Changes that are the same in all cells can act beside it.
+//
 // # Where memories come from
 //
-// A source returns memories for each cell: the curated memory of the data, no memory, words drawn at random as in the
-// paper, the memory of another prompt, a column, or a file of texts or vectors. [Sources] lists them.
+// A source returns memories for each cell. A memory is a text to encode (the curated memory of the data, words drawn at
+// random as in the paper, a column), a vector of a file, or a value that the model itself computes:
+//
+//	captured    for the one-hop prompt or another text, at the last token: activation patching. It contains the answer
+//	entity      for the name of the entity alone, put in place of the phrase for it
+//	mean        for all tokens of many texts: mean ablation
+//	backpatch   for the prompt itself, after a later layer
+//
+// The control of each is the memory of another prompt: wrong. [Sources] lists all of them.
 //
 // # How it is computed
 //
 // A plan computes the cells of one prompt. [Plans] lists them: points runs each cell alone and is the oracle; rows runs
-// the cells of a layer as rows of one batch; fanout computes the whole grid of a prompt in one run and shares the
-// computation below the injected layer. All plans compute the same numbers. Auto uses fanout. When the model or its
-// numbers do not allow that, it falls back to another plan and records the reason.
+// cells as rows of batches, and the positions before the first change once, where the file has a cache; fanout adds memories
+// to the residual stream and computes the whole grid of a prompt in one run, which shares the computation below the injected
+// layer. All plans compute the same numbers. Auto uses the fastest plan that is made for the evaluation. When the model or its
+// numbers do not allow it, auto falls back to the next one and records the reason.
 //
 // Package results stores the results in a folder.
 package eval
