@@ -1,6 +1,7 @@
 package eval
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -20,6 +21,9 @@ func openEntity(_ string, in sourceInput) (*Source, error) {
 	}
 	memories := make([][]Memory, len(in.data.Rows))
 	for i, r := range in.data.Rows {
+		if r.ExplicitEntity == "" {
+			return nil, fmt.Errorf("prompt %d has none", i)
+		}
 		memories[i] = []Memory{{Text: r.ExplicitEntity, captured: &captured{texts: []string{r.ExplicitEntity}}}}
 	}
 	return &Source{at: func(prompt, _, _ int) []Memory { return memories[prompt] }}, nil

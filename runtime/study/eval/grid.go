@@ -61,6 +61,9 @@ func (e *evaluation) encodeAll(ctx context.Context, prompts []int) error {
 			return context.Cause(ctx)
 		}
 		for point := range e.grid.Points() {
+			if len(e.asked[i].at) == 0 {
+				break // the prompt has no place for a memory
+			}
 			for _, m := range e.memories(point, i) {
 				if err := e.encode.add(ctx, m, i, e.asked[i]); err != nil {
 					return fmt.Errorf("prompt %d: %w", i, err)

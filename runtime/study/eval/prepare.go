@@ -3,12 +3,14 @@ package eval
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/intervention"
+	"github.com/onnx-inject/onnx-inject/models/vector"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
@@ -18,7 +20,9 @@ import (
 type evaluation struct {
 	Config
 	bench   bench
-	grid    *results.Manifest // the part of the manifest that the grid follows from
+	grid    *results.Manifest    // the part of the manifest that the grid follows from
+	also    []intervention.Entry // Also as the manifest has them, without folders
+	files   []results.File       // of their vectors
 	data    *Data
 	sources []*Source
 	encode  *encoder
@@ -72,6 +76,9 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 		return nil, err
 	}
 	e.encode.looked = e.looked()
+	if err := e.identifyAlso(); err != nil {
+		return nil, err
+	}
 	e.grid = e.describe()
 	for i := range e.prompts() {
 		if i%c.Shard.Of == c.Shard.Index {
@@ -134,6 +141,27 @@ func (e *evaluation) ask(i int) (err error) {
 	return nil
 }
 
+// identifyAlso names the other interventions by what they are, and not by where their vectors are.
+func (e *evaluation) identifyAlso() error {
+	for _, entry := range e.Also {
+		if entry.Memory != nil && entry.Memory.Vector != "" {
+			m := *entry.Memory
+			path, _ := vector.File(m.Vector)
+			file, err := identify(path)
+			if err != nil {
+				return err
+			}
+			folder, name, named := strings.Cut(m.Vector, "#")
+			if m.Vector = filepath.Base(folder); named {
+				m.Vector += "#" + name
+			}
+			entry.Memory, e.files = &m, append(e.files, *file)
+		}
+		e.also = append(e.also, entry)
+	}
+	return nil
+}
+
 // manifest describes the evaluation.
 func (e *evaluation) manifest() (*results.Manifest, error) {
 	m := e.describe()
@@ -146,7 +174,7 @@ func (e *evaluation) manifest() (*results.Manifest, error) {
 func (e *evaluation) describe() *results.Manifest {
 	m := &results.Manifest{
 		Version: results.ManifestVersion, Tool: e.Tool, Data: e.data.File, PromptColumn: e.Column, Prompts: e.prompts(),
-		Heads: e.Heads, Interventions: e.Also, Layers: e.Layers, Taus: e.Taus,
+		Heads: e.Heads, Interventions: e.also, InterventionFiles: e.files, Layers: e.Layers, Taus: e.Taus,
 		Encoding: string(e.Encoding), Convention: string(e.Convention), Positions: e.positions(), Told: e.Told, Texts: e.Texts,
 		Top: e.Top, First: e.First, Shard: e.Shard, Host: e.Host,
 	}

@@ -256,6 +256,37 @@ func TestCellsEqualEntries(t *testing.T) {
 	}
 }
 
+// The manifest identifies the vectors of other interventions by their bytes and has no folder.
+func TestAlsoVectors(t *testing.T) {
+	c := world(t)
+	path := filepath.Join(t.TempDir(), "v.safetensors")
+	one := func(x float32) {
+		v := make([]float32, 128)
+		v[0] = x
+		if err := vector.Write(path, &vector.Vector{Name: "v", Data: v}, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one(1)
+	c.Also = []intervention.Entry{{Op: intervention.Add, Layers: "2", Memory: &intervention.Memory{Vector: path + "#v"}}}
+	c.Memories, c.Layers, c.Taus, c.Limit = []string{"none"}, []int{0}, []float64{0}, 1
+	_, got := run(t, c)
+	m := got.Manifest
+	if m.Interventions[0].Memory.Vector != "v.safetensors#v" || len(m.InterventionFiles) != 1 || m.InterventionFiles[0].Name != "v.safetensors" {
+		t.Errorf("%+v, %+v", m.Interventions, m.InterventionFiles)
+	}
+	if p := got.Prompts[0]; math.Abs(got.Cells[0].LogP-p.Clean.LogP) < 1e-6 {
+		t.Error("the intervention had no effect")
+	}
+	if r, _ := run(t, c); r.Resumed != 1 {
+		t.Errorf("%d prompts were read back", r.Resumed)
+	}
+	one(2)
+	if _, err := Run(t.Context(), orttest.Host(t), c); err == nil || !strings.Contains(err.Error(), "another evaluation: intervention_files") {
+		t.Errorf("another vector: %v", err)
+	}
+}
+
 // A mean is the mean of the values at all tokens but the beginning-of-text token.
 func TestMean(t *testing.T) {
 	c := world(t)

@@ -21,13 +21,14 @@ type Manifest struct {
 	Prompts int    `json:"prompts"` // evaluated rows of the data, over all shards
 
 	// What changes in a cell. Fields with their default are absent, as in folders of earlier versions.
-	Op            intervention.Op      `json:"op,omitempty"`            // "" is add
-	Sites         []models.PortKind    `json:"sites,omitempty"`         // nil is attn_out
-	Heads         []int                `json:"heads,omitempty"`         // each changed by itself; nil: a layer changes as a whole
-	TauUnit       string               `json:"tau_unit,omitempty"`      // norm; "" is raw
-	Interventions []intervention.Entry `json:"interventions,omitempty"` // that act in every cell, too
-	PromptColumn  string               `json:"prompt_column,omitempty"` // of the data; "" is obscure_sentence or prompt
-	Told          bool                 `json:"told,omitempty"`          // prompts.csv has the scores of prompts with the memory as text in front
+	Op                intervention.Op      `json:"op,omitempty"`                 // "" is add
+	Sites             []models.PortKind    `json:"sites,omitempty"`              // nil is attn_out
+	Heads             []int                `json:"heads,omitempty"`              // each changed by itself; nil: a layer changes as a whole
+	TauUnit           string               `json:"tau_unit,omitempty"`           // norm; "" is raw
+	Interventions     []intervention.Entry `json:"interventions,omitempty"`      // that act in every cell, too
+	InterventionFiles []File               `json:"intervention_files,omitempty"` // of their vectors, in their order
+	PromptColumn      string               `json:"prompt_column,omitempty"`      // of the data; "" is obscure_sentence or prompt
+	Told              bool                 `json:"told,omitempty"`               // prompts.csv has the scores of prompts with the memory as text in front
 
 	Layers     []int        `json:"layers"`
 	Taus       []float64    `json:"taus"`
