@@ -213,6 +213,9 @@ func (f *rewriteFlags) request(c *call, o *opened, l *models.Layout) (req rewrit
 	if err != nil {
 		return req, err
 	}
+	if err := c.noteBOS(entries, o); err != nil {
+		return req, err
+	}
 	req.Bake, err = bakes(c, o, l, entries)
 	return req, err
 }
