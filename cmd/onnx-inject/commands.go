@@ -13,6 +13,7 @@ func commands() []*command {
 		captureCommand(),
 		reportCommand(),
 		lensCommand(),
+		probeCommand(),
 		verifyCommand(),
 		encodeCommand(),
 		tokensCommand(),

@@ -92,14 +92,14 @@ func (x *entities) resolve(c *call, l *models.Layout) ([]intervention.Entry, err
 // empty reports whether the flags change nothing.
 func (x *changes) empty() bool { return x.memory == nil && x.entities == nil && len(x.entries) == 0 }
 
-// noteBOS warns if states are captured without a beginning-of-text token, because the tokenizer has none.
+// noteBOS warns if the states of names are captured without a beginning-of-text token, because the tokenizer has none.
 func (c *call) noteBOS(entries []intervention.Entry, o *opened) error {
 	t, err := o.Folder.Tokenizer()
 	if err != nil {
 		return refused(err)
 	}
 	if _, ok := t.BOS(); !ok && slices.ContainsFunc(entries, func(e intervention.Entry) bool { _, _, ok := e.EntityOf(); return ok }) {
-		c.note("the tokenizer has no beginning-of-text token: the state of a memory of one token is that of the first position, which differs from later ones")
+		c.note("the tokenizer has no beginning-of-text token: memories of --for that were captured without one did not work where this was measured")
 	}
 	return nil
 }

@@ -32,8 +32,8 @@ RAM; its file is not changed.
 
 The cache of the file is used, whatever its form. A file without a cache computes the whole text again for each token.
 
-Interventions are those of run, --for included. They act at every position, those of new tokens included. --positions limits a memory to
-tokens of the prompt, and --when to the tokens of the prompt or to new ones.
+Interventions are those of run, --for included. They act at every position, those of new tokens included. --positions
+limits a memory to tokens of the prompt, and --when to the tokens of the prompt or to new ones.
 
 Temperature 0 takes the most likely token. A higher one draws a token: --top-k, --top-p and --min-p limit the choice as
 Hugging Face's transformers defines them, and --seed makes it repeatable. A text ends with the model's end-of-text token,

@@ -52,8 +52,8 @@ Each site gets these inputs at each selected layer:
 
 --bake stores interventions in the file: one memory of --memory or --vector, and those of --ablate, --scale and
 --interventions. They act at all positions, because a file does not know where a prompt ends. Memories with --for, and
-interventions at positions last:"TEXT", act at the last token of the phrase: the copy finds the tokens of the phrase in its
-input, and computes for other prompts what the original computes. A file with a cache must get the phrase in one step.
+interventions at positions last:"TEXT", act at the last token of the phrase: the copy finds the phrase in its input, and
+computes for other prompts what the original computes. A file with a cache must get the phrase in one step.
 
 --weights selects where the weights of the copy are stored: ref refers to the original's files, which must stay in the
 same folder; copy writes one data file next to the copy; embed writes a single file, up to 2 GiB; auto is ref in the
@@ -211,6 +211,9 @@ func (f *rewriteFlags) request(c *call, o *opened, l *models.Layout) (req rewrit
 	}
 	entries, err := f.bake.resolve(c, l)
 	if err != nil {
+		return req, err
+	}
+	if err := c.noteBOS(entries, o); err != nil {
 		return req, err
 	}
 	req.Bake, err = bakes(c, o, l, entries)

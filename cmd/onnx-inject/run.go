@@ -37,12 +37,16 @@ The memory can be added at another --site and at several layers. --ablate and --
 factor; --interventions makes the changes that a file lists. With --tau-unit norm, tau 1 is as long as what the site holds
 on average.
 
+--one-hop asks for the answer after a second prompt, in which the missing hop is spelled out. If the model does not know
+the answer there, the output says so: a memory cannot supply what the model lacks. The limits are those of probe.
+
 --answer shows the probability and the rank of one answer: the first token of " " + TEXT. Rank 0 is the most likely.
 Without a memory, injected is empty in the JSON document, and the answer's numbers with and without a memory are equal.`,
 		example: `onnx-inject run onnx-inject-demo --prompt "People in the land of Machu Picchu speak" --memory " Peru" --layer 0 --tau 1 --answer Spanish`,
 		flags: append(append([]cli.Flag{
 			&cli.StringFlag{Name: "prompt", Usage: "predict the token after `TEXT`"},
 			&cli.StringFlag{Name: "answer", Usage: "show the probability and rank of `TEXT`"},
+			&cli.StringFlag{Name: "one-hop", Usage: "also ask `TEXT`, the prompt with the missing hop spelled out, without a memory"},
 			boolFlag("answer-whole", "count all tokens of the answer: the product of their probabilities"),
 			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, last, tokens A-B counted from 0, or text:\"SUBSTRING\"", Value: "all"},
 			&cli.IntFlag{Name: "top", Usage: "show `N` tokens", Value: 10},
@@ -87,7 +91,13 @@ func runModel(c *call) error {
 	if err := c.noteBOS(q.Entries, o); err != nil {
 		return err
 	}
-	if err := c.printRun(q, x, r, baked); err != nil {
+	var hop2 *oneHopJSON
+	if c.IsSet("one-hop") {
+		if hop2, err = askOneHop(c, s, q, r); err != nil {
+			return refused(err)
+		}
+	}
+	if err := c.printRun(q, x, r, baked, hop2); err != nil {
 		return err
 	}
 	if r.NoEffect {
@@ -111,8 +121,14 @@ func runQuery(c *call) (q steer.Query, x *changes, err error) {
 		return q, nil, usagef("flag --answer: the text is empty")
 	case q.Whole && q.Answer == "":
 		return q, nil, usagef("run: --answer-whole needs --answer TEXT")
+	case c.IsSet("one-hop") && c.String("one-hop") == "":
+		return q, nil, usagef("flag --one-hop: the text is empty")
+	case c.IsSet("one-hop") && q.Answer == "":
+		return q, nil, usagef("run: --one-hop needs --answer TEXT")
+	case c.IsSet("one-hop") && q.Whole:
+		return q, nil, usagef("--one-hop and --answer-whole cannot be combined: the answer after one hop counts by its first token")
 	}
-	for _, name := range []string{"prompt", "answer"} {
+	for _, name := range []string{"prompt", "answer", "one-hop"} {
 		if text := c.String(name); !utf8.ValidString(text) {
 			return q, nil, notUTF8(name, text)
 		}
@@ -153,14 +169,14 @@ func (c *call) noteSpelling(m *injection, s *steer.Model) error {
 }
 
 // printRun shows a result as JSON or as text. baked lists the memories in the file itself, which affect the clean run too.
-func (c *call) printRun(q steer.Query, x *changes, r *steer.Result, baked []models.Baked) error {
+func (c *call) printRun(q steer.Query, x *changes, r *steer.Result, baked []models.Baked, hop2 *oneHopJSON) error {
 	if c.Bool("json") {
 		device, err := deviceOf(c)
 		if err != nil {
 			return err
 		}
 		out := runJSON(q, x, r, device)
-		out.Baked = baked
+		out.Baked, out.OneHop = baked, hop2
 		return c.out.json(out)
 	}
 	facts := [][]span{{text("prompt"), text("%s", quote(q.Prompt)), styled(dim, "%s", countTokens(len(r.Prompt)))}}
@@ -174,6 +190,9 @@ func (c *call) printRun(q steer.Query, x *changes, r *steer.Result, baked []mode
 	if r.Answer != nil {
 		c.out.line()
 		printAnswer(c.out, r)
+	}
+	if hop2 != nil {
+		hop2.print(c.out)
 	}
 	return nil
 }
@@ -252,6 +271,7 @@ type runResult struct {
 	Clean      []tokenJSON    `json:"clean"`
 	Injected   []tokenJSON    `json:"injected"`
 	Answer     *answerJSON    `json:"answer,omitempty"`
+	OneHop     *oneHopJSON    `json:"one_hop,omitempty"`
 	NoEffect   bool           `json:"no_effect,omitempty"`
 
 	// Interventions is all that was changed, if that is more than one memory at attn_out of one layer.

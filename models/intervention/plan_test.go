@@ -271,3 +271,57 @@ func TestChange(t *testing.T) {
 		t.Errorf("%v: %v", e, e.Check())
 	}
 }
+
+// An entity memory acts after 0.2 to 0.45 of the layers, where it was measured to work, if the model has enough of them.
+func TestEntity(t *testing.T) {
+	for layers, want := range map[int]int{1: 0, 2: 0, 6: 1, 12: 3, 24: 6, 28: 7, 32: 9, 80: 23} {
+		if got := EntityLayer(layers); got != want {
+			t.Errorf("%d layers: layer %d, want %d", layers, got, want)
+		}
+	}
+	for layers := 4; layers < 200; layers++ {
+		if share := float64(EntityLayer(layers)+1) / float64(layers); share < 0.2 || share > 0.45 {
+			t.Errorf("%d layers: after %.2f of them", layers, share)
+		}
+	}
+	e := Entity("Peru", `the land of "Machu Picchu"`, EntitySite, "3", 1)
+	name, phrase, ok := e.EntityOf()
+	if e.Check() != nil || name != "Peru" || phrase != `the land of "Machu Picchu"` || !ok || e.At() != models.PortResidPost {
+		t.Errorf("%+v: %q, %q, %v", e, name, phrase, ok)
+	}
+	data, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := Parse(data); err != nil || len(again) != 1 || again[0].String() != e.String() {
+		t.Errorf("%s: %+v, %v", data, again, err)
+	}
+	for name, change := range map[string]func(*Entry){
+		"adds": func(e *Entry) { e.Op = Add }, "at a range": func(e *Entry) { e.Positions = "1-2" }, "a text": func(e *Entry) { e.Memory = &Memory{Text: "Peru"} },
+		"of the prompt itself": func(e *Entry) { e.Memory = &Memory{Captured: &Captured{}} },
+	} {
+		other := e
+		change(&other)
+		if _, _, ok := other.EntityOf(); ok {
+			t.Errorf("%s: is an entity memory", name)
+		}
+	}
+}
+
+// Two entries for one token are refused where the second would win.
+func TestOneMemory(t *testing.T) {
+	entries := []Entry{Entity("a", "x", EntitySite, "1", 1), Entity("b", "y x", EntitySite, "1", 1)}
+	at := func(entry, position, layer int) Change {
+		return Change{Entry: entry, Site: EntitySite, Layer: layer, Positions: Positions{kind: between, from: position, to: position}}
+	}
+	if err := (Plan{at(0, 3, 1), at(1, 3, 1)}).OneMemory(entries); err == nil || !strings.Contains(err.Error(), "want one memory for a phrase") {
+		t.Errorf("one token: %v", err)
+	}
+	if err := (Plan{at(0, 3, 1), at(0, 3, 2), at(1, 4, 1), at(1, 3, 3)}).OneMemory(entries); err != nil {
+		t.Errorf("other tokens and layers: %v", err)
+	}
+	entries[1].Op = Add
+	if err := (Plan{at(0, 3, 1), at(1, 3, 1)}).OneMemory(entries); err != nil {
+		t.Errorf("an addition: %v", err)
+	}
+}

@@ -9,6 +9,7 @@
 //	stats      differences, intervals and comparisons of cells
 //	report     pictures and pages; the one package that draws
 //	lens       reads heads through the unembedding
+//	probe      sorts two-hop prompts by what the model gets right
 //	published  reads the result files of the paper's authors as runs
 //	paper      the three experiments of the paper, one after the other
 //
