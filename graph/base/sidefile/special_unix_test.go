@@ -3,6 +3,7 @@
 package sidefile
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,4 +41,19 @@ func TestOpenDoesNotWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Close()
+}
+
+func TestReadSocket(t *testing.T) {
+	t.Chdir(t.TempDir()) // the path of a socket must be short
+	l, err := net.Listen("unix", "s.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := ReadFile("s.json", 4); err == nil || !strings.Contains(err.Error(), "got a socket") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := OpenOwn("s.json", 4); err == nil || !strings.Contains(err.Error(), "got a socket") {
+		t.Errorf("own: got %v", err)
+	}
 }
