@@ -159,8 +159,6 @@ var nearly = []struct {
 	change     func(m *graph.Model, e *graph.Edit)
 	want       string
 }{
-	{"no number of heads", "families/optimum-bigcode/model", nil, nil, "want the number of heads: an attribute, a Reshape of q or z, a declared shape or config.json, got none of them"},
-	{"key and value heads that do not divide", "families/optimum-bigcode/model", &models.Config{Heads: 4, KVHeads: 3}, nil, "want a number of key and value heads that divides 4, got 3"},
 	{"two additions of an MLP", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
 		l := secondLayer(m)
 		e.Output(m.Graph, e.Node(m.Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{l.ResidMid[0], l.MLPOut[0]}}))
