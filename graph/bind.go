@@ -106,6 +106,9 @@ func (b *binding) graph(graph []byte) ([]byte, error) {
 		names += int64(len(actual))
 	})
 	if err == nil {
+		err = b.hides(graph)
+	}
+	if err == nil {
 		err = b.in.used.spend(qInlinedNames, names)
 	}
 	if err != nil {
@@ -141,6 +144,32 @@ func (b *binding) graph(graph []byte) ([]byte, error) {
 		return err
 	})
 	return out, err
+}
+
+// hides refuses a branch whose nodes or initializers have the name of an input of the function. ONNX forbids such names. Hosts
+// refuse the function or read one value for the other, and ONNX Runtime 1.30 crashes if the call omits that input. The branch
+// itself may have inputs of any name, such as the state of a Loop.
+func (b *binding) hides(graph []byte) error {
+	hidden := ""
+	define := func(name string) {
+		if b.f.input[name] {
+			hidden = name
+		}
+	}
+	err := fields(graph, func(num protowire.Number, _, body []byte) error {
+		switch num {
+		case 1:
+			return nodeDefinitions(body, false, define)
+		case 5:
+			define(stringField(body, 8))
+		}
+		return nil
+	})
+	if err == nil && hidden != "" {
+		err = hint.With(fmt.Errorf("a branch defines %q, which is also an input of the function", hidden),
+			"give the values of the branch other names, or export the model without functions")
+	}
+	return err
 }
 
 // infos returns the types that the function declares for its own values, as value_info of the graph that receives the body.

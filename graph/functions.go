@@ -27,6 +27,7 @@ func (id functionID) String() string {
 type function struct {
 	id        functionID
 	ins, outs []string
+	input     map[string]bool   // the names in ins
 	defaults  map[string][]byte // AttributeProto by name
 	nodes     [][]byte
 	infos     [][]byte // ValueInfoProto
@@ -34,17 +35,18 @@ type function struct {
 	calls     []*function // one for each call site
 	count     int         // calls of it in the inlined model; 2 means more than one
 	size      int64       // nodes that a call of it becomes, calls included
-	ordered   bool        // checkOrder found nothing
+	ordered   bool        // checkOrder was called
 }
 
 func readFunction(body []byte) (*function, error) {
-	f := &function{defaults: map[string][]byte{}, opsets: map[string]int64{}}
+	f := &function{input: map[string]bool{}, defaults: map[string][]byte{}, opsets: map[string]int64{}}
 	err := fields(body, func(num protowire.Number, _, body []byte) error {
 		switch num {
 		case 1:
 			f.id.name = text(body)
 		case 4:
 			f.ins = append(f.ins, text(body))
+			f.input[text(body)] = true
 		case 5:
 			f.outs = append(f.outs, text(body))
 		case 7:
@@ -66,7 +68,7 @@ func readFunction(body []byte) (*function, error) {
 		}
 		return nil
 	})
-	if err == nil && slices.Contains(append(slices.Clone(f.ins), f.outs...), "") {
+	if err == nil && (f.input[""] || slices.Contains(f.outs, "")) {
 		err = errors.New("an input or an output has no name")
 	}
 	if err != nil {
@@ -81,31 +83,9 @@ func (f *function) checkOrder() error {
 	if f.ordered {
 		return nil
 	}
-	later := map[string]bool{}
-	for _, n := range f.nodes {
-		if err := nodeDefinitions(n, false, func(name string) { later[name] = true }); err != nil {
-			return err
-		}
-	}
-	for _, name := range f.ins {
-		delete(later, name)
-	}
-	for _, n := range f.nodes {
-		c, err := readNode(n)
-		if err != nil {
-			return err
-		}
-		for _, name := range c.ins {
-			if later[name] {
-				return fmt.Errorf("a node reads %q before another produces it", name)
-			}
-		}
-		for _, name := range c.outs {
-			delete(later, name)
-		}
-	}
 	f.ordered = true
-	return nil
+	_, err := needs{inOrder: true}.nodes(f.nodes, f.ins, nil)
+	return err
 }
 
 // splitOp splits an op that may have its domain as a prefix: "com.microsoft.FusedMatMul".

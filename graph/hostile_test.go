@@ -141,6 +141,7 @@ func TestRefuse(t *testing.T) {
 		{"a sequence of nothing", cat(head, sub(7, neg, inX, outY, sub(13, str(1, "v"), sub(2, sub(4))))), "a type without an element type"},
 		{"a map to nothing", cat(head, sub(7, neg, inX, outY, sub(13, str(1, "v"), sub(2, sub(5, num(1, 7), sub(2)))))), "a type without an element type"},
 		{"a map from nothing", cat(head, sub(7, neg, inX, outY, sub(13, str(1, "v"), sub(2, sub(5, sub(2, sub(1, num(1, 1)))))))), "a map type without a key type"},
+		{"a map from nothing, with an unknown field", cat(head, sub(7, neg, inX, outY, sub(13, str(1, "v"), sub(2, sub(5, num(21, 1), sub(2, sub(1, num(1, 1)))))))), "a map type without a key type"},
 		{"a sparse tensor of type 0", cat(head, sub(7, neg, inX, outY, sub(13, str(1, "v"), sub(2, sub(8))))), "element type 0"},
 		{"packed floats that are cut off", cat(head, sub(7, inX, outY, sub(1, str(1, "x"), str(2, "y"), str(4, "Op"), sub(5, str(1, "a"), num(20, 6), sub(7, make([]byte, 7)))))), "numbers of 4 bytes in floats of 7 bytes"},
 		{"packed integers that are cut off", cat(head, sub(7, inX, outY, sub(1, str(1, "x"), str(2, "y"), str(4, "Op"), sub(5, str(1, "a"), num(20, 7), sub(8, []byte{1, 0x80}))))), "a broken number in ints"},

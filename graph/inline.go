@@ -68,6 +68,9 @@ func (d *decoder) inline(graph []byte, functions [][]byte) ([]byte, error) {
 	if err == nil {
 		err = qNodes.allow(size)
 	}
+	if err == nil {
+		_, err = needs{}.graph(graph)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -328,8 +331,13 @@ func (b *binding) choosePrefix(c *nodeProto) error {
 			return err
 		}
 	}
+	for _, formal := range b.f.ins {
+		if produced[formal] {
+			return fmt.Errorf("input %q is also the result of a node", formal)
+		}
+	}
 	for _, formal := range b.f.outs {
-		if !produced[formal] && !slices.Contains(b.f.ins, formal) {
+		if !produced[formal] && !b.f.input[formal] {
 			return fmt.Errorf("nothing in the function produces its output %q", formal)
 		}
 	}

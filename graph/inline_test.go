@@ -134,17 +134,19 @@ var inlined = []struct{ name, in, want string }{
 		w = pkg.F(z)
 		out w
 	`},
-	{"branches in a body: captures, an inner definition, shadowing of an input", `
+	{"branches in a body: captures, inner definitions with names of results, a state with the name of an input", `
 		opset 17 opset pkg 1
 		function pkg.Inner { opset 17 in v  r = Abs(v)  out r }
-		function pkg.F { opset 17 opset pkg 1 in v in c  k = Neg(v)  r = If(c) {
+		function pkg.F { opset 17 opset pkg 1 in v in c in n  k = Neg(v)  s = If(c) {
 		    then_branch: graph t { const w = float32[1] {1}  a = Add(v, w)  b = Add(a, k)  out b }
-		    else_branch: graph e { a = pkg.Inner(k) @i  v: float32[4] = Neg(a)  out v } }  out r }
-		graph main { in x: float32[4]  in c: bool[]  y = pkg.F(x, c) @f  out y }`, `
+		    else_branch: graph e { a = pkg.Inner(k) @i  s: float32[4] = Neg(a)  out s } }
+		  r = Loop(n, c, s) {body: graph l { in i: int64[] in go: bool[] in v: float32[4]  stay = Identity(go)  u = Add(v, k)  out stay out u }}  out r }
+		graph main { in x: float32[4]  in c: bool[]  in n: int64[]  y = pkg.F(x, c, n) @f  out y }`, `
 		in x: float32[4]
 		in c: bool[]
+		in n: int64[]
 		f/k = Neg(x)
-		y = If(c) {
+		f/s = If(c) {
 		  then_branch: graph t {
 		    const f/w = float32[1] {1}
 		    f/a = Add(x, f/w)
@@ -153,8 +155,19 @@ var inlined = []struct{ name, in, want string }{
 		  }
 		  else_branch: graph e {
 		    f/a = Abs(f/k)
-		    f/v: float32[4] = Neg(f/a)
-		    out f/v
+		    f/s: float32[4] = Neg(f/a)
+		    out f/s
+		  }
+		}
+		y = Loop(n, c, f/s) {
+		  body: graph l {
+		    in f/i: int64[]
+		    in f/go: bool[]
+		    in f/v: float32[4]
+		    f/stay = Identity(f/go)
+		    f/u = Add(f/v, f/k)
+		    out f/stay
+		    out f/u
 		  }
 		}
 		out y
@@ -178,6 +191,29 @@ var inlined = []struct{ name, in, want string }{
 		    out b
 		  }
 		}
+		out y
+	`},
+	{"calls that are out of order", `
+		opset 17
+		function pkg.F { opset 17 in v in u  r = Neg(v)  out r }
+		graph main { in x: float32[4]  in c: bool[]  y = pkg.F(b, a)  b = If(c) {
+		    then_branch: graph t { p = pkg.F(q, x)  q = Neg(a)  out p }
+		    else_branch: graph e { y = Abs(a)  out y } }  a = Abs(x)  out y }`, `
+		in x: float32[4]
+		in c: bool[]
+		y = Neg(b)
+		b = If(c) {
+		  then_branch: graph t {
+		    p = Neg(q)
+		    q = Neg(a)
+		    out p
+		  }
+		  else_branch: graph e {
+		    y = Abs(a)
+		    out y
+		  }
+		}
+		a = Abs(x)
 		out y
 	`},
 	{"types of a function called once stay, of one called twice go", `
@@ -236,6 +272,28 @@ func TestInlineRefuses(t *testing.T) {
 			`p.F: a call reads "z", which nothing produces`},
 		{"a body that is out of order", `opset 17 function p.F { opset 17 in v  r = Neg(a)  a = Abs(v)  out r }  graph g { in x: float32[]  y = p.F(x)  out y }`,
 			`p.F: a node reads "a" before another produces it`},
+		{"a body whose branch reads what a later node produces", `opset 17 function p.F { opset 17 in v in c  r = If(c) {then_branch: graph t { q = Neg(k)  out q }}  k = Abs(v)  out r }
+			graph g { in x: float32[] in c: bool[]  y = p.F(x, c)  out y }`, `p.F: a node reads "k" before another produces it`},
+		{"a body with a branch that is out of order", `opset 17 function p.F { opset 17 in v in c  r = If(c) {then_branch: graph t { q = Neg(k)  k = Abs(v)  out q }}  out r }
+			graph g { in x: float32[] in c: bool[]  y = p.F(x, c)  out y }`, `p.F: a node reads "k" before another produces it`},
+		{"a cycle through an input that the body does not read", `opset 17 function p.F { opset 17 in v in u  r = Neg(v)  out r }
+			graph g { in x: float32[]  a = p.F(x, y)  y = Abs(a)  out y }`, `depends on itself`},
+		{"a cycle through an input of another result", `opset 17 function p.F { opset 17 in v in u  r = Neg(v)  s = Abs(u)  out r out s }
+			graph g { in x: float32[]  y, z = p.F(x, y)  out z }`, `the node that computes "y" depends on itself: a call needs all of its inputs`},
+		{"a cycle through a call in a branch", `opset 17 function p.F { opset 17 in v in u  r = Neg(v)  out r }
+			graph g { in x: float32[] in c: bool[]  y = If(c) {then_branch: graph t { q = p.F(x, z)  out q }}  z = Neg(y)  out z }`, `depends on itself`},
+		{"a cycle in a branch", `opset 17 function p.F { opset 17 in v in u  r = Neg(v)  out r }
+			graph g { in x: float32[] in c: bool[]  y = If(c) {then_branch: graph t { q = p.F(x, z)  z = Neg(q)  out q }}  out y }`, `depends on itself`},
+		{"a node defines an input", `opset 17 function p.F { opset 17 in v in u  u = Neg(v)  r = Abs(u)  out r }  graph g { in x: float32[]  y = p.F(x)  out y }`,
+			`p.F: input "u" is also the result of a node`},
+		{"a branch defines an input that the call omits", `opset 17 function p.F { opset 17 in v in c in u  r = If(c) {then_branch: graph t { u = Neg(v)  q = Abs(u)  out q }}  out r }
+			graph g { in x: float32[] in c: bool[]  y = p.F(x, c)  out y }`, `p.F: a branch defines "u", which is also an input of the function`},
+		{"a branch defines an input", `opset 17 function p.F { opset 17 in v in c  r = If(c) {then_branch: graph t { v = Abs(c)  out v }}  out r }
+			graph g { in x: float32[] in c: bool[]  y = p.F(x, c)  out y }`, `p.F: a branch defines "v", which is also an input of the function`},
+		{"a branch of a branch has an initializer of the name of an input that two calls omit", `opset 17 opset p 1
+			function p.G { opset 17 opset p 1 in v in c in o  r = p.F(v, c, o)  out r }
+			function p.F { opset 17 in v in c in u  r = If(c) {then_branch: graph t { q = If(c) {then_branch: graph tt { const u = float32[] {1}  k = Add(v, u)  out k }}  out q }}  out r }
+			graph g { in x: float32[] in c: bool[]  y = p.G(x, c)  out y }`, `p.F: a branch defines "u", which is also an input of the function`},
 		{"no value", `opset 17 function p.F { opset 17 in v  out v }  graph g { in x: float32[]  y = p.F()  out y }`,
 			`p.F: output "v" has no value`},
 	}

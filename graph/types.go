@@ -95,7 +95,9 @@ func checkType(num protowire.Number, body []byte) error {
 	found, key := false, uint64(0)
 	err := fields(body, func(num protowire.Number, _, body []byte) error {
 		if num != inner {
-			key, _ = protowire.ConsumeVarint(body) // a map's other field
+			if num == 1 {
+				key, _ = protowire.ConsumeVarint(body) // of a map
+			}
 			return nil
 		}
 		return fields(body, func(num protowire.Number, _, body []byte) error {

@@ -339,6 +339,14 @@ func functionRows() []Hostile {
 	shared := func(domain, name string) []byte {
 		return sub(25, str(1, name), str(10, domain), str(4, "a"), str(5, "b"), step("a", "Abs", "b", ""), sub(9, num(2, 17)))
 	}
+	unread := function("F", str(4, "u"), step("a", "Neg", "b", ""))
+	call := func(out string, in ...string) []byte {
+		var ins []byte
+		for _, name := range in {
+			ins = append(ins, str(1, name)...)
+		}
+		return sub(1, ins, str(2, out), str(4, "F"), str(7, "p"))
+	}
 	return []Hostile{
 		{Name: "calls itself", Data: calls(function("F", step("a", "F", "b", "p"))), Want: "calls itself"},
 		{Name: "two call each other", Data: calls(function("F", step("a", "G", "b", "p")), function("G", step("a", "F", "b", "p"))), Want: "calls itself"},
@@ -348,6 +356,10 @@ func functionRows() []Hostile {
 		{Name: "named as an operator of ai.onnx", Data: cat(model(), shared("ai.onnx", "Neg")), Want: "a host would run its own operator"},
 		{Name: "named Constant", Data: cat(without(inX, outY, sub(1, str(1, "x"), str(2, "y"), str(4, "Constant"), str(7, "p"))), shared("p", "Constant")), Want: "a host would run its own operator"},
 		{Name: "an output that nothing produces", Data: calls(function("F", step("a", "Neg", "c", ""))), Want: `produces its output "b"`},
+		{Name: "a cycle through an input that the body does not read", Data: cat(without(inX, outY, call("y", "x", "z"), node("y", "Neg", "z")), unread), Want: `the node that computes "y" depends on itself`},
+		{Name: "a cycle of 25,000 calls", Data: cat(without(inX, numbered(24_999, func(name string) []byte { return call(name, "x", name[:1]+fmt.Sprint(index(name)+1)) }), call("v24999", "x", "v0")), unread), Want: "depends on itself"},
+		{Name: "a branch that defines an input", Data: calls(function("F", str(4, "c"), str(4, "u"), step("c", "If", "b", "",
+			attr("then_branch", 5, sub(6, node("a", "Abs", "u"), node("u", "Neg", "q"), sub(12, str(1, "q"))))))), Want: `a branch defines "u", which is also an input`},
 		{Name: "2^30 nodes", Data: calls(doubling(30)), Want: "more than 50000 nodes"},
 		{Name: "2^12 constants of 500 bytes", Data: calls(doubling(11, big(500)))},
 		{Name: "2^14 constants of 1000 bytes, 0.7 MB of names", Data: cat(calls(doubling(14, big(1000))), str(6, strings.Repeat("d", 700_000))), Want: "more than 50000 nodes"},

@@ -312,7 +312,7 @@ func (t *tag) after(i int) string {
 	return t.tokens[i+1].text
 }
 
-var plainEscapes = regexp.MustCompile(`^(?:[^\\]|\\[ntr\\'"])*$`)
+var plainEscapes = regexp.MustCompile(`^(?:[^\\]|\\[nt\\'"])*$`)
 
 // check refuses a token that the library does not know or would treat in another way.
 func (t *tag) check(i int) error {

@@ -13,6 +13,7 @@ import (
 // budget, which fail when it is used up: [adapt] writes a call into every loop and macro, after every name that is set, and around
 // everything that is written.
 type budget struct {
+	limit                 time.Duration
 	end                   time.Time
 	steps, calls, written int
 }
@@ -28,7 +29,7 @@ const (
 
 var errSize = fmt.Errorf("a value or text of more than %d MiB", maxSize>>20)
 
-func newBudget() *budget { return &budget{end: time.Now().Add(maxTime)} }
+func newBudget(limit time.Duration) *budget { return &budget{limit: limit, end: time.Now().Add(limit)} }
 
 type function = func(args []jinja.Value, kwargs map[string]jinja.Value) (jinja.Value, error)
 
@@ -62,7 +63,7 @@ func (b *budget) step(n int) error {
 	case b.steps > maxSteps:
 		return fmt.Errorf("more than %d steps", maxSteps)
 	case time.Now().After(b.end):
-		return fmt.Errorf("took longer than %v", maxTime)
+		return fmt.Errorf("took longer than %v", b.limit)
 	}
 	return nil
 }

@@ -47,3 +47,14 @@ func TestLoad(t *testing.T) {
 		}
 	}
 }
+
+// A template that cannot be read is an error, also if another file of the folder has one.
+func TestLoadUnreadable(t *testing.T) {
+	fsys := fstest.MapFS{
+		"tokenizer_config.json": {Data: []byte(`{"chat_template": "x"}`)},
+		"chat_template.jinja":   {Data: make([]byte, maxFile+1)},
+	}
+	if x, err := Load(fsys); err == nil || !strings.Contains(err.Error(), "chat_template.jinja") {
+		t.Errorf("got %v, %v, want an error that names the file", x, err)
+	}
+}

@@ -22,6 +22,7 @@ type Template struct {
 	program *program
 	tokens  map[string]string // "bos_token" and others
 	now     func() time.Time
+	limit   time.Duration // of one rendering
 }
 
 // maxSource is the largest template in bytes. Templates in use have up to 20 kB.
@@ -36,7 +37,7 @@ func Parse(source string, tokens map[string]string) (*Template, error) {
 	if err != nil {
 		return nil, hint.With(fmt.Errorf("chat template: %w", err), "write the prompt in the model's form yourself, without --chat")
 	}
-	return &Template{program: p, tokens: tokens, now: time.Now}, nil
+	return &Template{program: p, tokens: tokens, now: time.Now, limit: maxTime}, nil
 }
 
 // Render returns the text of a conversation. With answer, the text ends where the answer of the model begins.
@@ -54,7 +55,7 @@ func (t *Template) render(more map[string]jinja.Value) (string, error) {
 		"tools": jinja.None(), "documents": jinja.None(),
 		"strftime_now": jinja.NewCallable("strftime_now", t.strftime),
 	}
-	for name, f := range newBudget().functions() {
+	for name, f := range newBudget(t.limit).functions() {
 		vars[name] = jinja.NewCallable(name, f)
 	}
 	for i, text := range t.program.texts {

@@ -186,16 +186,14 @@ func writeJSON(b *strings.Builder, v jinja.Value, indent, line string) error {
 	case v.IsBool(), v.IsInt():
 		b.WriteString(strings.ToLower(v.String()))
 	case v.IsString():
-		return writeString(b, v.AsString())
+		writeString(b, v.AsString())
 	case v.IsList():
 		items := v.AsList().Items
 		return block("[", "]", len(items), func(i int) error { return writeJSON(b, items[i], indent, line+indent) })
 	case v.IsDict():
 		keys := v.AsDict().OrderedKeys()
 		return block("{", "}", len(keys), func(i int) error {
-			if err := writeString(b, keys[i]); err != nil {
-				return err
-			}
+			writeString(b, keys[i])
 			b.WriteString(": ")
 			x, _ := v.AsDict().Get(keys[i])
 			return writeJSON(b, x, indent, line+indent)
@@ -207,22 +205,18 @@ func writeJSON(b *strings.Builder, v jinja.Value, indent, line string) error {
 }
 
 // writeString writes a text in quotes. Python escapes control characters, quotes and backslashes, and nothing else.
-func writeString(b *strings.Builder, s string) error {
+func writeString(b *strings.Builder, s string) {
 	b.WriteByte('"')
 	for _, r := range s {
 		switch {
 		case r == '"' || r == '\\':
 			b.WriteString(`\` + string(r))
 		case r < ' ':
-			quoted, err := json.Marshal(string(r))
-			if err != nil {
-				return err
-			}
+			quoted, _ := json.Marshal(string(r)) // a text cannot fail
 			b.Write(quoted[1 : len(quoted)-1])
 		default:
 			b.WriteRune(r)
 		}
 	}
 	b.WriteByte('"')
-	return nil
 }

@@ -35,10 +35,7 @@ type Prompt struct {
 
 // Prompts returns the rows of prompts.csv in file order: nine for each held-out country.
 func Prompts() []Prompt {
-	rows, err := csv.NewReader(strings.NewReader(text("prompts.csv"))).ReadAll()
-	if err != nil {
-		panic(fmt.Sprintf("embedded prompts.csv: %v", err))
-	}
+	rows := must(csv.NewReader(strings.NewReader(text("prompts.csv"))).ReadAll())
 	prompts := make([]Prompt, 0, len(rows)-1)
 	for _, r := range rows[1:] {
 		prompts = append(prompts, Prompt{r[0], r[1], r[2], r[3], r[4], r[5]})
@@ -50,12 +47,14 @@ func Prompts() []Prompt {
 // memories.
 func Words() []string { return strings.Split(strings.TrimSuffix(text("words.txt"), "\n"), "\n") }
 
-func text(name string) string {
-	b, err := files.ReadFile(name)
+func text(name string) string { return string(must(files.ReadFile(name))) }
+
+// must returns what reading an embedded file gives. It fails only if the program was built with other files.
+func must[T any](x T, err error) T {
 	if err != nil {
-		panic(fmt.Sprintf("embedded %s: %v", name, err))
+		panic(fmt.Sprintf("embedded files: %v", err))
 	}
-	return string(b)
+	return x
 }
 
 // WriteTo writes the files into dir, which it creates when missing. It skips files that exist with the same bytes. When a file
@@ -64,12 +63,8 @@ func WriteTo(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("demo model: %w", err)
 	}
-	entries, err := files.ReadDir(".")
-	if err != nil {
-		return fmt.Errorf("demo model: %w", err)
-	}
 	missing := map[string][]byte{}
-	for _, e := range entries {
+	for _, e := range must(files.ReadDir(".")) {
 		path, want := filepath.Join(dir, e.Name()), []byte(text(e.Name()))
 		got, err := os.ReadFile(path)
 		switch {

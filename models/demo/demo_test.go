@@ -105,3 +105,22 @@ func TestWriteToRefused(t *testing.T) {
 		t.Errorf("a refused write left %d entries, want the 1 that was there", len(left))
 	}
 }
+
+// A link to a file that is missing is not a missing file: nothing is written through it or over it.
+func TestWriteToDanglingLink(t *testing.T) {
+	dir := t.TempDir()
+	target, link := filepath.Join(t.TempDir(), "elsewhere"), filepath.Join(dir, "vocab.json")
+	if err := os.Symlink(target, link); err != nil {
+		t.Fatal(err)
+	}
+	err := WriteTo(dir)
+	if err == nil || !strings.HasPrefix(err.Error(), "demo model: ") || !strings.Contains(err.Error(), "vocab.json") {
+		t.Errorf("got %v, want an error that names the link", err)
+	}
+	if to, err := os.Readlink(link); to != target {
+		t.Errorf("the link leads to %q (%v)", to, err)
+	}
+	if _, err := os.Stat(target); err == nil {
+		t.Error("a file was written through the link")
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/chat"
 	"github.com/onnx-inject/onnx-inject/models/demo"
 )
 
@@ -129,6 +130,77 @@ func TestOpenFolder(t *testing.T) {
 	}
 }
 
+func TestOpenFolderRefuses(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		files []string
+		open  string
+		want  string
+	}{
+		{"below a file", []string{"model.onnx"}, "model.onnx/model.onnx", "not a directory"},
+		{"a file called onnx", []string{"onnx"}, "", "not a directory"},
+		{"a configuration that is a folder", []string{"model.onnx", "genai_config.json/"}, "", "genai_config.json: want a regular file, got a folder"},
+	} {
+		dir := tree(t, test.files...)
+		if f, err := Open(filepath.Join(dir, test.open)); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: got %+v, %v, want %s", test.name, f, err, test.want)
+		}
+	}
+}
+
+// The search in subfolders ends: a folder may be the top of a disk.
+func TestOpenFolderOfManyFiles(t *testing.T) {
+	files := []string{"z/model.onnx"}
+	for i := range maxEntries - 4 { // with the top folder, a, z and the model, as many as are looked at
+		files = append(files, fmt.Sprintf("a/%05d", i))
+	}
+	dir := tree(t, files...)
+	f, err := Open(dir)
+	if err != nil || f.Model != filepath.Join(dir, "z", "model.onnx") {
+		t.Fatalf("%d entries: got %+v, %v", maxEntries, f, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "a", "one more"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := Open(dir); err == nil || !strings.Contains(err.Error(), "no ONNX file") {
+		t.Errorf("%d entries: got %+v, %v, want no ONNX file", maxEntries+1, f, err)
+	}
+}
+
+func TestChat(t *testing.T) {
+	for _, test := range []struct{ name, template, want string }{
+		{"a template", "{{ messages[0].content }}!", "hi!"},
+		{"not a template", "{% include 'x' %}", `load chat template "`},
+		{"no tokenizer", "", "load chat template: no tokenizer files in "},
+	} {
+		files := []string{"model.onnx"}
+		if test.template != "" {
+			files = append(files, "vocab.json", "chat_template.jinja")
+		}
+		dir := tree(t, files...)
+		if test.template != "" {
+			if err := os.WriteFile(filepath.Join(dir, "chat_template.jinja"), []byte(test.template), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		template, err := f.Chat()
+		if err == nil {
+			got, err = template.Render([]chat.Message{{Role: "user", Content: "hi"}}, true)
+		}
+		if err != nil {
+			got = err.Error()
+		}
+		if !strings.HasPrefix(got, test.want) {
+			t.Errorf("%s: got %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
 // The folder can be the working directory.
 func TestOpenFolderHere(t *testing.T) {
 	dir := tree(t, "onnx/model.onnx", "config.json")
@@ -208,6 +280,7 @@ func TestParseGenAI(t *testing.T) {
 	}{
 		{"whole", genAI, sizes, ""},
 		{"sparse", `{"model":{"decoder":{"filename":"x.onnx"}}}`, models.Config{}, ""},
+		{"broken", `{"model":`, models.Config{}, "want a JSON object: unexpected end"},
 		{"no model", `{}`, models.Config{}, "model: want a JSON object"},
 		{"no decoder", `{"model":{"encoder":{}}}`, models.Config{}, "model.decoder: want a JSON object"},
 		{"a text for a number", `{"model":{"decoder":{"head_size":"64"}}}`, models.Config{}, `model.decoder: head_size: want a whole number above 0, got "64"`},

@@ -94,6 +94,23 @@ var locateForms = []struct {
 		n := l.Positions.Node
 		e.replace(n.Out(0), e.op("Slice", nil, n.In(0), e.ints(0), e.ints(7), e.ints(0)))
 	}},
+	{"positions cut from their table at a length that is computed", "nanogpt-torchscript", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		n := l.Positions.Node
+		length := e.op("Gather", nil, e.op("Shape", nil, m.Graph.Inputs()[0]), e.ints(1))
+		e.replace(n.Out(0), e.op("Slice", nil, n.In(0), e.ints(0), length, e.ints(0)))
+	}},
+	{"a factor for each head from the caller", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		for i, n := range softmaxes(m) {
+			e.replace(n.Out(0), e.op("Mul", nil, e.Input(fmt.Sprint("head_mask", i), graph.TensorType(graph.Float32, 4, 1, 1)), n.Out(0)))
+		}
+	}},
+	{"an attention sink", "torchscript-op17-mask", 0, func(e editor, m *graph.Model, l *models.Layout) {
+		for _, n := range softmaxes(m) {
+			sink := e.op("Concat", graph.Attrs{"axis": 3}, n.In(0), e.zeros(graph.Float32, 1, 4, 7, 1))
+			e.Redirect(graph.Use{Node: n, Slot: 0}, sink)
+			e.replace(n.Out(0), e.op("Slice", nil, n.Out(0), e.ints(0), e.ints(-1), e.ints(3)))
+		}
+	}},
 	{"qkv as a sequence", "dynamo-op18-sdpa", 0, func(e editor, m *graph.Model, l *models.Layout) {
 		for _, n := range m.Graph.Nodes() {
 			if !n.Is("Split") {

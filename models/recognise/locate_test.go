@@ -159,6 +159,51 @@ var nearly = []struct {
 	change     func(m *graph.Model, e *graph.Edit)
 	want       string
 }{
+	{"two additions of an MLP", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+		l := secondLayer(m)
+		e.Output(m.Graph, e.Node(m.Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{l.ResidMid[0], l.MLPOut[0]}}))
+	}, "want one Add of the MLP to the residual stream, got 2"},
+	{"a sum that only a norm has", "gpt-neo", nil, func(m *graph.Model, e *graph.Edit) {
+		l := secondLayer(m)
+		add, norm := l.Join.Node, located(m).Bodies[0].Norm
+		skip := e.Node(m.Graph, graph.Spec{Op: "SkipLayerNormalization", Domain: "com.microsoft", Inputs: []*graph.Value{add.In(0), add.In(1), norm.Gamma, norm.Beta}})
+		for _, u := range add.Out(0).Uses() {
+			e.Redirect(u, skip)
+		}
+		e.Prune()
+	}, "want the sum as a further output, which the rest of the block reads, got no such output"},
+	{"an MLP over another value", "gpt-j", nil, func(m *graph.Model, e *graph.Edit) {
+		l := secondLayer(m)
+		mask := e.Node(m.Graph, graph.Spec{Op: "Cast", Attrs: graph.Attrs{"to": 1}, Inputs: []*graph.Value{m.Graph.Inputs()[0]}})
+		e.Redirect(l.MLPJoin, e.Node(m.Graph, graph.Spec{Op: "Neg", Inputs: []*graph.Value{mask}}))
+		e.Prune()
+	}, "want an MLP over the same residual stream as attention, got a value that does not come from"},
+	{"probabilities in two products", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+		l := secondLayer(m)
+		e.Output(m.Graph, e.Node(m.Graph, graph.Spec{Op: "MatMul", Inputs: []*graph.Value{l.Core.In(0), l.Core.In(1)}}))
+	}, "want layer 1 to continue the residual stream of layer 0"},
+	{"a final norm of another width", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+		gamma := located(m).Bodies[0].Norm.Gamma
+		for _, u := range gamma.Uses() {
+			e.Redirect(u, e.Const(m.Graph, "wide", graph.Zeros(graph.Float32, 48)))
+		}
+	}, "the final norm has 48 weights, but W_O has d_model 32"},
+	{"two tables of positions", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+		n := located(m).Positions.Node
+		more := e.Node(m.Graph, graph.Spec{Op: "Gather", Inputs: []*graph.Value{e.Const(m.Graph, "table", graph.Zeros(graph.Float32, 48, 32)), n.In(1)}})
+		sum := e.Node(m.Graph, graph.Spec{Op: "Add", Inputs: []*graph.Value{n.Out(0), more}})
+		for _, u := range n.Out(0).Uses() {
+			e.Redirect(u, sum)
+		}
+	}, "want one table of positions [n_ctx, d_model], got 2"},
+	{"fused embeddings that are computed", "ort-fused-attention", nil, func(m *graph.Model, e *graph.Edit) {
+		n := located(m).Embed.Node
+		e.Redirect(graph.Use{Node: n, Slot: 2}, e.Node(m.Graph, graph.Spec{Op: "Neg", Inputs: []*graph.Value{n.In(2)}}))
+	}, "want a constant table of token embeddings, got none"},
+	{"layers of two widths", "torchscript-op17-mask", nil, func(m *graph.Model, e *graph.Edit) {
+		l := secondLayer(m)
+		e.Redirect(graph.Use{Node: l.WO.Node, Slot: 1}, e.Const(m.Graph, "w", graph.Zeros(graph.Float32, 32, 48)))
+	}, "other layers have"},
 	{"wrong head count in config", "torchscript-op17-mask", &models.Config{Heads: 8}, nil,
 		"want all places to agree on the number of heads, got z by position: 4 heads of 8; z: 4 heads of 8; q: 4 heads of 8; probabilities: 4 heads of 8; v: 4 heads of 8; config.json: 8 heads of 4"},
 	{"head count that does not divide", "torchscript-op17-mask", &models.Config{Heads: 5}, nil,

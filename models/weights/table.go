@@ -53,9 +53,6 @@ type table struct {
 // openTable opens a constant as rows of cols numbers. bits is the width of a number if bytes hold several numbers, and 0
 // for the width of the constant's own type. The rest of a row is padding.
 func openTable(c *graph.Const, bits, rows, cols int64) (*table, error) {
-	if c == nil {
-		return nil, fmt.Errorf("no stored tensor")
-	}
 	t := &table{dtype: c.DType, rows: rows, cols: cols, bits: bits}
 	if bits == 0 {
 		t.bits = c.DType.Bits()

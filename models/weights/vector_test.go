@@ -24,6 +24,12 @@ func TestVector(t *testing.T) {
 		{"dequantised", "const q = int8[2] {3, 5}\nconst s = float32[2] {0.5, 2}\ny = DequantizeLinear(q, s)", "[1.5 10]"},
 		{"dequantised around a zero point", "const q = int8[2] {3, 5}\nconst s = float32[2] {0.5, 2}\nconst z = int8[1] {1}\ny = DequantizeLinear(q, s, z)", "[1 8]"},
 
+		{"no numbers", "const w = float32[0] {}\nconst one = float32[] {1}\ny = Add(w, one)", "[]"},
+		{"an input that is missing", "y = Neg(_)", "has no input 0"},
+		{"the root of an input", "y = Sqrt(x)", "want a constant, got graph input"},
+		{"an input repeated", "const s = int64[1] {2}\ny = Expand(x, s)", "want a constant, got graph input"},
+		{"an input dequantised", "const s = float32[1] {2}\ny = DequantizeLinear(x, s)", "want a constant, got graph input"},
+		{"a matrix of integers", "const y = int8[1500000] {" + strings.TrimSuffix(strings.Repeat("0, ", 1500000), ", ") + "}", "int8[1500000] is not a vector of a model"},
 		{"an input", "y = Identity(x)", "want a constant, got graph input"},
 		{"half an input", "const w = float32[3] {0.5, -1, 2}\ny = Add(w, x)", "want a constant, got graph input"},
 		{"integers", "const y = int64[1] {1}", "want a float tensor, got int64"},

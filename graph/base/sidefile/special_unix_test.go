@@ -41,3 +41,21 @@ func TestOpenDoesNotWait(t *testing.T) {
 	}
 	f.Close()
 }
+
+func TestReadSocket(t *testing.T) {
+	t.Chdir(t.TempDir()) // the path of a socket must be short
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: "s.json"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadFile("s.json", 4); err == nil || !strings.Contains(err.Error(), "got a socket") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := OpenOwn("s.json", 4); err == nil || !strings.Contains(err.Error(), "got a socket") {
+		t.Errorf("own: got %v", err)
+	}
+}
