@@ -53,7 +53,7 @@ before a text of --stop, after --max-tokens, or at the end of the model's contex
 			&cli.Float64Flag{Name: "min-p", Usage: "choose from tokens at least `P` times as likely as the most likely one"},
 			&cli.Float64Flag{Name: "repetition-penalty", Usage: "divide or multiply the logits of tokens that the text contains by `R`, so that they become less likely", Value: 1},
 			&cli.IntFlag{Name: "seed", Usage: "draw tokens with random numbers that follow from `N`"},
-			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, or tokens of the prompt: last, A-B counted from 0, or text:\"SUBSTRING\"", Value: "all"},
+			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, or tokens of the prompt: last, A-B counted from 0, text:\"SUBSTRING\", or last:\"SUBSTRING\" for its last token", Value: "all"},
 			oneOf("when", "add the memory to `TOKENS`", intervention.Whens),
 			jsonFlag(),
 		}, append(memoryFlags(), changeFlags()...)...), append(textFlags(), hostFlags()...)...),

@@ -48,7 +48,7 @@ Without a memory, injected is empty in the JSON document, and the answer's numbe
 			&cli.StringFlag{Name: "answer", Usage: "show the probability and rank of `TEXT`"},
 			&cli.StringFlag{Name: "one-hop", Usage: "also ask `TEXT`, the prompt with the missing hop spelled out, without a memory"},
 			boolFlag("answer-whole", "count all tokens of the answer: the product of their probabilities"),
-			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, last, tokens A-B counted from 0, or text:\"SUBSTRING\"", Value: "all"},
+			&cli.StringFlag{Name: "positions", Usage: "add the memory at `POSITIONS`: all, last, tokens A-B counted from 0, text:\"SUBSTRING\", or last:\"SUBSTRING\" for its last token", Value: "all"},
 			&cli.IntFlag{Name: "top", Usage: "show `N` tokens", Value: 10},
 			jsonFlag(),
 		}, append(memoryFlags(), changeFlags()...)...), append(textFlags(), isolatedFlags()...)...),
