@@ -60,7 +60,7 @@ func TestArrangeErrors(t *testing.T) {
 		{"--", "missing command", ""},
 		{"--ort-lib /l.so", "missing command", ""},
 		{"run m --tau 1 --prompt x -tau=2", "--tau was given twice: it takes one value", ""},
-		{"rewrite m --bake --memory a --memory a", "--memory was given twice: it takes one value", ""},
+		{"rewrite m --bake --vector a --vector a", "--vector was given twice: it takes one value", ""},
 		{"rewrite m -o a --out b", "--out was given twice: it takes one value", ""},
 		{"--ort-lib a run m --ort-lib b", "--ort-lib was given twice: it takes one value", ""},
 		{"run m --encoding embed --encoding layer", "--encoding was given twice: it takes one value", ""},

@@ -94,11 +94,14 @@ func (x *changes) empty() bool { return x.memory == nil && x.entities == nil && 
 
 // noteBOS warns if the states of names are captured without a beginning-of-text token, because the tokenizer has none.
 func (c *call) noteBOS(entries []intervention.Entry, o *opened) error {
+	if !slices.ContainsFunc(entries, func(e intervention.Entry) bool { _, _, ok := e.EntityOf(); return ok }) {
+		return nil
+	}
 	t, err := o.Folder.Tokenizer()
 	if err != nil {
 		return refused(err)
 	}
-	if _, ok := t.BOS(); !ok && slices.ContainsFunc(entries, func(e intervention.Entry) bool { _, _, ok := e.EntityOf(); return ok }) {
+	if _, ok := t.BOS(); !ok {
 		c.note("the tokenizer has no beginning-of-text token: memories of --for that were captured without one did not work where this was measured")
 	}
 	return nil

@@ -26,8 +26,9 @@ func evalCommand() *command {
 		name: "eval", args: "MODEL", need: "--data FILE -o DIR", usage: "evaluate every cell of prompts x layers x taus and write files",
 		doc: `Runs every prompt of FILE without a memory and with a memory at every layer and tau. The memory is added to the attention
 output, or at other --sites. Writes to DIR: cells.csv (one row per cell), prompts.csv (one row per prompt), manifest.json
-(what was evaluated) and summary.json (statistics). FILE is .csv or .jsonl with the paper's columns (explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer)
-or with prompt, memory, answer. "onnx-inject report DIR" draws the results.
+(what was evaluated) and summary.json (statistics). FILE is .csv or .jsonl with the paper's columns (explicit_sentence,
+obscure_sentence, explicit_entity, obscure_entity, answer) or with prompt, memory, answer. "onnx-inject report DIR" draws
+the results.
 
 Running the same command again resumes a stopped evaluation. Ctrl-C stops it after the current prompt. --shard i/N
 evaluates one part of the prompts into a separate folder; report reads several such folders together.
@@ -35,13 +36,13 @@ evaluates one part of the prompts into a separate folder; report reads several s
 --layers, --taus and --memory can be repeated to extend their lists. A source of memories is one of
 ` + listing(eval.Sources()) + `
 LIST, PATH and FILE are a .txt file with one text per line, or FILE.csv#COLUMN. PATH can also be a file of vectors (.npy,
-.safetensors, .gguf). A captured value of the one-hop prompt contains the answer: it is an upper bound, not a memory.
+.safetensors, .gguf). What is captured from the one-hop prompt contains the answer: it is an upper bound, not a memory.
 
---op selects what happens to the value x of the site in a cell: add gives x + tau * memory, replace gives tau * memory, scale
-multiplies x by each of --taus, ablate makes it 0. --sites and --heads are swept as layers are: --op ablate --sites z --heads
-all knocks out every head by itself, --op replace --memory captured --sites z --heads all --positions last patches each.
-For ablate the best cell is the one that loses most. The changes of --ablate, --scale and --interventions act in every cell,
-too; --memory none --layers 0 --taus 0 evaluates them alone.
+--op selects what happens in a cell to x, which is what the site holds: add gives x + tau * memory, replace gives
+tau * memory, scale multiplies x by each of --taus, ablate makes it 0. --sites and --heads are swept as layers are:
+--op ablate --sites z --heads all knocks out every head by itself, and --op replace --memory captured --sites z
+--heads all --positions last patches each. For ablate the best cell is the one that loses most. The changes of --ablate,
+--scale and --interventions act in every cell, too; --memory none --layers 0 --taus 0 evaluates them alone.
 
 --plan selects how the cells are computed. All plans give the same numbers, except for float16 models and for models that
 quantise activations at run time by the range of all rows together; auto checks that the plans agree:
@@ -83,8 +84,12 @@ is the measure on one half of the prompts when the cell is chosen on the other h
 // listing writes names and descriptions in two columns.
 func listing(rows [][2]string) string {
 	var b strings.Builder
+	width := 12
 	for _, r := range rows {
-		fmt.Fprintf(&b, "  %-12s %s\n", r[0], r[1])
+		width = max(width, len(r[0]))
+	}
+	for _, r := range rows {
+		fmt.Fprintf(&b, "  %-*s %s\n", width, r[0], r[1])
 	}
 	return b.String()
 }

@@ -178,7 +178,7 @@ func TestA16Names(t *testing.T) {
 		{"CSV column of memories", []string{"eval", good, "--data", prompts, "--memory", "random:" + words, "-o", at("none")}, exitRefused},
 		{"manifest of results", append(eval[:0:0], eval...), exitRefused},
 		{"manifest of results: report", []string{"report", results, "-o", at("page.html")}, exitRefused},
-		{"unknown manifest key", []string{"report", damaged, "-o", at("page.html")}, 0},
+		{"unknown manifest key", []string{"report", damaged, "-o", at("page.html")}, exitRefused},
 		{"tensor of a vector file", []string{"run", good, "--prompt", "Peru", "--vector", npy}, exitRefused},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

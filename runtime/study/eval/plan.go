@@ -25,7 +25,7 @@ type plan struct {
 // plans lists the plans, fastest first. The last one is the oracle.
 var plans = []plan{
 	{"fanout", "the whole grid of a prompt in one run; layers below the injected one are computed once", openFanOut, onlyAdds},
-	{"rows", "cells as rows of batches; the positions before the first change run once where the file has a cache", openRows, anything},
+	{"rows", "cells as rows of batches; with a cache, what comes before the first change runs once", openRows, anything},
 	{"points", "each cell in a separate run: slow, and the reference for the other plans", openPoints, anything},
 }
 

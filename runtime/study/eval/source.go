@@ -84,15 +84,15 @@ type sourceInput struct {
 var sourceKinds = []sourceKind{
 	{name: "curated", doc: "the missing hop: explicit_entity, or the column memory", open: openCurated},
 	{name: "none", doc: "no memory: every cell is the clean run", open: openNone},
-	{name: "wrong", arg: "[SOURCE]", doc: "the missing hop of another prompt, drawn once; or what another prompt has of SOURCE", open: openWrong},
+	{name: "wrong", arg: "[SOURCE]", doc: "the missing hop of another prompt, drawn once, or what that prompt has of SOURCE", open: openWrong},
 	{name: "random", arg: "LIST", doc: "for each cell a word of LIST, drawn as in the paper", open: openRandom},
 	{name: "column", arg: "NAME", doc: "a column of the data", open: openColumn},
 	{name: "file", arg: "PATH", doc: "every text or vector of a file in turn, for every prompt", open: openFile},
-	{name: "captured", arg: "[COLUMN]", doc: "the site's own value at the last token of the one-hop prompt, or of the text in COLUMN", open: openCaptured, anywhere: true},
-	{name: "entity", doc: "the state of the missing hop's own name, in place of the state of the phrase for it", open: openEntity, anywhere: true, control: "wrong:entity",
+	{name: "captured", arg: "[COLUMN]", doc: "what the site holds at the last token of the one-hop prompt, or of COLUMN", open: openCaptured, anywhere: true},
+	{name: "entity", doc: "the state of the missing hop's own name, in place of that of the phrase for it", open: openEntity, anywhere: true, control: "wrong:entity",
 		defaults: Defaults{Op: intervention.Replace, Site: models.PortResidPost, Phrase: true, Told: true}},
-	{name: "mean", arg: "FILE", doc: "the site's own mean value over the texts of a file", open: openMean, anywhere: true, defaults: Defaults{Op: intervention.Replace}},
-	{name: "backpatch", arg: "LAYER", doc: "the prompt's own hidden state after a layer, put into the place that changes", open: openBackpatch,
+	{name: "mean", arg: "FILE", doc: "what the site holds on average over the texts of a file", open: openMean, anywhere: true, defaults: Defaults{Op: intervention.Replace}},
+	{name: "backpatch", arg: "LAYER", doc: "the prompt's own state after a layer, put into the place that changes", open: openBackpatch,
 		defaults: Defaults{Op: intervention.Replace, Site: models.PortResidPost, Positions: intervention.LastPosition}},
 }
 
