@@ -86,7 +86,8 @@ func sessionOptions(m runtime.Model, o runtime.Options) (*binding.SessionOptions
 	}
 	err = errors.Join(opts.SetIntraOpNumThreads(threads), opts.SetInterOpNumThreads(1), opts.SetGraphOptimizationLevel(level),
 		opts.SetMemPattern(false), // a pattern plans one block for each prompt length, and the next length cannot use it
-		opts.SetLogSeverityLevel(binding.LoggingLevelFatal))
+		opts.SetLogSeverityLevel(binding.LoggingLevelFatal),
+		opts.AddSessionConfigEntry("session.x64quantprecision", "1")) // 8-bit products do not saturate on processors without VNNI
 	if err == nil && o.Yield {
 		err = opts.AddSessionConfigEntry("session.intra_op.allow_spinning", "0")
 	}

@@ -1,6 +1,6 @@
 #!/bin/sh
 # A real pretrained model: SmolLM2-135M-Instruct, from a Python package of that name, exported by optimum (float32) and by the model builder
-# of onnxruntime-genai (int4), compared with PyTorch, and put through the three experiments of the paper with its 106 prompts.
+# of onnxruntime-genai (int4), compared with PyTorch, and put through the three experiments of the paper with its 106 prompts, and the states of entities.
 #
 #   scripts/realmodel/run.sh [OUT]       OUT gets tables.md, heatmap.svg, heatmap.png, report.html and all numbers
 #                                        (default: .cache/realmodel/out)
@@ -90,7 +90,12 @@ say "other memories at layer $layer, tau $tau, in $out/controls"
 evaluate "$model" --layers "$layer" --taus "$tau" --memory curated --memory wrong --memory "random:$out/nouns.txt" -o "$out/controls"
 evaluate "$int4" --layers "$layer" --taus "$tau" --memory curated --memory wrong --memory "random:$out/nouns.txt" -o "$out/controls-int4"
 
-"$binary" report "$out/sweep" "$out/controls" "$out/controls-int4" --model "$model" --png --force -o "$out/report.html"
+# The state of the entity in place of the phrase for it, and what the model lacks.
+say "the state of the entity at every layer, in $out/entity"
+evaluate "$model" --memory entity -o "$out/entity"
+"$binary" probe "$model" --data "$data" --limit "$prompts" --threads "$threads" --html "$out/probe.html" --force --json >"$out/probe.json"
+
+"$binary" report "$out/sweep" "$out/controls" "$out/controls-int4" "$out/entity" --model "$model" --png --force -o "$out/report.html"
 for kind in svg png; do
 	cp "$out/report-pictures/1-curated-map-log-odds.$kind" "$out/heatmap.$kind"
 done

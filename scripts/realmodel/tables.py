@@ -60,6 +60,27 @@ def controls(folder: Path):
     return table(["memory", "p clean", "p", "improved", "median change", "log-odds, 95 % interval"], rows)
 
 
+def entity(folder: Path):
+    """Returns what the state of the entity does at every layer, its controls, and what text does instead."""
+    found = series(folder)
+    mine, other = found["entity"], found["wrong:entity"]
+    held = next(b for b in mine["best"] if b["measure"] == "log_odds")["held"]
+    nats = lambda e: f"{mine['two_hop']['surprisal'] - e['surprisal']:+.2f}"
+    row = lambda name, e: [name, f"{e['mean_p']:.4f}", f"{e['improved']} of {e['n']}", nats(e), within(e["log_odds"], e["log_odds_interval"])]
+    default = round(0.3 * len(mine["layers"])) - 1
+    at = lambda s, layer: s["grid"][s["layers"].index(layer)][0]
+    other_half = held["other"]
+    rows = [
+        row(f"entity, layer {default} (the default)", at(mine, default)),
+        row("another prompt's entity there", at(other, default)),
+        ["entity, layer chosen on the other half", f"{other_half['mean_p']:.4f}", f"{other_half['improved']} of {other_half['n']}", "",
+         within(other_half["log_odds"], other_half["log_odds_interval"])],
+        row("the memory as text in front", mine["telling"]), row("the one-hop prompt", mine["ceiling"]),
+    ]
+    layers = table(["layer", "entity, nats", "another prompt's, nats"], [[layer, nats(at(mine, layer)), nats(at(other, layer))] for layer in mine["layers"]])
+    return table(["what", "p", "gain", "nats", "log-odds, 95 % interval"], rows) + "\n" + layers
+
+
 def checks(path: Path):
     return table(["compared with PyTorch", "difference", "limit"],
                  [[r["what"] + (f" ({r['note']})" if r["note"] else ""), f"{r['difference']:.1e}", "" if r["limit"] is None else f"{r['limit']:g}"]
@@ -83,6 +104,7 @@ def write(out: Path):
         f" those of the other half change by {within(other['log_odds'], other['log_odds_interval'])}.",
         "## 3. Other memories at that cell", controls(out / "controls"),
         "The same in the int4 file:", controls(out / "controls-int4"),
+        "## 4. The state of the entity in place of the phrase for it", entity(out / "entity"),
     ]
     (out / "tables.md").write_text("\n\n".join(p.rstrip("\n") for p in parts) + "\n")
 
