@@ -206,8 +206,8 @@ func TestHostileTemplates(t *testing.T) {
 		start := time.Now()
 		x, err := Parse(source, nil)
 		if err == nil {
-			if want == "steps" {
-				x.limit = time.Minute // a busy machine makes fewer steps in a second
+			if want != "longer than" {
+				x.limit = time.Minute // on a busy machine a second can end before the limit that is tested
 			}
 			_, err = x.Render([]Message{{"user", strings.Repeat("text ", 2000)}}, true)
 		}
