@@ -107,6 +107,14 @@ differential: setup ## read 20,000 mutants and every fixture with package graph 
 matrix: setup ## run the tests of every row of the reliability matrices and print the results; ROWS="A05 S" selects
 	@$(GO) run ./scripts/matrix $(ROWS)
 
+.PHONY: opened
+opened: build ## show with strace that reading commands open nothing outside the folder of the model (Linux)
+	@$(GO) run ./scripts/matrix/opens
+
+.PHONY: cgroup
+cgroup: setup ## evaluate in a memory cgroup: a lack of memory is an error, and a killed run loses nothing (Linux, root, minutes)
+	@scripts/matrix/cgroup.sh
+
 .PHONY: cover
 cover: setup ## print the statement coverage of the packages that must have 95 %
 	@scripts/cover.sh
