@@ -25,6 +25,7 @@ published=runtime/study/published/testdata/paper
 data=$published/handwritten_obscure_explicit_data.csv
 model=$work/smollm2
 int4=$work/smollm2-int4
+text=$work/smollm2-text
 mkdir -p "$work" "$out"
 
 say() { echo "realmodel: $*" >&2; }
@@ -64,6 +65,18 @@ genai() {
 }
 once "$model" optimum
 once "$int4" genai
+# The same model for texts that are no chat: they begin with the token that separated documents when it was trained. The token at the
+# beginning of a chat's turn, which is the tokenizer's own, makes the model expect the name of a role.
+as_text() {
+	mkdir "$1"
+	for file in "$model"/*; do
+		ln -s "$PWD/$file" "$1"
+	done
+	rm "$1/tokenizer_config.json"
+	sed 's/"bos_token": "<|im_start|>"/"bos_token": "<|endoftext|>"/' "$model/tokenizer_config.json" >"$1/tokenizer_config.json"
+	grep -q '"bos_token": "<|endoftext|>"' "$1/tokenizer_config.json"
+}
+once "$text" as_text
 
 # The files are what PyTorch has.
 compare() { "$python" "$here/check.py" --binary "$binary" --checkpoint "$work/checkpoint" --model "$model" --int4 "$int4" --data "$data" --json "$1"; }
@@ -92,8 +105,8 @@ evaluate "$int4" --layers "$layer" --taus "$tau" --memory curated --memory wrong
 
 # The state of the entity in place of the phrase for it, and what the model lacks.
 say "the state of the entity at every layer, in $out/entity"
-evaluate "$model" --memory entity -o "$out/entity"
-"$binary" probe "$model" --data "$data" --limit "$prompts" --threads "$threads" --html "$out/probe.html" --force --json >"$out/probe.json"
+evaluate "$text" --memory entity -o "$out/entity"
+"$binary" probe "$text" --data "$data" --limit "$prompts" --threads "$threads" --html "$out/probe.html" --force --json >"$out/probe.json"
 
 "$binary" report "$out/sweep" "$out/controls" "$out/controls-int4" "$out/entity" --model "$model" --png --force -o "$out/report.html"
 for kind in svg png; do
