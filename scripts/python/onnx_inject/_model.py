@@ -218,8 +218,8 @@ class Patched(Model):
 
     def close(self) -> None:
         """Frees the session, and removes the file if it is temporary."""
-        if self._runnable not in (None, self):
-            self._runnable.close()  # type: ignore[union-attr]
+        if self._runnable is not None and self._runnable is not self:
+            self._runnable.close()
         self._session = self._runnable = None
         self._remove()
 
@@ -273,9 +273,9 @@ class Patched(Model):
                 raise ValueError(f"want positions 'all' or 'last', got {positions!r}")
             for at in [layer] if isinstance(layer, int) else layer:
                 at += self.info["layers"] if at < 0 else 0
+                given[self._port("tau", site, at)] = on if site != "z" else on[..., None]
                 vector = self.original.encode(memory, encoding=encoding, convention=convention, layer=at) if isinstance(memory, str) else memory
                 given[self._port("memory", site, at)] = vector
-                given[self._port("tau", site, at)] = on if site != "z" else on[..., None]
         return self._run(ids, given)
 
     def _port(self, kind: str, site: str, layer: int) -> str:
@@ -283,7 +283,7 @@ class Patched(Model):
             if p["io"] == "in" and p["kind"] == kind and p.get("site", _ATTN_OUT) == site and p["layer"] == layer:
                 return str(p["name"])
         there = sorted({p["layer"] for p in self.ports if p["kind"] == kind and p.get("site", _ATTN_OUT) == site})
-        raise ValueError(f"want the port {kind} at {site} of layer {layer}, got layers {there}: rewrite with inject=\"{site}@{layer}\"")
+        raise ValueError(f"want a port for memories at {site} of layer {layer}, got layers {there}: rewrite with inject=\"{site}@{layer}\"")
 
     def _run(self, ids: list[int], given: dict[str, Any]) -> Cache:
         import numpy as np
