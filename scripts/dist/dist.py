@@ -5,7 +5,7 @@
 
 On Linux the targets are linux-amd64, linux-arm64 and windows-amd64, with the C compiler of the package ziglang. A Mac builds
 darwin-arm64 with its own compiler, because only Macs have Apple's frameworks. dist/*.whl is the wheel for this machine, dist/other has
-those for other machines, so that "pip install dist/*.whl" works. The npm package contains the programs of all targets that bin/dist has.
+those for other machines, so that "pip install dist/*.whl" works. The npm package contains the programs of this version in bin/dist.
 
 The version is the tag of the commit (v1.2.3), or VERSION, or 0.0.0.dev and the number of commits. The same commit, Go release and
 ziglang give the same bytes in any folder. Nothing is signed or published.
@@ -168,7 +168,7 @@ def wheel(t: Target, version: str, when: int, shared: dict[str, bytes], here: bo
 
 
 def npm(version: str, when: int, shared: dict[str, bytes]) -> None:
-    """Writes one npm package with the programs of all targets that were built."""
+    """Writes one npm package with the programs of all targets that were built for this version, here or on a Mac."""
     files = Files()
     package = json.loads((NPM / "package.json").read_text())
     package["version"] = re.sub(r"^(\d+\.\d+\.\d+)\.?(?=[a-z])", r"\1-", version)  # 0.0.0.dev7 is 0.0.0-dev7 in npm
@@ -178,7 +178,7 @@ def npm(version: str, when: int, shared: dict[str, bytes]) -> None:
     for name in ("LICENSE", "licences.txt"):
         files.add(f"package/{name}", shared[name])
     for t in TARGETS:
-        if t.binary.exists():
+        if t.binary.exists() and json.loads(t.sbom.read_bytes())["metadata"]["component"]["version"] == f"v{version}":
             files.add(f"package/bin/{t.node}/{t.binary.name}", t.binary, program=True)
             files.add(f"package/bin/{t.node}/onnx-inject.cdx.json", t.sbom)
     files.tgz(OUT / f"onnx-inject-{package['version']}.tgz", when)

@@ -234,7 +234,7 @@ func isolate(t *testing.T) string {
 	}
 	t.Setenv(string(FromEnv), "")
 	t.Setenv(string(FromBinding), "")
-	t.Setenv(string(FromPackage), "")
+	t.Setenv(packageVariable, "")
 	dir, err := CacheDir(CPU)
 	if err != nil {
 		t.Fatal(err)
@@ -275,9 +275,9 @@ func TestFindOrder(t *testing.T) {
 		}
 	}
 	check("", FromCache, cached)
-	t.Setenv(string(FromPackage), filepath.Join(dir, "gone")) // a package without a library
+	t.Setenv(packageVariable, filepath.Join(dir, "gone")) // a package without a library
 	check("", FromCache, cached)
-	t.Setenv(string(FromPackage), packaged)
+	t.Setenv(packageVariable, packaged)
 	check("", FromPackage, packaged)
 	t.Setenv(string(FromBinding), binding)
 	check("", FromBinding, binding)
@@ -295,10 +295,10 @@ func TestFindOrder(t *testing.T) {
 
 	// a package whose library cannot be used is not skipped either, and the advice is to upgrade it
 	write(t, packaged, []byte("text"))
-	if _, err := Find("", CPU); err == nil || !strings.Contains(err.Error(), "(ONNX_INJECT_PACKAGE_ORT): ") || hint.Of(err) != adviceUpgrade {
+	if _, err := Find("", CPU); err == nil || !strings.Contains(err.Error(), "(onnxruntime package): ") || hint.Of(err) != adviceUpgrade {
 		t.Errorf("got %v, hint %q", err, hint.Of(err))
 	}
-	t.Setenv(string(FromPackage), "")
+	t.Setenv(packageVariable, "")
 
 	good[len(good)-1]++ // one byte
 	write(t, cached, good)

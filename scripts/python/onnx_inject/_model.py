@@ -61,7 +61,7 @@ def encode(model: StrPath | Model, text: str, *, encoding: str = "unembed", conv
 
 def evaluate(
     model: StrPath | Model, data: StrPath | pd.DataFrame, *, out: StrPath | None = None, layers: Item | Sequence[int] = "all",
-    taus: Item | float | Sequence[float] = "1:15", memory: StrPath | Sequence[StrPath] = "curated", **flags: Any,
+    taus: Item | float | Sequence[float] | npt.NDArray[Any] = "1:15", memory: StrPath | Sequence[StrPath] = "curated", **flags: Any,
 ) -> pd.DataFrame:
     """Evaluates every cell of prompts x layers x taus x memories, and returns one row per cell.
 
@@ -271,7 +271,7 @@ class Patched(Model):
                 on[:, :-1] = 0
             elif positions != "all":
                 raise ValueError(f"want positions 'all' or 'last', got {positions!r}")
-            for at in [layer] if isinstance(layer, int) else layer:
+            for at in np.atleast_1d(layer).tolist():
                 at += self.info["layers"] if at < 0 else 0
                 given[self._port("tau", site, at)] = on if site != "z" else on[..., None]
                 vector = self.original.encode(memory, encoding=encoding, convention=convention, layer=at) if isinstance(memory, str) else memory

@@ -134,6 +134,8 @@ def _feed(stream: IO[str], text: str) -> None:
 def _flags(flags: dict[str, Any]) -> list[str]:
     line = []
     for name, value in flags.items():
+        if hasattr(value, "tolist"):  # of numpy
+            value = value.tolist()
         for v in value if isinstance(value, (list, tuple, range)) else [value]:
             if v is None:
                 continue

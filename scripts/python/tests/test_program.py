@@ -48,7 +48,7 @@ def test_library(monkeypatch: pytest.MonkeyPatch) -> None:
     found = oi.library()
     assert found and Path(found).parent == Path(onnxruntime.__file__).parent / "capi"
     which = oi.call("ort which")
-    assert which["path"] == found and which["version"] == onnxruntime.__version__
+    assert which["path"] == found and which["version"] == onnxruntime.__version__ and which["source"] == "onnxruntime package"
     assert oi.call("ort doctor")["loaded_version"] == onnxruntime.__version__
     monkeypatch.setenv("ONNX_INJECT_ORT_LIB", "/nowhere/libonnxruntime.so")
     with pytest.raises(oi.OnnxInjectError, match="/nowhere") as caught:
@@ -91,7 +91,7 @@ def test_encode(model: oi.Model) -> None:
 
 def test_evaluate(model: oi.Model, world: Path, patched: oi.Patched, tmp_path: Path) -> None:
     """Every cell is what one run in the installed onnxruntime gives."""
-    cells = oi.evaluate(model, world / "prompts.csv", layers=[0, 3], taus=[0.5, 1], limit=2, out=tmp_path / "cells")
+    cells = oi.evaluate(model, world / "prompts.csv", layers=[0, 3], taus=np.array([0.5, 1]), limit=2, out=tmp_path / "cells")
     assert len(cells) == 2 * 2 * 2 and (tmp_path / "cells/manifest.json").exists()
     prompts = pd.read_csv(world / "prompts.csv")
     for c in cells.to_dict("records"):
