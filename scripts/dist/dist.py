@@ -83,7 +83,8 @@ def build(t: Target, version: str) -> None:
     link = f"-s -w -buildid= -X main.release={version}"
     if t.zig:
         env["CC"] = f"'{sys.executable}' -m ziglang cc -target {t.zig}"
-        link += " -extldflags=-s"
+        if goos == "linux":
+            link += " -extldflags=-s"  # the linker's own files would name its folder
     else:
         env["MACOSX_DEPLOYMENT_TARGET"] = "12.0"
     t.binary.parent.mkdir(parents=True, exist_ok=True)
