@@ -76,7 +76,7 @@ def version_of() -> str:
     return tags[-1] if tags else f"0.0.0.dev{run('git', 'rev-list', '--count', 'HEAD').decode().strip()}"
 
 
-def build(t: Target, version: str) -> None:
+def build(t: Target, version: str, when: int) -> None:
     """Builds the program without symbols and without names of folders, and its bill of materials."""
     goos, goarch = t.name.split("-")
     env = {"GOOS": goos, "GOARCH": goarch, "CGO_ENABLED": "1"}
@@ -90,6 +90,9 @@ def build(t: Target, version: str) -> None:
     t.binary.parent.mkdir(parents=True, exist_ok=True)
     run("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", link, "-o", t.binary, "./cmd/onnx-inject", **env)
     run("go", "run", SBOM, "bin", "-json", "-std", "-noserial", "-version", f"v{version}", "-output", t.sbom, t.binary)
+    bom = json.loads(t.sbom.read_bytes())
+    bom["metadata"]["timestamp"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
+    t.sbom.write_text(json.dumps(bom, indent=2, ensure_ascii=False) + "\n")
 
 
 class Files:
@@ -204,7 +207,7 @@ def main() -> None:
         print(f"{what:32} {time.monotonic() - start:6.1f} s", flush=True)
 
     for t in targets:
-        step(f"build {t.name}", build, t, version)
+        step(f"build {t.name}", build, t, version, when)
     program = next(t.binary for t in targets if t.name == here)
     shared = {"LICENSE": (ROOT / "LICENSE").read_bytes(), "licences.txt": run("go", "run", "./scripts/supply"), "README.md": (ROOT / "README.md").read_bytes(),
               "onnx-inject.1": run(program, "man")}
