@@ -149,7 +149,7 @@ def wheel(t: Target, version: str, when: int, shared: dict[str, bytes], here: bo
     project = tomllib.loads((PYTHON / "pyproject.toml").read_text())["project"]
     info = f"onnx_inject-{version}.dist-info"
     files = Files()
-    for path in sorted((PYTHON / "onnx_inject").glob("*.py*")):
+    for path in sorted((PYTHON / "onnx_inject").iterdir()):
         if path.is_file():
             files.add(f"onnx_inject/{path.name}", path)
     files.add(f"onnx_inject/bin/{t.binary.name}", t.binary, program=True)

@@ -34,7 +34,7 @@ ok "SHA256SUMS"
 
 # An environment with nothing but the virtual environment on the PATH.
 "$base" -m venv "$work/venv"
-bare() { (cd "$work" && env -i HOME="$work/home" PATH="$work/venv/bin" PIP_CACHE_DIR="$(python3 -m pip cache dir)" "$@"); }
+bare() { (cd "$work" && env -i HOME="$work/home" PATH="$work/venv/bin" PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CACHE_DIR="$(python3 -m pip cache dir)" "$@"); }
 for tool in go cc gcc clang; do
 	if bare /bin/sh -c "command -v $tool"; then fail "$tool is on the PATH"; fi
 done
