@@ -149,10 +149,19 @@ sbom: build ## write bin/onnx-inject.cdx.json, the bill of materials of the prog
 vuln: ## search the linked modules for known vulnerabilities (needs the Go project's database, or GOVULNDB)
 	@scripts/supply/vuln.sh
 
-.PHONY: release
-release: ## build reproducible bytes in bin/release, with bill of materials, licences and SHA-256 sums
-	@scripts/supply/release.sh
+.PHONY: dist
+dist: ## build archives, Python wheels and an npm package in dist/, with bill of materials, licences and SHA-256 sums
+	@$$(scripts/venv.sh dist) scripts/dist/dist.py
+
+.PHONY: dist-test
+dist-test: dist ## install what dist built without Go and a C compiler on the PATH, and test the program, the Python API and npx
+	@scripts/dist/test.sh
+
+PREFIX ?= /usr/local
+.PHONY: install
+install: build ## put the program, its manual page and completions into PREFIX (default: /usr/local)
+	@scripts/dist/install.sh $(BIN) "$(DESTDIR)$(PREFIX)"
 
 .PHONY: clean
 clean: ## remove what was built and measured
-	@rm -rf bin .cache onnx-inject-demo
+	@rm -rf bin dist .cache onnx-inject-demo

@@ -97,7 +97,7 @@ func runDemo(c *call) error {
 	if err != nil {
 		return refused(err)
 	}
-	printDemo(c.out, dir, w, r, p, q, one)
+	printDemo(c.out, calledAs(processOf(c.App).args[0]), dir, w, r, p, q, one)
 	return nil
 }
 

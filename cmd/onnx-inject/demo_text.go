@@ -2,8 +2,11 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/lens"
@@ -12,7 +15,7 @@ import (
 )
 
 // printDemo prints the three experiments of the paper with the numbers of the built-in model.
-func printDemo(p *printer, dir, page string, r *paper.Result, most results.Prompt, q steer.Query, one *steer.Result) {
+func printDemo(p *printer, called, dir, page string, r *paper.Result, most results.Prompt, q steer.Query, one *steer.Result) {
 	oneHop, twoHop := r.Levels()
 	p.line(styled(bold, "%s", dir), text(": a GPT-2 of %d layers that knows a small geography", len(r.Grid())))
 	p.line()
@@ -42,10 +45,27 @@ func printDemo(p *printer, dir, page string, r *paper.Result, most results.Promp
 	p.line(styled(bold, "%s", page), text(": all results as a page; open it in a browser"))
 	at := shellWord(dir)
 	p.line(styled(bold, "Next steps"))
-	p.line(text("  onnx-inject inspect %s", at))
-	p.line(text("  onnx-inject run %s --prompt %s --memory %s --layer %d --tau %v --answer %s", at, quote(q.Prompt), quote(most.ExplicitEntity), r.Layer, r.Tau, quote(q.Answer)))
-	p.line(text("  onnx-inject lens %s --prompt %s --against %s --entity %s", at, quote(most.OneHop), quote(most.TwoHop), quote(most.ExplicitEntity)))
-	p.line(text("  onnx-inject rewrite %s -o %s --expose result,pattern --inject all", at, shellWord(filepath.Join(dir, "heads.onnx"))))
+	p.line(text("  %s inspect %s", called, at))
+	p.line(text("  %s run %s --prompt %s --memory %s --layer %d --tau %v --answer %s", called, at, quote(q.Prompt), quote(most.ExplicitEntity), r.Layer, r.Tau, quote(q.Answer)))
+	p.line(text("  %s lens %s --prompt %s --against %s --entity %s", called, at, quote(most.OneHop), quote(most.TwoHop), quote(most.ExplicitEntity)))
+	p.line(text("  %s rewrite %s -o %s --expose result,pattern --inject all", called, at, shellWord(filepath.Join(dir, "heads.onnx"))))
+}
+
+// calledAs returns this program as the user called it. arg0 is a bare name if a shell found it on the PATH, but the launcher of a
+// package gives a path. A launcher that is called in another way (npx onnx-inject) says so in ONNX_INJECT_COMMAND.
+func calledAs(arg0 string) string {
+	if s := os.Getenv("ONNX_INJECT_COMMAND"); s != "" {
+		return s
+	}
+	base := filepath.Base(arg0)
+	if found, err := exec.LookPath(base); err == nil {
+		a, errA := os.Stat(found)
+		b, errB := os.Stat(arg0)
+		if arg0 == base || errA == nil && errB == nil && os.SameFile(a, b) {
+			return shellWord(strings.TrimSuffix(base, ".exe"))
+		}
+	}
+	return shellWord(arg0)
 }
 
 // demoHeads lists the heads that name the missing hop for the most prompts of either kind.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/inputs"
 	"github.com/onnx-inject/onnx-inject/models/recognise"
 )
 
@@ -120,6 +121,8 @@ type signature struct {
 	Name  string `json:"name"`
 	DType string `json:"dtype"`
 	Shape []any  `json:"shape"` // sizes, names, or null; null for a shape that is not declared
+
+	Role inputs.Role `json:"role,omitempty"` // of an input, if the file can be run
 }
 
 // weightsInfo lists the files that store the large tensors.
@@ -142,6 +145,11 @@ func describe(o *opened, l *models.Layout) *description {
 		Ports: []models.ManifestPort{}, Baked: []models.Baked{},
 		Inputs: signatures(o.Graph.Graph.Inputs()), Outputs: signatures(o.Graph.Graph.Outputs()), Weights: weightsOf(o.Graph),
 		Config: o.Folder.ConfigFile, Tokenizer: o.Folder.TokenizerDir, Others: o.Folder.Others, Manifest: o.Manifest, Warnings: o.Graph.Warnings(), Nodes: countNodes(o.Graph),
+	}
+	if s, err := inputs.Read(o.Graph, l); err == nil {
+		for i, r := range s.Roles { // in the order of the graph
+			d.Inputs[i].Role = r.Role
+		}
 	}
 	for _, layer := range l.Bodies[0].Layers {
 		d.Parallel = d.Parallel || layer.ResidMid == nil

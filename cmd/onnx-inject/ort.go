@@ -16,8 +16,9 @@ func ortCommand() *command {
 	return &command{
 		name: "ort", usage: "locate, install or diagnose ONNX Runtime",
 		doc: `Models run on the ONNX Runtime library, version ` + lib.Oldest + ` or newer. The program searches --ort-lib, $ONNX_INJECT_ORT_LIB,
-$ONNXRUNTIME_SHARED_LIBRARY_PATH, the folder lib next to this program, the user cache and the system's folders, in this
-order. inspect and rewrite do not need the library.`,
+$ONNXRUNTIME_SHARED_LIBRARY_PATH, the onnxruntime package of the pip or npm that installed this program, the folder lib
+next to this program, the user cache and the system's folders, in this order. inspect and rewrite do not need the
+library.`,
 		example: "onnx-inject ort install",
 		parts: []*command{
 			{

@@ -6,8 +6,14 @@ import (
 	"runtime/debug"
 )
 
-// version returns the version that the build recorded: the module's version, or the commit of a working tree.
+// release is the version of a program that "make dist" built.
+var release string
+
+// version returns the version that the build recorded: that of a release, the module's, or the commit of a working tree.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

@@ -22,6 +22,8 @@ type Info struct {
 
 const adviceInstall = "run `onnx-inject ort install`, or name an ONNX Runtime library, 1.24 or newer, with --ort-lib or ONNX_INJECT_ORT_LIB"
 
+const adviceUpgrade = "upgrade that package: `pip install --upgrade onnxruntime` or `npm install onnxruntime-node@latest`; ONNX_INJECT_ORT_LIB names another library"
+
 // Check decides whether the library at path may be loaded, without loading it. The path must be absolute, only its owner
 // may be able to replace the file, and the file must be a library for this machine that is not older than [Oldest].
 func Check(path string) (Info, error) {

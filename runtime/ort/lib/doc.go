@@ -8,9 +8,11 @@
 //  1. the path given by the user (--ort-lib)
 //  2. $ONNX_INJECT_ORT_LIB
 //  3. $ONNXRUNTIME_SHARED_LIBRARY_PATH, which other programs with the same binding also read
-//  4. the folder lib/ next to the executable
-//  5. the user cache, which [Install] fills
-//  6. the system's library folders
+//  4. $ONNX_INJECT_PACKAGE_ORT: the library in the onnxruntime package beside which pip or npm installed this program;
+//     the package's launcher sets it
+//  5. the folder lib/ next to the executable
+//  6. the user cache, which [Install] fills
+//  7. the system's library folders
 //
 // The first three are explicit choices of the user: a missing file there is an error, and the search does not continue.
 //

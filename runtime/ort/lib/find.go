@@ -20,10 +20,14 @@ const (
 	FromFlag    Source = "--ort-lib"
 	FromEnv     Source = "ONNX_INJECT_ORT_LIB"
 	FromBinding Source = "ONNXRUNTIME_SHARED_LIBRARY_PATH"
+	FromPackage Source = "onnxruntime package"
 	FromBeside  Source = "beside the executable"
 	FromCache   Source = "user cache"
 	FromSystem  Source = "system"
 )
+
+// packageVariable names the library of [FromPackage].
+const packageVariable = "ONNX_INJECT_PACKAGE_ORT"
 
 // Found is the library to load and where it came from.
 type Found struct {
@@ -52,7 +56,11 @@ func Find(explicit string, f Flavor) (Found, error) {
 		if !p.stated() && !p.Exists {
 			continue
 		}
-		return Found{}, hint.With(fmt.Errorf("find ONNX Runtime (%s): %w", p.Source, err), hint.Of(err))
+		advice := hint.Of(err)
+		if p.Source == FromPackage {
+			advice = adviceUpgrade
+		}
+		return Found{}, hint.With(fmt.Errorf("find ONNX Runtime (%s): %w", p.Source, err), advice)
 	}
 	return Found{}, hint.With(errors.New("find ONNX Runtime: no library on this machine"), adviceInstall)
 }
@@ -74,6 +82,7 @@ func places(explicit string, f Flavor) []*place {
 	add(FromFlag, explicit)
 	add(FromEnv, os.Getenv(string(FromEnv)))
 	add(FromBinding, os.Getenv(string(FromBinding)))
+	add(FromPackage, os.Getenv(packageVariable))
 	if exe, err := os.Executable(); err == nil {
 		if real, err := filepath.EvalSymlinks(exe); err == nil {
 			exe = real

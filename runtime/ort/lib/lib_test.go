@@ -234,6 +234,7 @@ func isolate(t *testing.T) string {
 	}
 	t.Setenv(string(FromEnv), "")
 	t.Setenv(string(FromBinding), "")
+	t.Setenv(packageVariable, "")
 	dir, err := CacheDir(CPU)
 	if err != nil {
 		t.Fatal(err)
@@ -247,6 +248,7 @@ func TestFindOrder(t *testing.T) {
 	flag := write(t, filepath.Join(dir, "flag"), here(t, 30))
 	env := write(t, filepath.Join(dir, "env"), here(t, 30))
 	binding := write(t, filepath.Join(dir, "binding"), here(t, 30))
+	packaged := write(t, filepath.Join(dir, "packaged"), here(t, 30))
 
 	// a cached file is accepted only with one of the pinned sums
 	saved := pinned
@@ -273,6 +275,10 @@ func TestFindOrder(t *testing.T) {
 		}
 	}
 	check("", FromCache, cached)
+	t.Setenv(packageVariable, filepath.Join(dir, "gone")) // a package without a library
+	check("", FromCache, cached)
+	t.Setenv(packageVariable, packaged)
+	check("", FromPackage, packaged)
 	t.Setenv(string(FromBinding), binding)
 	check("", FromBinding, binding)
 	t.Setenv(string(FromEnv), env)
@@ -286,6 +292,13 @@ func TestFindOrder(t *testing.T) {
 	}
 	t.Setenv(string(FromEnv), "")
 	t.Setenv(string(FromBinding), "")
+
+	// a package whose library cannot be used is not skipped either, and the advice is to upgrade it
+	write(t, packaged, []byte("text"))
+	if _, err := Find("", CPU); err == nil || !strings.Contains(err.Error(), "(onnxruntime package): ") || hint.Of(err) != adviceUpgrade {
+		t.Errorf("got %v, hint %q", err, hint.Of(err))
+	}
+	t.Setenv(packageVariable, "")
 
 	good[len(good)-1]++ // one byte
 	write(t, cached, good)
