@@ -61,9 +61,9 @@ def encode(model: StrPath | Model, text: str, *, encoding: str = "unembed", conv
 
 def evaluate(
     model: StrPath | Model, data: StrPath | pd.DataFrame, *, out: StrPath | None = None, layers: Item | Sequence[int] = "all",
-    taus: Item | float | Sequence[float] | npt.NDArray[Any] = "1:15", memory: StrPath | Sequence[StrPath] = "curated", **flags: Any,
+    taus: Item | float | Sequence[float] | npt.NDArray[Any] | None = None, memory: StrPath | Sequence[StrPath] | None = None, **flags: Any,
 ) -> pd.DataFrame:
-    """Evaluates every cell of prompts x layers x taus x memories, and returns one row per cell.
+    """Evaluates every cell of prompts x sites x layers x heads x taus x memories, and returns one row per cell.
 
     The columns are those of cells.csv: prompt, layer, tau, source, memory, p_answer, logp_answer, rank, status, p_obscure, p_explicit and
     others. ``attrs["summary"]`` of the result has the statistics.
@@ -74,9 +74,10 @@ def evaluate(
             with prompt, memory, answer.
         out: the folder of the results; an evaluation that was stopped resumes there. None: a temporary folder.
         layers: "all", a layer or several.
-        taus: "0.5:2:0.25", a number or several.
-        memory: sources of memories: "curated", "wrong", "random:FILE" and others (``onnx-inject help eval``).
-        flags: any other flag of ``onnx-inject eval``, such as ``site="resid_post"``.
+        taus: "0.5:2:0.25", a number or several; None: those that fit the operation, "1:15" for add.
+        memory: sources of memories: "curated", "wrong", "entity", "random:FILE" and others (``onnx-inject help eval``); None: "curated",
+            or none for the operations that need none.
+        flags: any other flag of ``onnx-inject eval``, such as ``sites="resid_post"``, or ``op="ablate", sites="z", heads="all"``.
 
     Raises:
         OnnxInjectError: exit code 8 if some scores are not finite: ``out`` has all of them.

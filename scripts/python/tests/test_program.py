@@ -102,6 +102,8 @@ def test_evaluate(model: oi.Model, world: Path, patched: oi.Patched, tmp_path: P
         assert x[answer] - x.max() - np.log(np.exp(x - x.max()).sum()) == pytest.approx(c["logp_answer"], abs=2e-5)
     assert cells.attrs["summary"]["series"][0]["source"] == "curated"
 
+    heads = oi.evaluate(model, prompts.head(1), op="ablate", sites="z", heads=[0, 2], layers=1)
+    assert list(heads["head"]) == [0, 2] and set(heads["site"]) == {"z"} and heads.attrs["summary"]["series"][0]["harm"]
     frame = oi.evaluate(model, prompts.head(2), layers="0,3", taus="0.5,1")
     assert np.array_equal(frame.p_answer, cells.p_answer)
     with pytest.raises(oi.OnnxInjectError, match="layer") as caught:
