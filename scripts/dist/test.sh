@@ -41,7 +41,7 @@ done
 bare pip install --quiet "$root"/dist/*.whl
 ok "pip install dist/*.whl"
 
-bare onnx-inject demo >"$work/demo.txt" 2>"$work/demo.err"
+bare onnx-inject demo >"$work/demo.txt" 2>"$work/demo.err" || fail "onnx-inject demo: $(cat "$work/demo.err")"
 expect "$work/demo.txt" '^   The best cell is layer 0, tau 1: 0\.2362, ×5\.37; 208 of 216 prompts gain\.$'
 expect "$work/demo.txt" '^  onnx-inject inspect onnx-inject-demo$' # the command as it was called
 [ "$(bare onnx-inject ort which)" = "$(bare python -c 'import glob, onnxruntime; print(*glob.glob(onnxruntime.__path__[0] + "/capi/libonnxruntime.[sd]*"))')" ] ||
@@ -115,9 +115,9 @@ done
 mkdir "$work/node"
 for tool in node npm npx sh env; do ln -s "$(command -v $tool)" "$work/node/$tool"; done
 npx() { (cd "$work" && env -i HOME="$work/home" PATH="$work/node" XDG_CACHE_HOME="${XDG_CACHE_HOME:-$HOME/.cache}" npm_config_cache="$(npm config get cache)" npx --yes --package "file:$(echo "$root"/dist/onnx-inject-*.tgz)" onnx-inject "$@"); }
-npx ort install >/dev/null
-rm -rf "$work/onnx-inject-demo/report.html"
-npx demo >"$work/npx.txt" 2>"$work/npx.err"
+npx ort install >/dev/null 2>"$work/npx.err" || fail "npx onnx-inject ort install: $(cat "$work/npx.err")"
+rm -rf "$work/onnx-inject-demo" # the results of another library are not continued
+npx demo >"$work/npx.txt" 2>"$work/npx.err" || fail "npx onnx-inject demo: $(cat "$work/npx.err")"
 expect "$work/npx.txt" '^   The best cell is layer 0, tau 1: 0\.2362'
 expect "$work/npx.txt" '^  npx onnx-inject inspect onnx-inject-demo$'
 code=0
