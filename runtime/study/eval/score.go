@@ -15,10 +15,11 @@ func score(logits []float32, answer int64, top int) results.Score {
 	if math.IsInf(float64(slices.Max(logits)), 1) {
 		return status(math.Inf(1))
 	}
-	if s := status(steer.LogSoftmax(logits)[answer]); s.Status != results.Finite {
-		return s
+	s := status(steer.LogSoftmax(logits)[answer])
+	if s.OK() {
+		s.Rank, s.Top = steer.Rank(logits, answer), likeliest(logits, top)
 	}
-	return results.Score{LogP: steer.LogSoftmax(logits)[answer], Rank: steer.Rank(logits, answer), Top: likeliest(logits, top)}
+	return s
 }
 
 // status returns a score with only a log-probability.
