@@ -89,9 +89,6 @@ func (x *entities) resolve(c *call, l *models.Layout) ([]intervention.Entry, err
 	return out, nil
 }
 
-// empty reports whether the flags change nothing.
-func (x *changes) empty() bool { return x.memory == nil && x.entities == nil && len(x.entries) == 0 }
-
 // noteBOS warns if the states of names are captured without a beginning-of-text token, because the tokenizer has none.
 func (c *call) noteBOS(entries []intervention.Entry, o *opened) error {
 	if !slices.ContainsFunc(entries, func(e intervention.Entry) bool { _, _, ok := e.EntityOf(); return ok }) {

@@ -23,6 +23,9 @@ type changes struct {
 	unit     steer.TauUnit
 }
 
+// empty reports whether the flags change nothing.
+func (x *changes) empty() bool { return x.memory == nil && x.entities == nil && len(x.entries) == 0 }
+
 // changeFlags are the flags for interventions, besides those of one memory.
 func changeFlags() []cli.Flag {
 	return []cli.Flag{

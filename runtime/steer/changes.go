@@ -141,6 +141,11 @@ func (m *Model) Values(ctx context.Context, ids []int64, places []models.BakedAt
 	if err != nil {
 		return nil, err
 	}
+	return m.values(ctx, s, ids, places)
+}
+
+// values is Values in a session that shows the places.
+func (m *Model) values(ctx context.Context, s *decoder.Session, ids []int64, places []models.BakedAt) ([][]float32, error) {
 	feeds, err := s.Signature.Feeds([][]int64{ids})
 	if err != nil {
 		return nil, err

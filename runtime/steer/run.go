@@ -199,25 +199,17 @@ func (m *Model) EncodeLayers(ctx context.Context, text string, conv memory.Conve
 	if err != nil {
 		return nil, err
 	}
-	feeds, err := run.Signature.Feeds([][]int64{ids})
-	if err != nil {
-		return nil, err
-	}
-	var names []string
+	var places []models.BakedAt
 	for _, l := range layers {
-		names = append(names, models.PortAttnOut.Name(l))
+		places = append(places, models.BakedAt{Site: models.PortAttnOut, Layer: l})
 	}
-	ports, err := run.Run(ctx, feeds, names...)
+	values, err := m.values(ctx, run, ids, places)
 	if err != nil {
 		return nil, err
 	}
 	var out [][]float32
-	for _, name := range names {
-		rows, err := lastRows(ports[name], 1)
-		if err != nil {
-			return nil, err
-		}
-		v, err := memory.LayerVector(m.Layout, rows[0], conv)
+	for _, x := range values {
+		v, err := memory.LayerVector(m.Layout, x[len(x)-m.Layout.DModel:], conv)
 		if err != nil {
 			return nil, err
 		}

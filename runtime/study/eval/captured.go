@@ -137,7 +137,7 @@ func openMean(arg string, _ sourceInput) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	mean := []Memory{{Text: "the mean over " + strconv.Itoa(len(texts)) + " texts", captured: &captured{texts: texts, mean: true}}}
+	mean := []Memory{{Text: fmt.Sprintf("mean, texts: %d", len(texts)), captured: &captured{texts: texts, mean: true}}}
 	return &Source{Source: results.Source{File: &file}, at: func(int, int, int) []Memory { return mean }}, nil
 }
 

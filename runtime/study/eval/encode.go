@@ -3,6 +3,7 @@ package eval
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/memory"
@@ -77,17 +78,19 @@ func (e *encoder) add(ctx context.Context, m Memory, prompt int, q question) (er
 
 func (e *encoder) encode(ctx context.Context, text string) (err error) {
 	if e.encoding == memory.EncodingLayer {
-		var layers []int
+		var layers []int // each once: several sites of a layer have the same memory
 		for _, at := range e.places {
-			layers = append(layers, at.Layer)
+			if !slices.Contains(layers, at.Layer) {
+				layers = append(layers, at.Layer)
+			}
 		}
 		vectors, err := e.model.EncodeLayers(ctx, text, e.convention, layers...)
 		if err != nil {
 			return err
 		}
 		e.byPlace[text] = map[models.BakedAt][]float32{}
-		for i, at := range e.places {
-			e.byPlace[text][at] = vectors[i]
+		for _, at := range e.places {
+			e.byPlace[text][at] = vectors[slices.Index(layers, at.Layer)]
 		}
 		return nil
 	}

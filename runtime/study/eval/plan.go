@@ -48,7 +48,6 @@ type bench struct {
 	options runtime.Options
 	op      intervention.Op
 	sites   []models.PortKind
-	heads   bool              // cells change single heads
 	places  []models.BakedAt  // that cells change
 	also    intervention.Plan // of a prompt; those of other prompts have the same places
 	top     int

@@ -101,6 +101,9 @@ func TestE03PlansAgree(t *testing.T) {
 		{"all sites of the stream", func(c *Config) {
 			c.Sites, c.Layers = []models.PortKind{models.PortResidPre, models.PortAttnOut, models.PortMLPOut, models.PortResidPost}, []int{1, 2}
 		}},
+		{"layer, two sites", func(c *Config) {
+			c.Encoding, c.Layers, c.Sites = memory.EncodingLayer, []int{1, 4}, []models.PortKind{models.PortAttnOut, models.PortMLPOut}
+		}},
 		{"norm", func(c *Config) { c.TauUnit, c.Layers = steer.TauNorm, []int{0, 3} }},
 		{"captured, added", func(c *Config) { c.Memories, c.Layers = []string{"captured", "captured:explicit_entity"}, []int{1, 3} }},
 		{"three sources", func(c *Config) {

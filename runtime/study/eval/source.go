@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
 	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/models/vector"
@@ -64,7 +65,7 @@ func DefaultsOf(specs []string) (Defaults, error) {
 			return out, err
 		}
 		if i > 0 && k.defaults != out {
-			return out, fmt.Errorf("%s and %s have different defaults; give --op, --sites and --positions, or evaluate them one by one", specs[0], spec)
+			return out, hint.With(fmt.Errorf("%s and %s have different defaults", specs[0], spec), "give --op, --sites and --positions, or evaluate them one by one")
 		}
 		out = k.defaults
 	}
@@ -184,9 +185,13 @@ func openSource(spec string, in sourceInput) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memory %q: %w", spec, err)
 	}
-	s.Name = spec
-	if s.File != nil && k.name != "wrong" { // the name of a source does not depend on the folder of its file
+	switch { // the name of a source does not depend on the folder of its file
+	case s.Name != "": // that of the source that another prompt has
+		s.Name = k.name + ":" + s.Name
+	case s.File != nil:
 		s.Name = k.name + ":" + filepath.Base(arg)
+	default:
+		s.Name = spec
 	}
 	return s, nil
 }

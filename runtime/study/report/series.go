@@ -87,7 +87,7 @@ func differences(runs []*results.Run, parts []func(*results.Manifest) string) []
 // sitesOf names the sites of a run.
 func sitesOf(m *results.Manifest) string {
 	var names []string
-	for _, site := range m.At() {
+	for _, site := range m.EachSite() {
 		names = append(names, string(site))
 	}
 	return strings.Join(names, ", ")

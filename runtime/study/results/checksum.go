@@ -43,7 +43,7 @@ func (m *Manifest) owns(prompt int) bool {
 func (m *Manifest) Points() iter.Seq[Point] {
 	return func(yield func(Point) bool) {
 		for _, source := range m.Memories {
-			for _, site := range m.At() {
+			for _, site := range m.EachSite() {
 				if site == models.DefaultSite {
 					site = ""
 				}

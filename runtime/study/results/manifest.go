@@ -91,8 +91,8 @@ type Host struct {
 // ManifestVersion is the version of manifests that this package writes and reads.
 const ManifestVersion = 1
 
-// At lists the sites that change, one in each cell.
-func (m *Manifest) At() []models.PortKind {
+// EachSite lists the sites that change, one in each cell.
+func (m *Manifest) EachSite() []models.PortKind {
 	if m.Sites == nil {
 		return []models.PortKind{models.DefaultSite}
 	}
