@@ -2,6 +2,7 @@ package rewrite
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 	"github.com/onnx-inject/onnx-inject/graph/ops"
@@ -11,10 +12,10 @@ import (
 // position. Masks and rotary positions have one row and broadcast. These need a change:
 //
 //	Reshape to [batch, …]        the target follows the rows
-//	attention operators          lose the cache, which is empty, and the padding inputs, because a prompt has no padding
+//	attention operators          lose the padding inputs, because a prompt has no padding, and the cache, or get it for each row
 //	lengths and positions        are repeated for each row if an operator requires it
 //	[batch × heads, …] + ALiBi   the bias of the heads is repeated for each row
-//	Concat with constants        the constants are repeated for each row
+//	Concat with other values     constants, or the keys and values of the cache, are repeated for each row
 //
 // An operation that may compute a row from other rows is refused.
 func (f *fan) freeRows(last *nodeSet) {
@@ -38,7 +39,7 @@ func (f *fan) freeRows(last *nodeSet) {
 		case o.In(ops.Pointwise | ops.Product | ops.Join):
 			for slot, v := range n.Inputs() {
 				if _, grown := axes[v]; v != nil && !grown && f.now[graph.Use{Node: n, Slot: slot}] == nil && f.perRow(n, slot) {
-					f.repeat(graph.Use{Node: n, Slot: slot}, rows)
+					f.repeat(graph.Use{Node: n, Slot: slot}, 0, rows)
 				}
 			}
 		default:
@@ -107,23 +108,18 @@ func (f *fan) perRow(n *graph.Node, slot int) bool {
 	return x.Rank() >= least && x.Rank() == whole.Rank() && x.Dim(0) != 1 && whole.Dim(0) != 1
 }
 
-// repeat tiles an operand that has not grown, so that it has as many slices along its first axis as rows.
-func (f *fan) repeat(u graph.Use, rows *graph.Value) {
+// repeat tiles an operand that has not grown along an axis, so that it has as many slices there as rows.
+func (f *fan) repeat(u graph.Use, axis int, rows *graph.Value) {
 	v, name := f.read(u), fmt.Sprintf("fanout/%s_%d", u.Node.Name(), u.Slot)
 	rank := f.facts.Rank(v)
 	if rank == 0 {
 		f.edit.Fail(fmt.Errorf("%v needs %v for each row of the batch, but the file does not declare its number of axes", u.Node, v))
 		return
 	}
-	times := f.node("Div", name+"/times", f.size(name+"/needed", rows), f.size(name+"/there", v))
-	if rank > 1 {
-		ones := make([]int64, rank-1)
-		for i := range ones {
-			ones[i] = 1
-		}
-		times = f.nodeAttrs("Concat", name+"/repeats", graph.Attrs{"axis": 0}, times, f.ints(fmt.Sprintf("fanout_ones_%d", rank-1), ones...))
-	}
-	f.edit.Redirect(u, f.node("Tile", name+"/repeated", v, times))
+	times := f.node("Div", name+"/times", f.size(name+"/needed", rows, 0), f.size(name+"/there", v, axis))
+	repeats := slices.Repeat([]*graph.Value{f.ints("fanout_once", 1)}, rank)
+	repeats[axis] = times
+	f.edit.Redirect(u, f.node("Tile", name+"/repeated", v, f.nodeAttrs("Concat", name+"/repeats", graph.Attrs{"axis": 0}, repeats...)))
 }
 
 // freeOperator repeats the inputs of an operator that need a row for each row of the batch, and omits those that a prompt
@@ -136,7 +132,7 @@ func (f *fan) freeOperator(n *graph.Node, axes map[*graph.Value]int, rows *graph
 			continue
 		}
 		if rank := f.facts.Rank(v); r.Axes == 0 || rank == r.Axes || rank == 0 {
-			f.repeat(graph.Use{Node: n, Slot: r.Slot}, rows)
+			f.repeat(graph.Use{Node: n, Slot: r.Slot}, 0, rows)
 		}
 	}
 	if o.Attn == nil {
@@ -147,8 +143,13 @@ func (f *fan) freeOperator(n *graph.Node, axes map[*graph.Value]int, rows *graph
 	}
 	for _, slots := range [][]int{o.Attn.Past, o.Attn.Rows} {
 		for _, slot := range slots {
-			if n.In(slot) != nil {
-				f.edit.Redirect(graph.Use{Node: n, Slot: slot}, nil)
+			u := graph.Use{Node: n, Slot: slot}
+			switch _, grown := axes[n.In(slot)]; {
+			case n.In(slot) == nil:
+			case f.presents == nil || !slices.Contains(o.Attn.Past, slot):
+				f.edit.Redirect(u, nil)
+			case !grown: // keys and values stacked in one tensor have an axis before that of rows
+				f.repeat(u, max(0, f.facts.Rank(n.In(slot))-4), rows)
 			}
 		}
 	}

@@ -2,14 +2,15 @@ package rewrite
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/onnx-inject/onnx-inject/graph"
 )
 
-// score replaces the logits by the scores of the last position, where axis is that of positions. For each row it computes
+// score replaces the outputs, except those to keep, by the scores of the last position, where axis is that of positions. For each row it computes
 // the largest logit m, the sum s of exp(logit - m), and with these log p = logit - m - log s. Everything that needs no
 // order among tokens is computed part by part, because a row has 50,000 of them.
-func (p *patch) score(top int, axis int64) {
+func (p *patch) score(top int, axis int64, keep []*graph.Value) {
 	answer := p.edit.Input(FanOutAnswer, graph.TensorType(graph.Int64, 1))
 	reduce := func(op, name string, x *graph.Value) *graph.Value { // over the vocabulary
 		if op == "ReduceSum" && p.model.Opset("") >= 13 || op == "ReduceMax" && p.model.Opset("") >= 18 {
@@ -58,7 +59,9 @@ func (p *patch) score(top int, axis int64) {
 		p.out(FanOutTop, values.Producer().Out(1), graph.TensorType(graph.Int64, "rows", top))
 	}
 	for _, o := range p.body.Graph.Outputs() {
-		p.edit.RemoveOutput(p.body.Graph, o)
+		if !slices.Contains(keep, o) {
+			p.edit.RemoveOutput(p.body.Graph, o)
+		}
 	}
 }
 

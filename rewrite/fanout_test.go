@@ -52,7 +52,7 @@ func lastFrom(t *testing.T, path string, memories ...int) string {
 		}
 		l = patched
 	}
-	if _, _, err := FanOut(t.Context(), m, l, attnOnly, 0); err != nil {
+	if _, _, err := FanOut(t.Context(), m, l, Grid{Sites: attnOnly}); err != nil {
 		return "refused"
 	}
 	from := ""
@@ -70,7 +70,7 @@ func lastFrom(t *testing.T, path string, memories ...int) string {
 // A tied W_U must be multiplied in parts, and each part must be a range of the stored matrix.
 func TestFanOutUnembedsInParts(t *testing.T) {
 	m, l := load(t, filepath.Join("..", "models", "demo", "model.onnx"))
-	if _, _, err := FanOut(t.Context(), m, l, attnOnly, 0); err != nil {
+	if _, _, err := FanOut(t.Context(), m, l, Grid{Sites: attnOnly}); err != nil {
 		t.Fatal(err)
 	}
 	parts, tokens := 0, int64(0)
@@ -117,7 +117,7 @@ func TestFanOutOfBlockwiseUnembedding(t *testing.T) {
 	if l.Unembed.Block == nil {
 		t.Fatal("the unembedding is not blockwise")
 	}
-	if _, _, err := FanOut(t.Context(), m, l, attnOnly, 0); err != nil {
+	if _, _, err := FanOut(t.Context(), m, l, Grid{Sites: attnOnly}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -143,7 +143,7 @@ func TestFanOutRefuses(t *testing.T) {
 		t.Run(want, func(t *testing.T) {
 			m, l := changed(t, "torchscript-op10", change)
 			before := graph.Format(m)
-			if _, _, err := FanOut(t.Context(), m, l, attnOnly, 0); err == nil || err.Error() != want {
+			if _, _, err := FanOut(t.Context(), m, l, Grid{Sites: attnOnly}); err == nil || err.Error() != want {
 				t.Errorf("%v, want %s", err, want)
 			}
 			if graph.Format(m) != before {
@@ -162,7 +162,7 @@ func TestFanOutOfSwappedParallelBlock(t *testing.T) {
 			e.Redirect(graph.Use{Node: end, Slot: 1}, end.In(0))
 		}
 	})
-	if _, _, err := FanOut(t.Context(), m, l, attnOnly, 0); err != nil {
+	if _, _, err := FanOut(t.Context(), m, l, Grid{Sites: attnOnly}); err != nil {
 		t.Error(err)
 	}
 }
@@ -171,7 +171,7 @@ func TestFanOutOfSwappedParallelBlock(t *testing.T) {
 func TestFanOutTop(t *testing.T) {
 	for top, want := range []string{"onnx-inject.signal fanout.logp fanout.rank", "onnx-inject.signal fanout.logp fanout.rank fanout.top_logp fanout.top"} {
 		m, l := load(t, filepath.Join(testdata, "torchscript-op10.onnx"))
-		if _, _, err := FanOut(t.Context(), m, l, attnOnly, top); err != nil {
+		if _, _, err := FanOut(t.Context(), m, l, Grid{Sites: attnOnly, Top: top}); err != nil {
 			t.Fatal(err)
 		}
 		if _, got, _ := strings.Cut(signature(m), " -> "); got != want {
@@ -212,7 +212,7 @@ func TestFanOutOfAttentionOperators(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := m.Graph.Nodes()[0]
-		f, err := newFan(m, &models.Layout{Bodies: []*models.Body{{Graph: m.Graph, Logits: n.Out(0)}}}, nil)
+		f, err := newFan(m, &models.Layout{Bodies: []*models.Body{{Graph: m.Graph, Logits: n.Out(0)}}}, Grid{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,7 +257,7 @@ func TestFanOutReshapes(t *testing.T) {
 		nodes := m.Graph.Nodes()
 		n := nodes[len(nodes)-1]
 		layer := &models.Layer{Join: graph.Use{Node: nodes[slices.IndexFunc(nodes, func(n *graph.Node) bool { return n.Is("Add") })]}}
-		f, err := newFan(m, &models.Layout{Bodies: []*models.Body{{Graph: m.Graph, Logits: n.Out(0), Layers: []*models.Layer{layer}}}}, attnOnly)
+		f, err := newFan(m, &models.Layout{Bodies: []*models.Body{{Graph: m.Graph, Logits: n.Out(0), Layers: []*models.Layer{layer}}}}, Grid{Sites: attnOnly}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

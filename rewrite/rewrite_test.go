@@ -682,7 +682,7 @@ func TestLastLogitsOfOtherRanks(t *testing.T) {
 		if _, _, err := Apply(t.Context(), m, l, Request{LastLogits: true, Prefill: true}); err == nil || err.Error() != "last logits: "+want {
 			t.Errorf("%v, want %s", err, want)
 		}
-		if _, _, err := FanOut(t.Context(), m, l, attnOnly, 0); err == nil || err.Error() != "fan-out: "+want {
+		if _, _, err := FanOut(t.Context(), m, l, Grid{Sites: attnOnly}); err == nil || err.Error() != "fan-out: "+want {
 			t.Errorf("%v, want %s", err, want)
 		}
 		if graph.Format(m) != before {

@@ -112,6 +112,6 @@ func TestStrangeNodes(t *testing.T) {
 			_, _, _ = Apply(t.Context(), m, l, req)
 		}
 		m, l = read()
-		_, _, _ = FanOut(t.Context(), m, l, []models.PortKind{models.PortResidPre, models.PortAttnOut, models.PortMLPOut, models.PortResidPost}, 3)
+		_, _, _ = FanOut(t.Context(), m, l, Grid{Sites: []models.PortKind{models.PortResidPre, models.PortAttnOut, models.PortMLPOut, models.PortResidPost}, Top: 3, Keep: true, Cache: true})
 	})
 }

@@ -74,8 +74,10 @@ type AttnSlots struct {
 	Mask    int    // the input that is added to the scores or masks them; 0 means none
 	Past    []int  // inputs: earlier keys and values; output 1 + i continues the i-th of them
 	InPlace bool   // the output that continues a past can have its memory; lengths say how much of it is filled
-	Rows    []int  // other optional inputs with one row for each row of the batch: padding masks and lengths
-	Single  bool   // takes one token at a time and requires a cache
+	// OneAfter says that several rows with earlier keys and values may have one position only, as in a step of a generation.
+	OneAfter bool
+	Rows     []int // other optional inputs with one row for each row of the batch: padding masks and lengths
+	Single   bool  // takes one token at a time and requires a cache
 	// These inputs count positions; 0 means none. They are the index of the last key of each row, the number of keys
 	// including earlier ones, the number of earlier keys, and the positions of the queries.
 	LastKeys, Keys, Earlier, Positions int

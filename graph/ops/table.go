@@ -84,7 +84,7 @@ var table = slices.Concat([]Op{
 	{Name: ms + "MultiHeadAttention", Class: Attention, Data: 3, Type: from(0), Shape: flat, Attn: &AttnSlots{Q: 0, K: 1, V: 2, Heads: "num_heads", Causal: "unidirectional",
 		Mask: 5, Past: []int{6, 7}, Rows: []int{4, 8}, Earlier: 8}},
 	{Name: ms + "GroupQueryAttention", Class: Attention, Data: 3, Type: from(0), Shape: grouped, Attn: &AttnSlots{Q: 0, K: 1, V: 2, Heads: "num_heads", KVHeads: "kv_num_heads",
-		Mask: 10, Past: []int{3, 4}, InPlace: true, LastKeys: 5, Keys: 6, Positions: 9, Mode: "qk_output", Value: 2, Pattern: 3},
+		Mask: 10, Past: []int{3, 4}, InPlace: true, OneAfter: true, LastKeys: 5, Keys: 6, Positions: 9, Mode: "qk_output", Value: 2, Pattern: 3},
 		Rows: []RowSlot{{5, 0}, {9, 0}}},
 	{Name: ms + "DecoderMaskedSelfAttention", Class: Attention, Data: 1, Type: from(0), Attn: &AttnSlots{Packed: true, Heads: "num_heads",
 		Past: []int{4}, Single: true}},

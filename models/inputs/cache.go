@@ -19,6 +19,9 @@ type Carry struct {
 	// input then has the size of the whole cache in every step, and the input and the output are one tensor.
 	InPlace bool
 
+	// OneAfter says that the operator continues the cache of several rows by one position at a time.
+	OneAfter bool
+
 	why string // Present was not found
 }
 
@@ -103,6 +106,7 @@ func carryOf(v *graph.Value, axis int) Carry {
 			switch {
 			case slot >= 0 && !at.joined:
 				c.InPlace = o.Attn.InPlace && at.v == v && len(v.Uses()) == 1
+				c.OneAfter = o.Attn.OneAfter
 				add(u.Node.Out(slot+1), true)
 			case u.Node.Is("Concat"):
 				add(u.Node.Out(0), true)

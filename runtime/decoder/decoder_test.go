@@ -52,7 +52,7 @@ func TestSessionsDoNotMeet(t *testing.T) {
 	inject := rewrite.Request{Inject: []rewrite.Inject{{Site: models.DefaultSite, Layers: []int{0, 1}}}}
 	moved := m.Folder.Model + ".moved"
 	m.Folder.Model = moved // nothing opens it
-	for _, change := range []Change{Apply(inject), FanOut([]models.PortKind{models.DefaultSite}, 3, new([]models.BakedAt)), Apply(rewrite.Request{}), Apply(inject)} {
+	for _, change := range []Change{Apply(inject), FanOut(rewrite.Grid{Sites: []models.PortKind{models.DefaultSite}, Top: 3}, new([]models.BakedAt)), Apply(rewrite.Request{}), Apply(inject)} {
 		s, err := m.Session(t.Context(), h, runtime.Options{}, change)
 		if err != nil {
 			t.Fatal(err)

@@ -39,10 +39,10 @@ func Apply(req rewrite.Request) Change {
 	}
 }
 
-// FanOut makes a change of the fan-out graph at some sites, with the top likeliest tokens. It sets rows to the order of the rows.
-func FanOut(sites []models.PortKind, top int, rows *[]models.BakedAt) Change {
+// FanOut makes a change of the fan-out graph of a grid. It sets rows to the order of the rows.
+func FanOut(g rewrite.Grid, rows *[]models.BakedAt) Change {
 	return func(ctx context.Context, c *Copy) (err error) {
-		c.Signature, *rows, err = rewrite.FanOut(ctx, c.Graph, c.Layout, sites, top)
+		c.Signature, *rows, err = rewrite.FanOut(ctx, c.Graph, c.Layout, g)
 		return err
 	}
 }

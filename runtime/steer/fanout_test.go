@@ -41,7 +41,7 @@ func TestFanOutAgainstPyTorch(t *testing.T) {
 				var ref reference
 				readJSON(t, filepath.Join(testdata, c.Ref), &ref)
 				top := 5
-				in, _, err := rewrite.FanOut(t.Context(), m, l, []models.PortKind{models.DefaultSite}, top)
+				in, _, err := rewrite.FanOut(t.Context(), m, l, rewrite.Grid{Sites: []models.PortKind{models.DefaultSite}, Top: top})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -95,6 +95,10 @@ func TestFanOutSites(t *testing.T) {
 			}
 			defer m.Close()
 			ids := []int64{5, 3, 11, 7, 2}
+			late, err := intervention.ParsePositions("2-3")
+			if err != nil {
+				t.Fatal(err)
+			}
 			var changes intervention.Plan
 			x := 0.0
 			for layer, l := range m.Layout.Bodies[0].Layers {
@@ -102,13 +106,14 @@ func TestFanOutSites(t *testing.T) {
 					if site.Intervention().Missing(l) != "" {
 						continue
 					}
-					for _, at := range []intervention.Positions{intervention.AllPositions, intervention.LastPosition} {
+					for i, at := range []intervention.Positions{intervention.AllPositions, late, intervention.LastPosition} {
 						v := make([]float32, m.Layout.DModel)
 						for i := range v {
 							x++
 							v[i] = float32(math.Sin(1.3 * x))
 						}
-						changes = append(changes, intervention.Change{Site: site, Layer: layer, Keep: 1, Tau: 1.5, Vector: v, Positions: at})
+						keep := []float64{1, 0, 0.4}[(layer+i)%3]
+						changes = append(changes, intervention.Change{Site: site, Layer: layer, Keep: keep, Tau: 1.5, Vector: v, Positions: at})
 					}
 				}
 			}
@@ -131,17 +136,11 @@ func TestFanOutSites(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, sites := range [][]models.PortKind{streamSites[:1], streamSites[1:2], streamSites[2:3], streamSites[3:], streamSites} {
-				name := fmt.Sprint(c.File, " ", sites)
-				got, err := fannedOut(t, m, ids, sites, changes)
-				switch {
-				case err != nil && refused[name] == err.Error():
-				case err != nil:
-					t.Errorf("%q: %q,", name, err.Error())
-				default:
-					for i, change := range changes {
-						if slices.Contains(sites, change.Site) && !(math.Abs(got[i]-want[i]) <= 2e-5) {
-							t.Errorf("%v: %s@%d at %v: log-probability %g, want %g", sites, change.Site, change.Layer, change.Positions, got[i], want[i])
-						}
+				for _, cache := range []bool{false, true} {
+					name := fmt.Sprint(c.File, " ", sites)
+					err := fannedOut(t, m, ids, rewrite.Grid{Sites: sites, Keep: true, Cache: cache}, changes, want)
+					if err != nil && refused[name] != err.Error() {
+						t.Errorf("%q: %q,", name, err.Error())
 					}
 				}
 			}
@@ -171,58 +170,40 @@ func sharedRows(t *testing.T, b *Batch, ids []int64, changes intervention.Plan, 
 			}
 		}
 	}
-	return len(b.ids) == len(ids)-1 && len(b.past) > 0
+	return len(b.prefix.ids) == len(ids)-1 && len(b.prefix.past) > 0
 }
 
-// fannedOut runs the changes at some sites in one fan-out, and returns the log-probability of the answer for each.
-func fannedOut(t *testing.T, m *Model, ids []int64, sites []models.PortKind, changes intervention.Plan) ([]float64, error) {
+// fannedOut runs the changes of a grid in fan-outs, and compares the log-probability of the answer for each. The changes of each
+// position are one run, so that those of later positions share what comes before where there is a cache.
+func fannedOut(t *testing.T, m *Model, ids []int64, g rewrite.Grid, changes intervention.Plan, want []float64) error {
 	t.Helper()
-	var rows []models.BakedAt
-	s, err := m.Decoder.Session(t.Context(), m.host, m.options, decoder.FanOut(sites, 0, &rows))
+	f, err := m.Fan(t.Context(), g)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer s.Close()
-	feeds, err := s.Signature.Feeds([][]int64{ids})
-	if err != nil {
-		return nil, err
-	}
-	feeds[rewrite.FanOutAnswer] = graph.NewInt64([]int64{answer}, 1)
-	var order []int
-	for _, at := range rows {
-		var memory, tau []float32
-		for i, c := range changes {
-			if (models.BakedAt{Site: c.Site, Layer: c.Layer}) != at {
-				continue
-			}
-			order, memory = append(order, i), append(memory, c.Vector...)
-			from, to, err := c.Positions.Within(len(ids))
-			if err != nil {
-				return nil, err
-			}
-			schedule := make([]float32, len(ids))
-			for p := from; p < to; p++ {
-				schedule[p] = float32(c.Tau)
-			}
-			tau = append(tau, schedule...)
+	defer f.Close()
+	byPosition := map[intervention.Positions][]int{}
+	for i, c := range changes {
+		if slices.Contains(g.Sites, c.Site) {
+			byPosition[c.Positions] = append(byPosition[c.Positions], i)
 		}
-		k, n := int64(len(tau)/len(ids)), int64(len(ids))
-		feeds[rewrite.FanOutMemory(at)] = graph.NewFloat32(memory, k, 1, int64(m.Layout.DModel))
-		feeds[rewrite.FanOutTau(at)] = graph.NewFloat32(tau, k, n, 1)
 	}
-	out, err := s.Run(t.Context(), feeds)
-	if err != nil {
-		return nil, err
+	for at, list := range byPosition {
+		var cells []intervention.Plan
+		for _, i := range list {
+			cells = append(cells, changes[i:i+1])
+		}
+		_, rows, err := f.Run(t.Context(), ids, answer, cells)
+		if err != nil {
+			return err
+		}
+		for row, i := range list {
+			if c := changes[i]; !(math.Abs(rows[row].LogP-want[i]) <= 2e-5) {
+				t.Errorf("%+v: %s@%d at %v, keep %g: log-probability %g, want %g", g, c.Site, c.Layer, at, c.Keep, rows[row].LogP, want[i])
+			}
+		}
 	}
-	logp, err := out[rewrite.FanOutLogP].Float32s()
-	if err != nil || len(logp) != len(order)+1 {
-		t.Fatalf("%d rows, want %d (%v)", len(logp), len(order)+1, err)
-	}
-	got := make([]float64, len(changes))
-	for row, i := range order {
-		got[i] = float64(logp[row+1])
-	}
-	return got, nil
+	return nil
 }
 
 // forms are the fixtures as they are, and in forms that none of them has but other exporters write. A change reports whether the
@@ -558,7 +539,7 @@ func locate(t *testing.T, m *graph.Model) *models.Layout {
 // cleanLogP makes the fan-out graph of a model and runs it without cells.
 func cleanLogP(t *testing.T, m *graph.Model, l *models.Layout, ids [][]int64, more map[string]*graph.Tensor) float64 {
 	t.Helper()
-	in, _, err := rewrite.FanOut(t.Context(), m, l, []models.PortKind{models.DefaultSite}, 0)
+	in, _, err := rewrite.FanOut(t.Context(), m, l, rewrite.Grid{Sites: []models.PortKind{models.DefaultSite}})
 	if err != nil {
 		t.Fatal(err)
 	}

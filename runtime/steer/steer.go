@@ -232,7 +232,7 @@ func (m *Model) score(ctx context.Context, run *decoder.Session, feeds map[strin
 	if err != nil {
 		return nil, err
 	}
-	signal, err := Signals(out, rows)
+	signal, err := signals(out, rows)
 	if err != nil {
 		return nil, err
 	}
@@ -244,9 +244,9 @@ func (m *Model) score(ctx context.Context, run *decoder.Session, feeds map[strin
 	return last, nil
 }
 
-// Signals reads the output [rewrite.Signal] of a run: 0 for a row whose last norm lost the stream. It is 1 for each row when the
+// signals reads the output [rewrite.Signal] of a run: 0 for a row whose last norm lost the stream. It is 1 for each row when the
 // model has no such output.
-func Signals(out map[string]*graph.Tensor, rows int) ([]float32, error) {
+func signals(out map[string]*graph.Tensor, rows int) ([]float32, error) {
 	t := out[rewrite.Signal]
 	if t == nil {
 		return slices.Repeat([]float32{1}, rows), nil

@@ -110,7 +110,7 @@ func fanOut(trick bool) decoder.Change {
 				return err
 			}
 		}
-		if err := decoder.FanOut([]models.PortKind{models.DefaultSite}, 0, new([]models.BakedAt))(ctx, c); err != nil {
+		if err := decoder.FanOut(rewrite.Grid{Sites: []models.PortKind{models.DefaultSite}}, new([]models.BakedAt))(ctx, c); err != nil {
 			return err
 		}
 		cut := slices.ContainsFunc(c.Graph.Graph.Nodes(), func(n *graph.Node) bool {

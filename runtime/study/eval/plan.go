@@ -24,7 +24,7 @@ type plan struct {
 
 // plans lists the plans, fastest first. The last one is the oracle.
 var plans = []plan{
-	{"fanout", "the whole grid of a prompt in one run; layers below the injected one are computed once", openFanOut, onlyAdds},
+	{"fanout", "the whole grid of a prompt in one run; what comes before a change, layers and (with a cache) positions, is computed once", openFanOut, onStream},
 	{"rows", "cells as rows of batches; with a cache, what comes before the first change runs once", openRows, anything},
 	{"points", "each cell in a separate run: slow, and the reference for the other plans", openPoints, anything},
 }
@@ -51,6 +51,7 @@ type bench struct {
 	places  []models.BakedAt  // that cells change
 	also    intervention.Plan // of a prompt; those of other prompts have the same places
 	top     int
+	late    bool // cells may leave the first positions as they are
 }
 
 // question is a prompt as token ids.

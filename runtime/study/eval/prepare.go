@@ -51,7 +51,8 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 	if c.Top > model.Layout.Vocab && model.Layout.Vocab > 0 {
 		return nil, fmt.Errorf("want the %d likeliest tokens, but the vocabulary has %d", c.Top, model.Layout.Vocab)
 	}
-	b := bench{model: model, host: host, options: c.Options, op: c.Op, sites: c.Sites, top: c.Top}
+	b := bench{model: model, host: host, options: c.Options, op: c.Op, sites: c.Sites, top: c.Top,
+		late: c.Phrase || c.Positions != intervention.AllPositions}
 	for _, site := range c.Sites {
 		for _, layer := range c.Layers {
 			b.places = append(b.places, models.BakedAt{Site: site, Layer: layer})

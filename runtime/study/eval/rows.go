@@ -55,6 +55,17 @@ func (b bench) change(c cell) intervention.Change {
 	return x
 }
 
+// plan is what happens in a cell of a question.
+func (b bench) plan(q question, c cell) intervention.Plan {
+	plan := slices.Clip(q.also)
+	for _, at := range q.at {
+		x := b.change(c)
+		x.Positions = at
+		plan = append(plan, x)
+	}
+	return plan
+}
+
 // The largest size of a run. Matrices of a thousand rows are as fast as larger ones, and activations stay small compared
 // with the weights: the widest activation of a layer, in the MLP, has batchTokens x 4 x d_model numbers (50 MB for GPT-2
 // small, 105 MB for XL). The logits have batchLogits numbers, and as many again while they are compared (34 MB).
@@ -80,13 +91,7 @@ func (b *batched) run(ctx context.Context, q question, cells []cell) (clean resu
 	for _, batch := range b.batches(cells, b.rows(len(q.ids))) {
 		var plans []intervention.Plan
 		for _, i := range batch {
-			plan := slices.Clip(q.also)
-			for _, at := range q.at {
-				x := b.change(cells[i])
-				x.Positions = at
-				plan = append(plan, x)
-			}
-			plans = append(plans, plan)
+			plans = append(plans, b.plan(q, cells[i]))
 		}
 		rows, err := b.batch.Rows(ctx, q.ids, plans)
 		if err != nil {
