@@ -84,11 +84,11 @@ func (f *Fan) Run(ctx context.Context, ids []int64, answer int64, cells []interv
 	if err != nil {
 		return clean, nil, err
 	}
-	got, err := f.read(out, len(cells)+1)
+	got, err := f.read(out, len(order)+1)
 	if err != nil {
 		return clean, nil, err
 	}
-	rows = make([]FanRow, len(cells))
+	rows = slices.Repeat([]FanRow{got[0]}, len(cells)) // a cell without changes is the clean run
 	for row, cell := range order {
 		if rows[cell] = got[row+1]; tooLoud(cells[cell]) {
 			rows[cell] = FanRow{LogP: math.Inf(1)}
@@ -133,8 +133,10 @@ func (f *Fan) feeds(answer int64, cells []intervention.Plan, s intervention.Span
 			put(rewrite.FanOutKeep(place), models.PortKeep, 1, 1)
 		}
 	}
-	if len(order) != len(cells) {
-		return nil, nil, fmt.Errorf("fan-out: %d of %d cells are at a place that it has", len(order), len(cells))
+	for i, plan := range cells {
+		if len(plan) > 0 && !slices.Contains(order, i) {
+			return nil, nil, fmt.Errorf("fan-out: no rows at %s of layer %d", plan[0].Site, plan[0].Layer)
+		}
 	}
 	return out, order, nil
 }

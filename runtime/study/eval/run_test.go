@@ -81,6 +81,9 @@ func compare(t *testing.T, what string, want, got *results.Run) {
 	}
 }
 
+// streamSites are the sites of the residual stream.
+var streamSites = []models.PortKind{models.PortResidPre, models.PortAttnOut, models.PortMLPOut, models.PortResidPost}
+
 // All plans compute the same numbers, for every memory, encoding and position.
 func TestE03PlansAgree(t *testing.T) {
 	for _, tt := range []struct {
@@ -99,13 +102,27 @@ func TestE03PlansAgree(t *testing.T) {
 		}},
 		{"resid_post, two layers", func(c *Config) { c.Sites, c.Layers = []models.PortKind{models.PortResidPost}, []int{0, 5} }},
 		{"all sites of the stream", func(c *Config) {
-			c.Sites, c.Layers = []models.PortKind{models.PortResidPre, models.PortAttnOut, models.PortMLPOut, models.PortResidPost}, []int{1, 2}
+			c.Sites, c.Layers = streamSites, []int{1, 2}
 		}},
 		{"layer, two sites", func(c *Config) {
 			c.Encoding, c.Layers, c.Sites = memory.EncodingLayer, []int{1, 4}, []models.PortKind{models.PortAttnOut, models.PortMLPOut}
 		}},
 		{"norm", func(c *Config) { c.TauUnit, c.Layers = steer.TauNorm, []int{0, 3} }},
 		{"captured, added", func(c *Config) { c.Memories, c.Layers = []string{"captured", "captured:explicit_entity"}, []int{1, 3} }},
+		{"scale", func(c *Config) {
+			c.Op, c.Layers, c.Taus, c.Memories, c.Positions = intervention.Scale, []int{2}, []float64{0, 0.5, 1, 2}, nil, intervention.LastPosition
+		}},
+		{"back-patching", func(c *Config) {
+			c.Op, c.Sites, c.Taus, c.Memories = intervention.Replace, []models.PortKind{models.PortResidPost}, []float64{1}, []string{"backpatch:4"}
+			c.Positions = intervention.LastPosition
+		}},
+		{"ablate every site of the stream", func(c *Config) {
+			c.Op, c.Sites, c.Layers, c.Taus, c.Memories = intervention.Ablate, streamSites, []int{1, 2}, nil, nil
+		}},
+		{"entity", func(c *Config) {
+			c.Op, c.Sites, c.Layers, c.Taus = intervention.Replace, []models.PortKind{models.PortResidPre, models.PortResidPost}, []int{0, 2}, []float64{0.5, 1}
+			c.Memories, c.Phrase = []string{"entity", "wrong:entity"}, true
+		}},
 		{"three sources", func(c *Config) {
 			c.Memories, c.First = []string{"wrong", "random:" + filepath.Join(c.Model.Path, "words.txt"), "file:" + filepath.Join(c.Model.Path, "words.txt")}, 3
 			c.Top = 0
@@ -143,19 +160,12 @@ func TestE03RowsAgree(t *testing.T) {
 		{"ablate every site", func(c *Config) {
 			c.Op, c.Sites, c.Layers, c.Taus, c.Memories = intervention.Ablate, models.Sites(), []int{1, 2}, nil, nil
 		}},
-		{"scale", func(c *Config) {
-			c.Op, c.Layers, c.Taus, c.Memories, c.Positions = intervention.Scale, []int{2}, []float64{0, 0.5, 1, 2}, nil, intervention.LastPosition
-		}},
 		{"patch each head", func(c *Config) {
 			c.Op, c.Sites, c.Heads, c.Layers, c.Taus, c.Memories = intervention.Replace, []models.PortKind{models.PortZ}, []int{1, 3}, []int{2, 5}, []float64{1}, []string{"captured"}
 			c.Positions = intervention.LastPosition
 		}},
 		{"mean", func(c *Config) {
 			c.Op, c.Sites, c.Layers, c.Taus, c.Memories = intervention.Replace, []models.PortKind{models.PortMLPOut, models.PortZ}, []int{0, 3}, []float64{1}, []string{"mean:" + texts}
-		}},
-		{"back-patching", func(c *Config) {
-			c.Op, c.Sites, c.Taus, c.Memories = intervention.Replace, []models.PortKind{models.PortResidPost}, []float64{1}, []string{"backpatch:4"}
-			c.Positions = intervention.LastPosition
 		}},
 		{"with another intervention", func(c *Config) {
 			half := 0.5
