@@ -48,5 +48,8 @@
 // export of SmolLM2's size, onnxruntime-genai the files that its builder makes of the same checkpoint, in float32 and int4 (see
 // generation.py).
 //
+// P23 and P24 measure eval at the last position, where the keys and values of the other positions are computed once: compared with
+// eval at all positions, and with PyTorch that does the same.
+//
 // P7-llama and P9b-llama measure prompts of the same lengths on 30 layers, with half as many prompts.
 package main

@@ -46,13 +46,13 @@ var checks = []check{
 	{"P5", injectOff, ""},
 	{"P5-llama", injectOffLlama, ""},
 	{"P6", exposed, ""},
-	perCell{"P7", "naive loop in the same runtime / fan-out, per cell", 10, gpt2Small, 8, 0, naiveLoop}.check(""),
-	perCell{"P7-llama", "naive loop in the same runtime / fan-out, per cell, SmolLM2's size", 10, smolLM2, 4, 0, naiveLoop}.check(""),
-	perCell{"P8", "naive loop in the same runtime / fan-out, per cell, large", 5, gpt2Large, 2, 2, naiveLoop}.
+	perCell{"P7", "naive loop in the same runtime / fan-out, per cell", 10, gpt2Small, 8, 0, naiveLoop, nil}.check(""),
+	perCell{"P7-llama", "naive loop in the same runtime / fan-out, per cell, SmolLM2's size", 10, smolLM2, 4, 0, naiveLoop, nil}.check(""),
+	perCell{"P8", "naive loop in the same runtime / fan-out, per cell, large", 5, gpt2Large, 2, 2, naiveLoop, nil}.
 		check("GPT-2 large: 7 GB of disk, 14 GB of memory and several minutes"),
-	perCell{"P9a", "paper's loop in TransformerLens / fan-out, per cell", 50, gpt2Small, 8, 2, peerLoop("TransformerLens", "lens")}.check(""),
-	perCell{"P9b", "PyTorch, the taus of a layer as a batch / fan-out, per cell", 3.5, gpt2Small, 8, 4, peerLoop("PyTorch", "batched")}.check(""),
-	perCell{"P9b-llama", "PyTorch, the taus of a layer as a batch / fan-out, per cell, SmolLM2's size", 3.5, smolLM2, 4, 4, peerLoop("PyTorch", "batched")}.check(""),
+	perCell{"P9a", "paper's loop in TransformerLens / fan-out, per cell", 50, gpt2Small, 8, 2, peerLoop("TransformerLens", "lens"), nil}.check(""),
+	perCell{"P9b", "PyTorch, the taus of a layer as a batch / fan-out, per cell", 3.5, gpt2Small, 8, 4, peerLoop("PyTorch", "batched"), nil}.check(""),
+	perCell{"P9b-llama", "PyTorch, the taus of a layer as a batch / fan-out, per cell, SmolLM2's size", 3.5, smolLM2, 4, 4, peerLoop("PyTorch", "batched"), nil}.check(""),
 	{"P10", sweepRate, ""},
 	{"P11", sweepOverhead, ""},
 	{"P12", sweepLimit, ""},
@@ -68,6 +68,8 @@ var checks = []check{
 	{"P21", generateGenAI, ""},
 	{"P22", gatesOff, ""},
 	{"P23", lastPosition, ""},
+	perCell{"P24", "PyTorch, the taus of a layer as a batch with a cached prefix / fan-out, last position, per cell, SmolLM2's size", 3, smolLM2, 4, 4,
+		peerLoop("PyTorch", "cached"), []string{"--positions", "last"}}.check(""),
 }
 
 func main() {

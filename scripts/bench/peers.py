@@ -3,6 +3,7 @@
 usage: peers.py build FOLDER NAME                 a model with random weights, exported by optimum; prints its folder
        peers.py lens MODEL THREADS < prompts      the paper's loop in TransformerLens; prints the seconds per cell
        peers.py batched MODEL THREADS < prompts   Hugging Face, the 15 taus of a layer as one batch; the same
+       peers.py cached MODEL THREADS < prompts    the same at the last position, with the keys and values of the others computed once
        peers.py cache MODEL THREADS < prompts     run_with_cache of TransformerLens, every hook_resid_post; prints the seconds per prompt
        peers.py loop FILE THREADS < prompts       the outputs hook_resid_post of a patched file in Python's ONNX Runtime; the same
 
@@ -10,12 +11,14 @@ prompts is a list of {"prompt", "memory", "answer"} in JSON. Cells cost the same
 prompt represent all of them. All timed code has run once before.
 """
 
+import copy
 import json
 import logging
 import os
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", WANDB_MODE="disabled")
@@ -66,36 +69,48 @@ def lens(folder, prompts):
     return total / len(prompts)
 
 
-def batched(folder, prompts):
-    """One clean run for each prompt, one batch of all taus for each layer, only the last position unembedded."""
+def batched(folder, prompts, last=False):
+    """One clean run for each prompt, one batch of all taus for each layer, only the last position unembedded. last: only the last
+    position runs and changes; the clean run leaves the keys and values of the others."""
     hf, tokenizer = (kind.from_pretrained(folder / "checkpoint") for kind in (AutoModelForCausalLM, AutoTokenizer))
     decoder, layers = hf.eval().base_model, hf.config.num_hidden_layers
     vector = torch.randn(hf.config.hidden_size)
 
-    def rows(ids, n, answer):
-        hidden = decoder(ids.expand(n, -1), use_cache=False).last_hidden_state[:, -1]
+    def rows(ids, n, answer, earlier=None):
+        if earlier is not None:
+            earlier = copy.deepcopy(earlier)
+            earlier.batch_repeat_interleave(n)
+            ids = ids[:, -1:]
+        hidden = decoder(ids.expand(n, -1), past_key_values=earlier, use_cache=earlier is not None).last_hidden_state[:, -1]
         logp = torch.log_softmax(hf.lm_head(hidden), -1)
         logp[:, answer].tolist(), (logp > logp[:, answer, None]).sum(-1).tolist()
 
-    def layer(ids, at, answer):
+    def layer(ids, at, answer, earlier=None):
         taus = torch.tensor(TAUS)[:, None, None]
         hook = W_O[hf.config.model_type](decoder, at).register_forward_hook(lambda module, args, out: out + taus * vector)
         with hook:
-            rows(ids, len(TAUS), answer)
+            rows(ids, len(TAUS), answer, earlier)
+
+    def clean(ids, answer):
+        if not last:
+            rows(ids, 1, answer)
+            return None
+        earlier = decoder(ids[:, :-1], use_cache=True).past_key_values
+        rows(ids, 1, answer, earlier)
+        return earlier
 
     total = 0.0
     for p in prompts:
         ids = torch.tensor([[tokenizer.bos_token_id] + tokenizer(p["prompt"])["input_ids"]])
         answer = tokenizer(" " + p["answer"])["input_ids"][0]
-        layer(ids, 0, answer)
-        rows(ids, 1, answer)
+        layer(ids, 0, answer, clean(ids, answer))
         start = time.perf_counter()
-        rows(ids, 1, answer)
-        clean = time.perf_counter()
+        earlier = clean(ids, answer)
+        middle = time.perf_counter()
         for i in range(SAMPLED):
-            layer(ids, i * layers // SAMPLED, answer)
+            layer(ids, i * layers // SAMPLED, answer, earlier)
         end = time.perf_counter()
-        total += ((clean - start) + (end - clean) / SAMPLED * layers) / (layers * len(TAUS))
+        total += ((middle - start) + (end - middle) / SAMPLED * layers) / (layers * len(TAUS))
     return total / len(prompts)
 
 
@@ -145,7 +160,7 @@ def main():
         return
     torch.set_num_threads(int(how) or os.cpu_count())
     with torch.inference_mode():
-        print({"lens": lens, "batched": batched, "cache": cache, "loop": loop}[what](Path(folder).resolve(), json.load(sys.stdin)))
+        print({"lens": lens, "batched": batched, "cached": partial(batched, last=True), "cache": cache, "loop": loop}[what](Path(folder).resolve(), json.load(sys.stdin)))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ type perCell struct {
 	prompts  int    // number of prompts that represent all 106: their lengths are spread like those of all
 	rounds   int    // 0 for the number that the user gives; a slow peer runs less often
 	peer     func(ctx context.Context, b *bench, folder string, lengths []int) (side, error)
+	flags    []string // of eval
 }
 
 // check is the check of this row; costs is that of [check].
@@ -42,7 +43,7 @@ func (c perCell) measure(ctx context.Context, b *bench) ([]row, error) {
 		return nil, err
 	}
 	got, err := compare(rounds, other, side{"fan-out", func() error { return clear(out) }, func() (sample, error) {
-		s, e, err := b.evaluate(ctx, folder, data, out, "fanout")
+		s, e, err := b.evaluate(ctx, folder, data, out, "fanout", c.flags...)
 		if err == nil {
 			err = sameLengths(ctx, out, lengths)
 		}

@@ -6,7 +6,7 @@ import (
 )
 
 // lastPosition measures P23: a cell that changes only the last position, where all cells share the keys and values of the positions
-// before it, relative to a cell of the fan-out that changes all positions.
+// before it, relative to a cell that changes all positions.
 func lastPosition(ctx context.Context, b *bench) ([]row, error) {
 	folder, err := b.exported(ctx, smolLM2)
 	if err != nil {
@@ -19,9 +19,9 @@ func lastPosition(ctx context.Context, b *bench) ([]row, error) {
 	}
 	out := b.out("few")
 	defer clear(b.out(""))
-	at := func(plan, positions string) side {
+	at := func(positions string) side {
 		return side{positions, func() error { return clear(out) }, func() (sample, error) {
-			s, e, err := b.evaluate(ctx, folder, data, out, plan, "--positions", positions)
+			s, e, err := b.evaluate(ctx, folder, data, out, "fanout", "--positions", positions)
 			if err == nil {
 				err = sameLengths(ctx, out, lengths)
 			}
@@ -29,7 +29,7 @@ func lastPosition(ctx context.Context, b *bench) ([]row, error) {
 			return s, err
 		}}
 	}
-	got, err := compare(b.rounds, at("rows", "last"), at("fanout", "all"))
+	got, err := compare(b.rounds, at("last"), at("all"))
 	if err != nil {
 		return nil, err
 	}
