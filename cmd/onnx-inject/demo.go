@@ -32,12 +32,15 @@ at every layer and magnitude; and that memory compared with wrong and random one
 DIR/results contains the numbers. The other commands accept DIR as MODEL.`,
 		example: "onnx-inject demo",
 		flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the model to `DIR`", Value: "onnx-inject-demo", TakesFile: true},
+			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the model to `DIR`", Value: demoDir, TakesFile: true},
 			jsonFlag(),
 		}, hostFlags()...),
 		run: runDemo,
 	}
 }
+
+// demoDir is the folder that demo writes unless -o gives another. The examples of all commands use it.
+const demoDir = "onnx-inject-demo"
 
 // demoTool marks results that a demo wrote, so that another version's demo may replace them.
 const demoTool = "onnx-inject demo"

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -16,9 +19,18 @@ type opened struct{ *decoder.Model }
 func open(path string) (*opened, error) {
 	m, err := decoder.Open(path)
 	if err != nil {
-		return nil, refused(err)
+		return nil, refused(withDemo(path, err))
 	}
 	return &opened{m}, nil
+}
+
+// withDemo adds advice to an error about a path in the folder of the examples, if the demo has not been run here.
+func withDemo(path string, err error) error {
+	folder, _, _ := strings.Cut(filepath.ToSlash(path), "/")
+	if _, missing := os.Stat(demoDir); missing == nil || folder != demoDir {
+		return err
+	}
+	return hintf(err, "onnx-inject demo writes this folder")
 }
 
 // openDecoder opens the MODEL of a command and recognises the decoder in it. The caller closes the model.

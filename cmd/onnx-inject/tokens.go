@@ -49,7 +49,7 @@ func showTokens(c *call) error {
 	}
 	t, err := tokenizerOf(c.args[0])
 	if err != nil {
-		return refused(err)
+		return refused(withDemo(c.args[0], err))
 	}
 	encode := func(text string) ([]int64, error) {
 		if c.Bool("prompt") {

@@ -199,7 +199,8 @@ func instead(dir, other string) string {
 	}
 	for _, name := range checkpointNames {
 		if exists(filepath.Join(dir, name)) {
-			return fmt.Sprintf("%s is a PyTorch checkpoint: optimum-cli export onnx --model %s OUT makes an ONNX model of it", name, dir)
+			return fmt.Sprintf("%s is a PyTorch checkpoint: optimum-cli export onnx --model %s --task text-generation OUT makes an ONNX model of it; "+
+				"install the Python package accelerate first: without it, the export stores tied weights twice", name, dir)
 		}
 	}
 	return other
@@ -238,18 +239,22 @@ func statModel(path string) (isDir bool, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		advice := "want an ONNX file, or a folder with model.onnx and config.json"
 		if likeRepo(path) {
-			advice += "; to download a model of the hub: onnx-inject pull " + path
+			advice += "; to download a model from the hub: onnx-inject pull " + path
 		}
 		return false, hint.With(errors.New("no such file or folder"), advice)
 	}
 	return false, err
 }
 
-// likeRepo reports whether a path that does not exist could be meant as org/name of the hub.
+// likeRepo reports whether a path that does not exist could be meant as org/name or name of the hub.
 func likeRepo(path string) bool {
-	org, name, ok := strings.Cut(path, "/")
-	return ok && org != "" && name != "" && org[0] != '.' && org[0] != '~' && !strings.ContainsAny(name, `/\`) &&
-		filepath.Ext(name) != ".onnx" && !exists(org)
+	parts := strings.Split(path, "/")
+	for _, p := range parts {
+		if p == "" || p[0] == '.' || p[0] == '~' || strings.ContainsAny(p, `\: `) {
+			return false
+		}
+	}
+	return len(parts) == 1 && filepath.Ext(path) == "" || len(parts) == 2 && filepath.Ext(path) != ".onnx" && !exists(parts[0])
 }
 
 func exists(path string) bool {

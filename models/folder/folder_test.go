@@ -74,7 +74,7 @@ func TestOpenFolder(t *testing.T) {
 		{"the only file", []string{"gpt2-10.onnx", "config.json"}, "", "gpt2-10.onnx | | config.json | ", ""},
 		{"several strangers", []string{"a.onnx", "onnx/b.onnx"}, "", "2 ONNX files, none of them called model.onnx, decoder_model_merged.onnx, decoder_model.onnx: a.onnx, onnx/b.onnx", "name one of them"},
 		{"nothing", []string{"config.json"}, "", "no ONNX file: looked for model.onnx, decoder_model_merged.onnx, decoder_model.onnx, in the folder and in its subfolder onnx", "name the file"},
-		{"a checkpoint", []string{"config.json", "vocab.json", "model.safetensors"}, "", "no ONNX file", "optimum-cli export onnx --model "},
+		{"a checkpoint", []string{"config.json", "vocab.json", "model.safetensors"}, "", "no ONNX file", "--task text-generation OUT makes an ONNX model of it; install the Python package accelerate first: without it, the export stores tied weights twice"},
 		{"a folder called .onnx", []string{"model.onnx/", "x.onnx"}, "", "x.onnx | | | ", ""},
 		{"not there", nil, "gpt2", "no such file or folder", "want an ONNX file"},
 		{"external data is not a model", []string{"model.onnx", "model.onnx_data", "model.onnx.data"}, "", "model.onnx | | | ", ""},
@@ -366,7 +366,7 @@ func TestOpenFolderBrokenConfig(t *testing.T) {
 func TestOpenFolderOfHub(t *testing.T) {
 	t.Chdir(tree(t, "folder/model.onnx"))
 	for path, like := range map[string]bool{
-		"openai-community/gpt2": true, "gpt2": false, "folder/gpt2": false, "./gpt2/x": false, "../gpt2": false, "~/gpt2": false,
+		"openai-community/gpt2": true, "gpt2": true, "SmolLM2-135M": true, "folder/gpt2": false, "model.onnx": false, "my model": false, `a\b`: false, "./gpt2/x": false, "../gpt2": false, "~/gpt2": false,
 		"a/b/c": false, "/a": false, "a/": false, "org/model.onnx": false,
 	} {
 		_, err := Open(path)

@@ -48,7 +48,7 @@ func (l *Listing) Choose(name string) (File, error) {
 	all := l.ONNX()
 	if len(all) == 0 {
 		return File{}, hint.With(fmt.Errorf("want an ONNX file, found none among the %d files of %s", len(l.Files), l.Commit[:8]),
-			"export it yourself: pip install optimum[onnx], then optimum-cli export onnx --model "+l.Repo+" --task text-generation DIR")
+			`export it yourself: pip install "optimum-onnx[onnxruntime]" accelerate, then optimum-cli export onnx --model `+l.Repo+" --task text-generation DIR")
 	}
 	if path.Ext(name) == ".onnx" {
 		f, ok := l.Find(name)

@@ -34,7 +34,7 @@ func Open(path string) (*Model, error) {
 	g, err := graph.Load(f.Model)
 	if err != nil {
 		if hint.Of(err) == "" && filepath.Ext(f.Model) != ".onnx" {
-			err = hint.With(err, "want an ONNX file; optimum-cli export onnx makes one of a PyTorch checkpoint")
+			err = hint.With(err, "want an ONNX file; optimum-cli export onnx --model FOLDER --task text-generation OUT makes one of a PyTorch checkpoint")
 		}
 		return nil, err
 	}
