@@ -22,7 +22,11 @@ type entities struct {
 
 // readEntities reads the flags. --for is set.
 func readEntities(c *call) (*entities, error) {
-	x := &entities{names: *c.Generic("memory").(*texts), phrases: *c.Generic("for").(*texts), tau: c.Float64("tau"), site: intervention.EntitySite}
+	x := &entities{phrases: *c.Generic("for").(*texts), tau: c.Float64("tau"), site: intervention.EntitySite}
+	for _, name := range *c.Generic("memory").(*texts) {
+		c.noteSource(name)
+		x.names = append(x.names, textOf(name))
+	}
 	if c.IsSet("site") {
 		x.site = chosen[models.PortKind](c, "site")
 	}

@@ -94,7 +94,7 @@ func generateText(c *call) error {
 	if err := s.Unload(); err != nil { // the session below takes the memory
 		return err
 	}
-	if err := c.noteSpelling(g.changes.memory, s); err != nil {
+	if err := c.spell(g.changes, s); err != nil {
 		return err
 	}
 	if err := c.noteBOS(g.entries, o); err != nil {

@@ -20,7 +20,8 @@ import (
 // injection is the memory that the flags describe: a text or a vector, and its magnitude.
 type injection struct {
 	text       string
-	vector     []float32 // from a file; nil for a text
+	tokens     []steer.Token // of the text; nil until [call.spell]
+	vector     []float32     // from a file; nil for a text
 	source     models.Baked
 	encoding   memory.Encoding
 	convention memory.Convention
@@ -42,7 +43,7 @@ func encodingFlags() []cli.Flag {
 // memoryFlags are the flags of the commands that inject a memory.
 func memoryFlags() []cli.Flag {
 	return append([]cli.Flag{
-		&cli.GenericFlag{Name: "memory", Usage: "the memory as `TEXT`; can be repeated, each with its --for", Value: &texts{}, DefaultText: "none"},
+		&cli.GenericFlag{Name: "memory", Usage: "the memory as `TEXT`, or text:TEXT as in eval; can be repeated, each with its --for", Value: &texts{}, DefaultText: "none"},
 		&cli.GenericFlag{Name: "for", Usage: "the model's state of --memory replaces that of the last token of `PHRASE` in the prompt; can be repeated", Value: &texts{}, DefaultText: "none"},
 		&cli.StringFlag{Name: "vector", Usage: "the memory as a vector from `FILE`: .npy, .safetensors or .gguf; FILE#NAME chooses one, DIR#HOOK[ROW] a captured one", TakesFile: true},
 		oneOf("site", "add the memory at `SITE`", models.Memorable()),
@@ -67,7 +68,7 @@ func readMemory(c *call) (*injection, error) {
 	}
 	file, given := c.String("vector"), *c.Generic("memory").(*texts)
 	if len(given) > 0 {
-		m.text = given[0]
+		m.text = textOf(given[0])
 	}
 	switch {
 	case len(given) > 1:
@@ -77,7 +78,7 @@ func readMemory(c *call) (*injection, error) {
 	case c.IsSet("memory") && c.IsSet("vector"):
 		return nil, usagef("--memory and --vector cannot be combined: a memory is a text or a file")
 	case c.IsSet("memory") && m.text == "":
-		return nil, usagef("flag --memory: the text is empty")
+		return nil, hintf(usagef("flag --memory: the text is empty"), "want TEXT or text:TEXT")
 	case !utf8.ValidString(m.text):
 		return nil, notUTF8("memory", m.text)
 	case c.IsSet("vector") && (c.IsSet("encoding") || c.IsSet("convention")):
@@ -93,6 +94,7 @@ func readMemory(c *call) (*injection, error) {
 		m.source.Convention = v.Meta[vector.MetaConvention]
 		return m, nil
 	case c.IsSet("memory"):
+		c.noteSource(given[0])
 		m.source = models.Baked{Text: m.text, Encoding: string(m.encoding), Convention: string(m.convention)}
 		return m, nil
 	}

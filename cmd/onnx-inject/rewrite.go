@@ -216,6 +216,9 @@ func (f *rewriteFlags) request(c *call, o *opened, l *models.Layout) (req rewrit
 	if err := c.noteBOS(entries, o); err != nil {
 		return req, err
 	}
+	if m := f.bake.memory; m != nil && m.vector == nil {
+		c.noteSpelling(m.text, o.tokens, l)
+	}
 	req.Bake, err = bakes(c, o, l, entries)
 	return req, err
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
@@ -40,7 +39,8 @@ on average.
 --one-hop asks for the answer after a second prompt, in which the missing hop is spelled out. If the model does not know
 the answer there, the output says so: a memory cannot supply what the model lacks. The limits are those of probe.
 
---answer shows the probability and the rank of one answer: the first token of " " + TEXT. Rank 0 is the most likely.
+--answer shows the probability and the rank of one answer: the first token of " " + TEXT. Rank 0 is the most likely. The
+output says how many tokens the answer has; with --answer-whole all of them count, each after the ones before it.
 Without a memory, injected is empty in the JSON document, and the answer's numbers with and without a memory are equal.`,
 		example: `onnx-inject run onnx-inject-demo --prompt "People in the land of Machu Picchu speak" --memory " Peru" --layer 0 --tau 1 --answer Spanish`,
 		flags: append(append([]cli.Flag{
@@ -85,7 +85,7 @@ func runModel(c *call) error {
 		return refused(err)
 	}
 	c.noteFaintMemory(x.memory, r)
-	if err := c.noteSpelling(x.memory, s); err != nil {
+	if err := c.spell(x, s); err != nil {
 		return err
 	}
 	if err := c.noteBOS(q.Entries, o); err != nil {
@@ -148,26 +148,6 @@ func (c *call) noteFaintMemory(m *injection, r *steer.Result) {
 	}
 }
 
-// noteSpelling warns if the other spelling of a memory, with or without a space before it, is one token and the given one is not.
-// Vectors of words that are one token are those that the model learned.
-func (c *call) noteSpelling(m *injection, s *steer.Model) error {
-	if m == nil || m.vector != nil {
-		return nil
-	}
-	other := strings.TrimPrefix(m.text, " ")
-	if other == m.text {
-		other = " " + m.text
-	}
-	ids, err := s.Memory(m.text)
-	if err != nil {
-		return refused(err)
-	}
-	if others, err := s.Memory(other); err == nil && len(ids) > 1 && len(others) == 1 {
-		c.note("the memory %s is %d tokens; %s is one token", quote(m.text), len(ids), quote(other))
-	}
-	return nil
-}
-
 // printRun shows a result as JSON or as text. baked lists the memories in the file itself, which affect the clean run too.
 func (c *call) printRun(q steer.Query, x *changes, r *steer.Result, baked []models.Baked, hop2 *oneHopJSON) error {
 	if c.Bool("json") {
@@ -189,7 +169,7 @@ func (c *call) printRun(q steer.Query, x *changes, r *steer.Result, baked []mode
 	printTokens(c.out, r)
 	if r.Answer != nil {
 		c.out.line()
-		printAnswer(c.out, r)
+		printAnswer(c.out, r, q.Whole)
 	}
 	if hop2 != nil {
 		hop2.print(c.out)
@@ -207,6 +187,9 @@ func (c *call) changeFacts(x *changes, entries []intervention.Entry, plan interv
 		}
 		if m := x.memory; m != nil && i == 0 {
 			where := m.where()
+			if m.tokens != nil {
+				where = m.tokensText() + "; " + where
+			}
 			if x.unit == steer.TauNorm {
 				where += fmt.Sprintf(", which is tau %.4g of a memory of length 1", plan[0].Tau)
 			}
@@ -261,7 +244,8 @@ type runResult struct {
 	Prompt     string         `json:"prompt"`
 	Tokens     []int64        `json:"tokens"` // of the prompt, the beginning-of-text token included
 	Memory     string         `json:"memory"` // "" for none, and for a vector
-	Layer      *int           `json:"layer"`  // null or absent without a memory, like the next four
+	MemoryIDs  []pieceJSON    `json:"memory_tokens,omitempty"`
+	Layer      *int           `json:"layer"` // null or absent without a memory, like the next four
 	Tau        *float64       `json:"tau"`
 	Encoding   string         `json:"encoding,omitempty"`
 	Convention string         `json:"convention,omitempty"`
@@ -288,6 +272,12 @@ type tokenJSON struct {
 	P     number `json:"p"`
 }
 
+// pieceJSON is a token of a text.
+type pieceJSON struct {
+	Token string `json:"token"`
+	ID    int64  `json:"id"`
+}
+
 type answerJSON struct {
 	Text         string `json:"text"`
 	Token        string `json:"token"`
@@ -310,6 +300,9 @@ func runJSON(q steer.Query, x *changes, r *steer.Result, device runtime.Device) 
 	if m := x.memory; m != nil {
 		out.Memory, out.Tau, out.Positions = m.source.Text, &m.tau, m.positions
 		out.Encoding, out.Convention = m.source.Encoding, m.source.Convention
+		for _, t := range m.tokens {
+			out.MemoryIDs = append(out.MemoryIDs, pieceJSON{t.Token, t.ID})
+		}
 		if layer, err := strconv.Atoi(string(m.entry.Layers)); err == nil && layer >= 0 {
 			out.Layer = &layer
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
@@ -35,22 +36,38 @@ func tokenCells(t steer.Token, style string) []span {
 	return []span{styled(style, "%s", quote(t.Token)), text("%s", probability(t.P)), styled(style, "%s", bar(t.P))}
 }
 
-// printAnswer shows the effect of the memory on the answer.
-func printAnswer(p *printer, r *steer.Result) {
+// printAnswer shows the effect of the memory on the answer: on its first token, or on all of its tokens.
+func printAnswer(p *printer, r *steer.Result, whole bool) {
 	a := r.Answer
-	if r.Injected == nil {
-		p.table([][]span{{text("answer"), text("%s", quote(a.Token)), text("p %s", probability(a.PClean)), text("rank %d", a.RankClean)}})
-		return
+	row, rank := []span{text("answer"), text("%s", quote(a.Token))}, "rank"
+	switch n := len(a.Tokens); {
+	case n > 1 && whole:
+		row[1] = text("%s", quote(a.Text))
+		row = append(row, styled(dim, "all %d tokens", n), text("log p %s", change(a.LogPClean, a.LogPInjected, r.Injected != nil, logarithm)))
+		rank = "rank of " + quote(a.Token)
+	case n > 1:
+		row = append(row, styled(dim, "first of %d tokens of %s", n, quote(a.Text)))
 	}
-	style := green
-	if a.PInjected < a.PClean {
-		style = red
+	row = append(row, text("p %s", change(a.PClean, a.PInjected, r.Injected != nil, probability)))
+	if r.Injected != nil {
+		style := green
+		if a.LogPInjected < a.LogPClean {
+			style = red
+		}
+		row = append(row, styled(style, "%s", times(math.Exp(a.LogPInjected-a.LogPClean))))
 	}
-	p.table([][]span{{
-		text("answer"), text("%s", quote(a.Token)), text("p %s → %s", probability(a.PClean), probability(a.PInjected)),
-		styled(style, "%s", times(a.PInjected/a.PClean)), text("rank %d → %d", a.RankClean, a.RankInjected),
-	}})
+	p.table([][]span{append(row, text("%s %s", rank, change(a.RankClean, a.RankInjected, r.Injected != nil, strconv.Itoa)))})
 }
+
+// change writes a number without a memory and, if there is one, with it.
+func change[T any](clean, injected T, both bool, write func(T) string) string {
+	if !both {
+		return write(clean)
+	}
+	return write(clean) + " → " + write(injected)
+}
+
+func logarithm(x float64) string { return fmt.Sprintf("%.3f", x) }
 
 // times writes a factor.
 func times(f float64) string {

@@ -184,11 +184,7 @@ func (m *Model) Encode(ctx context.Context, text string, enc memory.Encoding, co
 
 // EncodeLayers makes the memory vectors [d_model] that the layer encoding has of a text at the given layers, in one run.
 func (m *Model) EncodeLayers(ctx context.Context, text string, conv memory.Convention, layers ...int) ([][]float32, error) {
-	t, err := m.tokens()
-	if err != nil {
-		return nil, err
-	}
-	ids, err := m.Texts.LayerMemory(t, text)
+	ids, err := m.LayerMemory(text)
 	if err == nil {
 		err = m.fits("memory", ids)
 	}

@@ -266,3 +266,50 @@ func TestE08LogSoftmax(t *testing.T) {
 		t.Errorf("two equal logits: %v, want -ln 2", got)
 	}
 }
+
+// A whole answer has the sum of the log-probabilities of its tokens, each after the ones before it. The reference runs the rows of a
+// batch, whose logits another path computes.
+func TestWholeAnswer(t *testing.T) {
+	m, _ := openDemo(t, runtime.Options{Threads: 1})
+	q := query(demo.Prompts()[0].ExplicitEntity, 2)
+	q.Answer, q.Whole = "Barack Obama", true
+	r, err := m.Run(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Answer.Tokens) < 3 {
+		t.Fatalf("the answer has %d tokens: too few for this test", len(r.Answer.Tokens))
+	}
+	ids, err := m.Prompt(q.Prompt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vector, layer := r.Plan[0].Vector, r.Plan[0].Layer
+	want := [2]float64{}
+	for _, token := range r.Answer.Tokens {
+		rows, err := rowsAt(t, m, ids, layer, [][]float32{vector, vector}, []float64{0, 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range want {
+			want[i] += LogSoftmax(rows[i])[token.ID]
+		}
+		ids = append(ids, token.ID)
+	}
+	for i, got := range []float64{r.Answer.LogPClean, r.Answer.LogPInjected} {
+		if math.Abs(got-want[i]) > 1e-4 {
+			t.Errorf("row %d: log p %v, want %v", i, got, want[i])
+		}
+	}
+	if math.Abs(want[0]-want[1]) < 1e-3 {
+		t.Error("the memory changes nothing: the test shows nothing")
+	}
+	q.Whole = false
+	first, err := m.Run(t.Context(), q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Answer.LogPClean >= first.Answer.LogPClean || r.Answer.RankClean != first.Answer.RankClean {
+		t.Errorf("whole %+v, first token %+v", r.Answer, first.Answer)
+	}
+}

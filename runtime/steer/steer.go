@@ -158,6 +158,15 @@ func (m *Model) Memory(text string) ([]int64, error) {
 	return m.Texts.Memory(t, text)
 }
 
+// LayerMemory turns the text of a memory into the tokens that the layer encoding runs.
+func (m *Model) LayerMemory(text string) ([]int64, error) {
+	t, err := m.tokens()
+	if err != nil {
+		return nil, err
+	}
+	return m.Texts.LayerMemory(t, text)
+}
+
 // Answer returns the token an answer counts by: the first one of " " + text, unless Texts says otherwise.
 func (m *Model) Answer(text string) (int64, error) {
 	t, err := m.tokens()

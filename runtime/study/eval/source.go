@@ -1,11 +1,13 @@
 package eval
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/models"
@@ -87,6 +89,7 @@ var sourceKinds = []sourceKind{
 	{name: "none", doc: "no memory: every cell is the clean run", open: openNone},
 	{name: "wrong", arg: "[SOURCE]", doc: "the missing hop of another prompt, drawn once, or what that prompt has of SOURCE", open: openWrong},
 	{name: "random", arg: "LIST", doc: "for each cell a word of LIST, drawn as in the paper", open: openRandom},
+	{name: "text", arg: "TEXT", doc: "one text, for every prompt", open: openText},
 	{name: "column", arg: "NAME", doc: "a column of the data", open: openColumn},
 	{name: "file", arg: "PATH", doc: "every text or vector of a file in turn, for every prompt", open: openFile},
 	{name: "captured", arg: "[COLUMN]", doc: "what the site holds at the last token of the one-hop prompt, or of COLUMN", open: openCaptured, anywhere: true},
@@ -122,7 +125,8 @@ func parseSource(spec string) (k sourceKind, arg string, err error) {
 		for _, d := range Sources() {
 			names = append(names, d[0])
 		}
-		return k, "", fmt.Errorf("memory %q: want one of %s", spec, strings.Join(names, ", "))
+		err := fmt.Errorf("memory %q: want one of %s", spec, strings.Join(names, ", "))
+		return k, "", hint.With(err, fmt.Sprintf("for a text: --memory %q", "text:"+spec))
 	}
 	k = sourceKinds[i]
 	if name == "wrong" && arg != "" { // what holds for the source holds for another prompt's memory
@@ -210,6 +214,14 @@ func openCurated(_ string, in sourceInput) (*Source, error) {
 func openNone(string, sourceInput) (*Source, error) {
 	none := []Memory{{}}
 	return &Source{at: func(int, int, int) []Memory { return none }}, nil
+}
+
+func openText(text string, _ sourceInput) (*Source, error) {
+	if !utf8.ValidString(text) {
+		return nil, errors.New("want UTF-8")
+	}
+	one := []Memory{{Text: text}}
+	return &Source{at: func(int, int, int) []Memory { return one }}, nil
 }
 
 func openColumn(name string, in sourceInput) (*Source, error) {
