@@ -20,7 +20,7 @@ import (
 // injection is the memory that the flags describe: a text or a vector, and its magnitude.
 type injection struct {
 	text       string
-	tokens     []steer.Token // of the text; nil until [call.spell]
+	tokens     []steer.Token // of the text, or of the text that the file of the vector names; nil until [call.spell]
 	vector     []float32     // from a file; nil for a text
 	source     models.Baked
 	encoding   memory.Encoding

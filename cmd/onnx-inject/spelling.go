@@ -21,7 +21,7 @@ func (c *call) noteSource(memory string) {
 	}
 }
 
-// spell finds the tokens of a memory that is a text, and warns if another spelling of it, or of a name of --for, is the usual one.
+// spell finds the tokens of a memory that is a text, or was one before encode, and warns if another spelling of it, or of a name of --for, is the usual one.
 func (c *call) spell(x *changes, s *steer.Model) error {
 	if x.entities != nil {
 		for _, name := range x.entities.names {
@@ -29,18 +29,20 @@ func (c *call) spell(x *changes, s *steer.Model) error {
 		}
 	}
 	m := x.memory
-	if m == nil || m.vector != nil {
+	if m == nil || m.source.Text == "" || m.source.Encoding == "" {
 		return nil
 	}
-	ids, err := s.Memory(m.text)
-	if m.encoding == memory.EncodingLayer {
-		ids, err = s.LayerMemory(m.text)
+	ids, err := s.Memory(m.source.Text)
+	if m.source.Encoding == string(memory.EncodingLayer) {
+		ids, err = s.LayerMemory(m.source.Text)
 	}
 	if err != nil {
 		return refused(err)
 	}
 	m.tokens = s.Tokens(ids)
-	c.noteSpelling(m.text, s.Memory, s.Layout)
+	if m.vector == nil {
+		c.noteSpelling(m.text, s.Memory, s.Layout)
+	}
 	return nil
 }
 
@@ -80,7 +82,7 @@ const maxPieces = 12
 // tokensText lists the tokens of a memory. A single token that equals the text is only counted.
 func (m *injection) tokensText() string {
 	out := countTokens(len(m.tokens))
-	if len(m.tokens) == 1 && m.tokens[0].Token == m.text {
+	if len(m.tokens) == 1 && m.tokens[0].Token == m.source.Text {
 		return out
 	}
 	for i, t := range m.tokens {
