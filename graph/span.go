@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"sync/atomic"
+
+	"github.com/onnx-inject/onnx-inject/graph/base/sidefile"
 )
 
 // DataFile is a file that holds weights: a model file or one of its external data files.
@@ -87,7 +89,7 @@ func openUnder(dir, real, path string) (*DataFile, error) {
 	return newDataFile(path, real, f)
 }
 
-// newDataFile takes ownership of an open file, which must be a regular one.
+// newDataFile takes ownership of an open file, which must be a regular one and not what a failed download leaves.
 func newDataFile(path, real string, f *os.File) (*DataFile, error) {
 	st, err := f.Stat()
 	if err != nil {
@@ -97,6 +99,10 @@ func newDataFile(path, real string, f *os.File) (*DataFile, error) {
 	if !st.Mode().IsRegular() {
 		f.Close()
 		return nil, fmt.Errorf("not a regular file")
+	}
+	if err := sidefile.Downloaded(path, f); err != nil {
+		f.Close()
+		return nil, err
 	}
 	return &DataFile{Path: path, Real: real, Size: st.Size(), f: f, links: links(st)}, nil
 }

@@ -4,6 +4,7 @@
 package sidefile
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -26,7 +27,11 @@ func Read(fsys fs.FS, name string, most int64) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return readAll(name, f, most)
+	data, err := readAll(name, f, most)
+	if err != nil {
+		return nil, err
+	}
+	return data, downloaded(name, bytes.NewReader(data))
 }
 
 // ReadFile is [Read] for a path.
@@ -41,7 +46,17 @@ func ReadFile(path string, most int64) ([]byte, error) {
 
 // Open opens a regular file of at most most bytes for reading, or what a symbolic link to one leads to. The error wraps
 // [fs.ErrNotExist] where there is no such file.
-func Open(path string, most int64) (*os.File, error) { return open(path, most, 0) }
+func Open(path string, most int64) (*os.File, error) {
+	f, err := open(path, most, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := downloaded(path, f); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
 
 // OpenOwn is [Open] for a file of a folder that only this program writes to: a symbolic link is refused.
 func OpenOwn(path string, most int64) (*os.File, error) {
