@@ -50,10 +50,10 @@ quantise activations at run time by the range of all rows together; auto checks 
 The conventions are those of the paper's code: a prompt begins with the beginning-of-text token, a memory does not, and
 the probability of an answer is that of the first token of " " + answer.
 
-The table at the end shows the best cell of each source by two measures, which often disagree: the paper's mean (of the
-relative changes of the probability, without those above the 99th percentile) and the mean change of the log-odds.
-p clean and one hop are mean probabilities without a memory, for the prompts and for their one-hop versions. other half
-is the measure on one half of the prompts when the cell is chosen on the other half.`,
+The table at the end shows the cell of each source with the largest mean change of the log-odds, in nats. p clean and one hop
+are mean probabilities without a memory, for the prompts and for their one-hop versions; p is that of the cell. other half is
+the measure on one half of the prompts when the cell is chosen on the other half. --percent adds the paper's measure: the mean
+relative change of the probability, without the changes above the 99th percentile. It often chooses another cell.`,
 		example: "onnx-inject eval onnx-inject-demo --data onnx-inject-demo/prompts.csv --taus 0.5,1,2,4 -o demo-results",
 		flags: append(append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "prompts to evaluate: `FILE`", TakesFile: true},
@@ -75,6 +75,7 @@ is the measure on one half of the prompts when the cell is chosen on the other h
 			&cli.StringFlag{Name: "shard", Usage: "evaluate part `I/N` of the prompts; auto reads it from Slurm or Kubernetes"},
 			&cli.IntFlag{Name: "limit", Usage: "evaluate the first `N` prompts; 0 means all"},
 			&cli.IntFlag{Name: "top", Usage: "list the `N` most likely tokens in each row"},
+			percentFlag(),
 			jsonFlag(),
 		}, changeFlags()...), append(textFlags(), isolatedFlags()...)...),
 		run: isolated(runEval),
@@ -145,7 +146,7 @@ func runEval(c *call) error {
 	if c.Bool("json") {
 		err = c.out.json(evalJSON(cfg, r))
 	} else {
-		printEval(c.out, cfg, r)
+		printEval(c.out, cfg, r, c.Bool("percent"))
 	}
 	switch {
 	case err != nil:
@@ -319,7 +320,7 @@ func evalJSON(cfg *eval.Config, r *eval.Report) evalResult {
 }
 
 // printEval shows the best cells and the next steps.
-func printEval(p *printer, cfg *eval.Config, r *eval.Report) {
+func printEval(p *printer, cfg *eval.Config, r *eval.Report, percents bool) {
 	facts := [][]span{
 		{text("results"), styled(bold, "%s", cfg.Dir)},
 		{text("prompts"), text("%d", r.Prompts)},
@@ -337,7 +338,7 @@ func printEval(p *printer, cfg *eval.Config, r *eval.Report) {
 	for _, s := range r.Summary.Series {
 		sources = append(sources, s.Name())
 	}
-	printBest(p, r.Summary, sources)
+	printBest(p, r.Summary, named{names: sources}, percents)
 	p.line()
 	p.line(styled(bold, "Next step"))
 	p.line(text("  onnx-inject report %s", shellWord(cfg.Dir)))

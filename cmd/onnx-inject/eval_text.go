@@ -3,38 +3,88 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
+
+	"github.com/urfave/cli/v2"
 
 	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// printBest shows the effect of the memories in the best cell of each series, by the log-odds and by the paper's measure. names
-// are the names of the series.
-func printBest(p *printer, s *stats.Summary, names []string) {
-	rows := [][]span{{
-		styled(dim, "memory"), styled(dim, "p clean"), styled(dim, "one hop"), styled(dim, "best by"), styled(dim, "layer"), styled(dim, "tau"), styled(dim, "p"),
-		styled(dim, "improved"), styled(dim, "median"), styled(dim, "paper's mean"), styled(dim, "log-odds"), styled(dim, "other half"),
-	}}
-	for n, series := range s.Series {
-		for i, b := range series.Best {
-			row := []span{text(""), text(""), text("")}
-			if i == 0 {
-				row = []span{styled(bold, "%s", names[n]), text("%s", probabilityOf(series.TwoHop.MeanP)), text("")}
-				if series.OneHop != nil {
-					row[2] = text("%s", probabilityOf(series.OneHop.MeanP))
-				}
+// percentFlag adds the paper's measure to the tables of eval and report. Without it they have log-odds and probabilities: a mean of
+// relative changes is as large as the smallest probability is small.
+func percentFlag() cli.Flag {
+	return boolFlag("percent", "also show the paper's measure, the mean change of the probability in percent, with its best cell and the median")
+}
+
+// named are the names of the series of a summary, and the folders of their results if these are several.
+type named struct{ names, folders []string }
+
+// printBest shows the effect of the memories in the best cell of each series: by the log-odds and, with percent, by the paper's measure.
+func printBest(p *printer, s *stats.Summary, n named, percents bool) {
+	type column struct {
+		title string
+		shown bool
+		of    func(series stats.Series, b stats.Best) string
+	}
+	columns := []column{
+		{"best by", percents, func(_ stats.Series, b stats.Best) string { return measureName(b.Measure) }},
+		{"layer", true, func(_ stats.Series, b stats.Best) string { return layerOf(b.Effect) }},
+		{"tau", true, func(series stats.Series, b stats.Best) string { return tauOf(series, b.Effect) }},
+		{"log-odds", true, func(_ stats.Series, b stats.Best) string { return odds(b.Effect.LogOdds) }},
+		{"p", true, func(_ stats.Series, b stats.Best) string { return probabilityOf(b.Effect.MeanP) }},
+		{"improved", true, func(_ stats.Series, b stats.Best) string {
+			return fmt.Sprintf("%d of %d", b.Effect.Improved, b.Effect.N)
+		}},
+		{"median", percents, func(_ stats.Series, b stats.Best) string { return percent(b.Effect.MedianChange) }},
+		{"paper's mean", percents, func(_ stats.Series, b stats.Best) string { return percent(b.Effect.Rejected) }},
+		{"other half", true, func(_ stats.Series, b stats.Best) string {
+			if b.Held == nil {
+				return ""
 			}
-			e := b.Effect
-			held := text("")
-			if b.Held != nil {
-				held = text("%s", signed(b.Held.Other, b.Measure))
+			return signed(b.Held.Other, b.Measure)
+		}},
+	}
+	columns = slices.DeleteFunc(columns, func(c column) bool { return !c.shown })
+	head := []span{styled(dim, "memory")}
+	if n.folders != nil {
+		head = append(head, styled(dim, "folder"))
+	}
+	head = append(head, styled(dim, "p clean"), styled(dim, "one hop"))
+	first := len(head) - 2
+	for _, c := range columns {
+		head = append(head, styled(dim, "%s", c.title))
+	}
+	rows := [][]span{head}
+	for i, series := range s.Series {
+		lead := []span{styled(bold, "%s", n.names[i])}
+		if n.folders != nil {
+			lead = append(lead, text("%s", n.folders[i]))
+		}
+		lead = append(lead, text("%s", probabilityOf(series.TwoHop.MeanP)), text(""))
+		if series.OneHop != nil {
+			lead[len(lead)-1] = text("%s", probabilityOf(series.OneHop.MeanP))
+		}
+		for _, b := range series.Best {
+			if b.Measure != stats.ByLogOdds && !percents {
+				continue
 			}
-			rows = append(rows, append(row,
-				styled(dim, "%s", measureName(b.Measure)), text("%s", layerOf(e)), text("%s", tauOf(series, e)), text("%s", probabilityOf(e.MeanP)),
-				text("%d of %d", e.Improved, e.N), text("%s", percent(e.MedianChange)), text("%s", percent(e.Rejected)), text("%s", odds(e.LogOdds)), held))
+			row := slices.Clone(lead)
+			for _, c := range columns {
+				row = append(row, text("%s", c.of(series, b)))
+			}
+			rows = append(rows, row)
+			lead = make([]span, len(lead))
 		}
 	}
-	p.table(rows, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11)
+	var right []int
+	for i := first; i < len(head); i++ {
+		if head[i].text != "best by" {
+			right = append(right, i)
+		}
+	}
+	p.table(rows, right...)
+	p.line(styled(dim, "  log-odds: the mean change of ln(p / (1 - p)), in nats"))
 }
 
 // tauOf writes the tau of an effect where the operation has one.

@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/published"
 	pages "github.com/onnx-inject/onnx-inject/runtime/study/report" // in this package, report prints errors
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
 func reportCommand() *command {
@@ -43,6 +45,7 @@ name next to DIR or in the current folder. Its checksum must be the one in the r
 			&cli.StringFlag{Name: "parquet", Usage: "write the cells to `FILE`, for pandas, polars or DuckDB", TakesFile: true},
 			&cli.StringFlag{Name: "model", Usage: "show tokens as text with the tokenizer of `MODEL`", TakesFile: true},
 			boolFlag("force", "replace existing files"),
+			percentFlag(),
 			jsonFlag(),
 		},
 		run: runReport,
@@ -51,7 +54,7 @@ name next to DIR or in the current folder. Its checksum must be the one in the r
 
 func runReport(c *call) error {
 	if len(c.args) == 0 && c.String("published") == "" {
-		return hintf(usagef("report: missing a folder of results, or --published DIR"), "onnx-inject eval writes folders of results")
+		return hintf(usagef("report: missing a folder of results, or --published DIR"), "onnx-inject eval and onnx-inject demo write folders of results; for example: onnx-inject report %s", demoDir+"/results")
 	}
 	for _, name := range []string{"out", "published", "parquet", "model"} {
 		if c.IsSet(name) && c.String(name) == "" {
@@ -91,7 +94,7 @@ func runReport(c *call) error {
 	if c.Bool("json") {
 		return c.out.json(reportJSON(w, r, claim))
 	}
-	showReport(c.out, w, r, claim)
+	showReport(c.out, w, r, named{r.Names(), foldersOf(r.Summary, runs)}, claim, c.Bool("percent"))
 	return nil
 }
 
@@ -100,11 +103,11 @@ func readRuns(c *call) ([]*results.Run, error) {
 	var runs []*results.Run
 	for _, dir := range c.args {
 		if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-			return nil, refused(fmt.Errorf("results %s: no such folder", quote(dir)))
+			return nil, refused(withDemo(dir, fmt.Errorf("results %s: no such folder", quote(dir))))
 		}
 		r, err := results.Load(c.ctx, dir)
 		if err != nil {
-			return nil, refused(err)
+			return nil, refused(insteadOf(dir, err))
 		}
 		runs = append(runs, r)
 	}
@@ -123,6 +126,27 @@ func readRuns(c *call) ([]*results.Run, error) {
 		runs = append(runs, theirs...)
 	}
 	return runs, nil
+}
+
+// insteadOf adds advice to an error about a folder without results: the folder in it that has some. demo writes such a folder.
+func insteadOf(dir string, err error) error {
+	inner := filepath.Join(dir, "results")
+	if _, missing := os.Stat(filepath.Join(inner, results.ManifestFile)); missing != nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return hintf(err, "the results are in its folder: onnx-inject report %s", shellWord(inner))
+}
+
+// foldersOf returns the folder of each series, or nil if all are in one.
+func foldersOf(s *stats.Summary, runs []*results.Run) []string {
+	var out []string
+	for _, series := range s.Series {
+		out = append(out, runs[series.Run].Dir)
+	}
+	if len(slices.Compact(slices.Clone(out))) < 2 {
+		return nil
+	}
+	return out
 }
 
 // reportFiles lists the files that a report writes.

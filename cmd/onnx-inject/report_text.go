@@ -38,8 +38,8 @@ func headline(c *published.Claim) pages.Finding {
 }
 
 // showReport shows the best cells, the headline if it was checked, and the files that were written.
-func showReport(p *printer, w *reportFiles, r *pages.Report, claim *published.Claim) {
-	printBest(p, r.Summary, r.Names())
+func showReport(p *printer, w *reportFiles, r *pages.Report, n named, claim *published.Claim, percents bool) {
+	printBest(p, r.Summary, n, percents)
 	p.line()
 	if claim != nil {
 		e := claim.Effect

@@ -130,6 +130,7 @@ func TestLabels(t *testing.T) {
 			})},
 			[]string{"tiny · facts", "big · a_very_long_name_of…"},
 		},
+		{"texts", []*results.Run{made(usual), other(func(r *results.Run) { r.Manifest.Texts.PromptBOS = false })}, []string{"tiny", "prompt-bos false"}},
 		{"folders", []*results.Run{made(usual), other(func(r *results.Run) { r.Dir = "x/second" })}, []string{"tiny · out", "tiny · second"}},
 		{"nothing", []*results.Run{made(usual), made(usual)}, []string{"tiny · out · run 1", "tiny · out · run 2"}},
 	}

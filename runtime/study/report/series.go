@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/onnx-inject/onnx-inject/models/memory"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
@@ -34,9 +35,12 @@ func newSeries(sum *stats.Summary, runs []*results.Run, labels []string) []*seri
 		x.Label = join(brief[s.Run], x.Name())
 		out = append(out, x)
 	}
+	count := map[string]int{}
 	for _, s := range out {
-		twice := func(t *series) bool { return t != s && t.Label == join(brief[s.Run], s.Name()) }
-		if slices.ContainsFunc(out, twice) {
+		count[s.Label]++
+	}
+	for _, s := range out {
+		if count[s.Label] > 1 {
 			s.Label = join(labels[s.Run], s.Name())
 		}
 	}
@@ -55,6 +59,7 @@ var properties = []func(*results.Manifest) string{
 	func(m *results.Manifest) string { return m.PromptColumn },
 	func(m *results.Manifest) string { return cmp.Or(m.TauUnit, "raw") + " tau" },
 	func(m *results.Manifest) string { return entries(m) },
+	func(m *results.Manifest) string { return textsOf(m.Texts) },
 	func(m *results.Manifest) string { return m.Tool },
 }
 
@@ -100,6 +105,23 @@ func entries(m *results.Manifest) string {
 		out = append(out, e.String())
 	}
 	return strings.Join(out, "; ")
+}
+
+// textsOf describes how texts became tokens, where it was not as in the paper's code.
+func textsOf(x memory.Texts) string {
+	var out []string
+	for _, f := range []struct {
+		name        string
+		got, papers bool
+	}{
+		{"prompt-bos", x.PromptBOS, memory.PaperTexts.PromptBOS}, {"memory-bos", x.MemoryBOS, memory.PaperTexts.MemoryBOS},
+		{"memory-space", x.MemorySpace, memory.PaperTexts.MemorySpace}, {"answer-space", x.AnswerSpace, memory.PaperTexts.AnswerSpace},
+	} {
+		if f.got != f.papers {
+			out = append(out, fmt.Sprintf("%s %v", f.name, f.got))
+		}
+	}
+	return strings.Join(out, ", ")
 }
 
 // distinct makes equal names of runs unique, by their folders or else by numbers.
