@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -67,7 +68,19 @@ func Format(m *Model) string {
 //
 // Doc strings, unknown fields, sparse initializers and types other than tensors are not part of the text.
 func Write(w io.Writer, m *Model) error {
-	p := &printer{model: m}
+	_, err := writeText(w, m, math.MaxInt)
+	return err
+}
+
+// longText is the number of characters from which [WriteShort] leaves a value out.
+const longText = 120
+
+// WriteShort is [Write] for people alone: it writes "…" in place of a tensor, an attribute or a metadata value whose text is long,
+// and returns how many it left out. [ParseIn] refuses such a text.
+func WriteShort(w io.Writer, m *Model) (left int, err error) { return writeText(w, m, longText) }
+
+func writeText(w io.Writer, m *Model, most int) (left int, err error) {
+	p := &printer{model: m, most: most}
 	p.line("ir %d", m.ir)
 	domains := make([]string, 0, len(m.opsets))
 	for d := range m.opsets {
@@ -85,17 +98,19 @@ func Write(w io.Writer, m *Model) error {
 		p.line("producer %q %q", name, version)
 	}
 	for _, e := range m.meta {
-		p.line("meta %q %q", e.key, e.value)
+		fmt.Fprintf(&p.buf, "meta %q ", e.key)
+		p.value(strconv.Quote(e.value))
+		p.line("")
 	}
 	p.line("")
 	p.buf.WriteString("graph ")
 	p.graph(m.Graph)
 	p.line("")
 	if p.err != nil {
-		return p.err
+		return 0, p.err
 	}
-	_, err := w.Write(p.buf.Bytes())
-	return err
+	_, err = w.Write(p.buf.Bytes())
+	return p.left, err
 }
 
 // producer returns producer_name and producer_version of the file.
@@ -115,7 +130,18 @@ type printer struct {
 	model  *Model
 	buf    bytes.Buffer
 	indent int
+	most   int // characters of a value
+	left   int // values left out
 	err    error
+}
+
+// value writes the text of a value, unless it is too long.
+func (p *printer) value(s string) {
+	if len(s) > p.most {
+		p.left++
+		s = "…"
+	}
+	p.buf.WriteString(s)
 }
 
 func (p *printer) line(format string, args ...any) {

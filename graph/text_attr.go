@@ -57,7 +57,7 @@ func (p *printer) attr(a *Attr) {
 		p.tensor(a.tensor)
 	default:
 		if s, ok := plainAttr(a.value()); ok {
-			p.buf.WriteString(s)
+			p.value(s)
 			return
 		}
 		// A kind that is not read: its bytes, including all payloads.
@@ -70,7 +70,7 @@ func (p *printer) attr(a *Attr) {
 		if err != nil {
 			p.err = fmt.Errorf("attribute %q: %w", a.Name, err)
 		}
-		fmt.Fprintf(&p.buf, "proto %q", base64.StdEncoding.EncodeToString(b.Bytes()))
+		p.value(fmt.Sprintf("proto %q", base64.StdEncoding.EncodeToString(b.Bytes())))
 	}
 }
 

@@ -23,12 +23,12 @@ func (p *printer) tensor(c *Const) {
 			p.buf.WriteString(" as " + payload(c.field))
 		}
 	case c.DType == String:
-		p.buf.WriteString("{" + strings.Trim(list("", c.strings, func(b []byte) string { return strconv.Quote(string(b)) }), "[]") + "}")
+		p.value("{" + strings.Trim(list("", c.strings, func(b []byte) string { return strconv.Quote(string(b)) }), "[]") + "}")
 	default:
 		if s, ok := elementsText(c.small); ok {
-			p.buf.WriteString("{" + s + "}")
+			p.value("{" + s + "}")
 		} else {
-			fmt.Fprintf(&p.buf, "base64 %q", base64.StdEncoding.EncodeToString(c.small.Data))
+			p.value(fmt.Sprintf("base64 %q", base64.StdEncoding.EncodeToString(c.small.Data)))
 		}
 	}
 }

@@ -267,3 +267,45 @@ func TestHalf(t *testing.T) {
 		}
 	}
 }
+
+// WriteShort leaves out long values and nothing else, and what it writes in place of one cannot be read back.
+func TestWriteShort(t *testing.T) {
+	long := strings.Repeat("x", longText)
+	m, err := Parse(`ir 8 opset 17
+meta "short" "a" meta "long" "` + long + `"
+graph main {
+  in x: float32[4]
+  const b = float32[4] {1, 2, 3, 4}
+  const w = float32[64] base64 "` + base64.StdEncoding.EncodeToString(make([]byte, 256)) + `"
+  y: float32[4] = Op(x, b, w) {few: [1, 2], many: [` + strings.TrimSuffix(strings.Repeat("7, ", longText), ", ") + `], text: "` + long + `"}
+  out y
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	left, err := WriteShort(&b, m)
+	want := `ir 8
+opset 17
+meta "short" "a"
+meta "long" …
+
+graph main {
+  in x: float32[4]
+  const b = float32[4] {1, 2, 3, 4}
+  const w = float32[64] …
+  y: float32[4] = Op(x, b, w) {few: [1, 2], many: …, text: …}
+  out y
+}
+`
+	if err != nil || left != 4 || b.String() != want {
+		t.Errorf("left %d, %v, got\n%s", left, err, b.String())
+	}
+	if _, err := Parse(b.String()); err == nil {
+		t.Error("a text without its long values was read")
+	}
+	whole := Format(m)
+	if again, err := Parse(whole); err != nil || Format(again) != whole || strings.Contains(whole, "…") {
+		t.Errorf("the whole text: %v\n%s", err, whole)
+	}
+}

@@ -91,6 +91,11 @@ func (l *commandLine) word(arg string) error {
 func (l *commandLine) flag(arg string, rest []string) (took int, err error) {
 	name, _, inline := strings.Cut(strings.TrimPrefix(arg[1:], "-"), "=")
 	known := l.global
+	if on, ok := strings.CutPrefix(name, "no-"); ok && l.command != nil && !inline && find(l.command.Flags, name) == nil {
+		if f := find(l.command.Flags, on); f != nil && isBool(f) && f != cli.HelpFlag { // --no-prompt-bos is --prompt-bos=false
+			name, arg, inline = on, dashed(on)+"=false", true
+		}
+	}
 	f := find(l.global, name)
 	into := &l.globals
 	if l.command != nil {

@@ -131,7 +131,7 @@ func captureConfig(c *call) (*capture.Config, []place[*rewrite.Kind], error) {
 	}
 	if s := c.String("shard"); s != "" {
 		if cfg.Shard, err = eval.ParseShard(s, os.Getenv); err != nil {
-			return nil, nil, usagef("flag --shard: %w", err)
+			return nil, nil, badFlag("shard", err)
 		}
 	}
 	return cfg, places, nil

@@ -99,7 +99,21 @@ func (cmd *command) checkArgs(path string, args []string) error {
 	case len(words) == 0:
 		return usagef("%s: takes no arguments, got %s", name, strings.Join(got, " "))
 	}
-	return hintf(usagef("%s: want only %s, got %s", name, cmd.args, strings.Join(got, " ")), "put quotes around text with spaces")
+	return hintf(usagef("%s: want only %s, got %s", name, cmd.args, strings.Join(got, " ")), "%s", cmd.whereElse(args[len(words)]))
+}
+
+// whereElse advises on the first argument that is too many: a file to write, or a text.
+func (cmd *command) whereElse(extra string) string {
+	has := func(name string) bool { return find(cmd.flags, name) != nil }
+	switch {
+	case strings.Contains(cmd.need, "-o ") && (!has("text") || strings.ContainsAny(extra, `./\`)):
+		return "to write to " + extra + ": -o " + shellWord(extra)
+	case has("prompt"):
+		return "a prompt is --prompt TEXT, in quotes if it has spaces"
+	case has("text"):
+		return "a text is --text TEXT, in quotes if it has spaces"
+	}
+	return "put quotes around text with spaces"
 }
 
 // checkFiles refuses the file name "-": no command streams a file, and a user who types "-" means standard output.
@@ -159,6 +173,27 @@ func badValue(flags []cli.Flag) cli.OnUsageErrorFunc {
 		return usagef("flag %s: %s, got %s", dashed(m[2]), why, m[1])
 	}
 }
+
+// badFlag returns an error about the value of a flag. A library names the kind of the value ("layers \"9\""), which the name of the
+// flag repeats: the name is written once.
+func badFlag(name string, err error) error {
+	text := err.Error()
+	kind, rest, _ := strings.Cut(text, " ")
+	if strings.HasPrefix(rest, `"`) && strings.TrimSuffix(kind, "s") == strings.TrimSuffix(name, "s") {
+		return usagef("flag %s %w", dashed(name), shortened{err, rest})
+	}
+	return usagef("flag %s: %w", dashed(name), err)
+}
+
+// shortened is an error with another text.
+type shortened struct {
+	error
+	text string
+}
+
+func (s shortened) Error() string { return s.text }
+
+func (s shortened) Unwrap() error { return s.error }
 
 // choice is the value of a flag that takes one of a fixed list of words.
 type choice struct {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -94,21 +95,63 @@ func encodeText(c *call) error {
 		v.Meta[vector.MetaLayer] = strconv.Itoa(layer)
 	}
 	c.noteFaint(quote(c.String("text")), memory.Length(data), unlearned)
+	c.noteSpelling(c.String("text"), o.tokens, l)
 	if err := vector.Write(out, v, c.Bool("force")); err != nil {
 		return refused(writeHint(err, 0)) // exitCode recognises an error of writing and overrides this code
 	}
+	pieces, err := piecesOf(o, c.String("text"), enc)
+	if err != nil {
+		return err
+	}
 	if c.Bool("json") {
+		mean, std := moments(data)
 		return c.out.json(struct {
 			Path       string            `json:"path"`
 			Text       string            `json:"text"`
+			Tokens     []pieceJSON       `json:"tokens"`
 			Encoding   memory.Encoding   `json:"encoding"`
 			Convention memory.Convention `json:"convention"`
-			DModel     int               `json:"d_model"`
-			Norm       number            `json:"norm"`
-		}{out, c.String("text"), enc, conv, len(data), number(memory.Length(data))})
+			DModel     int               `json:"d_model"` // numbers in the vector
+			Norm       number            `json:"norm"`    // Euclidean
+			Mean       number            `json:"mean"`
+			Std        number            `json:"std"` // of the numbers around their mean
+			Min        number            `json:"min"`
+			Max        number            `json:"max"`
+		}{out, c.String("text"), pieces, enc, conv, len(data), number(memory.Length(data)), number(mean), number(std), number(slices.Min(data)), number(slices.Max(data))})
 	}
-	c.out.line(styled(bold, "%s", out), text(": %s, %s, %s: %d numbers, norm %s", quote(c.String("text")), enc, conv, len(data), fmt.Sprintf("%.4g", memory.Length(data))))
+	c.out.line(styled(bold, "%s", out), text(": %s, %s, %s, %s: %d numbers, norm %s", quote(c.String("text")), countTokens(len(pieces)), enc, conv, len(data), fmt.Sprintf("%.4g", memory.Length(data))))
 	return nil
+}
+
+// piecesOf returns the tokens that a memory is made from.
+func piecesOf(o *opened, text string, enc memory.Encoding) ([]pieceJSON, error) {
+	t, err := o.Folder.Tokenizer()
+	if err != nil {
+		return nil, refused(err)
+	}
+	ids, err := memory.PaperTexts.Memory(t, text)
+	if enc == memory.EncodingLayer {
+		ids, err = memory.PaperTexts.LayerMemory(t, text)
+	}
+	if err != nil {
+		return nil, refused(err)
+	}
+	out := []pieceJSON{}
+	for _, id := range ids {
+		out = append(out, pieceJSON{t.Token(id), id})
+	}
+	return out, nil
+}
+
+// moments returns the mean and the standard deviation of numbers.
+func moments(x []float32) (mean, std float64) {
+	for _, v := range x {
+		mean += float64(v) / float64(len(x))
+	}
+	for _, v := range x {
+		std += (float64(v) - mean) * (float64(v) - mean) / float64(len(x))
+	}
+	return mean, math.Sqrt(std)
 }
 
 // unlearned explains why the vector of a text is almost zero: its tokens never occurred in training, and weight decay reduced

@@ -78,7 +78,7 @@ func (x *entities) resolve(c *call, l *models.Layout) ([]intervention.Entry, err
 	}
 	switch list, err := models.ParseLayers(string(layers), l.Layers); {
 	case err != nil:
-		return nil, usagef("flag --layer: %w", err)
+		return nil, badFlag("layer", err)
 	case len(list) == 1:
 		layers = intervention.Layers(strconv.Itoa(list[0]))
 	}

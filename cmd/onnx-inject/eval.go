@@ -115,11 +115,11 @@ func runEval(c *call) error {
 	defer o.Close()
 	c.noteNodes(o)
 	if cfg.Layers, err = models.ParseLayers(c.listed("layers"), l.Layers); err != nil {
-		return usagef("flag --layers: %w", err)
+		return badFlag("layers", err)
 	}
 	if heads := c.listed("heads"); heads != "" {
 		if cfg.Heads, err = models.ParseHeads(heads, l.Heads); err != nil {
-			return usagef("flag --heads: %w", err)
+			return badFlag("heads", err)
 		}
 	}
 	host, options, err := ortOf(c)
@@ -201,7 +201,7 @@ func evalConfig(c *call) (*eval.Config, error) {
 	}
 	if s := c.String("shard"); s != "" {
 		if cfg.Shard, err = eval.ParseShard(s, os.Getenv); err != nil {
-			return nil, usagef("flag --shard: %w", err)
+			return nil, badFlag("shard", err)
 		}
 	}
 	return cfg, nil
@@ -211,7 +211,7 @@ func evalConfig(c *call) (*eval.Config, error) {
 func evalChange(c *call, cfg *eval.Config) (err error) {
 	if op := c.String("op"); op != "" {
 		if cfg.Op, err = choices.Of("op", op, intervention.Ops); err != nil {
-			return usagef("flag --op: %w", err)
+			return badFlag("op", err)
 		}
 	}
 	if !cfg.Op.UsesMemory() && cfg.Op != "" {
@@ -225,7 +225,7 @@ func evalChange(c *call, cfg *eval.Config) (err error) {
 	}
 	cfg.Memories = eval.WithControls(cfg.Memories)
 	if err := eval.CheckSources(cfg.Memories); err != nil {
-		return usagef("flag --memory: %w", err)
+		return badFlag("memory", err)
 	}
 	sites := cmp.Or(c.listed("sites"), c.String("site"))
 	if c.IsSet("site") && c.IsSet("sites") {
@@ -234,7 +234,7 @@ func evalChange(c *call, cfg *eval.Config) (err error) {
 	var usual eval.Defaults
 	if cfg.Op == "" || sites == "" || c.String("positions") == "" {
 		if usual, err = eval.DefaultsOf(cfg.Memories); err != nil {
-			return usagef("flag --memory: %w", err)
+			return badFlag("memory", err)
 		}
 	}
 	cfg.Op = cmp.Or(cfg.Op, usual.Op, intervention.Add)
@@ -247,7 +247,7 @@ func evalChange(c *call, cfg *eval.Config) (err error) {
 		for name := range strings.SplitSeq(sites, ",") {
 			site, err := models.ParseSite(strings.TrimSpace(name))
 			if err != nil {
-				return usagef("flag --sites: %w", err)
+				return badFlag("sites", err)
 			}
 			cfg.Sites = append(cfg.Sites, site)
 		}
@@ -259,7 +259,7 @@ func evalChange(c *call, cfg *eval.Config) (err error) {
 	usually := map[intervention.Op]string{intervention.Add: "1:15", intervention.Replace: "1", intervention.Scale: "0,0.5,2"}
 	if taus = cmp.Or(taus, usually[cfg.Op]); taus != "" {
 		if cfg.Taus, err = eval.ParseTaus(taus); err != nil {
-			return usagef("flag --taus: %w", err)
+			return badFlag("taus", err)
 		}
 	}
 	cfg.TauUnit = chosen[steer.TauUnit](c, "tau-unit")
@@ -270,7 +270,7 @@ func evalChange(c *call, cfg *eval.Config) (err error) {
 	} else if at != "" {
 		cfg.Phrase = false
 		if cfg.Positions, err = intervention.ParsePositions(at); err != nil {
-			return usagef("flag --positions: %w; or phrase", err)
+			return badFlag("positions", fmt.Errorf("%w; or phrase", err))
 		}
 	}
 	return nil

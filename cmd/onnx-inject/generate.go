@@ -25,10 +25,10 @@ const (
 
 func generateCommand() *command {
 	return &command{
-		name: "generate", args: "MODEL", need: "--prompt TEXT", usage: "continue a text, without and with a memory",
+		name: "generate", args: "MODEL [-]", need: "--prompt TEXT", usage: "continue a text, without and with a memory",
 		doc: `Continues a prompt token by token and prints the text while it is generated. With a memory or another intervention, it
 shows the continuation without and with it; --only injected shows the second alone. A model without ports is patched in
-RAM; its file is not changed.
+RAM; its file is not changed. With - in place of --prompt TEXT, the prompt is read from standard input.
 
 The cache of the file is used, whatever its form. A file without a cache computes the whole text again for each token.
 
@@ -62,6 +62,9 @@ before a text of --stop, after --max-tokens, or at the end of the model's contex
 }
 
 func generateText(c *call) error {
+	if err := c.readPrompt(); err != nil {
+		return err
+	}
 	g, err := readGeneration(c)
 	if err != nil {
 		return err
@@ -161,7 +164,7 @@ func readGeneration(c *call) (g *generation, err error) {
 		}
 	}
 	if _, err = intervention.ParsePositions(c.String("positions")); err != nil {
-		return nil, usagef("flag --positions: %w", err)
+		return nil, badFlag("positions", err)
 	}
 	if g.changes, err = readChanges(c, "positions", "when"); err != nil {
 		return nil, err

@@ -25,7 +25,8 @@ the closest miss was. It works for a refused file too.`,
 		flags: []cli.Flag{
 			jsonFlag(),
 			boolFlag("why", "explain what was recognised and what was not, form by form"),
-			boolFlag("text", "print the whole graph as text, and nothing else"),
+			boolFlag("text", "print the graph as text, and nothing else; a long value is written as …"),
+			boolFlag("constants", "with --text: also print long values, so that the text is the whole graph without its large weights"),
 		},
 		run: inspect,
 	}
@@ -35,13 +36,16 @@ func inspect(c *call) error {
 	if c.Bool("text") && (c.Bool("json") || c.Bool("why")) {
 		return usagef("inspect: --text cannot be combined with --json or --why")
 	}
+	if c.Bool("constants") && !c.Bool("text") {
+		return usagef("inspect: --constants needs --text")
+	}
 	o, err := open(c.args[0])
 	if err != nil {
 		return err
 	}
 	defer o.Close()
 	if c.Bool("text") {
-		return graph.Write(c.out.w, o.Graph) // it quotes every name
+		return c.printGraph(o.Graph)
 	}
 	l, err := o.locate(c.ctx)
 	var why *recognise.Report
@@ -61,6 +65,18 @@ func inspect(c *call) error {
 	}
 	d.print(c.out)
 	return nil
+}
+
+// printGraph prints a graph as text, in which every name is quoted.
+func (c *call) printGraph(m *graph.Model) error {
+	if c.Bool("constants") {
+		return graph.Write(c.out.w, m)
+	}
+	left, err := graph.WriteShort(c.out.w, m)
+	if left > 0 && err == nil {
+		c.note("long values are written as … (%d in this graph); --constants prints them", left)
+	}
+	return err
 }
 
 // refusal prints why a file was not recognised.

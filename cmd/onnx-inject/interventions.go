@@ -159,7 +159,7 @@ func (x *changes) resolve(c *call, l *models.Layout) ([]intervention.Entry, erro
 	}
 	switch layers, err := models.ParseLayers(string(e.Layers), l.Layers); {
 	case err != nil:
-		return nil, usagef("flag --layer: %w", err)
+		return nil, badFlag("layer", err)
 	case len(layers) == 1:
 		e.Layers = intervention.Layers(strconv.Itoa(layers[0]))
 	}

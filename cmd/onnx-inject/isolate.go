@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -75,7 +76,14 @@ func limitsOf(c *call) (l isolate.Limits, err error) {
 // isolate runs the command in a child process.
 func (c *call) isolate(limits isolate.Limits) error {
 	p := processOf(c.App)
-	code, err := isolate.Command{Args: p.args, Limits: limits, Colour: p.colour, Stdout: c.out.w, Stderr: c.err}.Run(c.ctx)
+	var input string
+	if slices.Contains(c.args[min(1, len(c.args)):], "-") { // the child's own standard input has signals
+		var err error
+		if input, err = c.input(); err != nil {
+			return err
+		}
+	}
+	code, err := isolate.Command{Args: p.args, Input: input, Limits: limits, Colour: p.colour, Stdout: c.out.w, Stderr: c.err}.Run(c.ctx)
 	var d *isolate.Death
 	switch {
 	case err == nil && code == 0:

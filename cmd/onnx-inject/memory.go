@@ -165,7 +165,7 @@ func ortOf(c *call) (h ort.Host, o runtime.Options, err error) {
 	}
 	o.Threads = c.Int("threads")
 	if err := ort.CheckThreads(o.Threads); err != nil {
-		return h, o, usagef("flag --threads: %w", err)
+		return h, o, badFlag("threads", err)
 	}
 	flavor := lib.CPU
 	if o.Device.CUDA {
@@ -186,7 +186,7 @@ func deviceOf(c *call) (runtime.Device, error) {
 	}
 	d, err := runtime.ParseDevice(s)
 	if err != nil {
-		return d, usagef("flag --device: %w", err)
+		return d, badFlag("device", err)
 	}
 	return d, nil
 }

@@ -90,7 +90,7 @@ func (f placesFlag[T]) count(list []place[T], l *models.Layout) ([]counted[T], e
 	for _, x := range list {
 		layers, err := models.ParseLayers(strings.Join(x.layers, ","), l.Layers)
 		if err != nil {
-			return nil, usagef("flag --%s: %w", f.name, err)
+			return nil, badFlag(f.name, err)
 		}
 		i := slices.IndexFunc(out, func(o counted[T]) bool { return o.what == x.what })
 		if i < 0 {
@@ -108,7 +108,7 @@ func (f placesFlag[T]) count(list []place[T], l *models.Layout) ([]counted[T], e
 func oneLayer(value string, l *models.Layout) (int, error) {
 	layers, err := models.ParseLayers(value, l.Layers)
 	if err != nil {
-		return 0, usagef("flag --layer: %w", err)
+		return 0, badFlag("layer", err)
 	}
 	if len(layers) != 1 {
 		return 0, usagef("flag --layer %s: want one layer, got %d", quote(value), len(layers))

@@ -144,6 +144,9 @@ func rewriteModel(c *call) error {
 	if st, err := os.Stat(f.out); err == nil && st.IsDir() {
 		f.out = filepath.Join(f.out, filepath.Base(o.Folder.Model))
 	}
+	if filepath.Ext(f.out) != ".onnx" {
+		c.note("%s does not end in .onnx: a folder with it is not recognised as a model, and other programs may refuse it", f.out)
+	}
 	for _, w := range o.Graph.Warnings() {
 		c.note("%s: %s", o.Folder.Model, w)
 	}

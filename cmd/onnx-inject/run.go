@@ -17,9 +17,10 @@ import (
 
 func runCommand() *command {
 	return &command{
-		name: "run", args: "MODEL", need: "--prompt TEXT", usage: "run one prompt, without and with a memory",
+		name: "run", args: "MODEL [-]", need: "--prompt TEXT", usage: "run one prompt, without and with a memory",
 		doc: `Runs a prompt and shows the most likely next tokens. With a memory, it shows the tokens without and with the memory, side
-by side. A model without ports is patched in RAM; its file is not changed.
+by side. A model without ports is patched in RAM; its file is not changed. With - in place of --prompt TEXT, the prompt is
+read from standard input.
 
 tau * memory is added to the attention output of one layer: the middle one unless --layer names another. The vector is
 computed from the text: unembed sums the columns of its tokens in the unembedding, embed sums their rows in the embedding,
@@ -57,6 +58,9 @@ Without a memory, injected is empty in the JSON document, and the answer's numbe
 }
 
 func runModel(c *call) error {
+	if err := c.readPrompt(); err != nil {
+		return err
+	}
 	q, x, err := runQuery(c)
 	if err != nil {
 		return err
@@ -112,7 +116,7 @@ func runQuery(c *call) (q steer.Query, x *changes, err error) {
 	_, err = intervention.ParsePositions(c.String("positions"))
 	switch {
 	case err != nil:
-		return q, nil, usagef("flag --positions: %w", err)
+		return q, nil, badFlag("positions", err)
 	case !c.IsSet("prompt"):
 		return q, nil, usagef("run: missing --prompt TEXT")
 	case q.Top < 1:

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/urfave/cli/v2"
 
 	"github.com/onnx-inject/onnx-inject/models/memory"
@@ -18,9 +16,13 @@ func textFlags() []cli.Flag {
 	}
 }
 
-// switchFlag returns a flag that is true or false: --name, --name=false.
+// switchFlag returns a flag that is true or false: --name, --name=false or --no-name.
 func switchFlag(name, usage string, value bool) cli.Flag {
-	return &cli.BoolFlag{Name: name, Usage: usage, Value: value, DefaultText: fmt.Sprint(value)}
+	text := "false"
+	if value {
+		text = "true; --no-" + name + " turns it off"
+	}
+	return &cli.BoolFlag{Name: name, Usage: usage, Value: value, DefaultText: text}
 }
 
 // textsOf reads the flags of textFlags.

@@ -16,6 +16,7 @@ import (
 type Child struct {
 	Stderr  *os.File         // for messages; the standard error of the process is for crashes
 	Colour  bool             // standard output is to have colours
+	Input   string           // of the parent's standard input, if it was read
 	Signals <-chan os.Signal // that the parent passes on; those of the system are not for this process
 
 	events *os.File
@@ -57,7 +58,7 @@ func Enter() (*Child, error) {
 	}()
 	return &Child{
 		Stderr: os.NewFile(messagesFile, "messages"), events: os.NewFile(eventsFile, "events"),
-		Colour: s.Colour, Signals: signals,
+		Colour: s.Colour, Input: s.Input, Signals: signals,
 	}, nil
 }
 

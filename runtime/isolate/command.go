@@ -29,11 +29,14 @@ const (
 type settings struct {
 	Memory int64 `json:"memory"`
 	Colour bool  `json:"colour"`
+
+	Input string `json:"input,omitempty"`
 }
 
 // Command is a command line of this program, to be run in a child process.
 type Command struct {
 	Args   []string // with the program's name
+	Input  string   // text of standard input, in UTF-8; the child's own standard input has signals
 	Limits Limits
 	Colour bool      // standard output is a terminal that shows colours
 	Stdout io.Writer // gets the whole output when the child has ended by itself
@@ -86,7 +89,7 @@ func (c Command) start() (w *watch, err error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(settings{c.Limits.Memory, c.Colour})
+	text, err := json.Marshal(settings{c.Limits.Memory, c.Colour, c.Input})
 	if err != nil {
 		return nil, err
 	}

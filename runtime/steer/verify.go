@@ -269,7 +269,7 @@ func (v *verifier) tauZero(got, want map[string]*graph.Tensor) (Check, error) {
 	if len(v.phrased) > 0 {
 		name = "a prompt without the phrase equals the original"
 	}
-	c := Check{Name: name, Layer: -1, Got: worst, Want: "0, bit for bit", OK: worst == 0, Note: note}
+	c := Check{Name: name, Layer: -1, Got: worst, Want: "0", OK: worst == 0, Note: note}
 	switch {
 	case same:
 		c.Note = join(c.Note, "bit for bit")

@@ -85,6 +85,7 @@ func readData(path string, p part) (*Data, error) {
 		err = errors.New("the file has no prompts")
 	}
 	if err != nil {
+		err = whenMissing(err, "want a .csv or .jsonl file with the columns prompt, memory and answer, or with those of the paper; onnx-inject demo writes an example: onnx-inject-demo/prompts.csv")
 		return nil, fmt.Errorf("data %q: %w", path, err)
 	}
 	d.File.SHA256 = sum

@@ -53,6 +53,7 @@ func ReadPrompts(arg string) ([]string, results.File, error) {
 		}
 	}
 	if err != nil {
+		err = whenMissing(err, "want a .txt file with one prompt in a line, or a .csv or .jsonl file with a column prompt; onnx-inject demo writes an example: onnx-inject-demo/prompts.csv")
 		return nil, file, named(&file, err)
 	}
 	return prompts, file, nil

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -49,6 +50,14 @@ func readTable(path string, row func(columns, values []string) error) (sum strin
 		return "", err
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// whenMissing adds advice to an error about a file that does not exist.
+func whenMissing(err error, advice string) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return hint.With(err, advice)
 }
 
 // readText reads a text file without its byte order mark, and returns the SHA-256 of its bytes.
