@@ -11,6 +11,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime/isolate"
 )
 
@@ -68,9 +69,17 @@ func (cmd *command) cliCommand() *cli.Command {
 		if err := cmd.checkFiles(cc); err != nil {
 			return err
 		}
-		return cmd.run(x)
+		return cmd.withExample(cc.Command.HelpName, cmd.run(x))
 	}
 	return c
+}
+
+// withExample adds an example to an error about a missing flag or argument that has no other advice.
+func (cmd *command) withExample(path string, err error) error {
+	if err == nil || hint.Of(err) != "" || !strings.HasPrefix(err.Error(), strings.TrimPrefix(path, "onnx-inject ")+": missing ") {
+		return err
+	}
+	return hintf(err, "for example: %s", cmd.example)
 }
 
 func (cmd *command) wantPart() error {
@@ -132,7 +141,11 @@ func (cmd *command) usageText(prefix string) string {
 	for _, p := range cmd.parts {
 		parts = append(parts, p.name)
 	}
-	for _, words := range []string{strings.Join(parts, "|"), cmd.args, cmd.need} {
+	args, need := cmd.args, cmd.need
+	if before, ok := strings.CutSuffix(args, " [-]"); ok { // in place of the flag
+		args, need = before, need+"|-"
+	}
+	for _, words := range []string{strings.Join(parts, "|"), args, need} {
 		if words != "" {
 			s += " " + words
 		}

@@ -146,7 +146,7 @@ func runEval(c *call) error {
 	if c.Bool("json") {
 		err = c.out.json(evalJSON(cfg, r))
 	} else {
-		printEval(c.out, cfg, r, c.Bool("percent"))
+		printEval(c.out, calledAs(processOf(c.App).args[0]), cfg, r, c.Bool("percent"))
 	}
 	switch {
 	case err != nil:
@@ -320,7 +320,7 @@ func evalJSON(cfg *eval.Config, r *eval.Report) evalResult {
 }
 
 // printEval shows the best cells and the next steps.
-func printEval(p *printer, cfg *eval.Config, r *eval.Report, percents bool) {
+func printEval(p *printer, called string, cfg *eval.Config, r *eval.Report, percents bool) {
 	facts := [][]span{
 		{text("results"), styled(bold, "%s", cfg.Dir)},
 		{text("prompts"), text("%d", r.Prompts)},
@@ -341,5 +341,5 @@ func printEval(p *printer, cfg *eval.Config, r *eval.Report, percents bool) {
 	printBest(p, r.Summary, named{names: sources}, percents)
 	p.line()
 	p.line(styled(bold, "Next step"))
-	p.line(text("  onnx-inject report %s", shellWord(cfg.Dir)))
+	p.line(text("  %s report %s", called, shellWord(cfg.Dir)))
 }

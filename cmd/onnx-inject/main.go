@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime/isolate"
 )
 
@@ -67,8 +68,21 @@ func (p process) run(args []string) (code int) {
 	if err != nil && ctx.Err() != nil && !errors.As(err, new(interrupted)) && !errors.As(err, new(reported)) {
 		err = context.Cause(ctx) // the interruption is why it failed
 	}
-	report(stderr, err)
+	report(stderr, asCalled(args[0], err))
 	return exitCode(err)
+}
+
+// asCalled writes the commands in the advice of an error as the user calls this program, so that they can be pasted.
+func asCalled(arg0 string, err error) error {
+	advice := hint.Of(err)
+	if advice == "" {
+		return err
+	}
+	called := calledAs(arg0)
+	for _, cmd := range append(commands(), &command{name: "COMMAND"}) {
+		advice = strings.ReplaceAll(advice, "onnx-inject "+cmd.name, called+" "+cmd.name)
+	}
+	return hint.With(err, advice)
 }
 
 // cause returns the cause of a path error, without operation and path.
