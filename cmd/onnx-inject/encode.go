@@ -119,7 +119,7 @@ func encodeText(c *call) error {
 			Max        number            `json:"max"`
 		}{out, c.String("text"), pieces, enc, conv, len(data), number(memory.Length(data)), number(mean), number(std), number(slices.Min(data)), number(slices.Max(data))})
 	}
-	c.out.line(styled(bold, "%s", out), text(": %s, %s, %s, %s: %d numbers, norm %s", quote(c.String("text")), countTokens(len(pieces)), enc, conv, len(data), fmt.Sprintf("%.4g", memory.Length(data))))
+	c.out.line(styled(bold, "%s", out), text(": %s, %s, %s: %d numbers, norm %s", quote(c.String("text")), enc, conv, len(data), fmt.Sprintf("%.4g", memory.Length(data))))
 	return nil
 }
 
