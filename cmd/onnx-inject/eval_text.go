@@ -85,6 +85,24 @@ func printBest(p *printer, s *stats.Summary, n named, percents bool) {
 	}
 	p.table(rows, right...)
 	p.line(styled(dim, "  log-odds: the mean change of ln(p / (1 - p)), in nats"))
+	printUnknown(p, s)
+}
+
+// printUnknown says for how many prompts the model lacks the second hop.
+func printUnknown(p *printer, s *stats.Summary) {
+	var said []string
+	for _, series := range s.Series {
+		one := series.OneHop
+		if one == nil || one.Unknown == 0 {
+			continue
+		}
+		line := fmt.Sprintf("  %d of %d prompts: the model does not know the answer when the hop is spelled out either (rank %d or more); no memory will help there",
+			one.Unknown, one.Ranked, stats.UnknownRank)
+		if !slices.Contains(said, line) { // several series have the same prompts
+			said = append(said, line)
+			p.line(styled(dim, "%s", line))
+		}
+	}
 }
 
 // tauOf writes the tau of an effect where the operation has one.

@@ -28,21 +28,7 @@ int4=$work/smollm2-int4
 text=$work/smollm2-text
 mkdir -p "$work" "$out"
 
-say() { echo "realmodel: $*" >&2; }
-
-# once NAME COMMAND… runs the command with the path of a part, which gets its name when the command is done.
-once() {
-	name=$1
-	shift
-	if [ -e "$name" ]; then
-		say "$name is there"
-		return
-	fi
-	say "making $name"
-	rm -rf "$name.part"
-	"$@" "$name.part"
-	mv "$name.part" "$name"
-}
+. "$here/once.sh"
 
 python=$(scripts/venv.sh realmodel)
 binary=${ONNX_INJECT:-}

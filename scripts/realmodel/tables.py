@@ -1,7 +1,8 @@
-"""Reads the results of run.sh and writes them as Markdown.
+"""Reads the results of run.sh or gemma.sh and writes them as Markdown.
 
 usage: tables.py best OUT     prints the layer and the tau at which the log-odds of the answers gain most
-       tables.py write OUT    writes OUT/tables.md
+       tables.py write OUT    writes OUT/tables.md of run.sh
+       tables.py gemma OUT    writes OUT/tables.md of gemma.sh
 """
 
 import csv
@@ -106,15 +107,29 @@ def write(out: Path):
         "The same in the int4 file:", controls(out / "controls-int4"),
         "## 4. The state of the entity in place of the phrase for it", entity(out / "entity"),
     ]
+    save(out, parts)
+
+
+def gemma(out: Path):
+    s, known = series(out / "embed")["curated"], json.loads((out / "probe.json").read_text())["counts"]
+    save(out, [
+        "# Gemma 3 270M and the paper's prompts",
+        "## The state of the entity in place of the phrase for it", entity(out / "entity"),
+        "## The paper's vectors", f"embed, at all positions, tau in lengths of attn_out; {s['prompts']} prompts. Mean change of the log-odds of the answer:", grid(s),
+        "## What the model lacks", table(["class", "prompts"], [[k, n] for k, n in known.items()]),
+    ])
+
+
+def save(out: Path, parts):
     (out / "tables.md").write_text("\n\n".join(p.rstrip("\n") for p in parts) + "\n")
 
 
 def main():
-    if len(sys.argv) != 3 or sys.argv[1] not in ("best", "write"):
+    if len(sys.argv) != 3 or sys.argv[1] not in ("best", "write", "gemma"):
         sys.exit(__doc__.strip())
     out = Path(sys.argv[2])
-    if sys.argv[1] == "write":
-        write(out)
+    if sys.argv[1] != "best":
+        {"write": write, "gemma": gemma}[sys.argv[1]](out)
     else:
         effect, _ = best(out)
         print(effect["layer"], f"{effect['tau']:g}")

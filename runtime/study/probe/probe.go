@@ -11,6 +11,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 	"github.com/onnx-inject/onnx-inject/runtime/steer"
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
 // Class is what a model gets right of a two-hop question.
@@ -24,9 +25,6 @@ const (
 	Correctable Class = "can be corrected"
 )
 
-// unknownRank is the rank after the one-hop prompt from which the model lacks the fact.
-const unknownRank = 10
-
 // Classes lists the classes in the order in which they are tested, each with its definition.
 var Classes = []struct {
 	Class Class
@@ -34,7 +32,7 @@ var Classes = []struct {
 	is    func(two, one Score) bool
 }{
 	{Succeeds, "the answer has rank 0 after the two-hop prompt", func(two, _ Score) bool { return two.Rank == 0 }},
-	{LacksHop2, fmt.Sprintf("the answer has rank %d or more after the one-hop prompt", unknownRank), func(_, one Score) bool { return one.Rank >= unknownRank }},
+	{LacksHop2, fmt.Sprintf("the answer has rank %d or more after the one-hop prompt", stats.UnknownRank), func(_, one Score) bool { return one.Rank >= stats.UnknownRank }},
 	{NoBetter, "the answer is at most as likely after the one-hop prompt as after the two-hop prompt", func(two, one Score) bool { return one.LogP <= two.LogP }},
 	{Correctable, "all others: the one-hop prompt makes the answer more likely", func(Score, Score) bool { return true }},
 }

@@ -79,7 +79,12 @@ type Level struct {
 	MeanRank   Number `json:"mean_rank"`   // 0 is the most likely token
 	MedianRank Number `json:"median_rank"` // …
 	Top1       int    `json:"top1"`        // prompts whose answer is the most likely token
+	Unknown    int    `json:"unknown"`     // prompts whose answer has rank UnknownRank or more
 }
+
+// UnknownRank is the rank of an answer from which the model does not know it. Of prompts of one hop, this is the second hop: where a model
+// does not have it, a memory of the first one did not help (mean -0.09 nats in 30 of 106 prompts of SmolLM2-135M).
+const UnknownRank = 10
 
 // Effect is the effect of memories at one layer, head and tau. Changes are fractions: 0.5 is "50 % more".
 type Effect struct {

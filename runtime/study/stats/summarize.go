@@ -156,6 +156,9 @@ func level(prompts []*results.Prompt, of func(*results.Prompt) results.Score) Le
 		if s.Rank == 0 {
 			l.Top1++
 		}
+		if s.Rank >= UnknownRank {
+			l.Unknown++
+		}
 	}
 	l.MeanP, l.MeanRank = Number(average(ps)), Number(average(ranks))
 	slices.Sort(ps)
