@@ -111,12 +111,12 @@ def write(out: Path):
 
 
 def gemma(out: Path):
-    s, known = series(out / "embed")["curated"], json.loads((out / "probe.json").read_text())["counts"]
+    s, known = series(out / "embed")["curated"], json.loads((out / "probe.json").read_text())["classes"]
     save(out, [
         "# Gemma 3 270M and the paper's prompts",
         "## The state of the entity in place of the phrase for it", entity(out / "entity"),
         "## The paper's vectors", f"embed, at all positions, tau in lengths of attn_out; {s['prompts']} prompts. Mean change of the log-odds of the answer:", grid(s),
-        "## What the model lacks", table(["class", "prompts"], [[k, n] for k, n in known.items()]),
+        "## What the model lacks", table(["class", "prompts"], [[c["class"], c["prompts"]] for c in known]),
     ])
 
 
