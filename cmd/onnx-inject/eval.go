@@ -30,6 +30,9 @@ output, or at other --sites. Writes to DIR: cells.csv (one row per cell), prompt
 obscure_sentence, explicit_entity, obscure_entity, answer) or with prompt, memory, answer. "onnx-inject report DIR" draws
 the results.
 
+A prompt can have further memories for --memory entity, each for its own phrase: in the columns explicit_entity_2 (or memory_2) and
+obscure_entity_2, then those with _3, and so on. A prompt with fewer memories leaves the cells empty.
+
 Running the same command again resumes a stopped evaluation. Ctrl-C stops it after the current prompt. --shard i/N
 evaluates one part of the prompts into a separate folder; report reads several such folders together.
 

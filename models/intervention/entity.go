@@ -37,6 +37,22 @@ func (e Entry) EntityOf() (name, description string, ok bool) {
 	return e.Memory.Captured.Prompt, description, true
 }
 
+// Apart refuses phrases of a prompt that share a part of it: it would not be clear which of their memories that part stands for.
+func Apart(prompt string, phrases []string) error {
+	for i, phrase := range phrases {
+		for _, other := range phrases[:i] {
+			for _, a := range occurrences(prompt, phrase) {
+				for _, b := range occurrences(prompt, other) {
+					if a < b+len(other) && b < a+len(phrase) {
+						return fmt.Errorf("the phrases %q and %q overlap in %q: want phrases that share nothing, each with its memory", other, phrase, prompt)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // OneMemory refuses two memories for one phrase: entries that replace the same token, of which the second would silently win.
 func (p Plan) OneMemory(entries []Entry) error {
 	type token struct {

@@ -146,6 +146,9 @@ func (e *evaluation) checkSources() error {
 	from, to, err := e.Positions.Within(1 << 30)
 	single := err == nil && to-from == 1 || e.Positions.InText() || e.Phrase
 	for _, s := range e.sources {
+		if s.pairs && e.data.pairs > 1 && !e.Phrase {
+			return hint.With(fmt.Errorf("memory %q: a prompt has %d memories, each for its own phrase, got positions %v", s.Name, e.data.pairs, e.positions()), "give --positions phrase")
+		}
 		for _, m := range s.at(0, 0, 0) { // the memories of a source are of one kind
 			for _, site := range e.Sites {
 				byHead := site.Intervention().ByHead()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
@@ -18,7 +19,8 @@ type Data struct {
 	Rows    []Row    // those to evaluate, from the first
 	Count   int      // rows in the file
 
-	entities []string // of all rows; nil unless they were asked for
+	pairs    int        // most memories of a row, each with its phrase
+	entities [][]string // the memories of all rows; nil unless they were asked for
 }
 
 // Row is one prompt of the data. Its texts are exactly those of the file, including leading, trailing and double spaces.
@@ -41,6 +43,9 @@ var (
 // paper (explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer) or prompt, memory and answer. A
 // prompt and an answer are required; other columns are allowed. A byte order mark and carriage returns at line ends are
 // not part of a text.
+//
+// A prompt may have further memories, each for its own phrase: in the columns explicit_entity_2 (or memory_2) and
+// obscure_entity_2, then those with _3, and so on. The two cells of a pair are both filled or both empty.
 func ReadData(path string) (*Data, error) { return readData(path, part{}) }
 
 // part says what to keep of a file of prompts. All rows are checked and counted.
@@ -76,8 +81,13 @@ func readData(path string, p part) (*Data, error) {
 			row.Values = slices.Clone(values)
 			d.Rows = append(d.Rows, row)
 		}
+		d.pairs = max(d.pairs, 1+len(row.More))
 		if p.entities {
-			d.entities = append(d.entities, strings.Clone(row.ExplicitEntity)) // not the whole row
+			var own []string
+			for _, pair := range row.Pairs() {
+				own = append(own, strings.Clone(pair.Entity)) // not the whole row
+			}
+			d.entities = append(d.entities, own)
 		}
 		return nil
 	})
@@ -96,7 +106,11 @@ func readData(path string, p part) (*Data, error) {
 type rowReader struct {
 	columns                                    []string
 	twoHop, oneHop, explicit, obscure, answers int // indexes of columns; -1 for none
+	more                                       []pairColumns
 }
+
+// pairColumns are the columns of a memory and of its phrase.
+type pairColumns struct{ entity, phrase int }
 
 func newRowReader(columns []string, prompts string) (*rowReader, error) {
 	at := func(names []string) int {
@@ -107,7 +121,24 @@ func newRowReader(columns []string, prompts string) (*rowReader, error) {
 		}
 		return -1
 	}
-	r := &rowReader{columns, at(twoHopColumns), at(oneHopColumns), at(entityColumns), at(obscureColumns), at(answerColumns)}
+	r := &rowReader{columns, at(twoHopColumns), at(oneHopColumns), at(entityColumns), at(obscureColumns), at(answerColumns), nil}
+	numbered := func(names []string, n int) (out []string) {
+		for _, name := range names {
+			out = append(out, name+"_"+strconv.Itoa(n))
+		}
+		return out
+	}
+	for n := 2; ; n++ {
+		phrases := numbered(obscureColumns, n)
+		pair := pairColumns{at(numbered(entityColumns, n)), at(phrases)}
+		if pair.phrase < 0 {
+			break
+		}
+		if pair.entity < 0 {
+			return nil, fmt.Errorf("the column %s needs one of its memories: %s", columns[pair.phrase], strings.Join(numbered(entityColumns, n), " or "))
+		}
+		r.more = append(r.more, pair)
+	}
 	if prompts != "" {
 		if r.twoHop = slices.Index(columns, prompts); r.twoHop < 0 {
 			return nil, fmt.Errorf("no column %q, found %s", prompts, strings.Join(columns, ", "))
@@ -136,6 +167,20 @@ func (r *rowReader) read(index int, values []string) (Row, error) {
 		return row, fmt.Errorf("prompt %d: %s is empty", index, r.columns[r.twoHop])
 	case row.Answer:
 		return row, fmt.Errorf("prompt %d: %s is empty", index, r.columns[r.answers])
+	}
+	for _, pair := range r.more {
+		entity, phrase := values[pair.entity], values[pair.phrase]
+		switch {
+		case entity == "" && phrase == "":
+			continue
+		case entity == "":
+			return row, fmt.Errorf("prompt %d: want a memory for each phrase: %s is %q, and %s is empty", index, r.columns[pair.phrase], phrase, r.columns[pair.entity])
+		case phrase == "":
+			return row, fmt.Errorf("prompt %d: want a phrase for each memory: %s is %q, and %s is empty", index, r.columns[pair.entity], entity, r.columns[pair.phrase])
+		case row.ExplicitEntity == "" || row.ObscureEntity == "":
+			return row, fmt.Errorf("prompt %d: %s is %q, but the first memory or its phrase is empty", index, r.columns[pair.entity], entity)
+		}
+		row.More = append(row.More, results.Pair{Entity: entity, Phrase: phrase})
 	}
 	return row, nil
 }

@@ -25,6 +25,10 @@
 //
 // The control of each is the memory of another prompt: wrong. [Sources] lists all of them.
 //
+// A prompt of several hops, or about several entities, has an entity for each of its phrases: see [ReadData] for the columns. A cell of
+// source entity changes all phrases in one run, at the same layer. In the control, each phrase has a memory of one other prompt, none
+// of which it has itself. A prompt that lacks one of its phrases has cells without a score; phrases that overlap are refused.
+//
 // # How it is computed
 //
 // A plan computes the cells of one prompt. [Plans] lists them: points runs each cell alone and is the oracle; rows runs

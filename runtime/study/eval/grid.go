@@ -21,13 +21,25 @@ func (e *evaluation) cells(prompt int) (rows []results.Cell, cells []cell, err e
 			if m.encoded() {
 				row.Encoding = string(e.Encoding)
 			}
-			c := cell{BakedAt: at, tau: point.Tau, vector: e.encode.vector(m, prompt, at)}
+			c := cell{BakedAt: at, tau: point.Tau}
+			for i, part := range m.each() {
+				if v := e.encode.vector(part, prompt, at); i == 0 {
+					c.vector = v
+				} else {
+					c.more = append(c.more, v)
+				}
+			}
 			if h, one := point.Head.Index(); one {
 				c.heads = []int{h}
 			}
 			if e.TauUnit == steer.TauNorm && c.vector != nil {
 				if c.vector, err = steer.Direction(c.vector); err != nil {
 					return nil, nil, fmt.Errorf("memory %q: %w", m.Text, err)
+				}
+				for i, v := range c.more {
+					if c.more[i], err = steer.Direction(v); err != nil {
+						return nil, nil, fmt.Errorf("memory %q: %w", m.Text, err)
+					}
 				}
 				c.tau *= e.lengths[prompt][slices.Index(e.bench.places, at)]
 			}
@@ -65,8 +77,10 @@ func (e *evaluation) encodeAll(ctx context.Context, prompts []int) error {
 				break // the prompt has no place for a memory
 			}
 			for _, m := range e.memories(point, i) {
-				if err := e.encode.add(ctx, m, i, e.asked[i]); err != nil {
-					return fmt.Errorf("prompt %d: %w", i, err)
+				for _, part := range m.each() {
+					if err := e.encode.add(ctx, part, i, e.asked[i]); err != nil {
+						return fmt.Errorf("prompt %d: %w", i, err)
+					}
 				}
 			}
 		}
@@ -99,6 +113,12 @@ func (e *evaluation) memories(p results.Point, prompt int) []Memory {
 	list := s.at(prompt, p.Layer, slices.Index(e.Taus, p.Tau))
 	if e.First > 0 {
 		list = list[:min(len(list), e.First)]
+	}
+	if s.pairs {
+		list = slices.Clone(list)
+		for i, m := range list {
+			list[i] = m.forPhrases(1 + len(e.data.Rows[prompt].More))
+		}
 	}
 	return list
 }

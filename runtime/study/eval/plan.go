@@ -50,6 +50,7 @@ type bench struct {
 	sites   []models.PortKind
 	places  []models.BakedAt  // that cells change
 	also    intervention.Plan // of a prompt; those of other prompts have the same places
+	pairs   bool              // cells may change several phrases, each with its memory
 	top     int
 	late    bool // cells may leave the first positions as they are
 }
@@ -58,8 +59,9 @@ type bench struct {
 type question struct {
 	ids    []int64
 	answer int64
-	at     []intervention.Positions // that cells change
-	also   intervention.Plan        // what else happens in every cell
+	at     []intervention.Positions   // that cells change
+	more   [][]intervention.Positions // of the further phrases, each with its memory in a cell
+	also   intervention.Plan          // what else happens in every cell
 }
 
 // cell is one change at one place. A nil vector is no memory.
@@ -68,6 +70,7 @@ type cell struct {
 	heads  []int   // nil for all
 	tau    float64 // in the raw unit; of scale, the factor
 	vector []float32
+	more   [][]float32 // vectors of the further phrases of the question
 }
 
 // runner computes the clean score of a question and the scores of cells, in the order of the cells.

@@ -76,6 +76,7 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 	if err := e.checkSources(); err != nil {
 		return nil, err
 	}
+	e.bench.pairs = e.data.pairs > 1 && slices.ContainsFunc(e.sources, func(s *Source) bool { return s.pairs })
 	e.encode.looked = e.looked()
 	if err := e.identifyAlso(); err != nil {
 		return nil, err
@@ -121,7 +122,10 @@ func (e *evaluation) ask(i int) (err error) {
 		}
 	}
 	if e.Phrase {
-		q.at, err = e.phrase(row.Prompt, q.ids)
+		var at [][]intervention.Positions
+		if at, err = e.phrases(row.Prompt, q.ids); len(at) > 0 {
+			q.at, q.more = at[0], at[1:]
+		}
 	} else {
 		q.at, err = e.bench.model.Find(e.Positions, q.ids)
 	}
@@ -190,6 +194,9 @@ func (e *evaluation) describe() *results.Manifest {
 	}
 	if e.Plan != Auto {
 		m.Plan.Used = e.Plan
+	}
+	if e.data.pairs > 1 {
+		m.Pairs = e.data.pairs
 	}
 	for _, s := range e.sources {
 		m.Memories = append(m.Memories, s.Source)

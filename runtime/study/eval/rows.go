@@ -57,13 +57,7 @@ func (b bench) change(c cell) intervention.Change {
 
 // plan is what happens in a cell of a question.
 func (b bench) plan(q question, c cell) intervention.Plan {
-	plan := slices.Clip(q.also)
-	for _, at := range q.at {
-		x := b.change(c)
-		x.Positions = at
-		plan = append(plan, x)
-	}
-	return plan
+	return append(slices.Clip(q.also), b.changes(q, c)...)
 }
 
 // The largest size of a run. Matrices of a thousand rows are as fast as larger ones, and activations stay small compared

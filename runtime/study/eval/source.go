@@ -23,6 +23,7 @@ type Memory struct {
 	Vector []float32
 
 	captured *captured
+	parts    []Memory // one for each phrase of its prompt; nil for one memory
 }
 
 // encoded reports whether the memory is a text that becomes a vector of the residual stream.
@@ -36,6 +37,8 @@ type Source struct {
 	at func(prompt, layer, tau int) []Memory
 
 	from *models.BakedAt // the place whose value the memories are, if it is another than the one that changes
+
+	pairs bool // each phrase of a prompt has its memory
 }
 
 // sourceKind is one kind of source. To add one, write its open function and a line in sourceKinds.
@@ -241,7 +244,7 @@ func openWrong(source string, in sourceInput) (*Source, error) {
 	if source == "" {
 		texts := make([]string, len(in.data.Rows))
 		for i := range texts {
-			texts[i] = in.data.entities[drawn[i]]
+			texts[i] = in.data.entities[drawn[i]][0]
 		}
 		return byPrompt(texts)
 	}
@@ -270,15 +273,25 @@ func drawsWrong(specs []string) bool {
 	return slices.ContainsFunc(specs, func(s string) bool { return s == "wrong" || strings.HasPrefix(s, "wrong:") })
 }
 
-// drawWrong permutes the prompts so that none has a prompt with its own curated memory. It shuffles with a fixed seed. A prompt
-// that drew its own text then swaps with the next prompt for which the swap is valid for both.
+// drawWrong permutes the prompts so that none has a prompt with its own curated memory, or with one of its memories in the same
+// place. It shuffles with a fixed seed. A prompt that drew its own text then swaps with the next prompt for which the swap is valid
+// for both.
 func drawWrong(in sourceInput) ([]int, error) {
 	if _, err := openCurated("", in); err != nil {
 		return nil, err
 	}
-	own := func(i int) string { return in.data.entities[i] }
-	if i := slices.Index(in.data.entities, ""); i >= 0 {
+	own := func(i int) []string { return in.data.entities[i] }
+	if i := slices.IndexFunc(in.data.entities, func(x []string) bool { return x[0] == "" }); i >= 0 {
 		return nil, fmt.Errorf("prompt %d has none", i)
+	}
+	alike := func(i, j int) bool {
+		a, b := own(i), own(j)
+		for k := range max(len(a), len(b)) {
+			if a[k%len(a)] == b[k%len(b)] { // as Memory.forPhrases has it
+				return true
+			}
+		}
+		return false
 	}
 	drawn := make([]int, len(in.data.entities))
 	for i := range drawn {
@@ -291,14 +304,17 @@ func drawWrong(in sourceInput) ([]int, error) {
 	}
 	n := len(drawn)
 	for i := range drawn {
-		for step := 1; step < n && own(drawn[i]) == own(i); step++ {
+		for step := 1; step < n && alike(drawn[i], i); step++ {
 			j := (i + step) % n
-			if own(drawn[j]) != own(i) && own(drawn[i]) != own(j) {
+			if !alike(drawn[j], i) && !alike(drawn[i], j) {
 				drawn[i], drawn[j] = drawn[j], drawn[i]
 			}
 		}
-		if own(drawn[i]) == own(i) {
-			return nil, fmt.Errorf("half of the prompts or more have the memory %q: no order gives every prompt a different memory", own(i))
+		if alike(drawn[i], i) {
+			if len(own(i)) > 1 {
+				return nil, fmt.Errorf("prompt %d: found no other prompt that has none of the memories %s in the same place", i, strings.Join(own(i), and))
+			}
+			return nil, fmt.Errorf("half of the prompts or more have the memory %q: no order gives every prompt a different memory", own(i)[0])
 		}
 	}
 	return drawn, nil

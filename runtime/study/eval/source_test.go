@@ -20,7 +20,7 @@ import (
 func dataOf(memories ...string) *Data {
 	d := &Data{File: results.File{Name: "d.csv"}, Columns: []string{"prompt", "memory", "answer"}}
 	for i, m := range memories {
-		d.Count, d.entities = d.Count+1, append(d.entities, m)
+		d.Count, d.entities = d.Count+1, append(d.entities, []string{m})
 		d.Rows = append(d.Rows, Row{results.Prompt{Index: i, TwoHop: "p", Answer: "a", ExplicitEntity: m}, []string{"p", m, "a"}})
 	}
 	return d

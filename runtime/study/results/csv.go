@@ -33,6 +33,12 @@ var promptColumns = []string{
 // toldColumns follow in evaluations that have the memory as text in front of the prompt.
 var toldColumns = []string{"p_told", "logp_told", "rank_told", "status_told", "top_told", "told_sentence"}
 
+// pairColumns follow where prompts have several memories: of the second one, explicit_entity_2 and obscure_entity_2.
+func pairColumns(more int) []string {
+	n := strconv.Itoa(more + 2)
+	return []string{"explicit_entity_" + n, "obscure_entity_" + n}
+}
+
 // A spreadsheet runs a field that begins with one of these as a formula, and a text of a data file may be anything. Such a text
 // has an apostrophe in front in the files, and so has one of apostrophes before such a character, so that every text can be
 // told from what was added. Numbers are as they are.
@@ -75,6 +81,13 @@ func promptRow(m *Manifest, p *Prompt, cells int) []string {
 	}
 	if m.Told {
 		out = append(out, probability(p.Told.Score), logp(p.Told.Score), rank(p.Told.Score), string(p.Told.Status), ids(p.Told.Top), quoted(p.Told.Text))
+	}
+	for i := range m.more() {
+		var pair Pair
+		if i < len(p.More) {
+			pair = p.More[i]
+		}
+		out = append(out, quoted(pair.Entity), quoted(pair.Phrase))
 	}
 	return out
 }
@@ -209,6 +222,12 @@ func (r *row) prompt(m *Manifest) (p Prompt, cells int) {
 	}
 	if m.Told {
 		p.Told = &Told{r.score("p_told", "logp_told", "rank_told", "status_told", "top_told"), r.text("told_sentence")}
+	}
+	for i := range m.more() {
+		columns := pairColumns(i)
+		if pair := (Pair{r.text(columns[0]), r.text(columns[1])}); pair != (Pair{}) {
+			p.More = append(p.More, pair)
+		}
 	}
 	return p, r.int("cells")
 }

@@ -9,6 +9,9 @@
 // when the data has one, for the one-hop prompt, which is the ceiling of the effect of a memory. A [Run] is a folder read
 // into memory; runs that are shards of one evaluation merge into one.
 //
+// A prompt may have several memories, each for its own phrase. The columns explicit_entity and obscure_entity of prompts.csv hold the
+// first, explicit_entity_2 and obscure_entity_2 the second, and so on. The memory of a cell then names all that it has, joined by " + ".
+//
 // # Texts and spreadsheets
 //
 // A text in a CSV file that begins with =, +, -, @, a tab or a carriage return has an apostrophe in front, because a spreadsheet

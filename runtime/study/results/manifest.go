@@ -29,6 +29,7 @@ type Manifest struct {
 	InterventionFiles []File               `json:"intervention_files,omitempty"` // of their vectors, in their order
 	PromptColumn      string               `json:"prompt_column,omitempty"`      // of the data; "" is obscure_sentence or prompt
 	Told              bool                 `json:"told,omitempty"`               // prompts.csv has the scores of prompts with the memory as text in front
+	Pairs             int                  `json:"pairs,omitempty"`              // most memories of a prompt, each with its phrase; 0 is 1
 
 	Layers     []int        `json:"layers"`
 	Taus       []float64    `json:"taus"`
@@ -136,11 +137,18 @@ func (m *Manifest) hasPlaces() bool { return m.Sites != nil || m.Heads != nil }
 
 // promptColumns are the columns of prompts.csv, without that of the checksum.
 func (m *Manifest) promptColumns() []string {
+	columns := promptColumns
 	if m.Told {
-		return slices.Concat(promptColumns, toldColumns)
+		columns = slices.Concat(columns, toldColumns)
 	}
-	return promptColumns
+	for i := range m.more() {
+		columns = slices.Concat(columns, pairColumns(i))
+	}
+	return columns
 }
+
+// more is the number of columns of pairs in prompts.csv besides the first.
+func (m *Manifest) more() int { return max(0, m.Pairs-1) }
 
 // cellColumns are the columns of cells.csv.
 func (m *Manifest) cellColumns() []string {

@@ -14,12 +14,13 @@ import (
 	"github.com/onnx-inject/onnx-inject/models/intervention"
 )
 
-// places is an evaluation of two sites and two heads, with the memory as text in front.
+// places is an evaluation of two sites and two heads, of prompts with up to four memories, with the memories as text in front.
 func places() (*Manifest, Prompt, []Cell) {
 	m := manifest()
 	m.Op, m.Sites, m.Heads, m.Told, m.Prompts = intervention.Replace, []models.PortKind{models.PortAttnOut, models.PortZ}, []int{0, 3}, true, 1
 	m.Interventions = []intervention.Entry{{Op: intervention.Ablate, Layers: "1"}}
 	p, _ := prompt(0)
+	m.Pairs, p.More = 4, []Pair{{"=Y", "the second"}, {" Z", "@third"}}
 	p.Told = &Told{Score: Score{LogP: -0.5, Rank: 1, Top: []int64{9}}, Text: "=X is Y. Two"}
 	var cells []Cell
 	for point := range m.Points() {

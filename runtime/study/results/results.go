@@ -93,6 +93,7 @@ type Prompt struct {
 	OneHop         string // the same question with the missing hop spelled out; "explicit" in the paper's files; may be ""
 	ExplicitEntity string
 	ObscureEntity  string
+	More           []Pair // further memories and their phrases
 	Answer         string
 	AnswerID       int64 // the token whose probability counts
 	Tokens         int   // of the two-hop prompt, the beginning-of-text token included
@@ -101,7 +102,15 @@ type Prompt struct {
 	Told           *Told // nil unless Manifest.Told is set
 }
 
-// Told is the model's score of the two-hop prompt with the memory as text in front: "X is Y. …".
+// Pair is a memory and the phrase of the two-hop prompt that stands for it, as ExplicitEntity and ObscureEntity are.
+type Pair struct{ Entity, Phrase string }
+
+// Pairs lists the memories of the prompt, each with its phrase.
+func (p *Prompt) Pairs() []Pair {
+	return append([]Pair{{p.ExplicitEntity, p.ObscureEntity}}, p.More...)
+}
+
+// Told is the model's score of the two-hop prompt with its memories as text in front: "X is Y. …".
 type Told struct {
 	Score        // Missing when the prompt has no phrase for the memory
 	Text  string // that prompt
