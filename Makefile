@@ -73,6 +73,10 @@ tokenizers: build ## compare the ids of six real tokenizers with Hugging Face's
 sites: setup ## evaluate memories of every kind at every site of the demo model, and knock out each head (minutes)
 	@ONNX_INJECT=$(BIN) scripts/experiments/sites.py
 
+.PHONY: sets
+sets: setup ## evaluate entity memories of the demo model on three hops, two phrases and wrong names
+	@ONNX_INJECT=$(BIN) scripts/experiments/sets.py
+
 .PHONY: realmodel
 realmodel: setup ## export a real pretrained model and run the experiments of the paper on it (hours)
 	@ONNX_INJECT=$(BIN) scripts/realmodel/run.sh

@@ -15,11 +15,11 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-//go:embed config.json generation_config.json tokenizer_config.json vocab.json merges.txt model.onnx prompts.csv words.txt reference.json
+//go:embed config.json generation_config.json tokenizer_config.json vocab.json merges.txt model.onnx prompts.csv three_hops.csv two_phrases.csv corrected.csv words.txt reference.json
 var files embed.FS
 
-// Files returns the model folder: an ordinary exported GPT-2 folder, plus prompts.csv, words.txt and reference.json. It has no
-// subfolders, and the file system is read-only.
+// Files returns the model folder: an ordinary exported GPT-2 folder, plus prompts.csv, the other sets of prompts, words.txt and
+// reference.json. It has no subfolders, and the file system is read-only.
 func Files() fs.FS { return files }
 
 // Prompt is one two-hop question of the demo world that the training text does not contain: a row of prompts.csv. Both

@@ -16,6 +16,15 @@
 // landmark is and which language the country speaks, but never both together, and it fails. These are the prompts of
 // prompts.csv, in the paper's columns, where explicit_entity is the missing hop.
 //
+// # Three hops, two phrases, a wrong name
+//
+// Three more files have prompts about the same countries, with the columns of prompts.csv. In three_hops.csv the landmark's country
+// has a capital, and the question is about that capital: "People in the capital of the land of Mount Fuji speak". All facts of this
+// world are facts of countries, so the answer for the capital is that of its country, and a model can leave the second hop out. In
+// two_phrases.csv a sentence about one land precedes a question about another: each land is a phrase with its own memory, the second
+// in explicit_entity_2 and obscure_entity_2. In corrected.csv a question of one hop names the wrong country, and the memory is the
+// country that is meant. The model was not trained for any of them; scripts/experiments measures what works.
+//
 // # The memory
 //
 // A curated memory is the name of the missing hop, added to the attention output of one layer and scaled by tau. The training

@@ -180,3 +180,57 @@ def prompts(countries: list[Country]) -> list[Prompt]:
                 entity = c.landed if c.landed in obscure else upper(c.landed)
                 out.append(Prompt(explicit, obscure, " " + c.name, entity, c.answer(relation), relation))
     return out
+
+
+@dataclass(frozen=True)
+class Pair(Prompt):
+    """A prompt with a second phrase, which has its own memory."""
+
+    explicit_entity_2: str
+    obscure_entity_2: str
+
+
+# Sentences whose {c} is three hops from the answer: the landmark's country, its capital, what is spoken or paid there.
+THREE_HOPS = {
+    "language": ["People in the capital of {c} speak", "She lives in the capital of {c}. People there speak"],
+    "currency": ["People in the capital of {c} pay with the", "She lives in the capital of {c}. People there pay with the"],
+}
+PAIRED = {"capital": "The capital of {c} is", "language": "People in {c} speak"}  # questions about one of two countries, or about a wrong one
+
+
+def another(c: Country, relation: str, step: int) -> Country:
+    """The held-out country that follows c after some steps and has another answer."""
+    order = (HELD_OUT * 2)[HELD_OUT.index(c) + step :]
+    return next(d for d in order if d.answer(relation) != c.answer(relation))
+
+
+def question(form: str, c: Country, relation: str) -> Prompt:
+    """A form with the country, and with the land of its landmark."""
+    explicit, obscure = (upper(form.format(c=name)) for name in (c.name, c.landed))
+    return Prompt(explicit, obscure, " " + c.name, c.landed if c.landed in obscure else upper(c.landed), c.answer(relation), relation)
+
+
+def three_hops() -> list[Prompt]:
+    return [question(form, c, relation) for c in HELD_OUT for relation, forms in THREE_HOPS.items() for form in forms]
+
+
+def two_phrases() -> list[Pair]:
+    """A fact about one land, then a question about another. The memory of the question's land is the second one."""
+    out = []
+    for c in HELD_OUT:
+        for relation, form in PAIRED.items():
+            first, second = another(c, relation, 5), question(form, c, relation)
+            lies = [upper(f"{name} lies in {first.continent}. ") for name in (first.name, first.landed)]
+            out.append(Pair(lies[0] + second.explicit_sentence, lies[1] + second.obscure_sentence, " " + first.name, upper(first.landed), second.answer, relation,
+                            second.explicit_entity, second.obscure_entity))
+    return out
+
+
+def corrected() -> list[Prompt]:
+    """One hop about a wrong country. The memory is the country that is meant."""
+    out = []
+    for c in HELD_OUT:
+        for relation, form in PAIRED.items():
+            wrong = another(c, relation, 7).name
+            out.append(Prompt(form.format(c=c.name), form.format(c=wrong), " " + c.name, wrong, c.answer(relation), relation))
+    return out

@@ -185,3 +185,38 @@ func TestNoPairs(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 }
+
+// Every set of prompts that we ship is read, and has its phrases in its prompts.
+func TestSets(t *testing.T) {
+	for _, set := range []struct {
+		folder              string
+		three, two, correct int // prompts, at least
+	}{{"models/demo", 40, 40, 40}, {"scripts/experiments", 30, 30, 30}} {
+		for name, want := range map[string]int{"three_hops": set.three, "two_phrases": set.two, "corrected": set.correct} {
+			path := filepath.Join("..", "..", "..", set.folder, name+".csv")
+			d, err := ReadData(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(d.Rows) < want || name == "two_phrases" && d.pairs != 2 {
+				t.Errorf("%s has %d prompts with at most %d memories", path, len(d.Rows), d.pairs)
+			}
+			seen := map[string]bool{}
+			for _, r := range d.Rows {
+				phrases := phrasesOf(r.Prompt)
+				if len(phrases) != len(r.Pairs()) || seen[r.TwoHop+r.Answer] || r.OneHop == "" {
+					t.Fatalf("%s: prompt %d, %q, has the phrases %q, and the memories %q", path, r.Index, r.TwoHop, phrases, r.Pairs())
+				}
+				seen[r.TwoHop+r.Answer] = true
+				if err := intervention.Apart(r.TwoHop, phrases); err != nil {
+					t.Errorf("%s: prompt %d: %v", path, r.Index, err)
+				}
+				for i, pair := range r.Pairs() {
+					if pair.Phrase == "" || !strings.EqualFold(phrases[i], pair.Phrase) || strings.Contains(r.TwoHop, strings.TrimSpace(pair.Entity)) || strings.Contains(r.TwoHop, r.Answer) {
+						t.Errorf("%s: prompt %d, %q: %q for %q, answer %q", path, r.Index, r.TwoHop, pair.Entity, pair.Phrase, r.Answer)
+					}
+				}
+			}
+		}
+	}
+}
