@@ -47,6 +47,13 @@ tau * memory, scale multiplies x by each of --taus, ablate makes it 0. --sites a
 --heads all --positions last patches each. For ablate the best cell is the one that loses most. The changes of --ablate,
 --scale and --interventions act in every cell, too; --memory none --layers 0 --taus 0 evaluates them alone.
 
+--side-effects measures what each cell does to texts that it should not touch: the mean KL divergence of the predictions
+with and without the change, per position from the change on, and the perplexity of the tokens after it. demo and english
+are built in; for another FILE, give one text per line. A text has the memory of one of the prompts. Changes at all positions
+act on the whole text. A change at the last token or at a phrase has no place in another text: it acts on the last token of
+the text's first half, as though the prompt ended there, and the second half shows the effect. A text without the phrase is
+not changed at all when the memory is bound to the phrase; this measures the memory, not the search for the phrase.
+
 --plan selects how the cells are computed. All plans give the same numbers, except for float16 models and for models that
 quantise activations at run time by the range of all rows together; auto checks that the plans agree:
 ` + listing(eval.Plans()) + `
@@ -74,6 +81,7 @@ relative change of the probability, without the changes above the 99th percentil
 			oneOf("convention", "`CONVENTION` of the vectors", memory.Conventions),
 			&cli.StringFlag{Name: "positions", Usage: "change `POSITIONS`: all, last, tokens A-B counted from 0, text:\"…\", or phrase: the last token of obscure_entity", DefaultText: "all; last for backpatch, phrase for entity"},
 			&cli.BoolFlag{Name: "told", Usage: "score each prompt with the memory as text in front, too: \"X is Y.\"; entity always does"},
+			&cli.StringFlag{Name: "side-effects", Usage: "also measure what each cell does to other texts: demo, english, or one text per line of `FILE`", TakesFile: true},
 			oneOf("plan", "`PLAN`", firsts(eval.Plans())),
 			&cli.StringFlag{Name: "shard", Usage: "evaluate part `I/N` of the prompts; auto reads it from Slurm or Kubernetes"},
 			&cli.IntFlag{Name: "limit", Usage: "evaluate the first `N` prompts; 0 means all"},
@@ -189,10 +197,13 @@ func evalConfig(c *call) (*eval.Config, error) {
 			return nil, usagef("flag --%s: want 0 or more, got %d", name, n)
 		}
 	}
+	if c.IsSet("side-effects") && c.String("side-effects") == "" {
+		return nil, usagef("flag --side-effects: the name is empty")
+	}
 	cfg := &eval.Config{
 		Data: c.String("data"), Column: c.String("prompt-column"), Dir: c.String("out"), Memories: *c.Generic("memory").(*texts),
 		Encoding: chosen[memory.Encoding](c, "encoding"), Convention: chosen[memory.Convention](c, "convention"), Plan: chosen[string](c, "plan"),
-		Texts: textsOf(c),
+		Texts: textsOf(c), SideEffects: c.String("side-effects"),
 		Limit: c.Int("limit"), Top: c.Int("top"), First: c.Int("memories"), Tool: "onnx-inject " + version(),
 	}
 	if err := evalChange(c, cfg); err != nil {
@@ -342,6 +353,7 @@ func printEval(p *printer, called string, cfg *eval.Config, r *eval.Report, perc
 		sources = append(sources, s.Name())
 	}
 	printBest(p, r.Summary, named{names: sources}, percents)
+	printSideEffects(p, r.Summary, sources)
 	p.line()
 	p.line(styled(bold, "Next step"))
 	p.line(text("  %s report %s", called, shellWord(cfg.Dir)))

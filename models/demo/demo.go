@@ -15,11 +15,11 @@ import (
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
 )
 
-//go:embed config.json generation_config.json tokenizer_config.json vocab.json merges.txt model.onnx prompts.csv three_hops.csv two_phrases.csv corrected.csv words.txt reference.json
+//go:embed config.json generation_config.json tokenizer_config.json vocab.json merges.txt model.onnx prompts.csv three_hops.csv two_phrases.csv corrected.csv texts.txt words.txt reference.json
 var files embed.FS
 
-// Files returns the model folder: an ordinary exported GPT-2 folder, plus prompts.csv, the other sets of prompts, words.txt and
-// reference.json. It has no subfolders, and the file system is read-only.
+// Files returns the model folder: an ordinary exported GPT-2 folder, plus prompts.csv, the other sets of prompts, texts.txt, words.txt
+// and reference.json. It has no subfolders, and the file system is read-only.
 func Files() fs.FS { return files }
 
 // Prompt is one two-hop question of the demo world that the training text does not contain: a row of prompts.csv. Both
@@ -46,6 +46,9 @@ func Prompts() []Prompt {
 // Words returns the lines of words.txt, verbatim: words that the model knows well and that belong to no fact, for random
 // memories.
 func Words() []string { return strings.Split(strings.TrimSuffix(text("words.txt"), "\n"), "\n") }
+
+// Texts returns the lines of texts.txt: texts of the demo world about the countries that prompts.csv does not ask about.
+func Texts() []string { return strings.Split(strings.TrimSuffix(text("texts.txt"), "\n"), "\n") }
 
 func text(name string) string { return string(must(files.ReadFile(name))) }
 

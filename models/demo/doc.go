@@ -25,6 +25,8 @@
 // in explicit_entity_2 and obscure_entity_2. In corrected.csv a question of one hop names the wrong country, and the memory is the
 // country that is meant. The model was not trained for any of them; scripts/experiments measures what works.
 //
+// texts.txt has texts about the taught countries, as the training has them: a memory for a held-out country should not change them.
+//
 // # The memory
 //
 // A curated memory is the name of the missing hop, added to the attention output of one layer and scaled by tau. The training

@@ -225,19 +225,11 @@ func (m *Model) context() int {
 
 // score runs rows and returns their logits at the last position. All logits of a row are +Inf when its last norm lost the stream.
 func (m *Model) score(ctx context.Context, run *decoder.Session, feeds map[string]*graph.Tensor, rows int) ([][]float32, error) {
-	logits := m.Layout.Logits()
-	if logits == nil {
-		return nil, hint.With(errors.New("the model ends in hidden states: it has no logits"), "use a file exported for text generation")
-	}
-	want := []string{logits.Name()}
-	if slices.ContainsFunc(run.Outputs(), func(p runtime.Port) bool { return p.Name == rewrite.Signal }) {
-		want = append(want, rewrite.Signal)
-	}
-	out, err := run.Run(ctx, feeds, want...)
+	logits, out, err := m.runLogits(ctx, run, feeds)
 	if err != nil {
 		return nil, err
 	}
-	last, err := lastRows(out[logits.Name()], rows)
+	last, err := lastRows(logits, rows)
 	if err != nil {
 		return nil, err
 	}
@@ -251,6 +243,20 @@ func (m *Model) score(ctx context.Context, run *decoder.Session, feeds map[strin
 		}
 	}
 	return last, nil
+}
+
+// runLogits runs rows and returns their logits at all positions that the file gives, and all outputs.
+func (m *Model) runLogits(ctx context.Context, run *decoder.Session, feeds map[string]*graph.Tensor) (*graph.Tensor, map[string]*graph.Tensor, error) {
+	logits := m.Layout.Logits()
+	if logits == nil {
+		return nil, nil, hint.With(errors.New("the model ends in hidden states: it has no logits"), "use a file exported for text generation")
+	}
+	want := []string{logits.Name()}
+	if slices.ContainsFunc(run.Outputs(), func(p runtime.Port) bool { return p.Name == rewrite.Signal }) {
+		want = append(want, rewrite.Signal)
+	}
+	out, err := run.Run(ctx, feeds, want...)
+	return out[logits.Name()], out, err
 }
 
 // signals reads the output [rewrite.Signal] of a run: 0 for a row whose last norm lost the stream. It is 1 for each row when the

@@ -1,4 +1,4 @@
-"""Write the data files about the demo world that are more than two hops: three_hops.csv, two_phrases.csv, corrected.csv.
+"""Write the data files about the demo world that are more than two hops: three_hops.csv, two_phrases.csv, corrected.csv, and texts.txt.
 
 usage: sets.py -o DEMO_FOLDER
 
@@ -23,6 +23,7 @@ def main() -> None:
             out = csv.writer(f, lineterminator="\n")
             out.writerow(kind.__dataclass_fields__)
             out.writerows(vars(p).values() for p in make())
+    (folder / "texts.txt").write_text("".join(t + "\n" for t in world.texts()), encoding="utf-8")
 
 
 if __name__ == "__main__":

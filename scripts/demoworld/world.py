@@ -159,6 +159,12 @@ def hinted(rng: random.Random, c: Country) -> str:
     return lead + aside + sentence(rng.choice(THERE[relation]), c, relation)
 
 
+def texts(seed: int = 1) -> list[str]:
+    """Texts about the taught countries, which a memory of another country should not change."""
+    rng = random.Random(seed)
+    return [hinted(rng, c) for c in TAUGHT[::2]]
+
+
 def plain_words() -> list[str]:
     """The common words of the texts that belong to no fact, written as in a sentence, as memories that determine no answer."""
     facts = set(re.findall(r"[a-z]+", FACTS.lower()))

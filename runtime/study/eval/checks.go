@@ -6,7 +6,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// notFinite counts the cells and the prompts without a number.
+// notFinite counts the cells and the prompts without a number, and those of side effects.
 func notFinite(r *results.Run) int {
 	n := 0
 	for _, c := range r.Cells {
@@ -16,6 +16,11 @@ func notFinite(r *results.Run) int {
 	}
 	for _, p := range r.Prompts {
 		if !p.Clean.OK() || !p.Ceiling.OK() && p.Ceiling.Status != results.Missing || p.Told != nil && !p.Told.OK() && p.Told.Status != results.Missing {
+			n++
+		}
+	}
+	for _, s := range r.SideEffects {
+		if !s.OK() {
 			n++
 		}
 	}

@@ -41,6 +41,10 @@ type Config struct {
 	Told       bool // score each prompt with the memory as text in front, too: "X is Y."
 	Texts      memory.Texts
 
+	// SideEffects names texts that the changes should not touch: "demo", "english", or a file as for [ReadPrompts]. Each cell of the grid
+	// acts on each text; see the package documentation. "" measures nothing.
+	SideEffects string
+
 	Plan  string        // see Plans
 	Shard results.Shard // the zero value is the whole evaluation
 	Limit int           // number of prompts from the start of the data; 0 for all
@@ -68,8 +72,9 @@ type Stage string
 
 // The stages, in order.
 const (
-	Encoding Stage = "memories"
-	Running  Stage = "prompts"
+	Encoding    Stage = "memories"
+	Running     Stage = "prompts"
+	SideEffects Stage = "texts" // of side effects
 )
 
 // complete gives the settings that were left open their values, and refuses settings that do not fit each other or the model.

@@ -10,7 +10,7 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 )
 
-// cells lists the cells of a prompt in the order of the grid; the memories of a point follow each other.
+// cells lists the cells of a prompt, or of a text of side effects, in the order of the grid; the memories of a point follow each other.
 func (e *evaluation) cells(prompt int) (rows []results.Cell, cells []cell, err error) {
 	for point := range e.grid.Points() {
 		at := placeOf(point)
@@ -109,6 +109,7 @@ func (e *evaluation) measure(ctx context.Context, prompt int) error {
 
 // memories returns the memories of a prompt at a point of the grid.
 func (e *evaluation) memories(p results.Point, prompt int) []Memory {
+	prompt = e.owner(prompt)
 	s := e.sources[slices.IndexFunc(e.sources, func(s *Source) bool { return s.Name == p.Source })]
 	list := s.at(prompt, p.Layer, slices.Index(e.Taus, p.Tau))
 	if e.First > 0 {

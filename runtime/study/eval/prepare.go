@@ -27,8 +27,10 @@ type evaluation struct {
 	sources []*Source
 	encode  *encoder
 	rows    []int                         // indexes of the prompts of this shard
-	asked   map[int]question              // by index
+	asked   map[int]question              // by index, and the texts of side effects by their keys
 	told    map[int]told                  // by index
+	side    *results.SideTexts            // nil without side effects
+	texts   []foreign                     // of side effects
 	onehop  map[int][]int64               // tokens of the one-hop prompts
 	lengths map[int][]float64             // of the model's own values, by prompt and place; for TauNorm
 	model   func() (results.Model, error) // waits for Identify
@@ -79,6 +81,9 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 	e.bench.pairs = e.data.pairs > 1 && slices.ContainsFunc(e.sources, func(s *Source) bool { return s.pairs })
 	e.encode.looked = e.looked()
 	if err := e.identifyAlso(); err != nil {
+		return nil, err
+	}
+	if err := e.readSide(); err != nil {
 		return nil, err
 	}
 	e.grid = e.describe()
@@ -195,6 +200,7 @@ func (e *evaluation) describe() *results.Manifest {
 	if e.Plan != Auto {
 		m.Plan.Used = e.Plan
 	}
+	m.SideEffects = e.side
 	if e.data.pairs > 1 {
 		m.Pairs = e.data.pairs
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/onnx-inject/onnx-inject/graph/base/hint"
@@ -67,7 +68,7 @@ func Run(ctx context.Context, host runtime.Host, c Config) (*Report, error) {
 
 func (e *evaluation) run(ctx context.Context, w *results.Writer, start time.Time) (*Report, error) {
 	r := &Report{Prompts: len(e.rows)}
-	var todo []int
+	var todo, texts []int
 	for _, i := range e.rows {
 		if w.Done(i) {
 			r.Resumed++
@@ -75,33 +76,36 @@ func (e *evaluation) run(ctx context.Context, w *results.Writer, start time.Time
 			todo = append(todo, i)
 		}
 	}
-	r.Plan = w.Manifest.Plan
-	switch {
-	case len(e.rows) == 0: // with more shards than prompts, some shards have no prompt
-		if err := w.Begin(r.Plan); err != nil {
-			return r, err
+	for i := range e.texts {
+		if i%e.Shard.Of == e.Shard.Index && !w.DoneText(i) {
+			texts = append(texts, i)
 		}
-	case len(todo) > 0:
-		if err := e.encodeAll(ctx, todo); err != nil {
+	}
+	r.Plan = w.Manifest.Plan
+	if len(todo)+len(texts) > 0 {
+		keys := slices.Clone(todo)
+		for _, i := range texts {
+			keys = append(keys, sideKey(i))
+		}
+		if err := e.encodeAll(ctx, keys); err != nil {
 			return r, err
 		}
 		r.Faint = e.encode.faint
 		debug.FreeOSMemory() // a tokenizer leaves garbage of twice its size, and the host's memory use peaks now
-		e.bench.also = e.asked[todo[0]].also
-		plan, run, err := e.open(ctx, w.Manifest.Plan, todo)
-		if err != nil {
+	}
+	switch {
+	case len(todo) > 0:
+		if err := e.runPrompts(ctx, w, todo, r, start); err != nil {
 			return r, err
 		}
-		defer run.close()
-		r.Plan = plan
-		if err := w.Begin(plan); err != nil {
+	case len(e.rows) == 0 || len(texts) > 0: // with more shards than prompts, some shards have no prompt
+		if err := w.Begin(r.Plan); err != nil {
 			return r, err
 		}
 		r.Torn = w.Torn
-		r.Seconds.Load = time.Since(start).Seconds()
-		if err := e.loop(ctx, w, run, todo, r); err != nil {
-			return r, err
-		}
+	}
+	if err := e.runSide(ctx, w, texts); err != nil {
+		return r, err
 	}
 	whole, err := results.Load(context.WithoutCancel(ctx), e.Dir) // all prompts are done: finish
 	if err != nil {
@@ -113,6 +117,23 @@ func (e *evaluation) run(ctx context.Context, w *results.Writer, start time.Time
 	}
 	r.Seconds.Total = time.Since(start).Seconds()
 	return r, w.Summary(r.Summary)
+}
+
+// runPrompts computes and writes the prompts.
+func (e *evaluation) runPrompts(ctx context.Context, w *results.Writer, todo []int, r *Report, start time.Time) error {
+	e.bench.also = e.asked[todo[0]].also
+	plan, run, err := e.open(ctx, w.Manifest.Plan, todo)
+	if err != nil {
+		return err
+	}
+	defer run.close()
+	r.Plan = plan
+	if err := w.Begin(plan); err != nil {
+		return err
+	}
+	r.Torn = w.Torn
+	r.Seconds.Load = time.Since(start).Seconds()
+	return e.loop(ctx, w, run, todo, r)
 }
 
 // open opens the runner of the plan in the manifest, or chooses a plan on the first prompt.

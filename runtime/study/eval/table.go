@@ -65,9 +65,15 @@ func readText(path string) (data []byte, sum string, err error) {
 	if data, err = sidefile.ReadFile(path, maxText); err != nil {
 		return nil, "", err
 	}
-	digest := sha256.Sum256(data)
+	sum = hashText(data)
 	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
-	return data, hex.EncodeToString(digest[:]), checkUTF8(data, 1)
+	return data, sum, checkUTF8(data, 1)
+}
+
+// hashText returns the SHA-256 of a text in hexadecimal.
+func hashText(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
 }
 
 // checkUTF8 requires UTF-8: with another encoding, every letter that is not ASCII would become different tokens. line is the number

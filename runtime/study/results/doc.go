@@ -1,9 +1,13 @@
-// Package results stores the results of an evaluation: a folder of four files that other programs may read.
+// Package results stores the results of an evaluation: a folder of files that other programs may read.
 //
 //	manifest.json   what was evaluated: model, data, tokenizer, grid, conventions, versions
 //	cells.csv       one row per cell: prompt x layer x tau x memory
 //	prompts.csv     one row per prompt: the model's scores without a memory
 //	summary.json    the statistics, written at the end
+//
+// An evaluation that measures side effects has one file more:
+//
+//	side_effects.csv   one row per text x layer x tau x memory: what a change does to a text that it should not change
 //
 // A [Cell] holds the answer's probability with a memory. A [Prompt] holds it without a memory, for the two-hop prompt and,
 // when the data has one, for the one-hop prompt, which is the ceiling of the effect of a memory. A [Run] is a folder read
@@ -22,7 +26,8 @@
 //
 // The prompt is the unit of work. Its cells are appended to cells.csv and synced, then its row is appended to prompts.csv:
 // that row is the commit. After a crash, all bytes after the last commit are removed and computed again, so an interrupted
-// evaluation ends with the same bytes as an uninterrupted one. A lock excludes a second process. A manifest that differs
+// evaluation ends with the same bytes as an uninterrupted one. In side_effects.csv the text is the unit: its last row has a
+// checksum of all of them and is the commit. A lock excludes a second process. A manifest that differs
 // from the manifest in the folder is refused with an error that lists the differences.
 //
 // # Damage

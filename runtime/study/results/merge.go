@@ -19,7 +19,7 @@ func Merge(runs []*Run) ([]*Run, error) {
 		if i < 0 {
 			whole := *r.Manifest
 			whole.Shard = Shard{Of: 1}
-			out = append(out, &Run{Dir: r.Dir, Manifest: &whole, Prompts: slices.Clone(r.Prompts), Cells: slices.Clone(r.Cells), Unsealed: r.Unsealed})
+			out = append(out, &Run{Dir: r.Dir, Manifest: &whole, Prompts: slices.Clone(r.Prompts), Cells: slices.Clone(r.Cells), SideEffects: slices.Clone(r.SideEffects), Unsealed: r.Unsealed})
 			continue
 		}
 		if err := out[i].add(r); err != nil {
@@ -72,7 +72,7 @@ func (r *Run) add(other *Run) error {
 			r.Cells = append(r.Cells, c)
 		}
 	}
-	return nil
+	return r.addSide(other)
 }
 
 func (r *Run) cellsOf(prompt int) []Cell {

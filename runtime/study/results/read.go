@@ -23,6 +23,8 @@ const (
 	CellsFile    = "cells.csv"
 	PromptsFile  = "prompts.csv"
 	SummaryFile  = "summary.json"
+
+	SideEffectsFile = "side_effects.csv"
 )
 
 // The limits of the files and of a row. A folder of 10^8 cells has 15 GB.
@@ -50,6 +52,7 @@ type loader struct {
 	commits []commit
 	prompts int64 // committed bytes of prompts.csv
 	cells   int64 // committed bytes of cells.csv
+	side    int64 // committed bytes of side_effects.csv
 }
 
 // commit is a row of prompts.csv.
@@ -68,7 +71,10 @@ func (l *loader) load() error {
 	if err := l.readPrompts(); err != nil {
 		return err
 	}
-	return l.readCells()
+	if err := l.readCells(); err != nil {
+		return err
+	}
+	return l.readSide()
 }
 
 func (l *loader) readPrompts() (err error) {

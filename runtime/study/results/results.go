@@ -145,9 +145,10 @@ func None() Score { return Score{LogP: math.NaN(), Rank: -1, Status: Missing} }
 
 // Run is one evaluation, read from a folder.
 type Run struct {
-	Dir      string // the folder it was read from; "" for a run created in memory
-	Manifest *Manifest
-	Prompts  []Prompt // in the order of Index; a shard has some of them
-	Cells    []Cell   // by prompt, in the order of the file
-	Unsealed bool     // the folder is of an earlier version and has no checksums: that its numbers were changed cannot be found
+	Dir         string // the folder it was read from; "" for a run created in memory
+	Manifest    *Manifest
+	Prompts     []Prompt     // in the order of Index; a shard has some of them
+	Cells       []Cell       // by prompt, in the order of the file
+	SideEffects []SideEffect // by text, in the order of the file
+	Unsealed    bool         // the folder is of an earlier version and has no checksums: that its numbers were changed cannot be found
 }

@@ -261,7 +261,7 @@ func TestCreateRefuses(t *testing.T) {
 
 // Whatever a link in the folder leads to stays as it is, and a link that leads nowhere makes no file.
 func TestLinksRefused(t *testing.T) {
-	for _, name := range []string{outdir.LockFile, ManifestFile, CellsFile, PromptsFile, SummaryFile} {
+	for _, name := range []string{outdir.LockFile, ManifestFile, CellsFile, PromptsFile, SummaryFile, SideEffectsFile} {
 		for _, there := range []bool{true, false} {
 			dir, target := t.TempDir(), filepath.Join(t.TempDir(), "victim")
 			fill(t, dir, 0)

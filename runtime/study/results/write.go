@@ -29,8 +29,10 @@ type Writer struct {
 	dir            string
 	lock           *outdir.Dir
 	done           map[int]bool
-	found          *loader // the results in the folder; nil when there are none
+	found          *loader      // the results in the folder; nil when there are none
+	texts          map[int]bool // of side effects that are done
 	cells, prompts *os.File
+	side           *os.File // nil without side effects
 }
 
 // Create opens a folder for writing, creates it when missing, and locks it. It writes nothing else before [Writer.Begin].
@@ -46,11 +48,11 @@ func Create(dir string, want *Manifest) (*Writer, error) {
 }
 
 func create(dir string, want *Manifest) (*Writer, error) {
-	d, err := outdir.Open(dir, CellsFile, PromptsFile, SummaryFile)
+	d, err := outdir.Open(dir, CellsFile, PromptsFile, SummaryFile, SideEffectsFile)
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{dir: dir, lock: d, done: map[int]bool{}, Manifest: want}
+	w := &Writer{dir: dir, lock: d, done: map[int]bool{}, texts: map[int]bool{}, Manifest: want}
 	if err := w.resume(want); err != nil {
 		d.Close()
 		return nil, err
@@ -87,6 +89,9 @@ func (w *Writer) resume(want *Manifest) error {
 	for _, p := range w.found.run.Prompts {
 		w.done[p.Index] = true
 	}
+	for _, s := range w.found.run.SideEffects {
+		w.texts[s.Text] = true
+	}
 	return nil
 }
 
@@ -97,7 +102,7 @@ func (w *Writer) Done(prompt int) bool { return w.done[prompt] }
 func (w *Writer) Begin(plan Plan) error {
 	m := *w.Manifest
 	m.Plan = plan
-	if len(w.done) == 0 {
+	if len(w.done)+len(w.texts) == 0 {
 		data, err := json.MarshalIndent(&m, "", "  ")
 		if err != nil {
 			return err
@@ -109,16 +114,18 @@ func (w *Writer) Begin(plan Plan) error {
 		return fmt.Errorf("results %q: prompts belong to another manifest: %s", w.dir, diff)
 	}
 	w.Manifest = &m
-	var cells, prompts int64
+	var cells, prompts, side int64
 	if w.found != nil {
-		cells, prompts = w.found.cells, w.found.prompts
+		cells, prompts, side = w.found.cells, w.found.prompts, w.found.side
 	}
 	header := append(slices.Clip(m.promptColumns()), checksumColumn)
 	var err error
 	if w.cells, err = w.appendTo(filepath.Join(w.dir, CellsFile), cells, m.cellColumns()); err != nil {
 		return err
 	}
-	w.prompts, err = w.appendTo(filepath.Join(w.dir, PromptsFile), prompts, header)
+	if w.prompts, err = w.appendTo(filepath.Join(w.dir, PromptsFile), prompts, header); err == nil && m.SideEffects != nil {
+		w.side, err = w.appendTo(filepath.Join(w.dir, SideEffectsFile), side, sideColumns)
+	}
 	return err
 }
 
@@ -205,7 +212,7 @@ func (w *Writer) Summary(summary any) error {
 // Close releases the lock on the folder.
 func (w *Writer) Close() error {
 	var errs []error
-	for _, f := range []*os.File{w.cells, w.prompts} {
+	for _, f := range []*os.File{w.cells, w.prompts, w.side} {
 		if f != nil {
 			errs = append(errs, f.Close())
 		}

@@ -48,6 +48,8 @@ type Series struct {
 	Grid   [][]Effect     `json:"grid"`            // [layer][head x tau]: a line has the taus of the first head, then those of the second, …
 	Peaks  []Peak         `json:"peaks"`           // by measure, then by layer
 	Best   []Best         `json:"best"`            // by measure; a measure without any value is absent
+
+	SideEffects *SideEffects `json:"side_effects,omitempty"` // nil when they were not measured
 }
 
 // Name names the series within its run: what happens, the source of the memories, and the site where it is another than attn_out.

@@ -25,7 +25,7 @@ func Summarize(runs ...*results.Run) (*Summary, error) {
 		}
 		for _, t := range tables {
 			s := t.series(boot)
-			s.Run = i
+			s.Run, s.SideEffects = i, sideEffects(run, s.Source, s.Site, s.Grid)
 			if m := run.Manifest; m != nil {
 				s.Model, s.Data, s.Encoding, s.Convention, s.Positions, s.Op = m.Model.Name, m.Data.Name, m.Encoding, m.Convention, m.Positions, m.Op
 			}
