@@ -29,6 +29,22 @@
 // source entity changes all phrases in one run, at the same layer. In the control, each phrase has a memory of one other prompt, none
 // of which it has itself. A prompt that lacks one of its phrases has cells without a score; phrases that overlap are refused.
 //
+// # Side effects
+//
+// A change that helps a prompt may spoil other texts. Side effects are measured for each cell on texts that it should not touch: the
+// mean of KL(clean || changed) over the positions from the first changed one on, in nats, and the perplexity of the tokens after it,
+// without and with the change. Each text is run once for each cell, and the clean run has the same session, so that tau 0 gives exactly 0.
+//
+// A text has no answer, no phrase and no memory, so it needs three decisions:
+//
+//   - The first half of a text is its prompt; the second half follows it, as a generated text would. Changes at all positions act on both
+//     halves, changes at given positions on the first.
+//   - A change at the last token, or at a phrase, acts on the last token of the first half: as though the prompt, or the phrase, ended
+//     there. A text without the phrase would otherwise not change at all, and the number would be 0 by construction. So the number
+//     says what the memory does where it acts, not how often it acts. Several memories act on the last tokens of the first half.
+//   - Of n prompts and k texts, text i has the memories of prompt i*n/k. The state and the lengths that a cell takes from its own prompt
+//     are those of the first half of the text.
+//
 // # How it is computed
 //
 // A plan computes the cells of one prompt. [Plans] lists them: points runs each cell alone and is the oracle; rows runs
