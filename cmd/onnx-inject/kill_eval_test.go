@@ -22,8 +22,9 @@ import (
 // parent.
 func TestD01KilledEval(t *testing.T) {
 	w, whole := world(t), t.TempDir()
+	side := []string{"--side-effects", "demo"}
 	start := time.Now()
-	if code, _, errs := program(t, "onnx-inject", evalOf(w, whole)...); code != 0 {
+	if code, _, errs := program(t, "onnx-inject", evalOf(w, whole, side...)...); code != 0 {
 		t.Fatal(errs)
 	}
 	took := time.Since(start)
@@ -32,7 +33,7 @@ func TestD01KilledEval(t *testing.T) {
 	for killed < *kills {
 		dir := t.TempDir()
 		for done := false; !done; {
-			args := evalOf(w, dir)
+			args := evalOf(w, dir, side...)
 			if killed >= *kills/2 {
 				args = append(args, "--isolate")
 			}
@@ -59,14 +60,14 @@ func TestD01KilledEval(t *testing.T) {
 		folders++
 		l, d, c := differences(whole, dir)
 		lost, doubled, changed = lost+l, doubled+d, changed+c
-		sameResults(t, whole, dir)
+		sameResults(t, whole, dir, results.SideEffectsFile)
 	}
 	t.Logf("%d kills in %d evaluations, each resumed to the end: %d rows lost, %d doubled, %d changed", killed, folders, lost, doubled, changed)
 }
 
-// differences counts the rows of cells.csv and prompts.csv that are lost, doubled and changed.
+// differences counts the rows of cells.csv, prompts.csv and side_effects.csv that are lost, doubled and changed.
 func differences(want, got string) (lost, doubled, changed int) {
-	for _, name := range []string{results.CellsFile, results.PromptsFile} {
+	for _, name := range []string{results.CellsFile, results.PromptsFile, results.SideEffectsFile} {
 		count := map[string]int{}
 		for line := range strings.Lines(string(readOr(filepath.Join(got, name)))) {
 			count[line]++
@@ -85,9 +86,9 @@ func differences(want, got string) (lost, doubled, changed int) {
 	return lost, doubled, changed
 }
 
-func sameResults(t *testing.T, want, got string) {
+func sameResults(t *testing.T, want, got string, more ...string) {
 	t.Helper()
-	for _, name := range []string{results.ManifestFile, results.CellsFile, results.PromptsFile, results.SummaryFile} {
+	for _, name := range append([]string{results.ManifestFile, results.CellsFile, results.PromptsFile, results.SummaryFile}, more...) {
 		a, err1 := os.ReadFile(filepath.Join(want, name))
 		b, err2 := os.ReadFile(filepath.Join(got, name))
 		if err1 != nil || err2 != nil || !bytes.Equal(a, b) {

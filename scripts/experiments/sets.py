@@ -2,7 +2,8 @@
 """Entity memories on prompts of three hops, of two phrases, and with a wrong name. Prints a Markdown table.
 
 usage: sets.py [DIR]            the demo model on its own sets; results go to DIR, default .cache/sets; a second run resumes
-       sets.py DIR MODEL FLAG…  another model on the sets in plain English; the flags go to eval, such as --layers 4-10
+       sets.py DIR MODEL FLAG…  another model on the sets in plain English; the flags go to eval, such as --layers 4-10 or
+                                --side-effects english
 
 Needs the program (ONNX_INJECT, default bin/onnx-inject) and Python's standard library.
 """
@@ -35,18 +36,20 @@ def row(name, mine, wrong):
     there = next(x for line in wrong["grid"] for x in line if (x["layer"], x["tau"]) == (e["layer"], e["tau"]))
     low, high = e["log_odds_interval"]["low"], e["log_odds_interval"]["high"]
     other = held["other"]["log_odds"] if held else float("nan")
+    side = next((x for x in mine.get("side_effects", {}).get("grid", []) if (x["layer"], x["tau"]) == (e["layer"], e["tau"])), None)
+    harm = f"{side['kl']:.2f} | {side['perplexity_clean']:.2f} → {side['perplexity']:.2f}" if side else "– | –"
     return (f"| {name} | {mine['two_hop']['n']} | {mine['two_hop']['mean_p']:.3f} | {mine['one_hop']['mean_p']:.3f} | {mine['told']['mean_p']:.3f} "
-            f"| {e['layer']} | {e['mean_p']:.3f} | {e['improved']} of {e['n']} | {e['log_odds']:+.2f} ({low:+.2f} to {high:+.2f}) | {other:+.2f} | {there['mean_p']:.3f} |")
+            f"| {e['layer']} | {e['mean_p']:.3f} | {e['improved']} of {e['n']} | {e['log_odds']:+.2f} ({low:+.2f} to {high:+.2f}) | {other:+.2f} | {there['mean_p']:.3f} | {harm} |")
 
 
 def main():
     out = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else ".cache/sets")
-    model, folder = (sys.argv[2], ENGLISH) if len(sys.argv) > 2 else (DEMO, DEMO)
+    model, folder, flags = (sys.argv[2], ENGLISH, sys.argv[3:]) if len(sys.argv) > 2 else (DEMO, DEMO, ["--side-effects", "demo"])
     out.mkdir(parents=True, exist_ok=True)
-    print("| prompts | n | p clean | p with the names | p told | layer | p entity | gain | log-odds (95 %) | other half | p of another prompt's |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|", flush=True)
+    print("| prompts | n | p clean | p with the names | p told | layer | p entity | gain | log-odds (95 %) | other half | p of another prompt's | KL elsewhere | perplexity |")
+    print("|---" * 13 + "|", flush=True)
     for name in SETS:
-        print(row(name, *evaluate(model, folder / f"{name}.csv", out / name, sys.argv[3:])), flush=True)
+        print(row(name, *evaluate(model, folder / f"{name}.csv", out / name, flags)), flush=True)
 
 
 main()

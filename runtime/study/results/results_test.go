@@ -252,10 +252,12 @@ func TestCreateRefuses(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Error(err)
 	}
-	foreign := t.TempDir()
-	os.WriteFile(filepath.Join(foreign, CellsFile), []byte("a,b\n"), 0o666)
-	if _, err := Create(foreign, manifest()); err == nil || !strings.Contains(err.Error(), "the folder was not written by this program") {
-		t.Errorf("a foreign folder: %v", err)
+	for _, name := range []string{CellsFile, PromptsFile, SideEffectsFile} {
+		foreign := t.TempDir()
+		os.WriteFile(filepath.Join(foreign, name), []byte("a,b\n"), 0o666)
+		if _, err := Create(foreign, manifest()); err == nil || !strings.Contains(err.Error(), "the folder was not written by this program") {
+			t.Errorf("a foreign folder with %s: %v", name, err)
+		}
 	}
 }
 

@@ -64,7 +64,7 @@ func create(dir string, want *Manifest) (*Writer, error) {
 func (w *Writer) resume(want *Manifest) error {
 	m, _, err := readManifest(w.dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		for _, name := range []string{CellsFile, PromptsFile} {
+		for _, name := range []string{CellsFile, PromptsFile, SideEffectsFile} {
 			if _, err := os.Stat(filepath.Join(w.dir, name)); err == nil {
 				return hint.With(fmt.Errorf("found %s but no %s: the folder was not written by this program", name, ManifestFile), "give another folder")
 			}
