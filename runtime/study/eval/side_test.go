@@ -332,7 +332,9 @@ func TestSideEffectsRefused(t *testing.T) {
 	}{
 		{"no file", func(c *Config) { c.SideEffects = "none.txt" }, "none.txt"},
 		{"an empty text", func(c *Config) { c.SideEffects = write(t, "texts.txt", "a\n\nb\n") }, "prompt 1 is empty"},
-		{"a long text", func(c *Config) { c.SideEffects = write(t, "texts.txt", "People\n"+strings.Repeat("People in Japan speak. ", 20)) },
+		{"a long text", func(c *Config) {
+			c.SideEffects = write(t, "texts.txt", "People\n"+strings.Repeat("People in Japan speak. ", 20))
+		},
 			"side effects: text 1 of texts.txt: prompt of "},
 		{"positions that a text does not have", func(c *Config) { c.SideEffects, c.Positions = write(t, "texts.txt", twoTexts), positionsOf(t, "6") },
 			"side effects: text 0 of texts.txt: its first half: positions 6-6, the prompt has tokens 0 to 5"},
