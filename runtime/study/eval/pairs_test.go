@@ -1,6 +1,8 @@
 package eval
 
 import (
+	"context"
+	"errors"
 	"math"
 	"path/filepath"
 	"slices"
@@ -120,12 +122,12 @@ func TestPairsAct(t *testing.T) {
 	if both.Cells[0].Memory != " Peru +  Japan" || one.Cells[0].Memory != " Peru" || both.Cells[0].LogP == one.Cells[0].LogP {
 		t.Errorf("%+v and %+v", both.Cells[0], one.Cells[0])
 	}
-	if one.Prompts[0].Clean.LogP != both.Prompts[0].Clean.LogP {
+	if !(math.Abs(one.Prompts[0].Clean.LogP-both.Prompts[0].Clean.LogP) <= 1e-5) { // fanout, and rows
 		t.Errorf("the clean prompt is another: %+v, %+v", one.Prompts[0], both.Prompts[0])
 	}
 }
 
-// Added pairs keep the plan that adds a single memory from being used.
+// Memories of phrases can be added, too, in units of the model's own values.
 func TestPairsAdded(t *testing.T) {
 	c := entityConfig(t, pairs)
 	c.Op, c.TauUnit, c.Taus, c.Limit, c.Sites = intervention.Add, steer.TauNorm, []float64{0.5}, 2, []models.PortKind{models.PortResidPost}
@@ -139,7 +141,7 @@ func TestPairsAdded(t *testing.T) {
 		compare(t, plan, first, got)
 	}
 	c.Plan, c.Dir = "fanout", t.TempDir()
-	if _, err := Run(t.Context(), orttest.Host(t), c); err == nil || !strings.Contains(err.Error(), "adds one memory to the residual stream") {
+	if _, err := Run(t.Context(), orttest.Host(t), c); err == nil || !strings.Contains(err.Error(), "plan fanout: it has one memory for all positions of a cell, and a prompt has several") {
 		t.Errorf("fanout: %v", err)
 	}
 }
@@ -218,5 +220,39 @@ func TestSets(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// broken is a runner whose every run fails.
+type broken struct{}
+
+func (broken) run(context.Context, question, []cell) (results.Score, []results.Score, error) {
+	return results.Score{}, nil, errors.New("the host gave up")
+}
+
+func (broken) close() error { return nil }
+
+// An error of a prompt ends the evaluation with that error, and not as if all prompts were done.
+func TestPromptFails(t *testing.T) {
+	c := world(t)
+	c.Shard.Of, c.Progress = 1, func(Progress) {}
+	e, err := prepare(t.Context(), orttest.Host(t), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := e.manifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := results.Create(c.Dir, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := w.Begin(results.Plan{Used: "rows"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.loop(t.Context(), w, broken{}, []int{0, 1}, &Report{}); err == nil || err.Error() != "prompt 0: the host gave up" {
+		t.Errorf("got %v", err)
 	}
 }

@@ -50,9 +50,9 @@ type bench struct {
 	sites   []models.PortKind
 	places  []models.BakedAt  // that cells change
 	also    intervention.Plan // of a prompt; those of other prompts have the same places
-	pairs   bool              // cells may change several phrases, each with its memory
 	top     int
 	late    bool // cells may leave the first positions as they are
+	pairs   bool // cells may change several phrases, each with its memory
 }
 
 // question is a prompt as token ids.

@@ -219,7 +219,7 @@ func (e *evaluation) loop(ctx context.Context, w *results.Writer, run runner, to
 		p, rows, err := e.prompt(unit, run, i)
 		stop()
 		r.Seconds.Run += time.Since(began).Seconds()
-		if err != nil && unit.Err() != nil {
+		if err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if err != nil {

@@ -168,7 +168,7 @@ func (e *evaluation) sideEffects(ctx context.Context, text int) ([]results.SideE
 	clean := newPredictions(logits)
 	var out []results.SideEffect
 	for i, c := range cells {
-		plan := slices.Concat(q.also, e.bench.changes(q, c))
+		plan := e.bench.plan(q, c)
 		s := results.SideEffect{Cell: rows[i], Text: text, From: f.half - 1}
 		s.Prompt, s.Encoding = f.prompt, ""
 		for _, x := range plan {
