@@ -29,7 +29,7 @@ type evaluation struct {
 	rows    []int                         // indexes of the prompts of this shard
 	asked   map[int]question              // by index, and the texts of side effects by their keys
 	told    map[int]told                  // by index
-	side    *results.SideTexts            // nil without side effects
+	side    results.SideTexts             // zero without side effects
 	texts   []foreign                     // of side effects
 	onehop  map[int][]int64               // tokens of the one-hop prompts
 	lengths map[int][]float64             // of the model's own values, by prompt and place; for TauNorm

@@ -60,7 +60,7 @@ func (e *evaluation) readSide() error {
 	if err != nil {
 		return err
 	}
-	e.side = &results.SideTexts{File: file, Texts: len(texts), Positions: e.positions()}
+	e.side = results.SideTexts{File: file, Texts: len(texts), Positions: e.positions()}
 	if e.middle() {
 		e.side.Positions = results.Middle
 	}

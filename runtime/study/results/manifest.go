@@ -31,7 +31,7 @@ type Manifest struct {
 	Told              bool                 `json:"told,omitempty"`               // prompts.csv has the scores of prompts with the memory as text in front
 	Pairs             int                  `json:"pairs,omitempty"`              // most memories of a prompt, each with its phrase; 0 is 1
 
-	SideEffects *SideTexts `json:"side_effects,omitempty"` // texts in side_effects.csv; nil for none
+	SideEffects SideTexts `json:"side_effects,omitzero"` // texts in side_effects.csv; zero for none
 
 	Layers     []int        `json:"layers"`
 	Taus       []float64    `json:"taus"`

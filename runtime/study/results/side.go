@@ -15,8 +15,8 @@ import (
 
 // SideTexts are the texts of which an evaluation measures how much its changes do to them although they should not.
 type SideTexts struct {
-	File
-	Texts     int    `json:"texts"`     // over all shards
+	File      File   `json:"file"`
+	Texts     int    `json:"texts"`     // over all shards; 0 when side effects are not measured
 	Positions string `json:"positions"` // of the changes in a text: those of the manifest, or [Middle]
 }
 
@@ -80,13 +80,13 @@ func (r *row) sideEffect(m *Manifest) SideEffect {
 
 // ownsText reports whether a text belongs to the evaluation: texts are divided among shards as prompts are.
 func (m *Manifest) ownsText(text int) bool {
-	return m.SideEffects != nil && text >= 0 && text < m.SideEffects.Texts && (m.Shard.Of < 2 || text%m.Shard.Of == m.Shard.Index)
+	return text >= 0 && text < m.SideEffects.Texts && (m.Shard.Of < 2 || text%m.Shard.Of == m.Shard.Index)
 }
 
 // readSide reads the side effects of the committed texts.
 func (l *loader) readSide() (err error) {
 	m := l.run.Manifest
-	if m.SideEffects == nil {
+	if m.SideEffects.Texts == 0 {
 		return nil
 	}
 	var group []SideEffect // of the text that is being read

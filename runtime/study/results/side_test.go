@@ -18,7 +18,7 @@ import (
 func sideManifest() *Manifest {
 	m := manifest()
 	m.Sites = []models.PortKind{models.PortAttnOut, models.PortResidPost}
-	m.Prompts, m.SideEffects = 1, &SideTexts{File{"t.txt", "ef"}, 3, Middle}
+	m.Prompts, m.SideEffects = 1, SideTexts{File{"t.txt", "ef"}, 3, Middle}
 	return m
 }
 
@@ -111,8 +111,8 @@ func TestSideEffects(t *testing.T) {
 		}
 	}
 	other := sideManifest()
-	other.SideEffects = nil
-	if _, err := Create(dir, other); err == nil || !strings.Contains(err.Error(), `side_effects: {"name":"t.txt","sha256":"ef","texts":3,"positions":"middle"} in the folder, null now`) {
+	other.SideEffects = SideTexts{}
+	if _, err := Create(dir, other); err == nil || !strings.Contains(err.Error(), `side_effects.texts: 3 in the folder, 0 now`) {
 		t.Errorf("without side effects: %v", err)
 	}
 }

@@ -123,7 +123,7 @@ func (w *Writer) Begin(plan Plan) error {
 	if w.cells, err = w.appendTo(filepath.Join(w.dir, CellsFile), cells, m.cellColumns()); err != nil {
 		return err
 	}
-	if w.prompts, err = w.appendTo(filepath.Join(w.dir, PromptsFile), prompts, header); err == nil && m.SideEffects != nil {
+	if w.prompts, err = w.appendTo(filepath.Join(w.dir, PromptsFile), prompts, header); err == nil && m.SideEffects.Texts > 0 {
 		w.side, err = w.appendTo(filepath.Join(w.dir, SideEffectsFile), side, sideColumns)
 	}
 	return err

@@ -41,7 +41,7 @@ func (s *SideEffects) At(e Effect) (SideEffect, bool) {
 
 // sideEffects averages the side effects of a series, whose grid gives the order. It returns nil when the run has none.
 func sideEffects(run *results.Run, source string, site models.PortKind, grid [][]Effect) *SideEffects {
-	if run.Manifest == nil || run.Manifest.SideEffects == nil {
+	if run.Manifest == nil || run.Manifest.SideEffects.Texts == 0 {
 		return nil
 	}
 	type point struct {
@@ -75,7 +75,7 @@ func sideEffects(run *results.Run, source string, site models.PortKind, grid [][
 		x.clean += s.CleanNLL * float64(s.Predicted())
 		x.changed += s.NLL * float64(s.Predicted())
 	}
-	out := &SideEffects{File: run.Manifest.SideEffects.Name, Positions: run.Manifest.SideEffects.Positions, Grid: []SideEffect{}}
+	out := &SideEffects{File: run.Manifest.SideEffects.File.Name, Positions: run.Manifest.SideEffects.Positions, Grid: []SideEffect{}}
 	for _, line := range grid {
 		for _, e := range line {
 			x := by[point{e.Layer, e.Head, e.Tau}]
