@@ -40,7 +40,7 @@ func headline(c *published.Claim) pages.Finding {
 // showReport shows the best cells, the headline if it was checked, and the files that were written.
 func showReport(p *printer, w *reportFiles, r *pages.Report, n named, claim *published.Claim, percents bool) {
 	printBest(p, r.Summary, n, percents)
-	printSideEffects(p, r.Summary, r.Names())
+	printSideEffects(p, r.Summary, n.names)
 	p.line()
 	if claim != nil {
 		e := claim.Effect
