@@ -31,7 +31,7 @@ type Grid struct {
 	Cache bool              // keep the cache of a file that has one, so that cells can share the positions before the first change
 }
 
-// FanOutMemory, FanOutTau and FanOutKeep name the inputs of a site of a layer: float32 [K, 1, d_model], and twice
+// FanOutMemory, FanOutTau and FanOutKeep name the inputs of a site of a layer: float32 [K, 1 or pos, d_model], and twice
 // [K, 1 or pos, 1]. K may be 0.
 func FanOutMemory(at models.BakedAt) string { return fanOutName(at) + ".memory" }
 func FanOutTau(at models.BakedAt) string    { return fanOutName(at) + ".tau" }
@@ -350,11 +350,11 @@ func (f *fan) cut(last *nodeSet) {
 func (f *fan) grow(g *growth, last *nodeSet) {
 	name := fanOutName(g.at)
 	dim := func(axis string) string { return strings.ReplaceAll(name, ".", "_") + "_" + axis }
-	memory := f.edit.Input(FanOutMemory(g.at), graph.TensorType(graph.Float32, dim("cells"), 1, f.layout.DModel))
+	memory := f.edit.Input(FanOutMemory(g.at), graph.TensorType(graph.Float32, dim("cells"), dim("memory_pos"), f.layout.DModel))
 	tau := f.edit.Input(FanOutTau(g.at), graph.TensorType(graph.Float32, dim("cells"), dim("pos"), 1))
 	var keep *graph.Value
 	if f.keep {
-		keep = f.edit.Input(FanOutKeep(g.at), graph.TensorType(graph.Float32, dim("cells"), dim("pos"), 1))
+		keep = f.edit.Input(FanOutKeep(g.at), graph.TensorType(graph.Float32, dim("cells"), dim("keep_pos"), 1))
 	}
 	grown := map[*graph.Value]*graph.Value{}
 	for i, u := range g.uses {
@@ -368,7 +368,7 @@ func (f *fan) grow(g *growth, last *nodeSet) {
 				}
 				return v
 			}
-			cells := f.like(what, f.node("Mul", what+"/scaled", memory, at(what+"/tau_last", tau)), of, now)
+			cells := f.like(what, f.node("Mul", what+"/scaled", at(what+"/memory_last", memory), at(what+"/tau_last", tau)), of, now)
 			base := f.row0(what+"/row0", now)
 			if f.keep {
 				var x *graph.Value // the site's value in row 0

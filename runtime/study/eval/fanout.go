@@ -24,9 +24,6 @@ func onStream(b bench) error {
 	if len(b.also) > 0 || slices.ContainsFunc(b.sites, byHead) {
 		return errors.New("it changes the residual stream and does nothing else")
 	}
-	if b.pairs { // the inputs of memories have one position
-		return errors.New("it has one memory for all positions of a cell, and a prompt has several")
-	}
 	return nil
 }
 
