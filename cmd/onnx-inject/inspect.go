@@ -25,7 +25,7 @@ the closest miss was. It works for a refused file too.`,
 		flags: []cli.Flag{
 			jsonFlag(),
 			boolFlag("why", "explain what was recognised and what was not, form by form"),
-			boolFlag("text", "print the graph as text, and nothing else; a long value is written as …"),
+			boolFlag("text", "print the graph as text, and nothing else; long constants become …"),
 			boolFlag("constants", "with --text: also print long values, so that the text is the whole graph without its large weights"),
 		},
 		run: inspect,
