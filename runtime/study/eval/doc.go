@@ -49,8 +49,8 @@
 // # How it is computed
 //
 // A plan computes the cells of one prompt. [Plans] lists them: points runs each cell alone and is the oracle; rows runs
-// cells as rows of batches, and the positions before the first change once, where the file has a cache; fanout adds memories
-// to the residual stream and computes the whole grid of a prompt in one run, which shares the computation below the injected
+// cells as rows of batches, and the positions before the first change once, where the file has a cache; fanout changes
+// the residual stream and computes the whole grid of a prompt in one run, which also shares the computation below the changed
 // layer. All plans compute the same numbers. Auto uses the fastest plan that is made for the evaluation. When the model or its
 // numbers do not allow it, auto falls back to the next one and records the reason.
 //
