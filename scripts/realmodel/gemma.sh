@@ -45,8 +45,8 @@ once "$model" optimum
 evaluate() { "$binary" eval "$model" --data "$data" --limit "$prompts" --threads "$threads" "$@"; }
 say "the state of the entity at every layer, in $out/entity"
 evaluate --memory entity --layers all -o "$out/entity"
-say "the paper's vectors at every layer, in $out/embed"
-evaluate --encoding embed --taus 0.1,0.25,0.5,1 --tau-unit norm -o "$out/embed"
+say "the paper's vectors at some layers, in $out/embed"
+evaluate --encoding embed --layers 3,9,15 --taus 0.1,0.5,1 --tau-unit norm -o "$out/embed"
 "$binary" probe "$model" --data "$data" --limit "$prompts" --threads "$threads" --html "$out/probe.html" --force --json >"$out/probe.json"
 "$binary" report "$out/entity" "$out/embed" --model "$model" --png --force -o "$out/report.html"
 "$python" "$here/tables.py" gemma "$out"
