@@ -23,14 +23,24 @@ for (const [file, { bytesInOutput }] of Object.entries(Object.values(metafile.ou
 
 fs.rmSync(out, { recursive: true, force: true });
 const lines = [];
+const notices = new Map(); // the copyright lines of each text of a licence
 for (const name of [...packages].sort()) {
   const from = path.join(modules, name);
   const texts = fs.readdirSync(from).filter((f) => /^(licen[cs]e|copying|notice)/i.test(f));
   if (texts.length === 0) throw new Error(`${name}: no file with a licence`);
   fs.mkdirSync(path.join(out, "licences", name), { recursive: true });
-  for (const f of texts) fs.copyFileSync(path.join(from, f), path.join(out, "licences", name, f));
+  for (const f of texts) {
+    fs.copyFileSync(path.join(from, f), path.join(out, "licences", name, f));
+    const [, copyright, text] = /^(.*?)\n\n(.*)$/s.exec(fs.readFileSync(path.join(from, f), "utf8").trim());
+    const key = text.replace(/\s+/g, " ");
+    if (!notices.has(key)) notices.set(key, { text, of: new Set() });
+    notices.get(key).of.add(`${name}: ${copyright}`);
+  }
   lines.push(`${name} v${JSON.parse(fs.readFileSync(path.join(from, "package.json"))).version}\n`);
 }
 fs.writeFileSync(path.join(out, "packages.txt"), lines.join(""));
-fs.writeFileSync(path.join(out, "plot.min.js"), outputFiles[0].contents);
-console.log(`plot.min.js: ${outputFiles[0].contents.length} bytes of ${packages.size} packages`);
+// A page is a copy of the library, so the notices go with it.
+const banner = `/*!\n${[...notices.values()].map(({ text, of }) => `${[...of].join("\n")}\n\n${text}\n`).join("\n")}*/\n`;
+const script = banner + outputFiles[0].text;
+fs.writeFileSync(path.join(out, "plot.min.js"), script);
+console.log(`plot.min.js: ${Buffer.byteLength(script)} bytes of ${packages.size} packages`);

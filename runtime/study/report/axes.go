@@ -97,16 +97,6 @@ func dots(c role, shape draw.GlyphDrawer, radius vg.Length, points ...plotter.XY
 	return &plotter.Scatter{XYs: points, GlyphStyle: draw.GlyphStyle{Color: c.light, Radius: radius, Shape: shape}}
 }
 
-// around returns a function that maps a point to its place, with some room around it, on the canvas of a drawn plot.
-func around(p *plot.Plot, c draw.Canvas, room vg.Length) func(plotter.XY) vg.Rectangle {
-	data := p.DataCanvas(c)
-	x, y := p.Transforms(&data)
-	return func(point plotter.XY) vg.Rectangle {
-		center := vg.Point{X: x(point.X), Y: y(point.Y)}
-		return vg.Rectangle{Min: vg.Point{X: center.X - room, Y: center.Y - room}, Max: vg.Point{X: center.X + room, Y: center.Y + room}}
-	}
-}
-
 // widest is the width of the widest line of the labels.
 func widest(a *plot.Axis, labels []string) vg.Length {
 	var out vg.Length

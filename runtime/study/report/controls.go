@@ -135,7 +135,7 @@ func samePrompts(a, b *results.Run) bool {
 func (c *comparison) draw() {
 	for _, m := range curves {
 		d := &drawing{
-			name: c.Against.file("against-" + m.name), title: m.title + "\n" + c.Against.Label + " against other memories",
+			name: c.Against.file("against-" + m.name), title: m.title + "\n" + c.Against.Label + " against other memories", percent: m.unit == "percent",
 			read: []string{
 				"Each mark is one kind of memory, the bar is its 95 % interval over prompts. Squares are other memories at the cell of the circle above them. If other memories have the same effect as the curated ones, the content of the memory does not matter.",
 				"Caution: two bars may overlap although the difference is significant, because all bars are for the same prompts. The table below compares prompt by prompt.",
@@ -144,7 +144,7 @@ func (c *comparison) draw() {
 		var lines []forest
 		add := func(label string, e stats.Effect, kind int) {
 			text := fmt.Sprintf("%s: %s\n95 %% interval %s\n%d of %d prompts gain", label, ofNumber(m.format)(m.of(e)), ofInterval(m.format)(m.interval(e)), e.Improved, e.N)
-			lines = append(lines, forest{label, []mark{{estimate{value: m.of(e), interval: m.interval(e), text: text}, kind}}})
+			lines = append(lines, forest{label, []mark{{estimate{value: m.of(e), interval: m.interval(e)}, kind, text}}})
 		}
 		for i, row := range c.Rows {
 			if i == 0 || row.At != c.Rows[i-1].At {

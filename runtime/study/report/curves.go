@@ -1,7 +1,6 @@
 package report
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
@@ -20,13 +19,13 @@ type curve struct {
 }
 
 var curves = []curve{
-	{measures[0], func(e stats.Effect) stats.Interval {
+	{measures[0], func(e stats.Effect) stats.Interval { return e.LogOddsInterval }},
+	{measures[2], func(e stats.Effect) stats.Interval {
 		if e.RejectedInterval == nil {
 			return stats.Interval{Low: stats.None(), High: stats.None()}
 		}
 		return *e.RejectedInterval
 	}},
-	{measures[2], func(e stats.Effect) stats.Interval { return e.LogOddsInterval }},
 }
 
 // layerCurves draws a measure over layers: at the best tau of each layer, and at one tau for all layers.
@@ -37,7 +36,7 @@ func layerCurves(s *series, m curve) (*drawing, error) {
 		read: []string{
 			"Each mark is a layer, and the bar through it is the 95 % interval over prompts. A bar that does not touch the dashed line is a change that other prompts would probably show as well. Losses many times as large as the gains are cut off.",
 		},
-		table: &numbers{Head: []string{"layer", "best tau", "change", "95 %"}},
+		table: &numbers{Head: []string{"layer", "best tau", "change", "95 %"}}, percent: m.unit == "percent",
 	}
 	fixed := s.Taus[0]
 	if slices.Contains(s.Taus, 1) {
@@ -58,10 +57,7 @@ func layerCurves(s *series, m curve) (*drawing, error) {
 				return err
 			}
 			value, interval := ofNumber(m.format)(m.of(e)), ofInterval(m.format)(m.interval(e))
-			*list = append(*list, estimate{
-				value: m.of(e), interval: m.interval(e), place: float64(i) + shift,
-				text: fmt.Sprintf("%v: %s\n95 %% interval %s\n%d of %d prompts gain", at, value, interval, e.Improved, e.N),
-			})
+			*list = append(*list, estimate{value: m.of(e), interval: m.interval(e), place: float64(i) + shift})
 			row = append(row, value, interval)
 			return nil
 		}
@@ -84,19 +80,19 @@ func layerCurves(s *series, m curve) (*drawing, error) {
 		}
 		d.table.Rows = append(d.table.Rows, row)
 	}
-	d.draw = func(c draw.Canvas) []spot {
+	d.draw = func(c draw.Canvas) {
 		p := newPlot(d.headline(d.width), "layer (below it: best tau)", m.unit)
 		p.Legend.Add("best tau of the layer", marker{first, draw.CircleGlyph{}})
 		if several {
 			p.Legend.Add("tau "+short(fixed), marker{second, draw.BoxGlyph{}})
 		}
-		return drawLayers(p, c, m, labels, best, one)
+		drawLayers(p, c, m, labels, best, one)
 	}
 	return d, nil
 }
 
 // drawLayers draws the estimates of layers at the best tau of each, and at one tau for all.
-func drawLayers(p *plot.Plot, c draw.Canvas, m curve, labels []string, best, one []estimate) []spot {
+func drawLayers(p *plot.Plot, c draw.Canvas, m curve, labels []string, best, one []estimate) {
 	p.X.Min, p.X.Max = -0.5, float64(len(labels))-0.5
 	p.Add(through(best, first), through(one, second))
 	addEstimates(p, best, first, draw.CircleGlyph{}, false)
@@ -109,7 +105,6 @@ func drawLayers(p *plot.Plot, c draw.Canvas, m curve, labels []string, best, one
 	p.X.Tick.Marker = places(labels, c.Size().X-60, widest(&p.X, labels)+6)
 	p.Y.Tick.Marker = round{format: m.tick}
 	p.Draw(c)
-	return append(estimateSpots(p, c, best, false), estimateSpots(p, c, one, false)...)
 }
 
 // crowded is the number of marks above which numbers do not fit side by side.

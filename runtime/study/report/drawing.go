@@ -31,14 +31,10 @@ type drawing struct {
 	title         string
 	read          []string // sentences below it: how to read it, and cautions
 	width, height vg.Length
-	draw          func(draw.Canvas) []spot
+	draw          func(draw.Canvas)
+	percent       bool     // its numbers are in percent
 	table         *numbers // its numbers; nil when another table has them
-}
-
-// spot is a place of a drawing that shows a text when the pointer rests on it.
-type spot struct {
-	vg.Rectangle
-	text string
+	chart         *chart   // the same as a chart that scripts draw; nil when the page has none
 }
 
 // numbers is a table of texts.
@@ -60,16 +56,16 @@ func (d *drawing) picture() (Picture, error) {
 		return p, fmt.Errorf("draw %s: %w", d.name, err)
 	}
 	p.PNG = b.Bytes()
-	svg, _, err := d.vector()
+	svg, err := d.vector()
 	p.SVG = []byte(svg)
 	return p, err
 }
 
 // paint draws on a white background, with a margin.
-func (d *drawing) paint(c draw.Canvas) []spot {
+func (d *drawing) paint(c draw.Canvas) {
 	c.SetColor(paper.light)
 	c.Fill(c.Rectangle.Path())
-	return d.draw(draw.Crop(c, margin, -margin, margin, -margin))
+	d.draw(draw.Crop(c, margin, -margin, margin, -margin))
 }
 
 const margin vg.Length = 6
@@ -84,14 +80,14 @@ func (d *drawing) headline(width vg.Length) string {
 }
 
 // vector returns the SVG in gonum's form.
-func (d *drawing) vector() (string, []spot, error) {
+func (d *drawing) vector() (string, error) {
 	c := vgsvg.New(d.width, d.height)
-	spots := d.paint(draw.New(c))
+	d.paint(draw.New(c))
 	var b strings.Builder
 	if _, err := c.WriteTo(&b); err != nil {
-		return "", nil, fmt.Errorf("draw %s: %w", d.name, err)
+		return "", fmt.Errorf("draw %s: %w", d.name, err)
 	}
-	return text().ReplaceAllStringFunc(b.String(), fitted), spots, nil
+	return text().ReplaceAllStringFunc(b.String(), fitted), nil
 }
 
 // text matches one text of an SVG by gonum.
@@ -113,9 +109,9 @@ func fitted(svg string) string {
 		width.Points(), m[1], m[2], m[3], m[4], m[5])
 }
 
-// inline returns the SVG for a page: colours by role, spots with titles, no references to other places.
+// inline returns the SVG for a page: colours by role, no references to other places.
 func (d *drawing) inline() (template.HTML, error) {
-	svg, spots, err := d.vector()
+	svg, err := d.vector()
 	if err != nil {
 		return "", err
 	}
@@ -128,11 +124,6 @@ func (d *drawing) inline() (template.HTML, error) {
 	fmt.Fprintf(&b, `<svg width="%gpt" viewBox="0 0 %[1]g %[2]g" role="img" aria-label="%[3]s">`+"\n", d.width.Points(), d.height.Points(),
 		template.HTMLEscapeString(strings.ReplaceAll(d.title, "\n", ", ")))
 	b.WriteString(themed().Replace(body))
-	for _, s := range spots {
-		size := s.Size()
-		fmt.Fprintf(&b, `<rect class="spot" x="%.1f" y="%.1f" width="%.1f" height="%.1f"><title>%s</title></rect>`+"\n",
-			s.Min.X.Points(), (d.height - s.Max.Y).Points(), size.X.Points(), size.Y.Points(), template.HTMLEscapeString(s.text))
-	}
 	b.WriteString("</svg>")
-	return template.HTML(b.String()), nil // gonum escapes the texts it draws, and the titles are escaped above
+	return template.HTML(b.String()), nil // gonum escapes the texts it draws, and the title is escaped above
 }

@@ -15,7 +15,8 @@ type forest struct {
 // mark is one estimate of a line.
 type mark struct {
 	estimate
-	kind int // position in the legend
+	kind int    // position in the legend
+	text string // the estimate in words
 }
 
 // forestMarks are the legend entries of a forest, at most two.
@@ -28,8 +29,9 @@ func drawForest(d *drawing, lines []forest, legend []string, unit string, tick f
 		lines[i].label = cut(lines[i].label, 64)
 		longest = max(longest, len([]rune(lines[i].label)))
 	}
+	d.chart = newChart(lines, legend, unit)
 	d.width, d.height = bounded(300+4.6*vg.Length(longest), 400, 600), 76+19*vg.Length(len(lines))+14*vg.Length(len(legend))
-	d.draw = func(c draw.Canvas) []spot {
+	d.draw = func(c draw.Canvas) {
 		p := newPlot(d.headline(d.width), unit, "")
 		kinds := make([][]estimate, len(forestMarks))
 		labels := make([]string, len(lines))
@@ -65,10 +67,5 @@ func drawForest(d *drawing, lines []forest, legend []string, unit string, tick f
 			p.Legend.Add(name, forestMarks[k])
 		}
 		p.Draw(c)
-		var out []spot
-		for _, list := range kinds {
-			out = append(out, estimateSpots(p, c, list, true)...)
-		}
-		return out
 	}
 }

@@ -28,7 +28,7 @@ func heatmap(s *series, m measure, sc *scale) *drawing {
 		width:  bounded(120+15*vg.Length(len(columns)), 330, 640),
 		height: bounded(100+16*vg.Length(len(s.Layers)), 190, 560),
 		read:   []string{m.read},
-		table:  &numbers{Head: []string{"layer"}},
+		table:  &numbers{Head: []string{"layer"}}, percent: m.unit == "percent",
 	}
 	values := grid{}
 	for _, label := range columns {
@@ -54,7 +54,7 @@ func heatmap(s *series, m measure, sc *scale) *drawing {
 	if beyond := s.beyond(m, sc.limit); beyond > 0 {
 		d.read = append(d.read, fmt.Sprintf("The scale ends at %s; %s beyond it, in the last colour.", m.format(sc.limit), count(beyond, "cell is", "cells are")))
 	}
-	d.draw = func(c draw.Canvas) []spot {
+	d.draw = func(c draw.Canvas) {
 		const bar = 66 // room for the colour scale
 		left := draw.Crop(c, 0, -bar-4, 0, 0)
 		p := newPlot(d.headline(left.Size().X+2*margin), axis, "layer")
@@ -69,7 +69,6 @@ func heatmap(s *series, m measure, sc *scale) *drawing {
 		p.Draw(left)
 		bottom := p.DataCanvas(left).Min.Y - c.Min.Y
 		colorScale(draw.Crop(c, c.Size().X-bar, 0, bottom-5, -34), sc, m.tick)
-		return s.mapSpots(p, left, m)
 	}
 	return d
 }
@@ -85,20 +84,10 @@ func frame(p *plot.Plot, s *series, e stats.Effect) {
 // colorScale draws the steps of a scale with their numbers.
 func colorScale(c draw.Canvas, sc *scale, tick func(float64) string) {
 	g := grid{}
-	labels := make([]string, len(steps))
 	for i := range steps {
-		step := float64(i) - half
-		g.rows = append(g.rows, []float64{step})
-		if v := sc.value(step); v >= -1 || sc.first == 0 { // no probability loses more than 100 %
-			labels[i] = tick(v)
-		}
+		g.rows = append(g.rows, []float64{float64(i) - half})
 	}
-	if sc.low {
-		labels[0] = "≤ " + labels[0]
-	}
-	if sc.high {
-		labels[len(steps)-1] = "≥ " + labels[len(steps)-1]
-	}
+	labels := sc.labels(tick)
 	p := newPlot("", "", "")
 	p.Add(heat(p, g))
 	p.HideX()
@@ -119,26 +108,6 @@ func heat(p *plot.Plot, g grid) *plotter.HeatMap {
 	columns, rows := g.Dims()
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -edge, float64(columns-1)+edge, -edge, float64(rows-1)+edge
 	return h
-}
-
-// mapSpots returns the texts of the cells of a map.
-func (s *series) mapSpots(p *plot.Plot, c draw.Canvas, m measure) []spot {
-	data := p.DataCanvas(c)
-	x, y := p.Transforms(&data)
-	var out []spot
-	for l, row := range s.Grid {
-		for k, e := range row {
-			text := fmt.Sprintf("%v: %s\npaper's mean %s, median %s, log-odds %s\n%d of %d prompts gain",
-				s.cellOf(e), ofNumber(m.format)(m.of(e)), ofNumber(percent)(e.Rejected), ofNumber(percent)(e.MedianChange), ofNumber(logOdds)(e.LogOdds), e.Improved, e.N)
-			if e.NonFinite > 0 {
-				text += fmt.Sprintf("\n%s without a number", count(e.NonFinite, "cell", "cells"))
-			}
-			out = append(out, spot{vg.Rectangle{
-				Min: vg.Point{X: x(float64(k) - .5), Y: y(float64(l) - .5)}, Max: vg.Point{X: x(float64(k) + .5), Y: y(float64(l) + .5)},
-			}, text})
-		}
-	}
-	return out
 }
 
 // beyond counts the cells whose number is beyond the end of the scale.

@@ -16,7 +16,6 @@ type estimate struct {
 	value    stats.Number
 	interval stats.Interval
 	place    float64 // on the other axis
-	text     string  // text of its spot
 }
 
 // addEstimates draws numbers with their intervals, along y or along x. A percentile interval need not have its number in the
@@ -37,23 +36,6 @@ func addEstimates(p *plot.Plot, list []estimate, c role, shape draw.GlyphDrawer,
 		}
 		p.Add(dots(c, shape, 3.2, xy(float64(e.value), e.place)))
 	}
-}
-
-// estimateSpots returns the spots of the marks.
-func estimateSpots(p *plot.Plot, c draw.Canvas, list []estimate, alongX bool) []spot {
-	var out []spot
-	place := around(p, c, 7)
-	for _, e := range list {
-		if !e.value.OK() {
-			continue
-		}
-		point := plotter.XY{X: e.place, Y: float64(e.value)}
-		if alongX {
-			point = plotter.XY{X: point.Y, Y: point.X}
-		}
-		out = append(out, spot{place(point), e.text})
-	}
-	return out
 }
 
 // marker is a legend entry: a mark with a bar.

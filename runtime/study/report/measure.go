@@ -19,21 +19,21 @@ type measure struct {
 	read   string
 }
 
-// measures are the maps of a series.
+// measures are the maps of a series, the most reliable one first.
 var measures = []measure{
 	{
-		"paper", "Paper's mean change of the probability", "percent", func(e stats.Effect) stats.Number { return e.Rejected }, percent, percentTick, stats.ByRejected,
-		"Mean over prompts of (p − p₀)/p₀ without the changes at or above the 99th percentile, as in the paper. Caution: prompts with a tiny p₀ dominate this mean; a few of them can make " +
-			"a cell red in which most prompts lose. Compare it with the median.",
+		"log-odds", "Mean change of the log-odds", "log-odds", func(e stats.Effect) stats.Number { return e.LogOdds }, logOdds, logOddsTick, stats.ByLogOdds,
+		"Mean over prompts of the change of ln(p/(1−p)): +0.69 doubles the odds of the answer, −0.69 halves them. Gains and losses have the same weight, and no single prompt dominates it. It is the " +
+			"most reliable of the three measures.",
 	},
 	{
 		"median", "Median change of the probability", "percent", func(e stats.Effect) stats.Number { return e.MedianChange }, percent, percentTick, stats.ByRejected,
 		"Half of the prompts change by more than this, half by less. The frame marks the best cell by the paper's mean, so that the two maps can be compared at one cell.",
 	},
 	{
-		"log-odds", "Mean change of the log-odds", "log-odds", func(e stats.Effect) stats.Number { return e.LogOdds }, logOdds, logOddsTick, stats.ByLogOdds,
-		"Mean over prompts of the change of ln(p/(1−p)): +0.69 doubles the odds of the answer, −0.69 halves them. Gains and losses have the same weight, and no single prompt dominates it. It is the " +
-			"most reliable of the three measures.",
+		"paper", "Paper's mean change of the probability", "percent", func(e stats.Effect) stats.Number { return e.Rejected }, percent, percentTick, stats.ByRejected,
+		"Mean over prompts of (p − p₀)/p₀ without the changes at or above the 99th percentile, as in the paper. Caution: prompts with a tiny p₀ dominate this mean; a few of them can make " +
+			"a cell red in which most prompts lose. Compare it with the median.",
 	},
 }
 
@@ -72,6 +72,31 @@ func (s *scale) value(step float64) float64 {
 	v := s.first * math.Pow(s.limit/s.first, (math.Abs(step)-1)/(half-1))
 	digits := math.Pow(10, math.Floor(math.Log10(v))-1)
 	return math.Copysign(math.Round(v/digits)*digits, step)
+}
+
+// labels names the steps. A step that no number can have has no label.
+func (s *scale) labels(tick func(float64) string) []string {
+	labels := make([]string, len(steps))
+	for i := range steps {
+		if v := s.value(float64(i) - half); v >= -1 || s.first == 0 { // no probability loses more than 100 %
+			labels[i] = tick(v)
+		}
+	}
+	if s.low {
+		labels[0] = "≤ " + labels[0]
+	}
+	if s.high {
+		labels[len(steps)-1] = "≥ " + labels[len(steps)-1]
+	}
+	return labels
+}
+
+// step returns the step of a number as a hexadecimal digit; '-' when there is no number.
+func (s *scale) step(n stats.Number) byte {
+	if !n.OK() {
+		return '-'
+	}
+	return "0123456789abcdef"[int(math.Max(0, math.Min(2*half, math.Floor(s.position(float64(n))+half+0.5))))]
 }
 
 // newScale returns a scale that ends at the 95th percentile of all magnitudes, rounded up.

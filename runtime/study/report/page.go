@@ -10,6 +10,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
+	"github.com/onnx-inject/onnx-inject/runtime/study/webpage"
 )
 
 // Marker is the first bytes of every report. It distinguishes a report from a file of another program.
@@ -21,17 +22,28 @@ var pageText string
 //go:embed page.css
 var pageStyle template.CSS
 
+//go:embed page.js
+var pageScript template.JS
+
+var scripts = webpage.Scripts{webpage.Common, webpage.Plot, pageScript}
+
 var templates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{
 		"percent": ofNumber(percent), "percents": ofInterval(percent), "odds": ofNumber(logOdds), "oddss": ofInterval(logOdds),
-		"prob": ofNumber(probability), "p": probability, "change": percent, "oddsOf": logOdds, "nats": ofNumber(plain(3)), "rank": ofNumber(plain(1)), "short": short,
-		"whole": func(s string) string { return strings.ReplaceAll(s, " %", "\u00a0%") }, // no line ends between a number and its unit
+		"prob": ofNumber(probability), "p": probability, "oddsOf": logOdds, "nats": ofNumber(plain(3)), "before": before, "rank": ofNumber(plain(1)), "short": short,
+		"main":   func(all []figure) []figure { return figuresOf(all, false) },
+		"folded": func(all []figure) []figure { return figuresOf(all, true) },
+		"blanks": func() []string { return make([]string, 11) },                           // cells of a line of the best cells
+		"whole":  func(s string) string { return strings.ReplaceAll(s, " %", "\u00a0%") }, // no line ends between a number and its unit
 	}).Parse(pageText))
 })
 
 // page is the data of the template.
 type page struct {
 	Marker, Style, Variables any
+	Policy                   string
+	Scripts                  webpage.Scripts
+	Data                     *data
 	Title, Lead              string
 	Tool                     string
 	Notices                  []string
@@ -46,10 +58,13 @@ type page struct {
 
 // figure is a drawing on the page.
 type figure struct {
-	SVG   template.HTML
-	Width float64 // points
-	Read  []string
-	Table *numbers
+	SVG     template.HTML
+	Width   float64 // points
+	Read    []string
+	Table   *numbers
+	Title   string
+	Percent bool // the page shows it in a fold
+	Chart   int  // position in data.Charts; -1 for none
 }
 
 // section is one series.
@@ -57,8 +72,8 @@ type section struct {
 	*series
 	Open    bool // its pictures are visible initially
 	Winners []winner
-	Maps    []figure
-	Curves  []figure
+	Maps    []figure // by measure
+	Curves  []figure // the paper's measure last
 	Details []details
 }
 
@@ -70,10 +85,18 @@ type details struct {
 	Best, Worst []example
 }
 
+// figuresOf returns the figures in percent, or the others.
+func figuresOf(all []figure, percent bool) []figure {
+	return slices.DeleteFunc(slices.Clone(all), func(f figure) bool { return f.Percent != percent })
+}
+
+// Drawn are the pictures of the whole series: maps, then curves over layers.
+func (s section) Drawn() []figure { return slices.Concat(s.Maps, s.Curves) }
+
 // newPage assembles the report. draw renders a drawing and stores it.
-func newPage(runs []*results.Run, labels []string, all []*series, o Options, draw func(*drawing) (figure, error)) (page, error) {
+func newPage(runs []*results.Run, labels []string, all []*series, scales map[string]*scale, o Options, draw func(*drawing) (figure, error)) (page, error) {
 	p := page{
-		Marker: template.HTML(Marker), Style: pageStyle, Variables: variables(), Title: title(runs), Lead: lead(runs), Tool: o.Tool, Findings: o.Findings,
+		Marker: template.HTML(Marker), Style: webpage.Style + pageStyle, Policy: scripts.Policy(), Scripts: scripts, Variables: variables(), Title: title(runs), Lead: lead(runs), Tool: o.Tool, Findings: o.Findings,
 		Notices: notices(runs, labels, all), Resamples: stats.Resamples,
 	}
 	var err error
@@ -92,7 +115,6 @@ func newPage(runs []*results.Run, labels []string, all []*series, o Options, dra
 			return p, err
 		}
 	}
-	scales := scales(all)
 	for _, s := range all {
 		sec, err := newSection(s, scales, o, draw)
 		if err != nil {
@@ -232,10 +254,9 @@ func overview(all []*series) *drawing {
 			return fmt.Sprintf("%s\n%s, %s: %s\n95 %% interval %s\n%d of %d prompts gain", s.Label, what, s.cellOf(e), ofNumber(logOdds)(e.LogOdds),
 				ofInterval(logOdds)(e.LogOddsInterval), e.Improved, e.N)
 		}
-		f.marks = append(f.marks, mark{estimate{value: b.Effect.LogOdds, interval: b.Effect.LogOddsInterval, text: text("chosen and evaluated on all prompts", b.Effect)}, 0})
+		f.marks = append(f.marks, mark{estimate{value: b.Effect.LogOdds, interval: b.Effect.LogOddsInterval}, 0, text("chosen and evaluated on all prompts", b.Effect)})
 		if b.Held != nil {
-			f.marks = append(f.marks, mark{estimate{value: b.Held.Other.LogOdds, interval: b.Held.Other.LogOddsInterval,
-				text: text("chosen on one half, evaluated on the other", b.Held.Other)}, 1})
+			f.marks = append(f.marks, mark{estimate{value: b.Held.Other.LogOdds, interval: b.Held.Other.LogOddsInterval}, 1, text("chosen on one half, evaluated on the other", b.Held.Other)})
 		}
 		lines = append(lines, f)
 	}

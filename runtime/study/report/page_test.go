@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -15,6 +16,7 @@ import (
 // elements parses a page as HTML and returns the names of its elements, all attributes and all text.
 func elements(t *testing.T, page string) (names []string, attributes []xml.Attr, text string) {
 	t.Helper()
+	page, _ = withoutScripts(t, page)
 	d := xml.NewDecoder(strings.NewReader(strings.TrimPrefix(page, "<!doctype html>")))
 	d.Strict, d.AutoClose, d.Entity = false, xml.HTMLAutoClose, xml.HTMLEntity
 	var open []string
@@ -45,7 +47,33 @@ func elements(t *testing.T, page string) (names []string, attributes []xml.Attr,
 	return names, attributes, b.String()
 }
 
-// A page is self-contained: it has no links except to its own sections, no script and no address.
+// withoutScripts takes the scripts of the report out of a page, and its data. No other text may be in their place.
+func withoutScripts(t *testing.T, page string) (rest string, found data) {
+	t.Helper()
+	for _, s := range scripts {
+		before, after, ok := strings.Cut(page, "<script>"+string(s)+"</script>\n")
+		if !ok {
+			if !strings.Contains(page, "<script") {
+				return page, found // a picture
+			}
+			t.Fatalf("the page does not have the script %.40q", s)
+		}
+		page = before + after
+	}
+	before, after, _ := strings.Cut(page, `<script type="application/json" id="data">`)
+	text, after, ok := strings.Cut(after, "</script>\n")
+	if err := json.Unmarshal([]byte(text), &found); !ok || err != nil {
+		t.Fatalf("the page has no data: %v", err)
+	}
+	for _, bad := range []string{"<", "\u2028"} {
+		if strings.Contains(text, bad) {
+			t.Errorf("the data contains %q", bad)
+		}
+	}
+	return before + after, found
+}
+
+// A page is self-contained: it has no links except to its own sections, no script that its policy does not name, and no address.
 func TestPageAsksForNothing(t *testing.T) {
 	page := render(t, []*results.Run{made(usual), made(usual)}, Options{Tool: "test"})
 	if !strings.HasPrefix(page, Marker) {
@@ -76,11 +104,12 @@ func TestPageAsksForNothing(t *testing.T) {
 			t.Errorf("attribute %s=%q", name, a.Value)
 		}
 	}
-	if bad := regexp.MustCompile(`(?i)https?:|//[a-z]|url\(|@import|xlink|xmlns`).FindString(page); bad != "" {
+	rest, _ := withoutScripts(t, page)
+	if bad := regexp.MustCompile(`(?i)https?:|//[a-z]|url\(|@import|xlink|xmlns`).FindString(rest); bad != "" {
 		t.Errorf("the page contains %q", bad)
 	}
-	if !strings.Contains(page, `content="default-src 'none'; style-src 'unsafe-inline'; img-src data:"`) {
-		t.Error("the page has no content policy")
+	if i := slices.IndexFunc(attributes, func(a xml.Attr) bool { return a.Name.Local == "content" && a.Value == scripts.Policy() }); i < 0 || i > slices.IndexFunc(attributes, func(a xml.Attr) bool { return a.Value == "data:," }) {
+		t.Error("the page does not begin with the content policy")
 	}
 	for _, bad := range []string{"NaN", "Inf", "%!", "ZgotmplZ", "<no value>", "<nil>", "0x"} {
 		if strings.Contains(text, bad) {
@@ -91,7 +120,7 @@ func TestPageAsksForNothing(t *testing.T) {
 
 // Texts from models, files and data stay text everywhere.
 func TestPageEscapes(t *testing.T) {
-	const evil = `"><script>alert(1)</script><img src=x onerror=y>'&{{.}}`
+	const evil = `"><script>alert(1)</script><!--<img src=x onerror=y>'&{{.}} `
 	run := made(usual)
 	run.Dir = evil
 	m := run.Manifest
@@ -112,7 +141,14 @@ func TestPageEscapes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names, attributes, text := elements(t, write(t, r))
+	html := write(t, r)
+	_, found := withoutScripts(t, html)
+	for _, s := range found.Series {
+		if p := found.Runs[s.Run].Prompts[3]; p.Text != cut(run.Prompts[3].TwoHop, mostText) || p.Answer != evil || !strings.Contains(s.Memories[3], evil) {
+			t.Errorf("the data of a prompt is %+v, %q", p, s.Memories[3])
+		}
+	}
+	names, attributes, text := elements(t, html)
 	if slices.Contains(names, "script") || slices.Contains(names, "img") {
 		t.Error("texts became elements")
 	}
@@ -128,7 +164,7 @@ func TestPageEscapes(t *testing.T) {
 		if strings.ContainsAny(d.name, `<>"/\ '`) {
 			t.Errorf("picture %q", d.name)
 		}
-		svg, _, err := d.vector()
+		svg, err := d.vector()
 		if err != nil {
 			t.Fatal(err)
 		}

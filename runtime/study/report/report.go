@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
@@ -29,6 +30,7 @@ type Report struct {
 	Summary  *stats.Summary
 	page     page
 	drawings []*drawing // in the order of the page
+	charts   []*chart   // of the drawings that have one
 }
 
 // New computes the contents of a report. It requires at least one run. Merge the shards of an evaluation first.
@@ -53,11 +55,13 @@ func newReport(runs []*results.Run, o Options) (*Report, error) {
 	}
 	labels := distinct(runLabels(runs), runs)
 	all := newSeries(sum, runs, labels)
+	scales := scales(all)
 	r := &Report{Summary: sum}
-	if r.page, err = newPage(runs, labels, all, o, r.draw); err != nil {
+	if r.page, err = newPage(runs, labels, all, scales, o, r.draw); err != nil {
 		return nil, err
 	}
-	return r, nil
+	r.page.Data, err = newData(runs, all, scales, r.charts)
+	return r, err
 }
 
 // draw keeps a drawing for Pictures and renders it for the page.
@@ -67,7 +71,12 @@ func (r *Report) draw(d *drawing) (figure, error) {
 		return figure{}, err
 	}
 	r.drawings = append(r.drawings, d)
-	return figure{SVG: svg, Width: d.width.Points(), Read: d.read, Table: d.table}, nil
+	f := figure{SVG: svg, Width: d.width.Points(), Read: d.read, Table: d.table, Percent: d.percent, Chart: -1}
+	if d.chart != nil {
+		f.Chart, f.Title = len(r.charts), strings.ReplaceAll(d.title, "\n", ", ")
+		r.charts = append(r.charts, d.chart)
+	}
+	return f, nil
 }
 
 // Notices lists what a reader must know before any number: missing data and missing numbers.

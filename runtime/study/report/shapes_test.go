@@ -54,7 +54,7 @@ func TestShapes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			html := render(t, tt.runs, Options{})
+			html, _ := withoutScripts(t, render(t, tt.runs, Options{}))
 			for _, want := range tt.want {
 				if !strings.Contains(html, want) {
 					t.Errorf("the report does not contain %q", want)

@@ -7,10 +7,8 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
-	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
@@ -39,7 +37,7 @@ func histogram(s *series, where cell, effects []stats.PromptEffect) *drawing {
 			"Caution: when the mean is far from the median, a few prompts dominate it.",
 		},
 	}
-	d.draw = func(c draw.Canvas) []spot {
+	d.draw = func(c draw.Canvas) {
 		p := newPlot(d.headline(d.width), "change of log-odds", "prompts")
 		h := bins(values)
 		lost, won := *h, *h
@@ -64,14 +62,6 @@ func histogram(s *series, where cell, effects []stats.PromptEffect) *drawing {
 		p.Legend.Add("median", dashed(upright(median)))
 		p.X.Tick.Marker, p.Y.Tick.Marker, p.X.Padding, p.Y.Padding = round{logOddsTick, 50}, round{format: short}, 0, 0
 		p.Draw(c)
-		var out []spot
-		data := p.DataCanvas(c)
-		x, y := p.Transforms(&data)
-		for _, b := range h.Bins {
-			out = append(out, spot{vg.Rectangle{Min: vg.Point{X: x(b.Min), Y: y(0)}, Max: vg.Point{X: x(b.Max), Y: y(b.Weight)}},
-				fmt.Sprintf("%s from %s to %s", count(int(b.Weight), "prompt", "prompts"), logOdds(b.Min), logOdds(b.Max))})
-		}
-		return out
 	}
 	return d
 }
@@ -104,10 +94,6 @@ func gains(values []float64) int {
 
 // beforeAfter shows the probability of each prompt's answer without the memory and with it.
 func beforeAfter(s *series, where cell, effects []stats.PromptEffect) *drawing {
-	prompts := map[int]*results.Prompt{}
-	for i := range s.run.Prompts {
-		prompts[s.run.Prompts[i].Index] = &s.run.Prompts[i]
-	}
 	lowest := 0.0
 	for _, e := range effects {
 		lowest = math.Min(lowest, math.Min(decade(e.Before), decade(e.After)))
@@ -116,26 +102,20 @@ func beforeAfter(s *series, where cell, effects []stats.PromptEffect) *drawing {
 	d := &drawing{
 		name: s.file("prompts-" + where.slug()), title: "The answer's probability before and after, " + where.String() + "\n" + s.Label, width: 360, height: 270,
 		read: []string{
-			"Each mark is a prompt. Prompts above the line gain, by a factor of ten for each step up. Point at a mark to see its prompt.",
+			"Each mark is a prompt. Prompts above the line gain, by a factor of ten for each step up.",
 			"Caution: a gain from 0.00001 to 0.0001 is +900 %, but the model still does not predict the answer.",
 		},
 	}
 	var gain, lose plotter.XYs
-	var spots []string
 	for _, e := range effects {
 		point := plotter.XY{X: decade(e.Before), Y: decade(e.After)}
-		text := fmt.Sprintf("prompt %d: %s → %s (%s)", e.Prompt, probability(e.Before), probability(e.After), percent(e.Change))
-		if p := prompts[e.Prompt]; p != nil {
-			text = cut(p.TwoHop, 90) + " → " + cut(p.Answer, 60) + "\n" + text
-		}
 		if e.After > e.Before {
 			gain = append(gain, point)
 		} else {
 			lose = append(lose, point)
 		}
-		spots = append(spots, text)
 	}
-	d.draw = func(c draw.Canvas) []spot {
+	d.draw = func(c draw.Canvas) {
 		p := newPlot(d.headline(d.width), "without a memory", "with the memory")
 		p.Add(dashed(line(ink, 0.75, plotter.XY{X: lowest, Y: lowest}, plotter.XY{})))
 		p.Add(dots(second, draw.BoxGlyph{}, 2, lose...), dots(first, draw.CircleGlyph{}, 2.2, gain...))
@@ -146,12 +126,6 @@ func beforeAfter(s *series, where cell, effects []stats.PromptEffect) *drawing {
 		p.Legend.Add(fmt.Sprintf("gain: %d", len(gain)), dots(first, draw.CircleGlyph{}, 2.2))
 		p.Legend.Add(fmt.Sprintf("lose: %d", len(lose)), dots(second, draw.BoxGlyph{}, 2))
 		p.Draw(c)
-		var out []spot
-		place := around(p, c, 4)
-		for i, e := range effects {
-			out = append(out, spot{place(plotter.XY{X: decade(e.Before), Y: decade(e.After)}), spots[i]})
-		}
-		return out
 	}
 	return d
 }
