@@ -1,16 +1,14 @@
 package report
 
 import (
-	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
+	"github.com/onnx-inject/onnx-inject/runtime/study/webpage"
 )
 
 // data is what the scripts of the page read, as JSON.
@@ -36,27 +34,27 @@ type runData struct {
 }
 
 type promptData struct {
-	Index  int    `json:"i"`
-	Text   string `json:"text"`
-	Answer string `json:"answer"`
-	Before digits `json:"before"` // log-odds of the answer without a memory; null when there is no number
+	Index  int            `json:"i"`
+	Text   string         `json:"text"`
+	Answer string         `json:"answer"`
+	Before webpage.Digits `json:"before"` // log-odds of the answer without a memory; null when there is no number
 }
 
 // seriesData is the grid of a series. Cells are in the order of Series.Grid, one layer after another.
 type seriesData struct {
-	Run      int        `json:"run"` // position in data.Runs
-	Layers   []int      `json:"layers"`
-	Heads    []string   `json:"heads,omitempty"`
-	Taus     []string   `json:"taus"`
-	Axis     string     `json:"axis"` // what a tau is called
-	Names    []string   `json:"names"`
-	Cells    [][]digits `json:"cells"`           // the numbers that effectNumbers lists
-	Steps    []string   `json:"steps"`           // by measure: a character for each cell, the step of its colour in hexadecimal, or - for none
-	Best     []int      `json:"best"`            // by measure: a cell, or -1
-	Peaks    [][]int    `json:"peaks"`           // by measure, then by layer: the best cell of the layer, or -1
-	Memories []string   `json:"memories"`        // by prompt of the run; empty when the series has no cell for it
-	Change   packed     `json:"change"`          // [cell][prompt of the run], change of the log-odds
-	After    *packed    `json:"after,omitempty"` // the same for the log-odds of the mean probability; nil when each prompt has one memory
+	Run      int                `json:"run"` // position in data.Runs
+	Layers   []int              `json:"layers"`
+	Heads    []string           `json:"heads,omitempty"`
+	Taus     []string           `json:"taus"`
+	Axis     string             `json:"axis"` // what a tau is called
+	Names    []string           `json:"names"`
+	Cells    [][]webpage.Digits `json:"cells"`           // the numbers that effectNumbers lists
+	Steps    []string           `json:"steps"`           // by measure: a character for each cell, the step of its colour in hexadecimal, or - for none
+	Best     []int              `json:"best"`            // by measure: a cell, or -1
+	Peaks    [][]int            `json:"peaks"`           // by measure, then by layer: the best cell of the layer, or -1
+	Memories []string           `json:"memories"`        // by prompt of the run; empty when the series has no cell for it
+	Change   webpage.Packed     `json:"change"`          // [cell][prompt of the run], change of the log-odds
+	After    *webpage.Packed    `json:"after,omitempty"` // the same for the log-odds of the mean probability; nil when each prompt has one memory
 }
 
 // effectNumbers are the numbers of a cell, in the order in which the scripts read them.
@@ -124,10 +122,9 @@ type sampled struct {
 
 // spread chooses at most n prompts of a run, evenly over the data.
 func spread(run *results.Run, n int) *sampled {
-	n = min(n, len(run.Prompts))
 	s := &sampled{run: run, place: map[int]int{}, cells: map[results.Point][]results.Cell{}}
-	for i := range n {
-		p := run.Prompts[i*len(run.Prompts)/n]
+	for i, at := range webpage.Spread(len(run.Prompts), n) {
+		p := run.Prompts[at]
 		s.place[p.Index] = i
 		s.prompts = append(s.prompts, p)
 	}
@@ -142,7 +139,7 @@ func spread(run *results.Run, n int) *sampled {
 func (s *sampled) data() runData {
 	d := runData{All: len(s.run.Prompts), Prompts: []promptData{}}
 	for _, p := range s.prompts {
-		d.Prompts = append(d.Prompts, promptData{p.Index, cut(p.TwoHop, mostText), cut(p.Answer, mostText), digits(logit(p.Clean.P()))})
+		d.Prompts = append(d.Prompts, promptData{p.Index, cut(p.TwoHop, mostText), cut(p.Answer, mostText), webpage.Digits(logit(p.Clean.P()))})
 	}
 	return d
 }
@@ -197,9 +194,9 @@ func newSeriesData(s *series, scales map[string]*scale, of *sampled) (seriesData
 	var change, after [][]float64
 	for _, row := range s.Grid {
 		for _, e := range row {
-			var numbers []digits
+			var numbers []webpage.Digits
 			for _, f := range effectNumbers {
-				numbers = append(numbers, digits(f(e)))
+				numbers = append(numbers, webpage.Digits(f(e)))
 			}
 			at := s.cellOf(e)
 			d.Cells, d.Names = append(d.Cells, numbers), append(d.Names, at.String())
@@ -221,9 +218,9 @@ func newSeriesData(s *series, scales map[string]*scale, of *sampled) (seriesData
 			change, after = append(change, own), append(after, mean)
 		}
 	}
-	d.Change = pack(change)
+	d.Change = webpage.Pack(change)
 	if s.Memories > 1 {
-		p := pack(after)
+		p := webpage.Pack(after)
 		d.After = &p
 	}
 	return d, nil
@@ -233,60 +230,6 @@ func absent(n int) []float64 { return slices.Repeat([]float64{math.NaN()}, n) }
 
 // logit is the log-odds of a probability, between -50 and 50; NaN for NaN.
 func logit(p float64) float64 { return math.Max(-50, math.Min(50, math.Log(p)-math.Log1p(-p))) }
-
-// packed is numbers in two bytes each: Bytes holds little-endian integers, in base64. A number is its integer times Unit; the
-// least integer is no number.
-type packed struct {
-	Unit  digits `json:"unit"`
-	Bytes string `json:"bytes"`
-}
-
-// pack keeps numbers to within 1/65000 of the largest.
-func pack(rows [][]float64) packed {
-	largest := 0.0
-	for _, row := range rows {
-		for _, v := range row {
-			if !math.IsNaN(v) {
-				largest = max(largest, math.Abs(v))
-			}
-		}
-	}
-	unit := digits(largest / math.MaxInt16).rounded()
-	var b []byte
-	for _, row := range rows {
-		for _, v := range row {
-			n := int16(math.MinInt16)
-			switch {
-			case math.IsNaN(v):
-			case unit == 0:
-				n = 0
-			default:
-				n = int16(max(-math.MaxInt16, min(math.MaxInt16, math.Round(v/float64(unit)))))
-			}
-			b = binary.LittleEndian.AppendUint16(b, uint16(n))
-		}
-	}
-	return packed{unit, base64.StdEncoding.EncodeToString(b)}
-}
-
-// digits is a number of which JSON gets six digits; null when it is none.
-type digits float64
-
-func (d digits) MarshalJSON() ([]byte, error) {
-	if f := float64(d); math.IsNaN(f) || math.IsInf(f, 0) {
-		return []byte("null"), nil
-	}
-	return strconv.AppendFloat(nil, float64(d), 'g', 6, 64), nil
-}
-
-// rounded is the number that a reader of the JSON gets.
-func (d digits) rounded() digits {
-	f, err := strconv.ParseFloat(strconv.FormatFloat(float64(d), 'g', 6, 64), 64)
-	if err != nil {
-		return d
-	}
-	return digits(f)
-}
 
 // chart is lines of estimates, from top to bottom.
 type chart struct {
@@ -301,11 +244,11 @@ type chartLine struct {
 }
 
 type chartMark struct {
-	Kind  int    `json:"kind"`
-	Value digits `json:"value"`
-	Low   digits `json:"low"`
-	High  digits `json:"high"`
-	Text  string `json:"text"`
+	Kind  int            `json:"kind"`
+	Value webpage.Digits `json:"value"`
+	Low   webpage.Digits `json:"low"`
+	High  webpage.Digits `json:"high"`
+	Text  string         `json:"text"`
 }
 
 // newChart gives the scripts what drawForest draws.
@@ -318,7 +261,7 @@ func newChart(lines []forest, legend []string, unit string) *chart {
 		x := chartLine{Label: l.label, Marks: []chartMark{}}
 		for _, m := range l.marks {
 			if m.value.OK() {
-				x.Marks = append(x.Marks, chartMark{m.kind, digits(m.value), digits(m.interval.Low), digits(m.interval.High), m.text})
+				x.Marks = append(x.Marks, chartMark{m.kind, webpage.Digits(m.value), webpage.Digits(m.interval.Low), webpage.Digits(m.interval.High), m.text})
 			}
 		}
 		c.Lines = append(c.Lines, x)

@@ -2,7 +2,7 @@
 
 // The charts of the report: estimates with their intervals, and for each series a map with the prompts of a cell.
 (() => {
-  const { el, tips, hideTip, arrows, sortable } = page;
+  const { el, tips, hideTip, arrows, sortable, unpack } = page;
   const data = page.data();
 
   // The numbers of a cell, in the order of effectNumbers in data.go.
@@ -21,15 +21,6 @@
   const format = [nats, percent, percent];
   const probability = (p) => (p === null || Number.isNaN(p) ? none : p >= 0.001 || p === 0 ? p.toFixed(4) : p.toExponential(2).replace(/e-(\d)$/, "e-0$1"));
   const ofOdds = (x) => 1 / (1 + Math.exp(-x));
-
-  // unpack reads numbers of two bytes; NaN is no number.
-  function unpack({ unit, bytes }) {
-    const view = new DataView(Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0)).buffer);
-    return Float64Array.from({ length: view.byteLength / 2 }, (_, i) => {
-      const n = view.getInt16(2 * i, true);
-      return n === -32768 ? NaN : n * unit;
-    });
-  }
 
   const axisStyle = { fontSize: "12px", background: "none", color: "var(--ink)", overflow: "visible" };
   const width = (most, parent) => Math.max(300, Math.min(most, parent.clientWidth || most));

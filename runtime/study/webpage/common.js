@@ -5,6 +5,15 @@ const page = (() => {
   // data returns the JSON of the page.
   const data = () => JSON.parse(document.getElementById("data").textContent);
 
+  // unpack reads numbers of two bytes; NaN is no number.
+  function unpack({ unit, bytes }) {
+    const view = new DataView(Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0)).buffer);
+    return Float64Array.from({ length: view.byteLength / 2 }, (_, i) => {
+      const n = view.getInt16(2 * i, true);
+      return n === -32768 ? NaN : n * unit;
+    });
+  }
+
   // el makes an element. Properties that begin with "on" are listeners, the others attributes; null and false leave one out. Texts stay
   // texts: nothing here reads markup.
   function el(name, properties, ...children) {
@@ -31,7 +40,7 @@ const page = (() => {
     tip.hidden = true;
   }
   function showTip(text, x, y) {
-    tip.textContent = text;
+    tip.textContent = text.replace(/e-(?=\d)/g, "e\u2011"); // no line ends in a number
     tip.hidden = false;
     place(x, y);
   }
@@ -39,6 +48,7 @@ const page = (() => {
   // tips makes an element show a text: of(e) when the pointer is over it, or it has the focus.
   function tips(e, of) {
     e.setAttribute("data-tip", "");
+    e.setAttribute("aria-describedby", "tip");
     e.addEventListener("pointermove", (event) => showTip(of(e), event.clientX, event.clientY));
     e.addEventListener("pointerleave", hideTip);
     e.addEventListener("focus", () => {
@@ -128,5 +138,5 @@ const page = (() => {
   }
   for (const table of document.querySelectorAll("table.sortable")) sortable(table);
 
-  return { data, el, tips, hideTip, arrows, sortable };
+  return { data, unpack, el, tips, hideTip, arrows, sortable };
 })();
