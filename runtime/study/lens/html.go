@@ -8,12 +8,20 @@ import (
 	"math"
 	"strconv"
 	"sync"
+
+	"github.com/onnx-inject/onnx-inject/runtime/study/webpage"
 )
 
-// The page is one file that works offline: no script, no font, no picture from anywhere. html/template escapes every text.
+// The page is one file that works offline: no font and no picture from anywhere, no script that its policy does not name.
+// html/template escapes every text, in the data of the scripts too.
 //
 //go:embed page.html
 var pageText string
+
+//go:embed page.js
+var pageScript template.JS
+
+var scripts = webpage.Scripts{webpage.Common, pageScript}
 
 var page = sync.OnceValue(func() *template.Template { return template.Must(template.New("page").Parse(pageText)) })
 
@@ -27,6 +35,26 @@ type pageData struct {
 	Counts []Count
 	Among  int
 	Layers []layerTables
+	Least  float64 // the smallest weight of a pattern that is shown
+
+	Policy  string
+	Style   template.CSS
+	Scripts webpage.Scripts
+	Data    scriptData
+}
+
+// scriptData is what the scripts of the page read, as JSON.
+type scriptData struct {
+	Least    float64       `json:"least"`
+	Pieces   [][]string    `json:"pieces,omitempty"` // by prompt, quoted
+	Patterns []patternData `json:"patterns,omitempty"`
+	Survey   *surveyData   `json:"survey,omitempty"`
+}
+
+// write makes the page.
+func (d pageData) write(w io.Writer) error {
+	d.Policy, d.Style, d.Scripts, d.Least, d.Data.Least = scripts.Policy(), webpage.Style, scripts, leastShown, leastShown
+	return page().Execute(w, d)
 }
 
 type fact struct{ Name, Value, Note string }
@@ -47,6 +75,7 @@ type heatRow struct {
 // heatCell has a colour: side is "hi" or "lo", strength 0 to 100. "total" has none.
 type heatCell struct {
 	Text, Tip, Side string
+	Head            string // the head that it is about, "" for none
 	Strength        int
 }
 
@@ -56,6 +85,7 @@ type layerTables struct {
 }
 
 type headTables struct {
+	ID    string // layer.head
 	Name  string
 	Views []tokenTable // one for each prompt
 }
@@ -79,10 +109,10 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		d.Title = "What a prompt leaves in " + r.Model
 	}
 	for i := range r.Views {
-		d.Views = append(d.Views, r.viewPage(i))
+		d.Views = append(d.Views, r.viewPage(i, &d.Data))
 	}
 	if !heads {
-		return page().Execute(w, d)
+		return d.write(w)
 	}
 	if r.Entity != nil {
 		for i, v := range r.Views {
@@ -99,7 +129,7 @@ func (r *Report) WriteHTML(w io.Writer) error {
 		}
 		d.Layers = append(d.Layers, t)
 	}
-	return page().Execute(w, d)
+	return d.write(w)
 }
 
 // viewNames are what the prompts are called, as on the command line.
@@ -145,7 +175,9 @@ func grid(layers []int, heads int, largest float64, cell func(k int) (x float64,
 		row := heatRow{Name: strconv.Itoa(layer)}
 		for h := range heads {
 			x, text, tip := cell(i*heads + h)
-			row.Cells = append(row.Cells, heatOf(x, largest, text, fmt.Sprintf("layer %d, head %d: %s", layer, h, tip)))
+			c := heatOf(x, largest, text, fmt.Sprintf("layer %d, head %d: %s", layer, h, tip))
+			c.Head = HeadAt{layer, h}.String()
+			row.Cells = append(row.Cells, c)
 		}
 		rows = append(rows, row)
 	}
@@ -210,7 +242,8 @@ func (r *Report) differenceMap() heatMap {
 // headTables puts the top tokens of a head for all prompts side by side.
 func (r *Report) headTables(k int) headTables {
 	first := r.Views[0].Heads[k]
-	t := headTables{Name: "head " + HeadAt{first.Layer, first.Head}.String()}
+	id := HeadAt{first.Layer, first.Head}.String()
+	t := headTables{ID: id, Name: "head " + id}
 	for i, v := range r.Views {
 		h := v.Heads[k]
 		x := tokenTable{Name: viewNames[i], Notes: []string{fmt.Sprintf("size %.3g", h.Size)}}
@@ -255,7 +288,8 @@ func (s *Survey) WriteHTML(w io.Writer, data string) error {
 		counts("Two-hop prompts whose entity the head names", most, "%d", func(c Count) int { return c.TwoHop }),
 		difference,
 	}
-	return page().Execute(w, d)
+	d.Data.Survey = s.data()
+	return d.write(w)
 }
 
 // probability writes p with three digits that count.

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/onnx-inject/onnx-inject/runtime/study/webpage"
 )
 
 // viewPage is what the page shows of one prompt besides its heads.
@@ -39,8 +41,8 @@ type attributionTable struct {
 	Map    heatMap
 }
 
-// viewPage arranges the parts of a view.
-func (r *Report) viewPage(i int) viewPage {
+// viewPage arranges the parts of a view, and gives the scripts its patterns.
+func (r *Report) viewPage(i int, d *scriptData) viewPage {
 	v := &r.Views[i]
 	p := viewPage{}
 	if len(r.Views) > 1 {
@@ -52,17 +54,28 @@ func (r *Report) viewPage(i int) viewPage {
 	if v.Attribution != nil {
 		p.Attribution = v.Attribution.table(r.PerRow)
 	}
+	if v.Patterns != nil {
+		d.Pieces = append(d.Pieces, quoted(v.Pieces))
+	}
 	for k := range v.Patterns {
-		p.Patterns = append(p.Patterns, v.Patterns[k].picture(p.Name, v.Pieces))
+		x := v.Patterns[k].picture(p.Name, v.Pieces)
+		p.Patterns = append(p.Patterns, x)
+		d.Patterns = append(d.Patterns, patternData{len(d.Pieces) - 1, x.Left, x.Top, x.Size, v.Patterns[k].sparse()})
 	}
 	return p
 }
 
+func quoted(pieces []string) []string {
+	var out []string
+	for _, x := range pieces {
+		out = append(out, fmt.Sprintf("%q", x))
+	}
+	return out
+}
+
 func (v *View) streamTable() *streamTable {
 	t := &streamTable{}
-	for _, x := range v.Pieces {
-		t.Head = append(t.Head, fmt.Sprintf("%q", x))
-	}
+	t.Head = quoted(v.Pieces)
 	for _, row := range v.Stream.Rows {
 		line := streamLine{Name: row.Name()}
 		for pos, c := range row.Cells {
@@ -89,7 +102,7 @@ func (a *Attribution) table(heads int) *attributionTable {
 	t := a.Table(heads)
 	largest := a.Largest()
 	out := &attributionTable{
-		Answer: fact{"answer", fmt.Sprintf("%q", a.Answer.Token), fmt.Sprintf("logit %.3f, p %s, rank %d", a.Answer.Logit, probability(math.Exp(a.Answer.LogP)), a.Rank)},
+		Answer: fact{"answer", fmt.Sprintf("%q", a.Answer.Token), fmt.Sprintf("logit %.3f, p %s, rank %d", a.Answer.Logit, strings.ReplaceAll(probability(math.Exp(a.Answer.LogP)), "-", "\u2011"), a.Rank)}, // a line may end at an ordinary hyphen
 		Map:    heatMap{Columns: t.Columns, Low: "lowers the logit", High: "raises it"},
 	}
 	alone := func(name string, x float64, doc string) {
@@ -112,7 +125,11 @@ func (a *Attribution) table(heads int) *attributionTable {
 			case k == len(line)-1:
 				name = fmt.Sprintf("all of layer %d", layer)
 			}
-			row.Cells = append(row.Cells, heatOf(x, largest, Signed(x, largest), fmt.Sprintf("%s: %+.4f", name, x)))
+			c := heatOf(x, largest, Signed(x, largest), fmt.Sprintf("%s: %+.4f", name, x))
+			if k < heads {
+				c.Head = HeadAt{layer, k}.String()
+			}
+			row.Cells = append(row.Cells, c)
 		}
 		row.Cells[len(row.Cells)-1].Side = "total"
 		out.Map.Rows = append(out.Map.Rows, row)
@@ -139,6 +156,7 @@ type patternPicture struct {
 	Width, Height int
 	Left, Top     int // where the map begins
 	Side          int // of the map
+	Size          int // of a cell
 	Under         string
 	Rows, Columns []patternLabel
 	Cells         []patternCell
@@ -153,7 +171,29 @@ type patternLabel struct {
 type patternCell struct {
 	X, Y, Size int
 	Opacity    string
-	Tip        string
+}
+
+// patternData is a pattern for the scripts, and where its picture has it.
+type patternData struct {
+	Pieces int                `json:"pieces"` // position in scriptData.Pieces
+	Left   int                `json:"left"`
+	Top    int                `json:"top"`
+	Size   int                `json:"size"`
+	Rows   [][]webpage.Digits `json:"rows"` // by query: key, weight, key, weight, …
+}
+
+// sparse lists the weights that are shown.
+func (p *Pattern) sparse() [][]webpage.Digits {
+	out := make([][]webpage.Digits, len(p.Weights))
+	for q, row := range p.Weights {
+		out[q] = []webpage.Digits{}
+		for k, w := range row {
+			if w >= leastShown {
+				out[q] = append(out[q], webpage.Digits(k), webpage.Digits(math.Round(1e4*float64(w))/1e4))
+			}
+		}
+	}
+	return out
 }
 
 const (
@@ -173,13 +213,13 @@ func (p *Pattern) picture(name string, pieces []string) patternPicture {
 	case n <= 96:
 		size = 14
 	}
-	out := patternPicture{Title: "head " + p.HeadAt.String(), Side: n * size}
+	out := patternPicture{Title: "head " + p.HeadAt.String(), Side: n * size, Size: size}
 	if name != "" {
 		out.Title += ", " + name
 	}
 	labels, longest := make([]string, n), 0
-	for i, x := range pieces {
-		labels[i] = shortened(fmt.Sprintf("%q", x))
+	for i, x := range quoted(pieces) {
+		labels[i] = shortened(x)
 		longest = max(longest, utf8.RuneCountInString(labels[i]))
 	}
 	room := longest*letter + 8
@@ -200,8 +240,7 @@ func (p *Pattern) picture(name string, pieces []string) patternPicture {
 	for q, row := range p.Weights {
 		for k, w := range row {
 			if w >= leastShown {
-				out.Cells = append(out.Cells, patternCell{out.Left + k*size, out.Top + q*size, size, fmt.Sprintf("%.3f", min(w, 1)),
-					fmt.Sprintf("%q, position %d, reads %.4f of %q, position %d", pieces[q], q, w, pieces[k], k)})
+				out.Cells = append(out.Cells, patternCell{out.Left + k*size, out.Top + q*size, size, fmt.Sprintf("%.3f", min(w, 1))})
 			}
 		}
 	}

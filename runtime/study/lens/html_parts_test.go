@@ -2,10 +2,15 @@ package lens
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/onnx-inject/onnx-inject/runtime/study/webpage"
 )
 
 // withParts gives a hostile report one view with every part.
@@ -35,11 +40,15 @@ func TestHTMLParts(t *testing.T) {
 		if err := r.WriteHTML(&b); err != nil {
 			t.Fatal(err)
 		}
-		html := b.String()
+		html, d := withoutScripts(t, b.String())
+		want := scriptData{Least: leastShown, Pieces: [][]string{{fmt.Sprintf("%q", hostile), `"b"`}}, Patterns: []patternData{{0, d.Patterns[0].Left, d.Patterns[0].Top, 22, [][]webpage.Digits{{0, 1}, {0, 0.75, 1, 0.25}}}}}
+		if diff := cmp.Diff(want, d); diff != "" {
+			t.Error(diff)
+		}
 		for _, want := range []string{
 			`<td class="hi answer" style="--s:25"`, `<span class="n">0.250</span>`, "blocks.0.hook_resid_post at position 1", "0  0.2500", "rank 0, p 0.2500",
-			"<th>.0<th>.1<th>mlp<th>layer", `title="head 0.0: &#43;2.0000">&#43;2.0<`, `<td class="lo" style="--s:50" title="head 0.1: -1.0000">-1.0<`, `<td class="total" style="--s:100" title="all of layer 0: &#43;2.0000"`,
-			"logit 3.000, p 0.2500, rank 4", `<th>embed<td><td><td><td class="total" style="--s:0" title="what enters layer 0: &#43;0.5000">&#43;0.5`, `<th>sum<td><td><td><td class="total" style="--s:0" title="all parts: &#43;3.0000">&#43;3.0`, `fill-opacity="0.750"`, "position 1, reads 0.7500 of", "head 0.1", `class="absent">patterns: &lt;/td&gt;`,
+			"<th>.0<th>.1<th>mlp<th>layer", `title="head 0.0: &#43;2.0000" data-head="0.0">&#43;2.0<`, `<td class="lo" style="--s:50" title="head 0.1: -1.0000" data-head="0.1">-1.0<`, `<td class="total" style="--s:100" title="all of layer 0: &#43;2.0000"`,
+			"logit 3.000, p 0.2500, rank 4", `<th>embed<td><td><td><td class="total" style="--s:0" title="what enters layer 0: &#43;0.5000">&#43;0.5`, `<th>sum<td><td><td><td class="total" style="--s:0" title="all parts: &#43;3.0000">&#43;3.0`, `fill-opacity="0.750"`, "head 0.1", `class="absent">patterns: &lt;/td&gt;`,
 		} {
 			if !strings.Contains(html, want) {
 				t.Errorf("%q is missing", want)

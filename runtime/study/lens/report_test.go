@@ -3,7 +3,11 @@ package lens
 import (
 	"bytes"
 	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"html"
 	"io"
+	"math"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const hostile = `</td><script>alert("x")</script>&"'`
+const hostile = `</td></script><!--<script>alert("x")</script>&"'`
 
 // hostileReport has two prompts, one layer of two heads, and markup wherever a text may be.
 func hostileReport() *Report {
@@ -27,7 +31,53 @@ func hostileReport() *Report {
 		Views: []View{view(-1, 0), view(-3, 9)}, Difference: []float64{2, -2}}
 }
 
-// Pages hold what was measured, load nothing, run nothing, and show every text as text.
+// withoutScripts takes the scripts of lens and their data out of a page, and checks that its policy allows these scripts alone.
+func withoutScripts(t *testing.T, page string) (rest string, d scriptData) {
+	t.Helper()
+	if head, _, _ := strings.Cut(page, "<style>"); !strings.Contains(html.UnescapeString(head), `content="`+scripts.Policy()+`"`) {
+		t.Error("the page does not begin with the policy")
+	}
+	for _, s := range scripts {
+		before, after, ok := strings.Cut(page, "<script>"+string(s)+"</script>\n")
+		if !ok {
+			t.Fatalf("the page does not have the script %.40q", s)
+		}
+		page = before + after
+	}
+	before, after, _ := strings.Cut(page, `<script type="application/json" id="data">`)
+	text, after, ok := strings.Cut(after, "</script>\n")
+	if err := json.Unmarshal([]byte(text), &d); !ok || err != nil || strings.Contains(text, "<") {
+		t.Fatalf("the data of the page: %v, %.300s", err, text)
+	}
+	return before + after, d
+}
+
+// A page has the pairs of a survey with their numbers; of many pairs some, spread over the data.
+func TestSurveyData(t *testing.T) {
+	s := &Survey{Pairs: 3, Among: 5, Heads: make([]Count, 50_000)}
+	for i := range 3 {
+		out := make([]Outcome, len(s.Heads))
+		out[1] = Outcome{i, 7, -float64(i), -9.5}
+		s.Outcomes, s.Asked = append(s.Outcomes, out), append(s.Asked, Pair{hostile, hostile, fmt.Sprint("e", i)})
+	}
+	var b bytes.Buffer
+	if err := s.WriteHTML(&b, "x"); err != nil {
+		t.Fatal(err)
+	}
+	_, page := withoutScripts(t, b.String())
+	d := page.Survey
+	if diff := cmp.Diff([]pairData{{0, hostile, "e0"}, {1, hostile, "e1"}}, d.Pairs); diff != "" || d.All != 3 {
+		t.Errorf("of %d: %s", d.All, diff)
+	}
+	if at := 2 * (50_000 + 1); d.Ranks[at] != 1 || d.Ranks[at+1] != 7 || len(d.Ranks) != 200_000 {
+		t.Errorf("%d ranks, %v", len(d.Ranks), d.Ranks[at:at+2])
+	}
+	if math.Abs(float64(d.Two.Unit)*math.MaxInt16-9.5) > 1e-3 {
+		t.Errorf("unit %g", d.Two.Unit)
+	}
+}
+
+// Pages hold what was measured, load nothing, run nothing of a text, and show every text as text.
 func TestHTML(t *testing.T) {
 	r := hostileReport()
 	bare := hostileReport()
@@ -41,14 +91,14 @@ func TestHTML(t *testing.T) {
 	}{
 		"two prompts": {r.WriteHTML, []string{"head 4.1", ">&#43;2.0<", ">-2.0", "--s:100", "rank 0 and 9", "the first of 3 tokens, with a space in front", `class="token hit"`}},
 		"one prompt":  {bare.WriteHTML, []string{"head 4.0", "0.3679"}},
-		"a survey":    {func(w io.Writer) error { return s.WriteHTML(w, hostile) }, []string{">&#43;6<", ">-4<", "--s:14", "--s:57", "--s:67", "9 pairs", "3 different first tokens", "<td>2.0<td>7<td>1<td>6<td>6<td>0<td>&#43;0.000"}},
+		"a survey":    {func(w io.Writer) error { return s.WriteHTML(w, hostile) }, []string{">&#43;6<", ">-4<", "--s:14", "--s:57", "--s:67", "9 pairs", "3 different first tokens", `<td class="n">2.0<td class="n">&#43;0.000<td class="n">7<td class="n">1<td class="n">6<td class="n">6<td class="n">0`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var b bytes.Buffer
 			if err := tt.write(&b); err != nil {
 				t.Fatal(err)
 			}
-			html := b.String()
+			html, _ := withoutScripts(t, b.String())
 			for _, want := range tt.want {
 				if !strings.Contains(html, want) {
 					t.Errorf("%q is missing", want)

@@ -26,6 +26,7 @@ type Survey struct {
 	Among    int         `json:"among"` // a head names an entity whose token is among its so many likeliest
 	Heads    []Count     `json:"heads"` // by layer, then by head
 	Outcomes [][]Outcome `json:"-"`     // [pair][head], in the order of Heads
+	Asked    []Pair      `json:"-"`     // the pairs
 
 	// An entity counts by its first token, and one that many entities share (" The") says little about any of them.
 	FirstTokens int       `json:"first_tokens"` // how many there are, with a space in front
@@ -85,7 +86,7 @@ func (l *Lens) Survey(ctx context.Context, pairs []Pair, among int, step func(do
 		return nil, err
 	}
 	defer p.session.Close()
-	s := &Survey{Model: l.Name(), Norm: l.options.Norm, BOS: l.options.Texts.PromptBOS, Pairs: len(pairs), Among: among}
+	s := &Survey{Model: l.Name(), Norm: l.options.Norm, BOS: l.options.Texts.PromptBOS, Pairs: len(pairs), Among: among, Asked: pairs}
 	for _, layer := range l.Layers {
 		for h := range l.Layout.Heads {
 			s.Heads = append(s.Heads, Count{Layer: layer, Head: h})
