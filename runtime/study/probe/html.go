@@ -8,12 +8,20 @@ import (
 	"math"
 	"slices"
 	"sync"
+
+	"github.com/onnx-inject/onnx-inject/runtime/study/webpage"
 )
 
-// The page is one file that works offline: no script, no font, no picture from anywhere. html/template escapes every text.
+// The page is one file that works offline: no font and no picture from anywhere, no script that its policy does not name.
+// html/template escapes every text.
 //
 //go:embed page.html
 var pageText string
+
+//go:embed page.js
+var pageScript template.JS
+
+var scripts = webpage.Scripts{webpage.Common, pageScript}
 
 var page = sync.OnceValue(func() *template.Template { return template.Must(template.New("page").Parse(pageText)) })
 
@@ -24,6 +32,10 @@ type pageData struct {
 	Bars    []bar
 	Scatter scatter
 	Ordered []Row // by class, in each the largest gap first
+
+	Policy  string
+	Style   template.CSS
+	Scripts webpage.Scripts
 }
 
 // bar is a class with its share of the prompts.
@@ -59,7 +71,8 @@ const (
 
 // WriteHTML writes a page with the counts, a picture of all prompts and a table of them. data names the file of the prompts.
 func (r *Report) WriteHTML(w io.Writer, data string) error {
-	d := pageData{Report: r, Data: data, Scatter: r.scatter(), Ordered: slices.Clone(r.Rows)}
+	d := pageData{Report: r, Data: data, Scatter: r.scatter(), Ordered: slices.Clone(r.Rows),
+		Policy: scripts.Policy(), Style: webpage.Style, Scripts: scripts}
 	for i, c := range r.Classes {
 		d.Bars = append(d.Bars, bar{c, fmt.Sprint("c", i), 100 * float64(c.Prompts) / float64(len(r.Rows))})
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"html"
 	"math"
 	"path/filepath"
 	"strings"
@@ -171,6 +172,16 @@ func TestFiles(t *testing.T) {
 	page := a.String()
 	if page != b.String() {
 		t.Error("two pages of one report differ")
+	}
+	if !strings.Contains(html.UnescapeString(page), `content="`+scripts.Policy()+`"`) {
+		t.Error("the page does not have the policy")
+	}
+	for _, s := range scripts {
+		before, after, ok := strings.Cut(page, "<script>"+string(s)+"</script>\n")
+		if !ok {
+			t.Fatalf("the page does not have the script %.40q", s)
+		}
+		page = before + after
 	}
 	if n := strings.Count(page, "<path "); n != len(r.Rows) {
 		t.Errorf("%d marks, want %d", n, len(r.Rows))
