@@ -5,11 +5,15 @@
 //   - no number is broken over two lines, and the numbers of a column are aligned to the right
 //   - texts in pictures are inside their picture, do not overlap, and are large enough to read
 //   - texts contrast with their background (4.5 : 1)
-//   - cells and points of pictures have titles
+//   - cells and points of pictures show their numbers, and without scripts cells have titles
+//   - the pages act: see act.mjs, which points, clicks, moves the slider, sorts and uses the keyboard, at both widths
+//   - without scripts the pictures and tables are there
 // Screenshots go to DIR.
 import { createRequire } from "node:module";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+
+import { act, still } from "./act.mjs";
 
 const [dir, ...files] = process.argv.slice(2);
 const { chromium } = createRequire(path.resolve(dir) + "/")("playwright-core");
@@ -56,10 +60,11 @@ function inPage(look) {
   }
 
   const overlap = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1;
-  const pictures = document.querySelectorAll("figure svg");
+  const shown = (e) => e.getClientRects().length > 0;
+  const pictures = [...document.querySelectorAll("figure svg, .chart svg")].filter(shown);
   const maps = document.querySelectorAll("table.map, table.stream");
   if (pictures.length + maps.length === 0) out.push("there is no picture");
-  for (const cell of document.querySelectorAll(".map td, .stream td")) if (cell.textContent && !cell.title) out.push(`the cell ${cell.textContent} has no title`);
+  for (const cell of document.querySelectorAll(".map td, .stream td")) if (cell.textContent && !cell.title && !cell.matches("[data-tip]")) out.push(`the cell ${cell.textContent} does not show its number`);
   for (const svg of pictures) {
     const name = svg.getAttribute("aria-label");
     const frame = svg.getBoundingClientRect();
@@ -76,8 +81,7 @@ function inPage(look) {
       if (!look.startsWith("narrow") && a.size < 9) out.push(`${name}: ${a.text} is ${a.size} pixels high`);
       for (const b of boxes.slice(i + 1)) if (overlap(a, b)) out.push(`${name}: ${a.text} overlaps ${b.text}`);
     });
-    const spots = svg.querySelectorAll("rect.spot > title");
-    if (spots.length === 0 || [...spots].some((t) => t.textContent === "")) out.push(`${name}: marks without a title`);
+    for (const m of svg.querySelectorAll(".mark")) if (!m.getAttribute("aria-label")) out.push(`${name}: a mark without a text`);
   }
 
   // Colours are drawn on a canvas, because a canvas accepts every notation of a colour.
@@ -105,33 +109,51 @@ function inPage(look) {
     const contrast = (a + 0.05) / (b + 0.05);
     if (contrast < 4.5) out.push(`${e.localName} "${e.textContent.slice(0, 30)}": contrast ${contrast.toFixed(2)}`);
   }
-  return { out, pictures: pictures.length + maps.length, spots: document.querySelectorAll("rect.spot, .map td, .stream td").length };
+  return { out, pictures: pictures.length + maps.length, marks: document.querySelectorAll(".mark, [data-tip]").length };
 }
 
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM });
+// open opens a page that reports what it should not do.
+async function open(url, options, complaints) {
+  const page = await browser.newPage(options);
+  page.on("console", (m) => complaints.push(`console ${m.type()}: ${m.text()}`));
+  page.on("pageerror", (e) => complaints.push(`error: ${e}`));
+  page.on("request", (r) => { if (r.url() !== url && !r.url().startsWith("data:")) complaints.push(`request: ${r.url()}`); });
+  return page;
+}
+
+function report(file, name, complaints, found) {
+  console.log(`${complaints.length === 0 ? "ok  " : "FAIL"} ${file} ${name}: ${found}`);
+  for (const c of complaints.slice(0, 20)) console.log(`     ${c}`);
+  if (complaints.length > 20) console.log(`     and ${complaints.length - 20} more`);
+  failed += complaints.length;
+}
+
 let failed = 0;
+const browser = await chromium.launch({ executablePath: process.env.CHROMIUM });
+
 for (const file of files) {
   const url = pathToFileURL(path.resolve(file)).href;
   for (const look of looks) {
-    const page = await browser.newPage({ colorScheme: look.colorScheme, viewport: look.viewport });
     const complaints = [];
-    page.on("console", (m) => complaints.push(`console ${m.type()}: ${m.text()}`));
-    page.on("pageerror", (e) => complaints.push(`error: ${e}`));
-    page.on("request", (r) => { if (r.url() !== url && !r.url().startsWith("data:")) complaints.push(`request: ${r.url()}`); });
+    const page = await open(url, { colorScheme: look.colorScheme, viewport: look.viewport }, complaints);
     if (look.media) await page.emulateMedia({ media: look.media, colorScheme: look.colorScheme });
     await page.goto(url, { waitUntil: "load" });
     const shot = path.join(dir, `${path.basename(file, ".html")}-${look.name}.png`);
     const height = Math.min(await page.evaluate(() => document.scrollingElement.scrollHeight), 12000);
     await page.screenshot({ path: shot, fullPage: true, clip: { x: 0, y: 0, width: look.viewport.width, height } });
-    const { out, pictures, spots } = await page.evaluate(inPage, look.name);
+    if (!look.media) complaints.push(...await act(page, path.join(dir, `${path.basename(file, ".html")}-${look.name}`)));
+    const { out, pictures, marks } = await page.evaluate(inPage, look.name);
     complaints.push(...out);
-    console.log(`${complaints.length === 0 ? "ok  " : "FAIL"} ${file} ${look.name}: ${pictures} pictures, ${spots} marks with titles, ${shot}`);
-    for (const c of complaints.slice(0, 20)) console.log(`     ${c}`);
-    if (complaints.length > 20) console.log(`     and ${complaints.length - 20} more`);
-    failed += complaints.length;
+    report(file, look.name, complaints, `${pictures} pictures, ${marks} marks with numbers, ${shot}`);
     if (look.media === "print") await page.pdf({ path: path.join(dir, `${path.basename(file, ".html")}.pdf`), preferCSSPageSize: true });
     await page.close();
   }
+  const complaints = [];
+  const page = await open(url, { javaScriptEnabled: false, viewport: looks[0].viewport }, complaints);
+  await page.goto(url, { waitUntil: "load" });
+  complaints.push(...await still(page, path.join(dir, `${path.basename(file, ".html")}-still.png`)));
+  report(file, "without scripts", complaints, "pictures and tables are shown");
+  await page.close();
 }
 await browser.close();
 process.exit(failed === 0 ? 0 : 1);

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Opens pages in a real browser: reports of an evaluation of the built-in model and of the paper's published files, and lens for two
-# prompts, for one long prompt, and for a file of pairs. Runs the checks that check.mjs lists and writes screenshots to
-# .cache/browser. Exits with 1 when a check fails.
+# Opens pages in a real browser: reports of evaluations of the built-in model, by tau and by head, and of the paper's published files;
+# lens for two prompts, for one long prompt and for a file of pairs; probe. Points, clicks and types as a reader would, runs the checks
+# that check.mjs lists and writes screenshots to .cache/browser. Exits with 1 when a check fails.
 #
 # CHROMIUM     the browser (default: the first of chromium, chromium-browser, google-chrome on the PATH)
 # ONNX_INJECT  the binary (default: bin/onnx-inject, built first)
@@ -32,15 +32,18 @@ if [ -z "$binary" ]; then
 	go build -o "$binary" ./cmd/onnx-inject
 fi
 
-rm -rf "$work/world" "$work/results" "$work"/*.html "$work"/*-pictures "$work"/*.png "$work"/*.pdf
+rm -rf "$work/world" "$work/results" "$work/heads" "$work"/*.html "$work"/*-pictures "$work"/*.png "$work"/*.pdf
 "$binary" demo -o "$work/world" >/dev/null
 "$binary" eval "$work/world" --data "$work/world/prompts.csv" --taus 0.25,0.5,1,2,4 --memory curated --memory wrong --memory none \
 	--memory "random:$work/world/words.txt" --top 5 -o "$work/results" >/dev/null
 "$binary" report "$work/results" --png -o "$work/demo.html" >/dev/null
+"$binary" eval "$work/world" --data "$work/world/prompts.csv" --op ablate --sites z --heads all --limit 40 -o "$work/heads" >/dev/null
+"$binary" report "$work/heads" -o "$work/heads.html" >/dev/null
 "$binary" report --published "${PUBLISHED:-runtime/study/published/testdata/paper}" -o "$work/published.html" >/dev/null
 "$binary" lens "$work/world" --prompt "People in Peru speak" --against "People in the land of Machu Picchu speak" --entity Peru --answer Spanish \
 	--html "$work/lens.html" >/dev/null
 "$binary" lens "$work/world" --prompt "$(head -n 25 "$work/world/words.txt" | tr '\n' ' ')" --html "$work/lens-long.html" >/dev/null
 "$binary" lens "$work/world" --data "$work/world/prompts.csv" --html "$work/lens-survey.html" >/dev/null
+"$binary" probe "$work/world" --data "$work/world/prompts.csv" --html "$work/probe.html" >/dev/null
 
 exec node scripts/browser/check.mjs "$work" "$work"/*.html
