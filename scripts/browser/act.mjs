@@ -7,9 +7,17 @@ const number = (text) => {
 };
 const sorted = (list, down) => list.every((v, i) => i === 0 || Number.isNaN(v) || (down ? list[i - 1] >= v : list[i - 1] <= v));
 
+// point moves the pointer onto an element, after what scrolls has come to rest.
+async function point(locator) {
+  await locator.scrollIntoViewIfNeeded();
+  await locator.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  await locator.hover();
+}
+
 // act does everything that a page offers. shot is the beginning of the names of screenshots.
 export async function act(page, shot) {
   const out = [];
+  page.setDefaultTimeout(5000);
   const check = (ok, what) => { if (!ok) out.push(what); };
   const tip = async () => (await page.locator("#tip").isVisible()) ? page.locator("#tip").textContent() : "";
   for (const [name, acts] of [["explore", explore], ["chart", charts], ["map", maps], ["pattern", pattern], ["sortable", sort], ["survey", survey], ["scatter", scatter]]) {
@@ -27,12 +35,12 @@ export async function act(page, shot) {
 // explore uses the map of a series of the report.
 async function explore(page, check, tip, shot) {
   const root = page.locator("details[open] > .explore").first();
-  if (await root.count() === 0) return;
+  if (await page.locator(".explore").count() === 0) return;
   await root.scrollIntoViewIfNeeded();
   const cells = root.locator(".map .spot");
   const n = await cells.count();
   check(n > 1, `a map has ${n} cells`);
-  await cells.nth(1).hover();
+  await point(cells.nth(1));
   const text = await tip();
   check(/layer \d+.*log-odds .*nats, 95 %.*\d+ of \d+ prompts gain.*p \S+ before, \S+ after/s.test(text), `a cell under the pointer shows "${text}"`);
   const inside = await page.locator("#tip").evaluate((e) => { const b = e.getBoundingClientRect(); return b.left >= 0 && b.top >= 0 && b.right <= innerWidth && b.bottom <= innerHeight; });
@@ -103,12 +111,11 @@ async function explore(page, check, tip, shot) {
   // A point of the curve.
   const dot = root.locator(".curve .mark").last();
   if (await dot.count() > 0) {
-    await dot.scrollIntoViewIfNeeded();
-    await dot.hover();
-    const point = await tip();
-    check(/^layer \d+.*\nlog-odds/.test(point), `a point of the curve shows "${point}"`);
+    await point(dot);
+    const text = await tip();
+    check(/^layer \d+.*\nlog-odds/.test(text), `a point of the curve shows "${text}"`);
     await dot.click();
-    check(await root.locator(".cell h3").textContent() === `Prompts at ${point.split("\n")[0]}`, "a click on a point does not choose its cell");
+    check(await root.locator(".cell h3").textContent() === `Prompts at ${text.split("\n")[0]}`, "a click on a point does not choose its cell");
   }
 }
 
@@ -117,8 +124,7 @@ async function charts(page, check, tip) {
   const figures = page.locator("figure[data-chart]:visible");
   for (let i = 0; i < await figures.count(); i++) {
     const mark = figures.nth(i).locator(".mark").first();
-    await mark.scrollIntoViewIfNeeded();
-    await mark.hover();
+    await point(mark);
     check(/95 % interval/.test(await tip()), `a mark of a chart shows "${await tip()}"`);
     check(!await figures.nth(i).locator(".picture").isVisible(), "a chart does not replace its picture");
   }
@@ -130,8 +136,7 @@ async function maps(page, check, tip, shot) {
     const table = page.locator(`table${kind}`).first();
     if (await table.count() === 0) continue;
     const cell = table.locator("td[data-tip]").first();
-    await cell.scrollIntoViewIfNeeded();
-    await cell.hover();
+    await point(cell);
     check((await tip()).length > 5, `a cell of ${kind} shows "${await tip()}"`);
     if (kind === ".map") await page.screenshot({ path: shot.replace(".png", "-hover.png") });
     await cell.focus();
@@ -160,8 +165,7 @@ async function pattern(page, check, tip, shot) {
   const n = await tokens.count();
   const weights = async () => (await tokens.locator(".n").allTextContents()).map((t) => Number(t.trim() || 0));
   const q = Math.min(n - 1, 3);
-  await tokens.nth(q).scrollIntoViewIfNeeded();
-  await tokens.nth(q).hover();
+  await point(tokens.nth(q));
   const row = await weights();
   const sum = row.reduce((a, b) => a + b, 0);
   check(sum > 0.9 && sum < 1.01, `the weights of a token add up to ${sum}`);
@@ -174,7 +178,7 @@ async function pattern(page, check, tip, shot) {
   const svg = figure.locator("svg");
   await svg.scrollIntoViewIfNeeded();
   const cell = svg.locator(".spot").first(); // position 0 reads itself
-  await cell.hover();
+  await point(cell);
   check(/position 0, reads 1\.0000 of .*position 0$/s.test(await tip()), `a cell of the pattern shows "${await tip()}"`);
 }
 
@@ -221,7 +225,7 @@ async function survey(page, check, tip, shot) {
   const cell = page.locator("td.leads[data-head]").first();
   if (await cell.count() === 0 || await page.locator(".head").count() > 0) return;
   const counts = /named for (\d+) one-hop and (\d+) two-hop/;
-  await cell.hover();
+  await point(cell);
   const [, one] = counts.exec(await tip());
   await cell.click();
   const rows = page.locator(".pairs tbody tr");
@@ -234,10 +238,9 @@ async function survey(page, check, tip, shot) {
 
 // scatter points at a mark of probe.
 async function scatter(page, check, tip) {
-  const marks = page.locator("path[data-tip]");
+  const marks = page.locator("figure > .wide path[data-tip]");
   if (await marks.count() === 0) return;
-  await marks.last().scrollIntoViewIfNeeded();
-  await marks.last().hover();
+  await point(marks.last());
   check(/log p .* after two hops/.test(await tip()), `a mark shows "${await tip()}"`);
 }
 
@@ -245,7 +248,7 @@ async function scatter(page, check, tip) {
 export async function still(page, shot) {
   const out = [];
   const check = (ok, what) => { if (!ok) out.push(what); };
-  const pictures = page.locator("details[open] figure svg, body > figure svg, .maps figure svg, figure:not(details *) svg");
+  const pictures = page.locator("figure:not(details:not([open]) figure) svg");
   const tables = page.locator("table");
   check(await pictures.count() + await page.locator("table.map").count() > 0, "no picture without scripts");
   check(await tables.first().isVisible(), "no table without scripts");

@@ -122,6 +122,9 @@ func newPage(runs []*results.Run, labels []string, all []*series, scales map[str
 		}
 		p.Series = append(p.Series, sec)
 	}
+	if len(p.Series) > 0 && !slices.ContainsFunc(p.Series, func(s section) bool { return s.Open }) {
+		p.Series[0].Open = true
+	}
 	p.Knowledge = knowledges(all)
 	for i, r := range runs {
 		p.Runs = append(p.Runs, newProvenance(labels[i], r))

@@ -287,7 +287,7 @@
       for (const p of list) bars.set(Math.floor(p.d / size), (bars.get(Math.floor(p.d / size)) ?? 0) + 1);
       const bins = [...bars].map(([k, n]) => ({ from: k * size, to: (k + 1) * size, n }));
       const chart = Plot.plot({
-        width: width(1100, panel), height: 200, marginLeft: 52, marginRight: 16, marginTop: 28, marginBottom: 48, style: axisStyle,
+        width: width(1100, box), height: 200, marginLeft: 52, marginRight: 30, marginTop: 28, marginBottom: 48, style: axisStyle,
         x: { label: "change of log-odds, nats", inset: 4 }, y: { label: "prompts", grid: true, nice: true },
         marks: [
           Plot.axisX({ labelAnchor: "center", labelArrow: "none" }), Plot.axisY({ labelArrow: "none", ticks: 4 }),

@@ -36,8 +36,10 @@ const page = (() => {
     const top = above >= 8 ? above : Math.min(y + 18, innerHeight - height - 8);
     tip.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
   }
+  let focused = null; // the element whose focus shows the tip
   function hideTip() {
     tip.hidden = true;
+    focused = null;
   }
   function showTip(text, x, y) {
     tip.textContent = text.replace(/e-(?=\d)/g, "e\u2011"); // no line ends in a number
@@ -45,23 +47,33 @@ const page = (() => {
     place(x, y);
   }
 
+  function beside(e) {
+    const box = e.getBoundingClientRect();
+    place(box.right - 8, box.top);
+  }
+
   // tips makes an element show a text: of(e) when the pointer is over it, or it has the focus.
   function tips(e, of) {
     e.setAttribute("data-tip", "");
     e.setAttribute("aria-describedby", "tip");
-    e.addEventListener("pointermove", (event) => showTip(of(e), event.clientX, event.clientY));
+    e.addEventListener("pointermove", (event) => {
+      focused = null;
+      showTip(of(e), event.clientX, event.clientY);
+    });
     e.addEventListener("pointerleave", hideTip);
     e.addEventListener("focus", () => {
       if (!e.matches(":focus-visible")) return;
-      const box = e.getBoundingClientRect();
-      showTip(of(e), box.right - 8, box.top);
+      focused = e;
+      showTip(of(e), 0, 0);
+      beside(e);
     });
     e.addEventListener("blur", hideTip);
   }
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") hideTip();
   });
-  addEventListener("scroll", hideTip, { passive: true });
+  // A focus may scroll the page: then the tip goes with its element.
+  addEventListener("scroll", () => (focused ? beside(focused) : hideTip()), { passive: true, capture: true });
 
   // arrows makes cells of a grid reachable: one of them with the Tab key, the others from there with the arrow keys. Enter and the space
   // bar act like a click. at(e) is [row, column].
