@@ -36,11 +36,12 @@ func readLicences(text string) (map[string]string, error) {
 
 // phrases are words that only the text of a licence has. BSD-2-Clause is BSD-3-Clause without its third clause.
 var phrases = map[string]struct{ want, not string }{
-	"Apache-2.0":       {want: `Apache License\s+Version 2\.0`},
+	"Apache-2.0":       {want: `Apache License,?\s+Version 2\.0`},
 	"BSD-2-Clause":     {want: `Redistributions of source code must retain`, not: `Neither the name`},
 	"BSD-3-Clause":     {want: `(?s)Redistributions of source code must retain.*Neither the name`},
 	"CC-BY-4.0":        {want: `Creative Commons Attribution\s+4\.0 International Public License`},
 	"FTL":              {want: `The FreeType License`},
+	"ISC":              {want: `(?s)Permission to use, copy, modify, and/or distribute this software for any purpose\s+with or without fee is hereby granted.*THE SOFTWARE IS PROVIDED "AS IS" AND THE AUTHOR DISCLAIMS`},
 	"GPL-2.0-or-later": {want: `version 2 or later`},
 	"MIT":              {want: `Permission is hereby granted, free of charge, to any person obtaining a copy`},
 	"OFL-1.1":          {want: `SIL OPEN FONT LICENSE Version 1\.1`},

@@ -1,5 +1,5 @@
-// Command supply prints the licences of every module that is linked into the program, with their texts: what must accompany a binary
-// that is given to others. It refuses when a module has no line in licences.txt. Run it from the root of the repository:
+// Command supply prints the licences of every module that is linked into the program, and of the packages in the plotting library of
+// its HTML pages, with their texts: what must accompany a binary that is given to others. It refuses when a module has no line in licences.txt. Run it from the root of the repository:
 //
 //	go run ./scripts/supply >bin/licences.txt
 //
@@ -26,6 +26,11 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	packages, err := pagePackages(".")
+	if err != nil {
+		log.Fatal(err)
+	}
+	modules = append(modules, packages...)
 	if err := checkLicences(list, modules); err != nil {
 		log.Fatal(err)
 	}

@@ -97,8 +97,27 @@ func TestS06ListOfModules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := checkLicences(list, modules); err != nil {
+	packages, err := pagePackages(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := slices.Concat(modules, packages)
+	if err := checkLicences(list, all); err != nil {
 		t.Error(err)
+	}
+	if len(packages) < 10 {
+		t.Errorf("found only %d packages of the plotting library", len(packages))
+	}
+	lock, err := os.ReadFile(filepath.Join(root, "scripts", "pagelibrary", "package-lock.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range packages {
+		name, version := strings.TrimPrefix(p.Path, "npm:"), strings.TrimPrefix(p.Version, "v")
+		entry := regexp.MustCompile(`"node_modules/` + regexp.QuoteMeta(name) + `": \{\s+"version": "` + regexp.QuoteMeta(version) + `",\s+"integrity": "sha512-`)
+		if !entry.Match(lock) {
+			t.Errorf("%s %s: no checksum in package-lock.json", p.Path, p.Version)
+		}
 	}
 	sums, err := os.ReadFile(filepath.Join(root, "go.sum"))
 	if err != nil {
@@ -114,10 +133,10 @@ func TestS06ListOfModules(t *testing.T) {
 	}
 
 	var b strings.Builder
-	if err := writeLicences(&b, list, modules); err != nil {
+	if err := writeLicences(&b, list, all); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"github.com/ajstarks/svgo", "Creative Commons Attribution 4.0", "SIL OPEN FONT LICENSE Version 1.1", "The FreeType Project LICENSE"} {
+	for _, want := range []string{"github.com/ajstarks/svgo", "Creative Commons Attribution 4.0", "SIL OPEN FONT LICENSE Version 1.1", "The FreeType Project LICENSE", "==== npm:@observablehq/plot v", "Observable, Inc."} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("the texts do not contain %q", want)
 		}
