@@ -53,7 +53,7 @@ async function explore(page, check, tip, shot) {
   check(heading === `Prompts at ${text.split("\n")[0]}`, `a click on ${text.split("\n")[0]} shows "${heading}"`);
   const rows = root.locator(".cell tbody tr");
   const [, gain, of] = /(\d+) of (\d+) prompts gain/.exec(text);
-  const odds = (await rows.locator("td:nth-child(5)").allTextContents()).map(number);
+  const odds = (await rows.locator("td:nth-child(2)").allTextContents()).map(number);
   check(odds.length > 0 && odds.length <= Number(of), `${odds.length} prompts of ${of}`);
   check(sorted(odds, true), "the prompts of a cell are not sorted by log-odds");
   if (odds.length === Number(of)) {

@@ -59,7 +59,7 @@
         y: { type: "band", domain: c.lines.map((_, i) => i), label: null, padding: 0.2 },
         marks: [
           Plot.axisY({ tickFormat: (i) => c.lines[i].label, tickSize: 0, ...(narrow ? { textAnchor: "start", dx: 4, dy: -16 } : {}) }),
-          Plot.axisX({ labelAnchor: "center", labelArrow: "none", ticks: narrow ? 4 : 8 }),
+          Plot.axisX({ labelAnchor: "center", labelArrow: "none", labelOffset: 36, ticks: narrow ? 4 : 8 }),
           Plot.ruleX([0], { stroke: "var(--ink)", strokeDasharray: "3 2" }), ...layers,
         ],
       });
@@ -123,8 +123,8 @@
         `log-odds ${nats(c[ODDS])} nats, 95 % ${c[LOW] === null ? none : `${nats(c[LOW])} to ${nats(c[HIGH])}`}`,
         `${c[IMPROVED]} of ${c[N]} prompts gain`,
         `p ${probability(c[BEFORE])} before, ${probability(c[AFTER])} after`,
-        `median change ${percent(c[MEDIAN])}, paper's mean ${percent(c[PAPER])}`,
       ];
+      if (measure > 0) lines.push(`median change ${percent(c[MEDIAN])}, paper's mean ${percent(c[PAPER])}`);
       if (c[NONFINITE] > 0) lines.push(`${c[NONFINITE]} without a number`);
       return lines.join("\n");
     };
@@ -172,7 +172,7 @@
         x: { type: "band", domain: names.map((_, k) => k), label: byHead ? "head" : s.axis },
         y: { type: "band", domain: s.layers.map((_, l) => l), label: "layer", reverse: true },
         marks: [
-          Plot.axisX({ labelAnchor: "center", labelArrow: "none", tickSize: 0, tickFormat: (k) => (k % every === 0 ? names[k] : "") }),
+          Plot.axisX({ labelAnchor: "center", labelArrow: "none", labelOffset: 36, tickSize: 0, tickFormat: (k) => (k % every === 0 ? names[k] : "") }),
           Plot.axisY({ labelAnchor: "center", labelArrow: "none", tickSize: 0, tickFormat: (l) => (l % Math.ceil(14 / tall) === 0 ? `${s.layers[l]}` : "") }),
           Plot.cell(list, {
             x: column, y: (i) => at(i).layer, fill: (i) => (steps[i] === "-" ? "var(--missing)" : `var(--step${parseInt(steps[i], 16)})`), inset: 0.5, ariaLabel: text,
@@ -198,7 +198,7 @@
       place(map, chart);
       if (held) map.querySelector('[tabindex="0"]')?.focus();
       const labels = data.measures[measure].colours;
-      scale.replaceChildren(...labels.map((label, i) => el("span", {}, el("i", { style: `background:var(--step${i})` }), i % 5 === 0 ? el("b", {}, label || none) : "")));
+      scale.replaceChildren(el("div", {}, labels.map((_, i) => el("i", { style: `background:var(--step${i})` }))), el("div", {}, [0, 5, 10].map((i) => el("span", {}, labels[i] || none))));
     }
 
     // drawCurve draws the measure over layers at one tau, and at the best tau of each layer.
@@ -217,7 +217,7 @@
         x: { type: "point", domain: s.layers.map((_, l) => l), label: "layer", padding: 0.5 },
         y: { label: measure === 0 ? "log-odds, nats" : "percent", grid: true, nice: true, zero: true },
         marks: [
-          Plot.axisX({ labelAnchor: "center", labelArrow: "none", tickSize: 3, tickFormat: (l) => (l % every === 0 ? `${s.layers[l]}` : "") }),
+          Plot.axisX({ labelAnchor: "center", labelArrow: "none", labelOffset: 36, tickSize: 3, tickFormat: (l) => (l % every === 0 ? `${s.layers[l]}` : "") }),
           Plot.axisY({ labelArrow: "none", ticks: 6, tickFormat: (v) => (v === 0 ? "0" : signed(v, Math.abs(v) < 1 ? 2 : Math.abs(v) < 10 ? 1 : 0)) }),
           Plot.ruleY([0], { stroke: "var(--ink)", strokeDasharray: "3 2" }),
           Plot.lineY(peaks, { x, y, stroke: "var(--second)", strokeOpacity: 0.7, strokeDasharray: "2 3" }),
@@ -259,10 +259,14 @@
         ["p before", probability(c[BEFORE])], ["p after", probability(c[AFTER])],
       ];
       const left = list.length < c[N] ? ` ${list.length} of the ${c[N]} prompts of the cell are in this file, spread evenly over the data; cells.csv has all.` : "";
+      const code = (text) => (text ? el("code", {}, text) : "");
+      const columns = [
+        ["prompt", "n", (p) => p.i], ["log-odds", "n", (p) => nats(p.d)], ["p before", "n", (p) => probability(p.before)], ["p after", "n", (p) => probability(p.after)],
+        ["text", "prompt", (p) => p.text], ["memory", "text", (p) => code(p.memory)], ["answer", "text", (p) => code(p.answer)],
+      ].filter(([name]) => name !== "memory" || list.some((p) => p.memory));
       const table = el("table", { class: "sortable prompts" },
-        el("thead", {}, el("tr", {}, ["prompt", "text", "memory", "answer", "log-odds", "p before", "p after"].map((h, i) => el("th", { class: i === 0 || i > 3 ? "n" : null, ...(h === "log-odds" && { "aria-sort": "descending" }) }, h)))),
-        el("tbody", {}, list.map((p) => el("tr", {}, el("td", { class: "n" }, p.i), el("td", { class: "prompt" }, p.text), el("td", { class: "text" }, el("code", {}, p.memory)), el("td", { class: "text" }, el("code", {}, p.answer)),
-          el("td", { class: "n" }, nats(p.d)), el("td", { class: "n" }, probability(p.before)), el("td", { class: "n" }, probability(p.after))))));
+        el("thead", {}, el("tr", {}, columns.map(([name, kind]) => el("th", { class: kind === "n" && kind, "aria-sort": name === "log-odds" && "descending" }, name)))),
+        el("tbody", {}, list.map((p) => el("tr", {}, columns.map(([, kind, of]) => el("td", { class: kind }, of(p)))))));
       sortable(table);
       const spread = el("div", { class: "scroll chart" });
       panel.replaceChildren(
@@ -290,7 +294,7 @@
         width: width(1100, box), height: 200, marginLeft: 52, marginRight: 30, marginTop: 28, marginBottom: 48, style: axisStyle,
         x: { label: "change of log-odds, nats", inset: 4 }, y: { label: "prompts", grid: true, nice: true },
         marks: [
-          Plot.axisX({ labelAnchor: "center", labelArrow: "none" }), Plot.axisY({ labelArrow: "none", ticks: 4 }),
+          Plot.axisX({ labelAnchor: "center", labelArrow: "none", labelOffset: 36 }), Plot.axisY({ labelArrow: "none", ticks: 4 }),
           Plot.rectY(bins, { x1: "from", x2: "to", y: "n", fill: (b) => (b.from < 0 ? "var(--second)" : "var(--first)"), insetLeft: 0.5, insetRight: 0.5 }),
           Plot.ruleX([0], { stroke: "var(--ink)", strokeDasharray: "3 2" }),
         ],

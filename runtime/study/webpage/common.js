@@ -36,15 +36,17 @@ const page = (() => {
     const top = above >= 8 ? above : Math.min(y + 18, innerHeight - height - 8);
     tip.style.transform = `translate(${Math.round(left)}px, ${Math.round(top)}px)`;
   }
-  let focused = null; // the element whose focus shows the tip
+  let owner = null; // the element that the tip is about
+  let focused = false; // it is there because of the focus
   function hideTip() {
     tip.hidden = true;
-    focused = null;
+    owner = null;
+    focused = false;
   }
-  function showTip(text, x, y) {
+  function showTip(e, text) {
+    owner = e;
     tip.textContent = text.replace(/e-(?=\d)/g, "e\u2011"); // no line ends in a number
     tip.hidden = false;
-    place(x, y);
   }
 
   function beside(e) {
@@ -56,24 +58,27 @@ const page = (() => {
   function tips(e, of) {
     e.setAttribute("data-tip", "");
     e.setAttribute("aria-describedby", "tip");
+    const leave = (ofFocus) => () => { if (owner === e && focused === ofFocus) hideTip(); };
     e.addEventListener("pointermove", (event) => {
-      focused = null;
-      showTip(of(e), event.clientX, event.clientY);
+      if (focused && event.movementX === 0 && event.movementY === 0) return; // the page moved, not the pointer
+      focused = false;
+      showTip(e, of(e));
+      place(event.clientX, event.clientY);
     });
-    e.addEventListener("pointerleave", hideTip);
+    e.addEventListener("pointerleave", leave(false));
     e.addEventListener("focus", () => {
       if (!e.matches(":focus-visible")) return;
-      focused = e;
-      showTip(of(e), 0, 0);
+      focused = true;
+      showTip(e, of(e));
       beside(e);
     });
-    e.addEventListener("blur", hideTip);
+    e.addEventListener("blur", leave(true));
   }
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") hideTip();
   });
   // A focus may scroll the page: then the tip goes with its element.
-  addEventListener("scroll", () => (focused ? beside(focused) : hideTip()), { passive: true, capture: true });
+  addEventListener("scroll", () => (focused ? beside(owner) : hideTip()), { passive: true, capture: true });
 
   // arrows makes cells of a grid reachable: one of them with the Tab key, the others from there with the arrow keys. Enter and the space
   // bar act like a click. at(e) is [row, column].
