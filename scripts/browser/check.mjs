@@ -49,7 +49,7 @@ function inPage(look) {
     }
   }
   for (const cell of document.querySelectorAll("td")) {
-    if (/^[-+−±]?\d[\d.]*(e[-+]?\d+)?( ?%)?$/.test(cell.textContent.trim()) && !["right", "end"].includes(getComputedStyle(cell).textAlign)) {
+    if (cell.querySelector("code") === null && /^[-+−±]?\d[\d.]*(e[-+]?\d+)?( ?%)?$/.test(cell.textContent.trim()) && !["right", "end"].includes(getComputedStyle(cell).textAlign)) {
       out.push(`the number ${cell.textContent.trim()} of a table is not aligned to the right`);
     }
   }

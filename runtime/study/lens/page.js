@@ -56,6 +56,7 @@
       panel.replaceChildren(el("h2", {}, `Pairs at head ${head}`),
         el("p", { class: "soft" }, `The entity under the head: its log-probability in nats and its rank, for the one-hop and for the two-hop prompt.${some}`),
         el("div", { class: "wide tall", tabindex: 0, role: "region", "aria-label": `pairs at head ${head}` }, table));
+      panel.scrollIntoView({ block: "nearest" });
     };
   }
 
@@ -106,7 +107,8 @@
       read(q);
       tipText = `${pieces[q]}, position ${q}, reads ${weights[q][k] > 0 ? weights[q][k].toFixed(4) : `less than ${data.least}`} of ${pieces[k]}, position ${k}`;
     }, { capture: true });
-    figure.append(el("p", { class: "soft hint" }, "Point at a token, or use the arrow keys: it reads the tokens that are coloured."), el("div", { class: "toks", role: "group", "aria-label": "the token that reads" }, tokens), says);
+    if (!figure.previousElementSibling) figure.parentElement.before(el("p", { class: "soft hint" }, "Point at a token of the text below a picture, or move there with the arrow keys: it reads the tokens that are coloured."));
+    figure.append(el("div", { class: "toks", role: "group", "aria-label": "the token that reads" }, tokens), says);
     arrows(tokens, (t) => [0, tokens.indexOf(t)], tokens[n - 1]);
     read(n - 1);
   }

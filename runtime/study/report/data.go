@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/runtime/study/results"
@@ -92,11 +93,17 @@ func newData(runs []*results.Run, all []*series, scales map[string]*scale, chart
 	for _, m := range measures {
 		d.Measures = append(d.Measures, measureData{m.title, m.unit, m.read, scales[m.unit].labels(m.tick)})
 	}
-	cells := 0
+	cells := make([]int, len(runs))
 	for _, s := range all {
-		cells += len(s.Layers) * len(s.Grid[0])
+		cells[s.Run] += len(s.Layers) * len(s.Grid[0])
 	}
-	most := min(mostPrompts, mostNumbers/max(1, cells))
+	most := sort.Search(mostPrompts, func(n int) bool { // the most prompts of a run that the limit allows
+		numbers := 0
+		for i, r := range runs {
+			numbers += cells[i] * min(n+1, len(r.Prompts))
+		}
+		return numbers > mostNumbers
+	})
 	chosen := make([]*sampled, len(runs))
 	for i, r := range runs {
 		chosen[i] = spread(r, most)

@@ -22,6 +22,12 @@
   const probability = (p) => (p === null || Number.isNaN(p) ? none : p >= 0.001 || p === 0 ? p.toFixed(4) : p.toExponential(2).replace(/e-(\d)$/, "e-0$1"));
   const ofOdds = (x) => 1 / (1 + Math.exp(-x));
 
+  // shortened takes the middle of a text away: names differ at both ends.
+  function shortened(text, most) {
+    const n = Math.floor(most);
+    return text.length <= n ? text : `${text.slice(0, Math.ceil(n / 2) - 1)}…${text.slice(-Math.floor(n / 2))}`;
+  }
+
   const axisStyle = { fontSize: "12px", background: "none", color: "var(--ink)", overflow: "visible" };
   const width = (most, parent) => Math.max(300, Math.min(most, parent.clientWidth || most));
 
@@ -58,7 +64,7 @@
         x: { label: c.unit, nice: true, zero: true, inset: 8 },
         y: { type: "band", domain: c.lines.map((_, i) => i), label: null, padding: 0.2 },
         marks: [
-          Plot.axisY({ tickFormat: (i) => c.lines[i].label, tickSize: 0, ...(narrow ? { textAnchor: "start", dx: 4, dy: -16 } : {}) }),
+          Plot.axisY({ tickFormat: (i) => shortened(c.lines[i].label, (narrow ? w - 24 : left - 16) / 7), tickSize: 0, ...(narrow ? { textAnchor: "start", dx: 4, dy: -16 } : {}) }),
           Plot.axisX({ labelAnchor: "center", labelArrow: "none", labelOffset: 36, ticks: narrow ? 4 : 8 }),
           Plot.ruleX([0], { stroke: "var(--ink)", strokeDasharray: "3 2" }), ...layers,
         ],
