@@ -1,5 +1,5 @@
 // check.mjs DIR FILE.html…: opens pages in Chromium, wide and narrow, light and dark, and printed, and checks that
-//   - the console is empty, and only the file itself is requested
+//   - the console is empty, only the file itself is requested, and no text of a prompt runs
 //   - the page is not wider than the window, and its tables are not wider than the paper when printed
 //   - nothing is cut off: only div.scroll and div.wide may be narrower than what they contain, because they scroll
 //   - no number is broken over two lines, and the numbers of a column are aligned to the right
@@ -116,6 +116,7 @@ function inPage(look) {
 async function open(url, options, complaints) {
   const page = await browser.newPage(options);
   page.on("console", (m) => complaints.push(`console ${m.type()}: ${m.text()}`));
+  page.on("dialog", (d) => { complaints.push(`a text ran as a script: ${d.message()}`); d.dismiss(); });
   page.on("pageerror", (e) => complaints.push(`error: ${e}`));
   page.on("request", (r) => { if (r.url() !== url && !r.url().startsWith("data:")) complaints.push(`request: ${r.url()}`); });
   return page;

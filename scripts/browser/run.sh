@@ -1,6 +1,6 @@
 #!/bin/sh
 # Opens pages in a real browser: reports of evaluations of the built-in model, by tau and by head, and of the paper's published files;
-# lens for two prompts, for one long prompt and for a file of pairs; probe. Points, clicks and types as a reader would, runs the checks
+# lens for two prompts, for one long prompt, for one that would be a script and for a file of pairs; probe. Points, clicks and types as a reader would, runs the checks
 # that check.mjs lists and writes screenshots to .cache/browser. Exits with 1 when a check fails.
 #
 # CHROMIUM     the browser (default: the first of chromium, chromium-browser, google-chrome on the PATH)
@@ -43,6 +43,7 @@ rm -rf "$work/world" "$work/results" "$work/heads" "$work"/*.html "$work"/*-pict
 "$binary" lens "$work/world" --prompt "People in Peru speak" --against "People in the land of Machu Picchu speak" --entity Peru --answer Spanish \
 	--html "$work/lens.html" >/dev/null
 "$binary" lens "$work/world" --prompt "$(head -n 25 "$work/world/words.txt" | tr '\n' ' ')" --html "$work/lens-long.html" >/dev/null
+"$binary" lens "$work/world" --prompt "</script><script>alert(1)</script><!--<img src=x onerror=alert(2)>" --html "$work/lens-hostile.html" >/dev/null
 "$binary" lens "$work/world" --data "$work/world/prompts.csv" --html "$work/lens-survey.html" >/dev/null
 "$binary" probe "$work/world" --data "$work/world/prompts.csv" --html "$work/probe.html" >/dev/null
 

@@ -1,6 +1,10 @@
 package report
 
-import "github.com/onnx-inject/onnx-inject/runtime/study/stats"
+import (
+	"slices"
+
+	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
+)
 
 // winner is a best cell in the table of all best cells.
 type winner struct {
@@ -10,10 +14,10 @@ type winner struct {
 	Remarks    []string
 }
 
-// winners returns the best cells of a series. Measures that choose the same cells share a line.
+// winners returns the best cells of a series, by log-odds first. Measures that choose the same cells share a line.
 func (s *series) winners() []winner {
 	var out []winner
-	for _, b := range s.Best {
+	for _, b := range slices.Backward(s.Best) {
 		if n := len(out); n > 0 && s.sameCells(out[n-1].Best, b) {
 			out[n-1].By = "both"
 			continue
