@@ -93,17 +93,14 @@ func newData(runs []*results.Run, all []*series, scales map[string]*scale, chart
 	for _, m := range measures {
 		d.Measures = append(d.Measures, measureData{m.title, m.unit, m.read, scales[m.unit].labels(m.tick)})
 	}
-	cells := make([]int, len(runs))
+	cells, prompts := make([]int, len(runs)), make([]int, len(runs))
+	for i, r := range runs {
+		prompts[i] = len(r.Prompts)
+	}
 	for _, s := range all {
 		cells[s.Run] += len(s.Layers) * len(s.Grid[0])
 	}
-	most := sort.Search(mostPrompts, func(n int) bool { // the most prompts of a run that the limit allows
-		numbers := 0
-		for i, r := range runs {
-			numbers += cells[i] * min(n+1, len(r.Prompts))
-		}
-		return numbers > mostNumbers
-	})
+	most := allowed(cells, prompts)
 	chosen := make([]*sampled, len(runs))
 	for i, r := range runs {
 		chosen[i] = spread(r, most)
@@ -117,6 +114,17 @@ func newData(runs []*results.Run, all []*series, scales map[string]*scale, chart
 		d.Series = append(d.Series, x)
 	}
 	return d, nil
+}
+
+// allowed is the most prompts of a run that the limits allow. cells and prompts are numbers by run.
+func allowed(cells, prompts []int) int {
+	return sort.Search(mostPrompts, func(n int) bool {
+		numbers := 0
+		for i := range cells {
+			numbers += cells[i] * min(n+1, prompts[i])
+		}
+		return numbers > mostNumbers
+	})
 }
 
 // sampled is some prompts of a run with their cells, by the point of the grid.

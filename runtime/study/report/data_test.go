@@ -89,27 +89,37 @@ func TestData(t *testing.T) {
 
 // The page of an evaluation of many prompts has some of them, spread over the data, and says how many there are.
 func TestDataOfManyPrompts(t *testing.T) {
-	run := made(shape{prompts: 10_000, layers: counted(2), taus: []float64{1, 2}, sources: []string{"curated"}})
+	run := made(shape{prompts: 10_000, layers: counted(1), taus: []float64{1, 2}, sources: []string{"curated"}})
 	html := render(t, []*results.Run{run}, Options{})
 	_, d := withoutScripts(t, html)
 	x := d.Runs[0]
 	if x.All != 10_000 || len(x.Prompts) != mostPrompts || x.Prompts[1].Index != 10 || x.Prompts[999].Index != 9990 {
 		t.Errorf("%d of %d prompts, the second is %d", len(x.Prompts), x.All, x.Prompts[1].Index)
 	}
-	if n := len(unpacked(t, d.Series[0].Change)); n != 4*mostPrompts {
+	if n := len(unpacked(t, d.Series[0].Change)); n != 2*mostPrompts {
 		t.Errorf("%d numbers", n)
 	}
 	if len(html) > 2_000_000 {
 		t.Errorf("the page has %d bytes", len(html))
 	}
-	run = made(shape{prompts: 150, layers: counted(48), taus: fractions(40), sources: []string{"curated"}})
-	html = render(t, []*results.Run{run}, Options{})
-	_, d = withoutScripts(t, html)
-	if n := len(unpacked(t, d.Series[0].Change)); n > mostNumbers || n < mostNumbers/2 {
-		t.Errorf("%d numbers", n)
-	}
-	if len(html) > 3_500_000 {
-		t.Errorf("the page of many cells has %d bytes", len(html))
+}
+
+// The prompts of all runs share the limit: a run with few prompts leaves more to the others.
+func TestAllowed(t *testing.T) {
+	for _, tt := range []struct {
+		cells, prompts []int
+		want           int
+	}{
+		{nil, nil, mostPrompts},
+		{[]int{180}, []int{106}, mostPrompts},
+		{[]int{2}, []int{1_000_000}, mostPrompts},
+		{[]int{1920}, []int{10_000}, 130},
+		{[]int{500, 500}, []int{10_000, 100}, 400},
+		{[]int{mostNumbers + 1}, []int{5}, 0},
+	} {
+		if got := allowed(tt.cells, tt.prompts); got != tt.want {
+			t.Errorf("%v cells, %v prompts: %d, want %d", tt.cells, tt.prompts, got, tt.want)
+		}
 	}
 }
 
