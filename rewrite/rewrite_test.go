@@ -1,7 +1,6 @@
 package rewrite
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -720,30 +719,4 @@ func halveLogits(e *graph.Edit, l *models.Layout) {
 	old := l.Logits()
 	half := e.Const(old.Graph(), "half", graph.NewFloat32([]float32{0.5}))
 	e.ReplaceOutput(old, e.Node(old.Graph(), graph.Spec{Op: "Mul", Name: "halved", Inputs: []*graph.Value{old, half}, Type: old.Type()}))
-}
-
-func ExampleApply() {
-	m, err := graph.Load("../models/testdata/optimum-2-cache.onnx")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	layout, err := recognise.Locate(context.Background(), m, nil)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	result, _ := KindByName("result")
-	manifest, _, err := Apply(context.Background(), m, layout, Request{Expose: []Expose{{result, []int{1}}}, Inject: attn(2)})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	for _, p := range manifest.Ports {
-		fmt.Println(p.IO, p.Name, p.Shape)
-	}
-	// Output:
-	// out blocks.1.attn.hook_result [batch pos 4 32]
-	// in blocks.2.attn.memory [1|batch 1|pos 32]
-	// in blocks.2.attn.tau [1|batch 1|pos 1]
 }
