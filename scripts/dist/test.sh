@@ -66,6 +66,10 @@ ok "types of the Python package (mypy --strict)"
 (cd "$work" && env -i HOME="$work/home" PATH="$work/venv/bin" DEMO="$work/onnx-inject-demo" NOTEBOOK_OUT="$work/notebook" \
 	python -m pytest -q -p no:cacheprovider --durations=3 --rootdir "$root/scripts/python" "$root/scripts/python/tests")
 ok "tests of the Python API, and the notebook"
+"$base" scripts/hosts/readme.py --print package >"$work/package.py"
+bare python package.py >"$work/package.txt"
+expect "$work/package.txt" '^\(1, 9, 4, 128\) 678$'
+ok "the program for the Python package in README.md"
 
 # An onnxruntime that is too old is refused with advice.
 "$base" -m venv "$work/old"
