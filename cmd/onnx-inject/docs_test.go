@@ -280,7 +280,7 @@ var link = regexp.MustCompile(`\]\(([^)\s]+)\)|(?:src|href)="([^"]+)"`)
 func everyPage(t *testing.T) (out []string) {
 	t.Helper()
 	err := fs.WalkDir(os.DirFS(repository), ".", func(path string, d fs.DirEntry, err error) error {
-		if name := d.Name(); err == nil && d.IsDir() && (name == "testdata" || name == "dist" || len(name) > 1 && name[0] == '.') {
+		if name := d.Name(); err == nil && d.IsDir() && (name == "testdata" || name == "dist" || name == "node_modules" || len(name) > 1 && name[0] == '.') {
 			return fs.SkipDir
 		}
 		if strings.HasSuffix(path, ".md") {
