@@ -265,6 +265,9 @@ func (f *fan) growth(site models.PortKind, l *models.Layer) (*growth, error) {
 			return nil, fmt.Errorf("no operand of %v depends on the tokens", n)
 		}
 		g.uses = []graph.Use{{Node: n, Slot: slot}}
+		if other := n.In(1 - slot); f.keep && !f.stream[other.Producer()] { // it does not grow, so it cannot be zero in cells only
+			return nil, fmt.Errorf("%v adds %v, which does not depend on the tokens, so cells cannot have a factor", n, other)
+		}
 		if f.keep {
 			g.own, g.zero = models.Site{n.In(0), n.In(1)}, &graph.Use{Node: n, Slot: 1 - slot}
 			if g.bias = n.In(ops.Of(n).Norm.Bias); g.bias != nil {

@@ -153,6 +153,37 @@ func TestFanOutRefuses(t *testing.T) {
 	}
 }
 
+// A skip norm may add what does not depend on the tokens, as position embeddings do. Cells with a factor would then have it twice, so
+// they are refused. Cells without one are as always.
+func TestFanOutFactorAtFirstSum(t *testing.T) {
+	m, l := changed(t, "torchscript-op17-mask", func(e *graph.Edit, l *models.Layout) {
+		pre := l.Bodies[0].Layers[0].ResidPre[0]
+		add, norm := pre.Producer(), l.Bodies[0].Norm
+		first := slices.IndexFunc(pre.Uses(), func(u graph.Use) bool { return u.Node.Is("LayerNormalization") })
+		if !add.Is("Add") || first < 0 {
+			t.Fatalf("the stream begins with %v, read by %v", add, pre.Uses())
+		}
+		n := pre.Uses()[first].Node
+		skip := e.Node(l.Bodies[0].Graph, graph.Spec{Op: "SkipLayerNormalization", Domain: "com.microsoft", Name: "first", Outputs: 4,
+			Inputs: []*graph.Value{add.In(0), add.In(1), norm.Gamma, norm.Beta}})
+		for _, u := range n.Out(0).Uses() {
+			e.Redirect(u, skip)
+		}
+		for _, u := range pre.Uses() {
+			e.Redirect(u, skip.Producer().Out(3))
+		}
+		e.Prune()
+	})
+	g := Grid{Sites: []models.PortKind{models.PortResidPre}, Keep: true}
+	if _, _, err := FanOut(t.Context(), m, l, g); err == nil || !strings.Contains(err.Error(), "which does not depend on the tokens, so cells cannot have a factor") {
+		t.Errorf("%v", err)
+	}
+	g.Keep = false
+	if _, _, err := FanOut(t.Context(), m, l, g); err != nil {
+		t.Error(err)
+	}
+}
+
 // In a parallel block the stream must grow after the join, on either side of an Add.
 func TestFanOutOfSwappedParallelBlock(t *testing.T) {
 	m, l := changed(t, "gpt-j", func(e *graph.Edit, l *models.Layout) {
