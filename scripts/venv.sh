@@ -21,6 +21,8 @@ venv=.cache/$name/venv
 if ! cmp -s "$wanted" "$venv/installed.txt"; then
 	echo "$name: installing $wanted in $venv" >&2
 	python3 -m venv --clear "$venv"
+	# The pip that comes with older Pythons searches for versions that fit together for ten minutes and longer.
+	"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade pip >&2
 	"$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$wanted" >&2
 	cp "$wanted" "$venv/installed.txt" # last, so that an interrupted installation restarts
 fi
