@@ -30,8 +30,8 @@ output, or at other --sites. Writes to DIR: cells.csv (one row per cell), prompt
 obscure_sentence, explicit_entity, obscure_entity, answer) or with prompt, memory, answer. "onnx-inject report DIR" draws
 the results.
 
-A prompt can have further memories for --memory entity, each for its own phrase: in the columns explicit_entity_2 (or memory_2) and
-obscure_entity_2, then those with _3, and so on. A prompt with fewer memories leaves the cells empty.
+A prompt can have further memories for --memory entity, each for its own phrase: in the columns explicit_entity_2 (or
+memory_2) and obscure_entity_2, then those with _3, and so on. A prompt with fewer memories leaves the cells empty.
 
 Running the same command again resumes a stopped evaluation. Ctrl-C stops it after the current prompt. --shard i/N
 evaluates one part of the prompts into a separate folder; report reads several such folders together.
@@ -47,12 +47,13 @@ tau * memory, scale multiplies x by each of --taus, ablate makes it 0. --sites a
 --heads all --positions last patches each. For ablate the best cell is the one that loses most. The changes of --ablate,
 --scale and --interventions act in every cell, too; --memory none --layers 0 --taus 0 evaluates them alone.
 
---side-effects measures what each cell does to texts that it should not touch: the mean KL divergence of the predictions
-with and without the change, per position from the change on, and the perplexity of the tokens after it. demo and english
-are built in; for another FILE, give one text per line. A text has the memory of one of the prompts. Changes at all positions
-act on the whole text. A change at the last token or at a phrase has no place in another text: it acts on the last token of
-the text's first half, as though the prompt ended there, and the second half shows the effect. A text without the phrase is
-not changed at all when the memory is bound to the phrase; this measures the memory, not the search for the phrase.
+--side-effects measures what each cell does to texts that it should not touch: the mean KL divergence of the
+predictions with and without the change, per position from the change on, and the perplexity of the tokens after it.
+demo and english are built in; for another FILE, give one text per line. A text has the memory of one of the prompts.
+Changes at all positions act on the whole text. A change at the last token or at a phrase has no place in another
+text: it acts on the last token of the text's first half, as though the prompt ended there, and the second half shows
+the effect. A text without the phrase is not changed at all when the memory is bound to the phrase; this measures the
+memory, not the search for the phrase.
 
 --plan selects how the cells are computed. All plans give the same numbers, except for float16 models and for models that
 quantise activations at run time by the range of all rows together; auto checks that the plans agree:
@@ -60,10 +61,11 @@ quantise activations at run time by the range of all rows together; auto checks 
 The conventions are those of the paper's code: a prompt begins with the beginning-of-text token, a memory does not, and
 the probability of an answer is that of the first token of " " + answer.
 
-The table at the end shows the cell of each source with the largest mean change of the log-odds, in nats. p clean and one hop
-are mean probabilities without a memory, for the prompts and for their one-hop versions; p is that of the cell. other half is
-the measure on one half of the prompts when the cell is chosen on the other half. --percent adds the paper's measure: the mean
-relative change of the probability, without the changes above the 99th percentile. It often chooses another cell.`,
+The table at the end shows the cell of each source with the largest mean change of the log-odds, in nats. p clean and
+one hop are mean probabilities without a memory, for the prompts and for their one-hop versions; p is that of the
+cell. other half is the measure on one half of the prompts when the cell is chosen on the other half. --percent adds
+the paper's measure: the mean relative change of the probability, without the changes above the 99th percentile. It
+often chooses another cell.`,
 		example: "onnx-inject eval onnx-inject-demo --data onnx-inject-demo/prompts.csv --taus 0.5,1,2,4 -o demo-results",
 		flags: append(append([]cli.Flag{
 			&cli.StringFlag{Name: "data", Usage: "prompts to evaluate: `FILE`", TakesFile: true},

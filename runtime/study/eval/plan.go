@@ -24,7 +24,7 @@ type plan struct {
 
 // plans lists the plans, fastest first. The last one is the oracle.
 var plans = []plan{
-	{"fanout", "the whole grid of a prompt in one run; what comes before a change, layers and (with a cache) positions, is computed once", openFanOut, onStream},
+	{"fanout", "the whole grid of a prompt in one run; what comes before a change (layers, cached positions) runs once", openFanOut, onStream},
 	{"rows", "cells as rows of batches; with a cache, what comes before the first change runs once", openRows, anything},
 	{"points", "each cell in a separate run: slow, and the reference for the other plans", openPoints, anything},
 }

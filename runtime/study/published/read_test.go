@@ -130,7 +130,8 @@ func TestErrors(t *testing.T) {
 	}{
 		{"nothing", map[string]string{"a/b.csv": ""}, []string{"find published results", "tweak_TAU.csv"}},
 		{"empty", map[string]string{hook + "tweak_1.csv": ""}, []string{"tweak_1.csv", "the file is empty"}},
-		{"no column", map[string]string{hook + "tweak_1.csv": "version https://git-lfs.github.com/spec/v1\n"}, []string{"tweak_1.csv", `want a column ""`, "git-lfs"}},
+		{"pointer", map[string]string{hook + "tweak_1.csv": "version https://git-lfs.github.com/spec/v1\n"}, []string{"tweak_1.csv", "this is a Git LFS pointer"}},
+		{"no column", map[string]string{hook + "tweak_1.csv": "one,two\n"}, []string{"tweak_1.csv", `want a column "", found ["one" "two"]`}},
 		{"no layers", map[string]string{hook + "tweak_1.csv": columns + "\n"}, []string{"tweak_1.csv", `want a column "ans_prob_obs_edit_layer0"`}},
 		{"no layer", map[string]string{hook + "tweak_1.csv": columns + ",ans_prob_obs_edit_layerX\n"}, []string{`column "ans_prob_obs_edit_layerX"`, `found "X"`}},
 		{"column twice", map[string]string{hook + "tweak_1.csv": columns + ",answer\n"}, []string{`column "answer" appears twice`}},
