@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -47,6 +48,10 @@ func Enter() (*Child, error) {
 	if err := limitMemory(s.Memory); err != nil {
 		return nil, fmt.Errorf("limit the memory to %d bytes: %w", s.Memory, err)
 	}
+	input := make([]byte, s.Input)
+	if _, err := io.ReadFull(os.Stdin, input); err != nil {
+		return nil, fmt.Errorf("read %d bytes of the parent's input: %w", s.Input, err)
+	}
 	signals := make(chan os.Signal, 1)
 	go func() {
 		for b := make([]byte, 1); ; {
@@ -58,7 +63,7 @@ func Enter() (*Child, error) {
 	}()
 	return &Child{
 		Stderr: os.NewFile(messagesFile, "messages"), events: os.NewFile(eventsFile, "events"),
-		Colour: s.Colour, Input: s.Input, Signals: signals,
+		Colour: s.Colour, Input: string(input), Signals: signals,
 	}, nil
 }
 

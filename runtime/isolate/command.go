@@ -29,14 +29,13 @@ const (
 type settings struct {
 	Memory int64 `json:"memory"`
 	Colour bool  `json:"colour"`
-
-	Input string `json:"input,omitempty"`
+	Input  int   `json:"input,omitempty"` // bytes of Command.Input, which the child's standard input begins with
 }
 
 // Command is a command line of this program, to be run in a child process.
 type Command struct {
 	Args   []string // with the program's name
-	Input  string   // text of standard input, in UTF-8; the child's own standard input has signals
+	Input  string   // text of standard input; that of the child has signals after it
 	Limits Limits
 	Colour bool      // standard output is a terminal that shows colours
 	Stdout io.Writer // gets the whole output when the child has ended by itself
@@ -82,6 +81,7 @@ type watch struct {
 	stdout  bytes.Buffer // of the child
 	crash   head         // what it prints when it crashes
 	copied  chan struct{}
+	told    chan struct{} // closed when the input is written, or the child has ended
 }
 
 func (c Command) start() (w *watch, err error) {
@@ -89,11 +89,11 @@ func (c Command) start() (w *watch, err error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(settings{c.Limits.Memory, c.Colour, c.Input})
+	text, err := json.Marshal(settings{c.Limits.Memory, c.Colour, len(c.Input)})
 	if err != nil {
 		return nil, err
 	}
-	w = &watch{Command: c, process: &exec.Cmd{Path: self, Args: c.Args}, copied: make(chan struct{})}
+	w = &watch{Command: c, process: &exec.Cmd{Path: self, Args: c.Args}, copied: make(chan struct{}), told: make(chan struct{})}
 	var mine, theirs []*os.File // ends of pipes
 	defer func() {
 		closeAll(theirs)
@@ -129,6 +129,10 @@ func (c Command) start() (w *watch, err error) {
 		defer messages.Close()
 		io.Copy(c.Stderr, messages) // ends when the child has, at once if the child has the file itself
 	}()
+	go func() { // a pipe holds less than a long text
+		defer close(w.told)
+		io.WriteString(w.stdin, c.Input) // fails if the child has ended
+	}()
 	return w, nil
 }
 
@@ -147,6 +151,7 @@ func (w *watch) signal(cause error) {
 			number = n
 		}
 	}
+	<-w.told
 	w.stdin.Write([]byte{byte(number)}) // fails if the child has ended
 }
 

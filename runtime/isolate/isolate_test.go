@@ -39,6 +39,10 @@ var lives = map[string]func(c *Child) int{
 		fmt.Fprintln(c.Stderr, "message", c.Colour)
 		return 4
 	},
+	"input": func(c *Child) int {
+		fmt.Println(len(c.Input), strings.Count(c.Input, "text\x00"), (<-c.Signals).(syscall.Signal) == syscall.SIGTERM)
+		return 0
+	},
 	"model": func(c *Child) int { // a host without faults
 		s, err := c.Watch(host{}).Open(context.Background(), runtime.Model{}, runtime.Options{})
 		if err != nil {
@@ -228,6 +232,18 @@ type signalled struct {
 func (s *signalled) Write(p []byte) (int, error) {
 	defer s.stop()
 	return s.all.Write(p)
+}
+
+// A child gets a text that is longer than an environment variable or a pipe may be, and then the signals.
+func TestInput(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out bytes.Buffer
+	text := strings.Repeat("text\x00", 1<<18)
+	code, err := Command{Args: []string{"test", "input"}, Input: text, Stdout: &out, Stderr: os.Stderr}.Run(ctx)
+	if want := fmt.Sprintln(len(text), 1<<18, true); err != nil || code != 0 || out.String() != want {
+		t.Errorf("%q, code %d (%v), want %q", out.String(), code, err, want)
+	}
 }
 
 // A child that dies after the context has ended reports the context's cause.
