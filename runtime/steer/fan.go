@@ -50,6 +50,11 @@ func (f *Fan) Run(ctx context.Context, ids []int64, answer int64, cells []interv
 	if err := f.model.fits("prompt", ids); err != nil {
 		return clean, nil, err
 	}
+	for i, plan := range cells {
+		if err := f.check(plan); err != nil {
+			return clean, nil, fmt.Errorf("fan-out: cell %d: %w", i, err)
+		}
+	}
 	from, err := f.prefix.before(len(ids), cells)
 	if err != nil {
 		return clean, nil, err
@@ -97,6 +102,21 @@ func (f *Fan) Run(ctx context.Context, ids []int64, answer int64, cells []interv
 	return got[0], rows, nil
 }
 
+// check refuses a cell that the rows cannot have: they would leave a part of it out.
+func (f *Fan) check(plan intervention.Plan) error {
+	for _, c := range plan {
+		switch at := (models.BakedAt{Site: c.Site, Layer: c.Layer}); {
+		case !slices.Contains(f.places, at):
+			return fmt.Errorf("no rows at %s of layer %d", c.Site, c.Layer)
+		case c.Site != plan[0].Site || c.Layer != plan[0].Layer:
+			return fmt.Errorf("want changes at one place, got %s of layer %d and %s of layer %d", plan[0].Site, plan[0].Layer, c.Site, c.Layer)
+		case c.Keep != 1 && !f.grid.Keep:
+			return fmt.Errorf("a factor of %g, but the grid has none", c.Keep)
+		}
+	}
+	return plan.Check(f.model.Layout)
+}
+
 // feeds returns the inputs of the cells, and the cells in the order of their rows.
 func (f *Fan) feeds(answer int64, cells []intervention.Plan, s intervention.Span) (map[string]*graph.Tensor, []int, error) {
 	out := map[string]*graph.Tensor{rewrite.FanOutAnswer: graph.NewInt64([]int64{answer}, 1)}
@@ -131,11 +151,6 @@ func (f *Fan) feeds(answer int64, cells []intervention.Plan, s intervention.Span
 		put(rewrite.FanOutTau(place), models.PortTau, 1, 1)
 		if f.grid.Keep {
 			put(rewrite.FanOutKeep(place), models.PortKeep, 1, 1)
-		}
-	}
-	for i, plan := range cells {
-		if len(plan) > 0 && !slices.Contains(order, i) {
-			return nil, nil, fmt.Errorf("fan-out: no rows at %s of layer %d", plan[0].Site, plan[0].Layer)
 		}
 	}
 	return out, order, nil

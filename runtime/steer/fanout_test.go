@@ -207,6 +207,41 @@ func fannedOut(t *testing.T, m *Model, ids []int64, g rewrite.Grid, changes inte
 	return nil
 }
 
+// A cell that the rows cannot have is refused: a part of it would be left out without a trace.
+func TestFanRefuses(t *testing.T) {
+	d, err := decoder.Open(filepath.Join(testdata, "torchscript-op10.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	m, err := New(t.Context(), orttest.Host(t), d, runtime.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	f, err := m.Fan(t.Context(), rewrite.Grid{Sites: []models.PortKind{models.PortAttnOut}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	at := func(site models.PortKind, layer int, keep float64) intervention.Change {
+		return intervention.Change{Site: site, Layer: layer, Keep: keep, Tau: 1, Vector: make([]float32, m.Layout.DModel)}
+	}
+	short := at(models.PortAttnOut, 0, 1)
+	short.Vector = short.Vector[1:]
+	for want, plan := range map[string]intervention.Plan{
+		"no rows at mlp_out of layer 1":                                              {at(models.PortMLPOut, 1, 1)},
+		"want changes at one place, got attn_out of layer 0 and attn_out of layer 1": {at(models.PortAttnOut, 0, 1), at(models.PortAttnOut, 1, 1)},
+		"a factor of 0.5, but the grid has none":                                     {at(models.PortAttnOut, 1, 0.5)},
+		"a memory of 31 numbers at attn_out, want 32":                                {short},
+	} {
+		_, _, err := f.Run(t.Context(), []int64{1, 2}, answer, []intervention.Plan{{at(models.PortAttnOut, 0, 1)}, plan})
+		if err == nil || err.Error() != "fan-out: cell 1: "+want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
 // forms are the fixtures as they are, and in forms that none of them has but other exporters write. A change reports whether the
 // file is one that it can be made in.
 var forms = []form{

@@ -27,8 +27,7 @@
 //
 // A prompt of several hops, or about several entities, has an entity for each of its phrases: see [ReadData] for the columns. A cell of
 // source entity changes all phrases in one run, at the same layer. In the control, each phrase has a memory of one other prompt, none
-// of which it has itself. A prompt that lacks one of its phrases has cells without a score; phrases that overlap are refused. The plan
-// fanout does not compute such cells: its inputs have one memory for all positions of a cell.
+// of which it has itself. A prompt that lacks one of its phrases has cells without a score; phrases that overlap are refused.
 //
 // # Side effects
 //
