@@ -194,18 +194,13 @@ func (e *evaluation) sideEffects(ctx context.Context, text int) ([]results.SideE
 	return out, nil
 }
 
-// predictions are the log-probabilities of all tokens at each position of a text, and their exponentials.
-type predictions struct{ logp, p [][]float64 }
+// predictions are the log-probabilities of all tokens at each position of a text.
+type predictions [][]float64
 
 func newPredictions(logits [][]float32) predictions {
 	var x predictions
 	for _, row := range logits {
-		logp := steer.LogSoftmax(row)
-		p := make([]float64, len(logp))
-		for i, l := range logp {
-			p[i] = math.Exp(l)
-		}
-		x.logp, x.p = append(x.logp, logp), append(x.p, p)
+		x = append(x, steer.LogSoftmax(row))
 	}
 	return x
 }
@@ -219,8 +214,8 @@ func (x predictions) compare(logits [][]float32, ids []int64, from int) (kl, cle
 		}
 		other := steer.LogSoftmax(logits[at])
 		sum := 0.0
-		for i, l := range x.logp[at] {
-			if p := x.p[at][i]; p != 0 {
+		for i, l := range x[at] {
+			if p := math.Exp(l); p != 0 {
 				sum += p * (l - other[i])
 			}
 		}
@@ -230,7 +225,7 @@ func (x predictions) compare(logits [][]float32, ids []int64, from int) (kl, cle
 		kl += sum / float64(len(ids)-from)
 		if at+1 < len(ids) {
 			n := float64(len(ids) - from - 1)
-			clean -= x.logp[at][ids[at+1]] / n
+			clean -= x[at][ids[at+1]] / n
 			changed -= other[ids[at+1]] / n
 		}
 	}
