@@ -62,6 +62,22 @@ func TestFanOutAgainstPyTorch(t *testing.T) {
 // attnOut is attn_out of a layer.
 func attnOut(layer int) models.BakedAt { return models.BakedAt{Site: models.PortAttnOut, Layer: layer} }
 
+// openModel opens a fixture for one test.
+func openModel(t *testing.T, file string) *Model {
+	t.Helper()
+	d, err := decoder.Open(filepath.Join(testdata, file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	m, err := New(t.Context(), orttest.Host(t), d, runtime.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { m.Close() })
+	return m
+}
+
 // streamSites are the sites at which a fan-out can grow.
 var streamSites = []models.PortKind{models.PortResidPre, models.PortAttnOut, models.PortMLPOut, models.PortResidPost}
 
@@ -84,16 +100,7 @@ func TestFanOutSites(t *testing.T) {
 			continue
 		}
 		t.Run(strings.TrimSuffix(c.File, ".onnx"), func(t *testing.T) {
-			d, err := decoder.Open(filepath.Join(testdata, c.File))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer d.Close()
-			m, err := New(t.Context(), orttest.Host(t), d, runtime.Options{Threads: 1})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer m.Close()
+			m := openModel(t, c.File)
 			ids := []int64{5, 3, 11, 7, 2}
 			late, err := intervention.ParsePositions("2-3")
 			if err != nil {
@@ -209,16 +216,7 @@ func fannedOut(t *testing.T, m *Model, ids []int64, g rewrite.Grid, changes inte
 
 // A cell that the rows cannot have is refused: a part of it would be left out without a trace.
 func TestFanRefuses(t *testing.T) {
-	d, err := decoder.Open(filepath.Join(testdata, "torchscript-op10.onnx"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer d.Close()
-	m, err := New(t.Context(), orttest.Host(t), d, runtime.Options{Threads: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer m.Close()
+	m := openModel(t, "torchscript-op10.onnx")
 	f, err := m.Fan(t.Context(), rewrite.Grid{Sites: []models.PortKind{models.PortAttnOut}})
 	if err != nil {
 		t.Fatal(err)
