@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
@@ -16,17 +15,14 @@ func printSideEffects(p *printer, s *stats.Summary, names []string) {
 	}}
 	var at []string
 	for n, series := range s.Series {
-		for _, b := range series.Best {
-			x, ok := series.SideEffects.At(b.Effect)
-			if !ok || b.Measure != stats.ByLogOdds {
-				continue
-			}
-			rows = append(rows, []span{styled(bold, "%s", names[n]), text("%s", layerOf(b.Effect)), text("%s", tauOf(series, b.Effect)), text("%s", fourDigits(x.KL)),
-				text("%s", fourDigits(x.CleanPerplexity)), text("%s", fourDigits(x.Perplexity)), text("%d", x.Texts)})
-			where := series.SideEffects.File + ", changed at " + map[bool]string{true: "the last token of a text's first half", false: "positions " + series.SideEffects.Positions}[series.SideEffects.Positions == results.Middle]
-			if !slices.Contains(at, where) {
-				at = append(at, where)
-			}
+		best, x, ok := series.Chosen()
+		if !ok {
+			continue
+		}
+		rows = append(rows, []span{styled(bold, "%s", names[n]), text("%s", layerOf(best)), text("%s", tauOf(series, best)), text("%s", fourDigits(x.KL)),
+			text("%s", fourDigits(x.CleanPerplexity)), text("%s", fourDigits(x.Perplexity)), text("%d", x.Texts)})
+		if where := series.SideEffects.Where(); !slices.Contains(at, where) {
+			at = append(at, where)
 		}
 	}
 	if len(at) == 0 {

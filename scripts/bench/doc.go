@@ -51,5 +51,8 @@
 // P23 and P24 measure eval at the last position, where the keys and values of the other positions are computed once: compared with
 // eval at all positions, and with PyTorch that does the same.
 //
+// P25 measures what an intervention costs while a model generates: a vector added to the residual stream of one layer at every token.
+// The session that has no intervention has no ports.
+//
 // P7-llama and P9b-llama measure prompts of the same lengths on 30 layers, with half as many prompts.
 package main

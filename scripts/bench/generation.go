@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/onnx-inject/onnx-inject/models"
+	"github.com/onnx-inject/onnx-inject/models/intervention"
 	"github.com/onnx-inject/onnx-inject/rewrite"
 	"github.com/onnx-inject/onnx-inject/runtime"
 	"github.com/onnx-inject/onnx-inject/runtime/decoder"
@@ -57,11 +58,28 @@ func gatesOff(ctx context.Context, b *bench) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	got, err := compare(b.rounds, b.generates("ports", folder, true), b.generates("no ports", folder, false))
+	got, err := compare(b.rounds, b.generates(portsOff, folder), b.generates(unchanged, folder))
 	if err != nil {
 		return nil, err
 	}
 	return []row{{id: "P22", what: "a token with all ports present and off / without, SmolLM2's size", value: ratio(got[0], got[1]), goal: 1.03, note: times(got)}}, nil
+}
+
+// intervened measures P25: what an intervention costs in time and memory.
+func intervened(ctx context.Context, b *bench) ([]row, error) {
+	folder, err := b.exported(ctx, smolLM2)
+	if err != nil {
+		return nil, err
+	}
+	got, err := compare(b.rounds, b.generates(added, folder), b.generates(unchanged, folder))
+	if err != nil {
+		return nil, err
+	}
+	return []row{
+		{id: "P25", what: "a token with a vector added to one residual stream / without, SmolLM2's size", value: ratio(got[0], got[1]), goal: 1.03, note: times(got)},
+		{id: "P25", what: "its peak memory / without", value: float64(got[0].peak) / float64(got[1].peak), goal: 1.03,
+			note: fmt.Sprintf("%.0f / %.0f MB", megabytes(got[0].peak), megabytes(got[1].peak))},
+	}, nil
 }
 
 // built returns the folder of the model that the builder of onnxruntime-genai makes of SmolLM2's checkpoint.
@@ -110,7 +128,7 @@ func (b *bench) againstGenerator(ctx context.Context, id, peer, folder string, g
 		s.wall = duration(took)
 		return s, err
 	}}
-	got, err := compare(b.rounds, theirs, b.generates("generate", folder, false))
+	got, err := compare(b.rounds, theirs, b.generates(unchanged, folder))
 	if err != nil {
 		return nil, err
 	}
@@ -127,11 +145,18 @@ func (b *bench) againstGenerator(ctx context.Context, id, peer, folder string, g
 	}, nil
 }
 
+// What generates does to the model.
+const (
+	unchanged = "unchanged"
+	portsOff  = "ports off" // every site of every layer has all its ports, which are off
+	added     = "added"     // a vector is added to one residual stream, at every position
+)
+
 // generates is a child process that generates; its time is that of one token.
-func (b *bench) generates(name, folder string, ports bool) side {
-	return side{name, nil, func() (sample, error) {
+func (b *bench) generates(how, folder string) side {
+	return side{how, nil, func() (sample, error) {
 		var took float64
-		s, err := b.run(context.Background(), &took, "generate", strconv.Itoa(b.threads), folder, strconv.FormatBool(ports))
+		s, err := b.run(context.Background(), &took, "generate", strconv.Itoa(b.threads), folder, how)
 		s.wall = duration(took)
 		return s, err
 	}}
@@ -139,12 +164,10 @@ func (b *bench) generates(name, folder string, ports bool) side {
 
 // generateTokens generates a text with the most likely tokens, and prints the seconds per token, the prompt included:
 //
-//	bench generate THREADS FOLDER PORTS
-//
-// With PORTS, every site of every layer has all its ports, which are off.
+//	bench generate THREADS FOLDER HOW
 func generateTokens(ctx context.Context, args []string, out io.Writer) error {
 	if len(args) != 3 {
-		return fmt.Errorf("generate %q: want a number of threads, a model folder, and whether it has ports", args)
+		return fmt.Errorf("generate %q: want a number of threads, a model folder, and what is done to the model", args)
 	}
 	threads, err := strconv.Atoi(args[0])
 	if err != nil {
@@ -159,8 +182,10 @@ func generateTokens(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	req := rewrite.Request{}
-	if args[2] == "true" {
+	var req rewrite.Request
+	var plan intervention.Plan
+	switch args[2] {
+	case portsOff:
 		for _, site := range models.Sites() {
 			x := rewrite.Inject{Site: site}
 			for i, layer := range l.Bodies[0].Layers {
@@ -170,6 +195,13 @@ func generateTokens(ctx context.Context, args []string, out io.Writer) error {
 			}
 			req.Inject, req.Gate = append(req.Inject, x), append(req.Gate, x)
 		}
+	case added:
+		layer, vector := len(l.Bodies[0].Layers)*3/10, make([]float32, l.DModel)
+		for i := range vector {
+			vector[i] = float32(i%7-3) / 8
+		}
+		req.Inject = []rewrite.Inject{{Site: models.PortResidPost, Layers: []int{layer}}}
+		plan = intervention.Plan{{Site: models.PortResidPost, Layer: layer, Keep: 1, Tau: 1, Vector: vector}}
 	}
 	m, err := generate.Open(ctx, ort.Host{}, d, runtime.Options{Threads: threads}, req)
 	if err != nil {
@@ -177,7 +209,7 @@ func generateTokens(ctx context.Context, args []string, out io.Writer) error {
 	}
 	defer m.Close()
 	text := func(n int) (time.Duration, error) {
-		c, err := m.Continue(ctx, generate.Request{Prompt: ids(tokens, 1000), Max: n})
+		c, err := m.Continue(ctx, generate.Request{Prompt: ids(tokens, 1000), Max: n, Plan: plan})
 		if err != nil {
 			return 0, err
 		}

@@ -70,6 +70,7 @@ var checks = []check{
 	{"P23", lastPosition, ""},
 	perCell{"P24", "PyTorch, the taus of a layer as a batch with a cached prefix / fan-out, last position, per cell, SmolLM2's size", 3, smolLM2, 4, 4,
 		peerLoop("PyTorch", "cached"), []string{"--positions", "last"}}.check(""),
+	{"P25", intervened, ""},
 }
 
 func main() {

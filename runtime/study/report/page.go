@@ -30,7 +30,7 @@ var scripts = webpage.Scripts{webpage.Common, webpage.Plot, pageScript}
 var templates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{
 		"percent": ofNumber(percent), "percents": ofInterval(percent), "odds": ofNumber(logOdds), "oddss": ofInterval(logOdds),
-		"prob": ofNumber(probability), "p": probability, "oddsOf": logOdds, "nats": ofNumber(plain(3)), "before": before, "rank": ofNumber(plain(1)), "short": short,
+		"prob": ofNumber(probability), "p": probability, "oddsOf": logOdds, "nats": ofNumber(plain(3)), "before": before, "rank": ofNumber(plain(1)), "short": short, "size": ofNumber(short),
 		"main":   func(all []figure) []figure { return figuresOf(all, false) },
 		"folded": func(all []figure) []figure { return figuresOf(all, true) },
 		"blanks": func() []string { return make([]string, 11) },                           // cells of a line of the best cells
@@ -51,6 +51,7 @@ type page struct {
 	Series                   []section
 	Overview                 *figure
 	Knowledge                []knowledge
+	Sides                    []side
 	Comparisons              []*comparison
 	Runs                     []provenance
 	Resamples                int
@@ -125,7 +126,7 @@ func newPage(runs []*results.Run, labels []string, all []*series, scales map[str
 	if len(p.Series) > 0 && !slices.ContainsFunc(p.Series, func(s section) bool { return s.Open }) {
 		p.Series[0].Open = true
 	}
-	p.Knowledge = knowledges(all)
+	p.Knowledge, p.Sides = knowledges(all), sides(all)
 	for i, r := range runs {
 		p.Runs = append(p.Runs, newProvenance(labels[i], r))
 	}

@@ -39,6 +39,25 @@ func (s *SideEffects) At(e Effect) (SideEffect, bool) {
 	return SideEffect{}, false
 }
 
+// Where says in which texts, and at which of their tokens, the changes acted.
+func (s *SideEffects) Where() string {
+	if s.Positions == results.Middle {
+		return s.File + ", changed at the last token of a text's first half"
+	}
+	return s.File + ", changed at positions " + s.Positions
+}
+
+// Chosen returns the best cell of a series by the log-odds, and what it does to other texts; false when that was not measured.
+func (s *Series) Chosen() (Effect, SideEffect, bool) {
+	for _, b := range s.Best {
+		if b.Measure == ByLogOdds {
+			x, ok := s.SideEffects.At(b.Effect)
+			return b.Effect, x, ok
+		}
+	}
+	return Effect{}, SideEffect{}, false
+}
+
 // sideEffects averages the side effects of a series, whose grid gives the order. It returns nil when the run has none.
 func sideEffects(run *results.Run, source string, site models.PortKind, grid [][]Effect) *SideEffects {
 	if run.Manifest == nil || run.Manifest.SideEffects.Texts == 0 {
