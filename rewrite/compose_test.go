@@ -36,25 +36,30 @@ func TestSplitRequests(t *testing.T) {
 		{"last logits", func(req *Request, _ *models.Layout) { req.LastLogits = true }},
 	}
 	for _, path := range fixtures(t) {
+		original, _ := load(t, path)
 		for _, first := range parts {
 			for _, second := range parts {
 				if first.name == second.name {
 					continue
 				}
 				t.Run(filepath.Base(path)+"/"+first.name+", "+second.name, func(t *testing.T) {
-					whole, l := load(t, path)
-					var req, a, b Request
-					first.add(&req, l)
-					second.add(&req, l)
-					_, _, wantErr := Apply(t.Context(), whole, l, req)
-					halves, l := load(t, path)
-					first.add(&a, l)
-					second.add(&b, l)
-					_, _, err := Apply(t.Context(), halves, l, a)
-					if err == nil {
-						if l, err = tryLocate(t, halves); err == nil {
-							_, _, err = Apply(t.Context(), halves, l, b)
+					apply := func(m *graph.Model, add ...part) error {
+						l, err := tryLocate(t, m)
+						if err != nil {
+							return err
 						}
+						var req Request
+						for _, p := range add {
+							p.add(&req, l)
+						}
+						_, _, err = Apply(t.Context(), m, l, req)
+						return err
+					}
+					whole, halves := original.Clone(), original.Clone()
+					wantErr := apply(whole, first, second)
+					err := apply(halves, first)
+					if err == nil {
+						err = apply(halves, second)
 					}
 					if fmt.Sprint(err) != fmt.Sprint(wantErr) {
 						t.Fatalf("in halves: %v, at once: %v", err, wantErr)

@@ -239,6 +239,7 @@ func TestMemoriesAreNoBiases(t *testing.T) {
 		return Request{Inject: inject(site, l).Inject, Bake: append(bake(site, l).Bake, scale(site, l).Bake...)}
 	}
 	for _, path := range fixtures(t) {
+		original, _ := load(t, path)
 		for name, steps := range map[string][]step{
 			"inject": {inject}, "bake": {bake}, "both": {both}, "bake twice": {bake, bake}, "inject, bake": {inject, bake}, "bake, inject, bake": {bake, inject, bake},
 			"gate": {gate}, "scale": {scale}, "scale, gate, bake, inject": {scale, gate, bake, inject}, "bake, scale, bake": {bake, scale, bake},
@@ -246,14 +247,16 @@ func TestMemoriesAreNoBiases(t *testing.T) {
 		} {
 			for _, site := range models.Sites() {
 				t.Run(filepath.Base(path)+"/"+string(site)+"/"+name, func(t *testing.T) {
-					m, before := load(t, path)
+					m := original.Clone()
+					before := locate(t, m)
+					l := before
 					for _, step := range steps {
-						l := locate(t, m)
 						if _, _, err := Apply(t.Context(), m, l, step(site, l)); err != nil {
 							t.Fatal(err)
 						}
+						l = locate(t, m)
 					}
-					for i, b := range locate(t, m).Bodies {
+					for i, b := range l.Bodies {
 						for j, l := range b.Layers {
 							was := before.Bodies[i].Layers[j]
 							if !slices.Equal(l.AttnOut, was.AttnOut) || !slices.Equal(l.BO, was.BO) || !slices.Equal(l.MLPOut, was.MLPOut) || l.Z != was.Z {
