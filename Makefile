@@ -25,7 +25,7 @@ demo: setup ## set everything up and run the main job on the embedded model
 
 .PHONY: test
 test: setup ## set everything up and run all tests
-	$(GO) test -shuffle=on ./...
+	$(GO) test -shuffle=on -timeout 60m ./...
 
 .PHONY: check
 check: ## format, vet, lint and the import rule, without running a model
