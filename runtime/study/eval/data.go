@@ -20,6 +20,7 @@ type Data struct {
 	Count   int      // rows in the file
 
 	pairs    int        // most memories of a row, each with its phrase
+	further  []int      // indexes of the columns that the prompts do not have
 	entities [][]string // the memories of all rows; nil unless they were asked for
 }
 
@@ -41,8 +42,8 @@ var (
 
 // ReadData reads a file of prompts: .csv with a header line, or .jsonl with one object per line. Columns are those of the
 // paper (explicit_sentence, obscure_sentence, explicit_entity, obscure_entity, answer) or prompt, memory and answer. A
-// prompt and an answer are required; other columns are allowed. A byte order mark and carriage returns at line ends are
-// not part of a text.
+// prompt and an answer are required; other columns are allowed, and [Run] keeps them with the results. A byte order mark and
+// carriage returns at line ends are not part of a text.
 //
 // A prompt may have further memories, each for its own phrase: in the columns explicit_entity_2 (or memory_2) and
 // obscure_entity_2, then those with _3, and so on. The two cells of a pair are both filled or both empty.
@@ -70,7 +71,9 @@ func readData(path string, p part) (*Data, error) {
 	sum, err := readTable(path, func(columns, values []string) (err error) {
 		if values == nil {
 			d.Columns = columns
-			r, err = newRowReader(columns, p.column)
+			if r, err = newRowReader(columns, p.column); err == nil {
+				d.further = r.further()
+			}
 			return err
 		}
 		row, err := r.read(d.Count, values)

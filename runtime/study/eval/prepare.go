@@ -24,6 +24,7 @@ type evaluation struct {
 	also    []intervention.Entry // Also as the manifest has them, without folders
 	files   []results.File       // of their vectors
 	data    *Data
+	columns []string // names of the further columns of the data in the results
 	sources []*Source
 	encode  *encoder
 	rows    []int                         // indexes of the prompts of this shard
@@ -79,6 +80,9 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 		return nil, err
 	}
 	e.bench.pairs = e.data.pairs > 1 && slices.ContainsFunc(e.sources, func(s *Source) bool { return s.pairs })
+	if e.columns, err = e.data.keep(); err != nil {
+		return nil, hint.With(fmt.Errorf("data %q: %w", c.Data, err), hint.Of(err))
+	}
 	e.encode.looked = e.looked()
 	if err := e.identifyAlso(); err != nil {
 		return nil, err
@@ -203,6 +207,9 @@ func (e *evaluation) describe() *results.Manifest {
 	m.SideEffects = e.side
 	if e.data.pairs > 1 {
 		m.Pairs = e.data.pairs
+	}
+	if len(e.columns) > 0 {
+		m.Columns = e.columns
 	}
 	for _, s := range e.sources {
 		m.Memories = append(m.Memories, s.Source)

@@ -26,6 +26,7 @@ type Report struct {
 	NotFinite int      // cells and prompts of the folder without a number
 	NoEffect  []string // sources of which no memory changed anything
 	Faint     []string // memories whose vectors are almost zero; see models.Faint
+	Renamed   []string // further columns of the data that have another name in the results: "rank is data_rank"
 	Summary   *stats.Summary
 	Seconds   Seconds
 }
@@ -67,7 +68,7 @@ func Run(ctx context.Context, host runtime.Host, c Config) (*Report, error) {
 }
 
 func (e *evaluation) run(ctx context.Context, w *results.Writer, start time.Time) (*Report, error) {
-	r := &Report{Prompts: len(e.rows)}
+	r := &Report{Prompts: len(e.rows), Renamed: e.renamed()}
 	var todo, texts []int
 	for _, i := range e.rows {
 		if w.Done(i) {
@@ -255,7 +256,7 @@ func unitOf(ctx context.Context) (unit context.Context, stop func()) {
 // prompt computes the cells of one prompt and its scores without a memory.
 func (e *evaluation) prompt(ctx context.Context, run runner, i int) (results.Prompt, []results.Cell, error) {
 	p, q := e.data.Rows[i].Prompt, e.asked[i]
-	p.AnswerID, p.Tokens, p.Ceiling = q.answer, len(q.ids), results.None()
+	p.AnswerID, p.Tokens, p.Ceiling, p.Further = q.answer, len(q.ids), results.None(), e.data.furtherOf(i)
 	rows, cells, err := e.cells(i)
 	if err != nil {
 		return p, nil, err

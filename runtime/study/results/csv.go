@@ -89,6 +89,9 @@ func promptRow(m *Manifest, p *Prompt, cells int) []string {
 		}
 		out = append(out, quoted(pair.Entity), quoted(pair.Phrase))
 	}
+	for _, text := range p.Further {
+		out = append(out, quoted(text))
+	}
 	return out
 }
 
@@ -228,6 +231,9 @@ func (r *row) prompt(m *Manifest) (p Prompt, cells int) {
 		if pair := (Pair{r.text(columns[0]), r.text(columns[1])}); pair != (Pair{}) {
 			p.More = append(p.More, pair)
 		}
+	}
+	for _, name := range m.Columns {
+		p.Further = append(p.Further, r.text(quoted(name)))
 	}
 	return p, r.int("cells")
 }

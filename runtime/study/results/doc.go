@@ -16,6 +16,9 @@
 // A prompt may have several memories, each for its own phrase. The columns explicit_entity and obscure_entity of prompts.csv hold the
 // first, explicit_entity_2 and obscure_entity_2 the second, and so on. The memory of a cell then names all that it has, joined by " + ".
 //
+// The further columns of the data follow in prompts.csv, before the checksum, which covers them. The manifest has their names
+// ([NameColumns]). Folders of earlier versions have none.
+//
 // # Texts and spreadsheets
 //
 // A text in a CSV file that begins with =, +, -, @, a tab or a carriage return has an apostrophe in front, because a spreadsheet

@@ -30,6 +30,7 @@ type Manifest struct {
 	PromptColumn      string               `json:"prompt_column,omitempty"`      // of the data; "" is obscure_sentence or prompt
 	Told              bool                 `json:"told,omitempty"`               // prompts.csv has the scores of prompts with the memory as text in front
 	Pairs             int                  `json:"pairs,omitempty"`              // most memories of a prompt, each with its phrase; 0 is 1
+	Columns           []string             `json:"columns,omitempty"`            // further columns of the data, by their names in prompts.csv; see [NameColumns]
 
 	SideEffects SideTexts `json:"side_effects,omitzero"` // texts in side_effects.csv; zero for none
 
@@ -145,6 +146,9 @@ func (m *Manifest) promptColumns() []string {
 	}
 	for i := range m.more() {
 		columns = slices.Concat(columns, pairColumns(i))
+	}
+	for _, name := range m.Columns {
+		columns = append(slices.Clip(columns), quoted(name))
 	}
 	return columns
 }

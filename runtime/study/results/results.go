@@ -95,11 +95,12 @@ type Prompt struct {
 	ObscureEntity  string
 	More           []Pair // further memories and their phrases
 	Answer         string
-	AnswerID       int64 // the token whose probability counts
-	Tokens         int   // of the two-hop prompt, the beginning-of-text token included
-	Clean          Score // of the two-hop prompt
-	Ceiling        Score // of the one-hop prompt; Missing when the data has none
-	Told           *Told // nil unless Manifest.Told is set
+	AnswerID       int64    // the token whose probability counts
+	Tokens         int      // of the two-hop prompt, the beginning-of-text token included
+	Clean          Score    // of the two-hop prompt
+	Ceiling        Score    // of the one-hop prompt; Missing when the data has none
+	Told           *Told    // nil unless Manifest.Told is set
+	Further        []string // what the data has in the columns of Manifest.Columns, in their order
 }
 
 // Pair is a memory and the phrase of the two-hop prompt that stands for it, as ExplicitEntity and ObscureEntity are.

@@ -176,6 +176,9 @@ func appendBytes(f *os.File, data []byte) error {
 
 // Append adds a prompt with its cells. When it returns nil, they are on disk.
 func (w *Writer) Append(p Prompt, cells []Cell) error {
+	if len(p.Further) != len(w.Manifest.Columns) {
+		return fmt.Errorf("prompt %d: want a text for each of the %d further columns, got %d", p.Index, len(w.Manifest.Columns), len(p.Further))
+	}
 	rows := make([][]string, len(cells))
 	for i := range cells {
 		rows[i] = cellRow(w.Manifest, &p, &cells[i])
