@@ -31,6 +31,9 @@ func reportCommand() *command {
 memories compared with the others, the prompts with the largest gains and losses, and the origin of the data. Shards of
 one evaluation are merged; different evaluations are shown side by side. A folder can be read while eval writes to it.
 
+--by COLUMN also shows the effect for each value of a column of the data, such as relation, at the best cell of each
+memory by the log-odds. All groups have the same cell, which was chosen on all prompts.
+
 --published reads the CSV files that the authors of "Memory Injections" published, and checks the headline of their paper.
 DIR is then optional.
 
@@ -41,6 +44,7 @@ name next to DIR or in the current folder. Its checksum must be the one in the r
 		flags: []cli.Flag{
 			&cli.StringFlag{Name: "out", Aliases: []string{"o"}, Usage: "write the page to `OUT`", Value: "report.html", TakesFile: true},
 			boolFlag("png", "also write the pictures as PNG and SVG to the folder OUT-pictures"),
+			&cli.StringFlag{Name: "by", Usage: "also show the effect for each value of `COLUMN` of the data, such as relation"},
 			&cli.StringFlag{Name: "published", Usage: "also show the authors' result files in `DIR`", TakesFile: true},
 			&cli.StringFlag{Name: "parquet", Usage: "write the cells to `FILE`, for pandas, polars or DuckDB", TakesFile: true},
 			&cli.StringFlag{Name: "model", Usage: "show tokens as text with the tokenizer of `MODEL`", TakesFile: true},
@@ -56,7 +60,7 @@ func runReport(c *call) error {
 	if len(c.args) == 0 && c.String("published") == "" {
 		return hintf(usagef("report: missing a folder of results, or --published DIR"), "onnx-inject eval and onnx-inject demo write folders of results; for example: onnx-inject report %s", demoDir+"/results")
 	}
-	for _, name := range []string{"out", "published", "parquet", "model"} {
+	for _, name := range []string{"out", "by", "published", "parquet", "model"} {
 		if c.IsSet(name) && c.String(name) == "" {
 			return usagef("flag --%s: the name is empty", name)
 		}
@@ -65,11 +69,16 @@ func runReport(c *call) error {
 	if err != nil {
 		return err
 	}
+	if by := c.String("by"); by != "" {
+		if err := pages.CheckColumn(runs, by); err != nil {
+			return badFlag("by", err)
+		}
+	}
 	names, err := findTokens(c.String("model"), runs)
 	if err != nil {
 		return err
 	}
-	o := pages.Options{Tool: "onnx-inject " + version(), Token: names.text}
+	o := pages.Options{Tool: "onnx-inject " + version(), Token: names.text, By: c.String("by")}
 	claim, found, err := published.Headline(runs)
 	if err != nil {
 		return refused(err)
@@ -92,9 +101,9 @@ func runReport(c *call) error {
 		return w.hint(err)
 	}
 	if c.Bool("json") {
-		return c.out.json(reportJSON(w, r, claim))
+		return c.out.json(reportJSON(w, r, runs, claim))
 	}
-	showReport(c.out, w, r, named{r.Names(), foldersOf(r.Summary, runs)}, claim, c.Bool("percent"))
+	showReport(c.out, w, r, runs, claim, c.Bool("percent"))
 	return nil
 }
 

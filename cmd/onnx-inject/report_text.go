@@ -6,6 +6,7 @@ import (
 
 	"github.com/onnx-inject/onnx-inject/runtime/study/published"
 	pages "github.com/onnx-inject/onnx-inject/runtime/study/report" // in this package, report prints errors
+	"github.com/onnx-inject/onnx-inject/runtime/study/results"
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
@@ -38,9 +39,15 @@ func headline(c *published.Claim) pages.Finding {
 }
 
 // showReport shows the best cells, the headline if it was checked, and the files that were written.
-func showReport(p *printer, w *reportFiles, r *pages.Report, n named, claim *published.Claim, percents bool) {
-	printBest(p, r.Summary, n, percents)
-	printSideEffects(p, r.Summary, n.names)
+func showReport(p *printer, w *reportFiles, r *pages.Report, runs []*results.Run, claim *published.Claim, percents bool) {
+	printBest(p, r.Summary, named{r.Names(), foldersOf(r.Summary, runs)}, percents)
+	printSideEffects(p, r.Summary, r.Names())
+	if r.Grouped != nil {
+		p.line()
+		printGroups(p, r.Grouped)
+	} else if columns := pages.Groupable(runs); columns != nil {
+		p.line(styled(dim, "  --by groups the prompts by a column of the data: %s", pages.Some(columns)))
+	}
 	p.line()
 	if claim != nil {
 		e := claim.Effect
@@ -57,13 +64,43 @@ func showReport(p *printer, w *reportFiles, r *pages.Report, n named, claim *pub
 	}
 }
 
+// printGroups shows the effect for each value of a column, at the best cell of each series.
+func printGroups(p *printer, g *pages.Grouped) {
+	rows := [][]span{{styled(dim, "memory"), styled(dim, "%s", pages.ShownValue(g.Column)), styled(dim, "prompts"), styled(dim, "p clean"), styled(dim, "p"),
+		styled(dim, "log-odds"), styled(dim, "95 %%"), styled(dim, "improved"), styled(dim, "other half")}}
+	for _, series := range g.Series {
+		name := series.Name
+		for _, x := range series.Groups {
+			e, other := x.Effect, ""
+			if x.Other != nil {
+				other = odds(x.Other.LogOdds)
+			}
+			rows = append(rows, []span{styled(bold, "%s", name), text("%s", pages.ShownValue(x.Value)), text("%d", x.Prompts), text("%s", probabilityOf(x.MeanP0)),
+				text("%s", probabilityOf(e.MeanP)), text("%s", odds(e.LogOdds)), text("%s", interval(e.LogOddsInterval)), text("%d of %d", e.Improved, e.N), text("%s", other)})
+			name = ""
+		}
+	}
+	p.table(rows, 2, 3, 4, 5, 6, 7, 8)
+	p.line(styled(dim, "  each memory at its best cell of all prompts; of many groups, the largest effect is partly chance"))
+}
+
+// interval writes the ends of a 95 % interval of log-odds.
+func interval(i stats.Interval) string {
+	if !i.Low.OK() || !i.High.OK() {
+		return "–"
+	}
+	return odds(i.Low) + " to " + odds(i.High)
+}
+
 type reportResult struct {
 	*reportFiles
 	Notices  []string         `json:"notices"`
 	Headline *published.Claim `json:"headline,omitempty"`
+	Columns  []string         `json:"columns"` // that --by can group by usefully
+	By       *pages.Grouped   `json:"by,omitempty"`
 	Summary  *stats.Summary   `json:"summary"`
 }
 
-func reportJSON(w *reportFiles, r *pages.Report, claim *published.Claim) reportResult {
-	return reportResult{w, append([]string{}, r.Notices()...), claim, r.Summary}
+func reportJSON(w *reportFiles, r *pages.Report, runs []*results.Run, claim *published.Claim) reportResult {
+	return reportResult{w, append([]string{}, r.Notices()...), claim, append([]string{}, pages.Groupable(runs)...), r.Grouped, r.Summary}
 }

@@ -8,6 +8,7 @@
 //	notices      missing or broken data, before any number
 //	findings     texts of the caller, such as the comparison of the paper's headline with the published files
 //	best cells   one table for all series, in-sample and held-out, and a chart of it
+//	groups       the best cells again, for each value of a column of the data; on request
 //	knowledge    the model's answers without a memory: two hops, and one hop as the ceiling
 //	comparisons  curated memories against others for the same model, data and encoding, at one cell, paired by prompt
 //	series       one section each: a heat map, a curve over layers, the prompts of a cell one by one

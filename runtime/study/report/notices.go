@@ -12,7 +12,7 @@ import (
 const few = 20
 
 // notices lists what a reader must know before any number.
-func notices(runs []*results.Run, labels []string, all []*series) []string {
+func notices(runs []*results.Run, labels []string, all []*series, by string) []string {
 	var out []string
 	for i, r := range runs {
 		if missing := r.Manifest.Prompts - len(r.Prompts); missing > 0 {
@@ -21,6 +21,9 @@ func notices(runs []*results.Run, labels []string, all []*series) []string {
 		}
 		if len(r.Cells) == 0 {
 			out = append(out, labels[i]+": the results have no cell, so there is nothing to show.")
+		}
+		if _, ok := r.Column(by); by != "" && !ok {
+			out = append(out, fmt.Sprintf("%s: the results have no column %s, so they are not in the table by %s.", labels[i], by, by))
 		}
 		if r.Unsealed {
 			out = append(out, labels[i]+": an earlier version wrote the results without checksums. Whether they were changed since cannot be told.")

@@ -31,6 +31,7 @@ var templates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{
 		"percent": ofNumber(percent), "percents": ofInterval(percent), "odds": ofNumber(logOdds), "oddss": ofInterval(logOdds),
 		"prob": ofNumber(probability), "p": probability, "oddsOf": logOdds, "nats": ofNumber(plain(3)), "before": before, "rank": ofNumber(plain(1)), "short": short, "size": ofNumber(short),
+		"shown":  ShownValue,
 		"main":   func(all []figure) []figure { return figuresOf(all, false) },
 		"folded": func(all []figure) []figure { return figuresOf(all, true) },
 		"blanks": func() []string { return make([]string, 11) },                           // cells of a line of the best cells
@@ -50,6 +51,7 @@ type page struct {
 	Findings                 []Finding
 	Series                   []section
 	Overview                 *figure
+	Grouped                  *groupTable // nil unless the prompts are grouped by a column
 	Knowledge                []knowledge
 	Sides                    []side
 	Comparisons              []*comparison
@@ -98,7 +100,7 @@ func (s section) Drawn() []figure { return slices.Concat(s.Maps, s.Curves) }
 func newPage(runs []*results.Run, labels []string, all []*series, scales map[string]*scale, o Options, draw func(*drawing) (figure, error)) (page, error) {
 	p := page{
 		Marker: template.HTML(Marker), Style: webpage.Style + pageStyle, Policy: scripts.Policy(), Scripts: scripts, Variables: variables(), Title: title(runs), Lead: lead(runs), Tool: o.Tool, Findings: o.Findings,
-		Notices: notices(runs, labels, all), Resamples: stats.Resamples,
+		Notices: notices(runs, labels, all, o.By), Resamples: stats.Resamples,
 	}
 	var err error
 	if d := overview(all); d != nil {

@@ -16,6 +16,7 @@ type Options struct {
 	Tool     string                                  // name and version of the program that writes it
 	Token    func(run *results.Run, id int64) string // the text of a token, "" when unknown; nil: the report shows ids
 	Findings []Finding
+	By       string // a column of the data: the report groups the prompts by it; "" for none
 }
 
 // Finding is a text of the caller, shown before the statistics.
@@ -28,6 +29,7 @@ type Finding struct {
 // Report holds the statistics of runs, ready to be written.
 type Report struct {
 	Summary  *stats.Summary
+	Grouped  *Grouped // nil unless Options.By is set
 	page     page
 	drawings []*drawing // in the order of the page
 	charts   []*chart   // of the drawings that have one
@@ -49,6 +51,11 @@ func newReport(runs []*results.Run, o Options) (*Report, error) {
 	if i := slices.IndexFunc(runs, func(r *results.Run) bool { return r.Manifest == nil }); i >= 0 {
 		return nil, fmt.Errorf("run %d has no manifest", i)
 	}
+	if o.By != "" {
+		if err := CheckColumn(runs, o.By); err != nil {
+			return nil, err
+		}
+	}
 	sum, err := stats.Summarize(runs...)
 	if err != nil {
 		return nil, err
@@ -57,8 +64,14 @@ func newReport(runs []*results.Run, o Options) (*Report, error) {
 	all := newSeries(sum, runs, labels)
 	scales := scales(all)
 	r := &Report{Summary: sum}
+	if r.Grouped, err = groupBy(all, o.By); err != nil {
+		return nil, err
+	}
 	if r.page, err = newPage(runs, labels, all, scales, o, r.draw); err != nil {
 		return nil, err
+	}
+	if r.Grouped != nil {
+		r.page.Grouped = &groupTable{r.Grouped, all}
 	}
 	r.page.Data, err = newData(runs, all, scales, r.charts)
 	return r, err
