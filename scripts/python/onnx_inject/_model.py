@@ -66,7 +66,8 @@ def evaluate(
     """Evaluates every cell of prompts x sites x layers x heads x taus x memories, and returns one row per cell.
 
     The columns are those of cells.csv: prompt, layer, tau, source, memory, p_answer, logp_answer, rank, status, p_obscure, p_explicit and
-    others. ``attrs["summary"]`` of the result has the statistics.
+    others, and then the further columns of the data, such as relation, for ``groupby``. A further column with a name that the results use,
+    such as rank, is data_rank. ``attrs["summary"]`` of the result has the statistics.
 
     Args:
         model: the model.
@@ -92,6 +93,10 @@ def evaluate(
         where = Path(out) if out is not None else Path(folder, "results")
         done = call("eval", _path(model), data=data, out=where, layers=layers, taus=taus, memory=memory, **flags)
         cells = pd.read_csv(where / "cells.csv")
+        further = len(json.loads((where / "manifest.json").read_text(encoding="utf-8")).get("columns", []))
+        if further:  # they are the last columns before the checksum
+            prompts = pd.read_csv(where / "prompts.csv", index_col="prompt")
+            cells = cells.join(prompts.iloc[:, -1 - further : -1], on="prompt")
     cells.attrs["summary"] = done["summary"]
     return cells
 

@@ -100,12 +100,16 @@ def test_evaluate(model: oi.Model, world: Path, patched: oi.Patched, tmp_path: P
         x = cache.logits[0, -1].astype(np.float64)
         answer = model.tokens(" " + row.answer, prompt=False)[0]
         assert x[answer] - x.max() - np.log(np.exp(x - x.max()).sum()) == pytest.approx(c["logp_answer"], abs=2e-5)
+        assert c["relation"] == row.relation
     assert cells.attrs["summary"]["series"][0]["source"] == "curated"
 
     heads = oi.evaluate(model, prompts.head(1), op="ablate", sites="z", heads=[0, 2], layers=1)
     assert list(heads["head"]) == [0, 2] and set(heads["site"]) == {"z"} and heads.attrs["summary"]["series"][0]["harm"]
     frame = oi.evaluate(model, prompts.head(2), layers="0,3", taus="0.5,1")
     assert np.array_equal(frame.p_answer, cells.p_answer)
+    own = oi.evaluate(model, prompts.head(2).drop(columns="relation").assign(rank=[3, 4], note=["=1+1", "b"]), layers=0, taus=1)
+    assert list(own.columns[-2:]) == ["data_rank", "note"] and list(own.data_rank) == [3, 4] and list(own.note) == ["'=1+1", "b"]
+    assert "relation" not in own
     with pytest.raises(oi.OnnxInjectError, match="layer") as caught:
         oi.evaluate(model, prompts.head(1), layers=9)
     assert caught.value.exit_code == 2
