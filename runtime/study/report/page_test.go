@@ -75,7 +75,7 @@ func withoutScripts(t *testing.T, page string) (rest string, found data) {
 
 // A page is self-contained: it has no links except to its own sections, no script that its policy does not name, and no address.
 func TestPageAsksForNothing(t *testing.T) {
-	page := render(t, []*results.Run{made(usual), made(usual)}, Options{Tool: "test"})
+	page := render(t, []*results.Run{columned(usual), made(usual)}, Options{Tool: "test", By: "relation"})
 	if !strings.HasPrefix(page, Marker) {
 		t.Errorf("the page begins with %.80q", page)
 	}
@@ -125,18 +125,19 @@ func TestPageEscapes(t *testing.T) {
 	run.Dir = evil
 	m := run.Manifest
 	m.Model.Name, m.Data.Name, m.Tool, m.Plan.Reason, m.Host.Device, m.Encoding, m.Positions = evil, evil, evil, evil, evil, evil, evil
+	m.Columns = []string{evil}
 	for i := range m.Memories {
 		m.Memories[i].Name += evil
 		m.Memories[i].File = &results.File{Name: evil, SHA256: evil}
 	}
 	for i := range run.Prompts {
-		run.Prompts[i].TwoHop, run.Prompts[i].Answer = evil+run.Prompts[i].TwoHop, evil
+		run.Prompts[i].TwoHop, run.Prompts[i].Answer, run.Prompts[i].Further = evil+run.Prompts[i].TwoHop, evil, []string{evil + run.Prompts[i].Answer}
 	}
 	for i := range run.Cells {
 		run.Cells[i].Source, run.Cells[i].Memory = run.Cells[i].Source+evil, evil
 	}
 	r, err := New([]*results.Run{run, run}, Options{
-		Tool: evil, Token: func(*results.Run, int64) string { return evil }, Findings: []Finding{{evil, evil, [][2]string{{evil, evil}}}},
+		Tool: evil, By: evil, Token: func(*results.Run, int64) string { return evil }, Findings: []Finding{{evil, evil, [][2]string{{evil, evil}}}},
 	})
 	if err != nil {
 		t.Fatal(err)
