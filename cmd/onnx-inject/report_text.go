@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/onnx-inject/onnx-inject/runtime/study/published"
@@ -82,6 +83,10 @@ func printGroups(p *printer, g *pages.Grouped) {
 	}
 	p.table(rows, 2, 3, 4, 5, 6, 7, 8)
 	p.line(styled(dim, "  each memory at its best cell of all prompts; of many groups, the largest effect is partly chance"))
+	few := func(x stats.Group) bool { return x.Effect.N < pages.Few }
+	if slices.ContainsFunc(g.Series, func(s pages.GroupedSeries) bool { return slices.ContainsFunc(s.Groups, few) }) {
+		p.line(styled(dim, "  the intervals of groups with fewer than %d prompts are narrower than they should be", pages.Few))
+	}
 }
 
 // interval writes the ends of a 95 % interval of log-odds.

@@ -66,6 +66,9 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 	if e.data, err = readData(c.Data, partOf(&c)); err != nil {
 		return nil, err
 	}
+	if e.columns, err = e.data.keep(); err != nil {
+		return nil, hint.With(fmt.Errorf("data %q: %w", c.Data, err), hint.Of(err))
+	}
 	for _, spec := range c.Memories {
 		s, err := openSource(spec, sourceInput{data: e.data, layers: model.Layout.Layers, taus: len(c.Taus)})
 		if err != nil {
@@ -80,9 +83,6 @@ func prepare(ctx context.Context, host runtime.Host, c Config) (*evaluation, err
 		return nil, err
 	}
 	e.bench.pairs = e.data.pairs > 1 && slices.ContainsFunc(e.sources, func(s *Source) bool { return s.pairs })
-	if e.columns, err = e.data.keep(); err != nil {
-		return nil, hint.With(fmt.Errorf("data %q: %w", c.Data, err), hint.Of(err))
-	}
 	e.encode.looked = e.looked()
 	if err := e.identifyAlso(); err != nil {
 		return nil, err

@@ -119,9 +119,6 @@ type groupTable struct {
 	all []*series
 }
 
-// Few is the number of prompts below which intervals are unreliable.
-func (groupTable) Few() int { return few }
-
 // groupBy groups each series by a column; nil without a column.
 func groupBy(all []*series, column string) (*Grouped, error) {
 	if column == "" {

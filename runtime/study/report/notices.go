@@ -8,8 +8,8 @@ import (
 	"github.com/onnx-inject/onnx-inject/runtime/study/stats"
 )
 
-// few is the number of prompts below which intervals are unreliable.
-const few = 20
+// Few is the number of prompts below which intervals are unreliable.
+const Few = 20
 
 // notices lists what a reader must know before any number.
 func notices(runs []*results.Run, labels []string, all []*series, by string) []string {
@@ -45,7 +45,7 @@ func notices(runs []*results.Run, labels []string, all []*series, by string) []s
 		if s.NoClean > 0 {
 			out = append(out, fmt.Sprintf("%s: %s no number without a memory. All statistics leave them out.", s.Label, count(s.NoClean, "prompt has", "prompts have")))
 		}
-		if n := s.Prompts - s.NoClean; n > 0 && n < few {
+		if n := s.Prompts - s.NoClean; n > 0 && n < Few {
 			out = append(out, fmt.Sprintf("%s: only %s: the intervals are narrower than they should be.", s.Label, count(n, "prompt", "prompts")))
 		}
 	}

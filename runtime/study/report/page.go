@@ -31,7 +31,7 @@ var templates = sync.OnceValue(func() *template.Template {
 	return template.Must(template.New("page").Funcs(template.FuncMap{
 		"percent": ofNumber(percent), "percents": ofInterval(percent), "odds": ofNumber(logOdds), "oddss": ofInterval(logOdds),
 		"prob": ofNumber(probability), "p": probability, "oddsOf": logOdds, "nats": ofNumber(plain(3)), "before": before, "rank": ofNumber(plain(1)), "short": short, "size": ofNumber(short),
-		"shown":  ShownValue,
+		"shown": ShownValue, "few": func() int { return Few },
 		"main":   func(all []figure) []figure { return figuresOf(all, false) },
 		"folded": func(all []figure) []figure { return figuresOf(all, true) },
 		"blanks": func() []string { return make([]string, 11) },                           // cells of a line of the best cells
