@@ -53,5 +53,5 @@
 // layer. All plans compute the same numbers. Auto uses the fastest plan that is made for the evaluation. When the model or its
 // numbers do not allow it, auto falls back to the next one and records the reason.
 //
-// Package results stores the results in a folder.
+// Package results stores the results in a folder, with all columns of the data that the prompts do not have.
 package eval

@@ -31,5 +31,6 @@
 // An [Interval] is the 95 % percentile interval of a bootstrap over prompts (Efron and Tibshirani, An Introduction to the
 // Bootstrap, 1993, chapter 13), with [Resamples] samples and a fixed seed: the same run gives the same bytes. It is valid
 // for a cell that was chosen in advance. The best of 180 cells is partly best by chance, and its interval does not account
-// for that choice. [Held] does: it reports a cell chosen on one half of the prompts on the other half.
+// for that choice. [Held] does: it reports a cell chosen on one half of the prompts on the other half. The groups of
+// [Series.GroupBy] have both of these cells, so no group chooses its own; the largest of many groups is partly chance as well.
 package stats
