@@ -42,7 +42,7 @@ func ShownValue(value string) string {
 func Groupable(runs []*results.Run) (out []string) {
 	for _, r := range runs {
 		for _, name := range r.Manifest.Columns {
-			if n := len(valuesOf(r, name)); n >= 2 && n <= mostListed && !slices.Contains(out, name) {
+			if n := values(r, name, mostListed); n >= 2 && n <= mostListed && !slices.Contains(out, name) {
 				out = append(out, name)
 			}
 		}
@@ -50,17 +50,14 @@ func Groupable(runs []*results.Run) (out []string) {
 	return out
 }
 
-// valuesOf counts the prompts of a run by their value in a column; nil when the run does not have the column.
-func valuesOf(r *results.Run, column string) map[string]int {
-	values, ok := r.Column(column)
-	if !ok {
-		return nil
+// values is the number of different values of a run in a column, or most+1 when there are more than most.
+func values(r *results.Run, column string, most int) int {
+	seen := map[string]bool{}
+	i := slices.Index(r.Manifest.Columns, column)
+	for p := 0; i >= 0 && p < len(r.Prompts) && len(seen) <= most; p++ {
+		seen[r.Prompts[p].Further[i]] = true
 	}
-	count := map[string]int{}
-	for _, v := range values {
-		count[v]++
-	}
-	return count
+	return len(seen)
 }
 
 // CheckColumn refuses a column that no run has, or that has too many values for a table.
@@ -72,8 +69,8 @@ func CheckColumn(runs []*results.Run, column string) error {
 				names = append(names, name)
 			}
 		}
-		if n := len(valuesOf(r, column)); n > mostGroups {
-			return fmt.Errorf("want a column with at most %d different values, %q has %d", mostGroups, column, n)
+		if values(r, column, mostGroups) > mostGroups {
+			return fmt.Errorf("want a column with at most %d different values, %q has more", mostGroups, column)
 		}
 	}
 	switch {

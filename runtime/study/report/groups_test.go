@@ -256,7 +256,7 @@ func TestColumns(t *testing.T) {
 		{[]*results.Run{run}, "relation", ""},
 		{[]*results.Run{made(usual), run}, "one", ""},
 		{[]*results.Run{made(usual), run}, "category", `no column "category", the results have relation, id, one`},
-		{[]*results.Run{run}, "id", `want a column with at most 1000 different values, "id" has 1001`},
+		{[]*results.Run{run}, "id", `want a column with at most 1000 different values, "id" has more`},
 		{[]*results.Run{made(usual)}, "relation", "the results have no columns of the data besides those of the prompts"},
 	} {
 		err := CheckColumn(tt.runs, tt.column)
