@@ -33,8 +33,8 @@ the results.
 A prompt can have further memories for --memory entity, each for its own phrase: in the columns explicit_entity_2 (or
 memory_2) and obscure_entity_2, then those with _3, and so on. A prompt with fewer memories leaves the cells empty.
 
-All other columns of FILE, such as relation, are kept in prompts.csv; "onnx-inject report DIR --by relation" groups by one.
-A column with a name that the results use themselves, such as rank, is data_rank there.
+All other columns of FILE, such as relation, are kept in prompts.csv, and "onnx-inject report DIR --by relation" groups by
+one. A column with a name that the results use themselves, such as rank, is data_rank there.
 
 Running the same command again resumes a stopped evaluation. Ctrl-C stops it after the current prompt. --shard i/N
 evaluates one part of the prompts into a separate folder; report reads several such folders together.
