@@ -121,6 +121,12 @@ func TestA16Names(t *testing.T) {
 	}
 	csv := at("data.csv")
 	rewriteFile(t, csv, func([]byte) []byte { return []byte("\"" + forged + "\",answer\na,b\n") })
+	further, column := at("further.csv"), strings.ReplaceAll(forged, "\r", "") // eval refuses a carriage return in a name
+	rewriteFile(t, further, func([]byte) []byte {
+		return []byte("prompt,memory,answer,rank,\"" + column + "\"\nPeople in Peru speak, Peru,Spanish,1,\"" + column + "\"\nPeople in Japan speak, Japan,Japanese,2,b\n")
+	})
+	carriage := at("carriage.csv")
+	rewriteFile(t, carriage, func([]byte) []byte { return []byte("prompt,memory,answer,\"" + forged + "\"\na,b,c,d\n") })
 	words := at("words.csv")
 	rewriteFile(t, words, func([]byte) []byte { return []byte("\"" + forged + "\",b\na,b\n") })
 	tokenizer := at("tokenizer")
@@ -175,6 +181,11 @@ func TestA16Names(t *testing.T) {
 		{"tokenizer piece twice", []string{"tokens", tokenizer, "a"}, exitRefused},
 		{"config.json", []string{"inspect", config}, exitRefused},
 		{"CSV column", []string{"eval", good, "--data", csv, "-o", at("none")}, exitRefused},
+		{"further CSV column: refused", []string{"eval", good, "--data", carriage, "-o", at("none")}, exitRefused},
+		{"further CSV column: eval", []string{"eval", good, "--data", further, "--layers", "0", "--taus", "1", "-o", at("further")}, 0},
+		{"further CSV column: report", []string{"report", at("further"), "-o", at("further.html")}, 0},
+		{"further CSV column: report by it", []string{"report", at("further"), "-o", at("further.html"), "--by", column}, 0},
+		{"further CSV column: report by another", []string{"report", at("further"), "-o", at("further.html"), "--by", "x"}, exitUsage},
 		{"CSV column of memories", []string{"eval", good, "--data", prompts, "--memory", "random:" + words, "-o", at("none")}, exitRefused},
 		{"manifest of results", append(eval[:0:0], eval...), exitRefused},
 		{"manifest of results: report", []string{"report", results, "-o", at("page.html")}, exitRefused},
