@@ -22,7 +22,10 @@ import (
 // parent.
 func TestD01KilledEval(t *testing.T) {
 	w, whole := world(t), t.TempDir()
-	side := []string{"--side-effects", "demo"}
+	side := []string{"--side-effects", filepath.Join(t.TempDir(), "texts.txt")}
+	if err := os.WriteFile(side[1], []byte(strings.Join(demo.Texts()[:6], "\n")), 0o666); err != nil {
+		t.Fatal(err)
+	}
 	start := time.Now()
 	if code, _, errs := program(t, "onnx-inject", evalOf(w, whole, side...)...); code != 0 {
 		t.Fatal(errs)
