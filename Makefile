@@ -146,8 +146,9 @@ licences: ## check the licences of all linked modules, and write their texts to 
 	@sed -n '/^[a-z].* v[0-9]/p; /^std/p; /^====/q' bin/licences.txt
 
 .PHONY: sbom
-sbom: build ## write bin/onnx-inject.cdx.json, the bill of materials of the program (CycloneDX)
+sbom: build ## write bin/onnx-inject.cdx.json, the bill of materials of the program and its HTML pages (CycloneDX)
 	@$(GO) run github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0 bin -json -std -noserial -output bin/onnx-inject.cdx.json $(BIN)
+	@$(GO) run ./scripts/supply -bom bin/onnx-inject.cdx.json
 
 .PHONY: vuln
 vuln: ## search the linked modules for known vulnerabilities (needs the Go project's database, or GOVULNDB)

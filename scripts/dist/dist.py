@@ -90,6 +90,7 @@ def build(t: Target, version: str, when: int) -> None:
     t.binary.parent.mkdir(parents=True, exist_ok=True)
     run("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", link, "-o", t.binary, "./cmd/onnx-inject", **env)
     run("go", "run", SBOM, "bin", "-json", "-std", "-noserial", "-version", f"v{version}", "-output", t.sbom, t.binary)
+    run("go", "run", "./scripts/supply", "-bom", t.sbom)
     bom = json.loads(t.sbom.read_bytes())
     bom["metadata"]["timestamp"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(when))
     t.sbom.write_text(json.dumps(bom, indent=2, ensure_ascii=False) + "\n")

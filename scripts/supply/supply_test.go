@@ -143,7 +143,94 @@ func TestS06ListOfModules(t *testing.T) {
 	}
 }
 
-// The bill of materials that "make sbom" writes lists the modules that the linker put into the program, with their checksums.
+// notices returns the names of the packages whose notices the plotting library in HTML pages begins with. The program that bundles the
+// library writes them of what it bundled.
+func notices(t *testing.T) map[string]bool {
+	t.Helper()
+	script, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(pageLibrary), "plot.min.js"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	banner, _, _ := strings.Cut(string(script), "*/")
+	out := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^(\S+): Copyright `).FindAllStringSubmatch(banner, -1) {
+		out[m[1]] = true
+	}
+	if len(out) < 10 {
+		t.Fatalf("found only %d notices", len(out))
+	}
+	return out
+}
+
+// component is an entry of a bill of materials.
+type component struct {
+	Name, Version, Purl string
+	Hashes              []struct{ Alg, Content string }
+	Licenses            []struct{ Expression string }
+}
+
+// checkPages checks that a bill of materials lists the packages of the plotting library, each with its version, licence and checksum.
+func checkPages(t *testing.T, components []component) {
+	t.Helper()
+	got := map[string]bool{}
+	for _, c := range components {
+		got[c.Name] = true
+		if want := "pkg:npm/" + strings.Replace(c.Name, "@", "%40", 1) + "@" + c.Version; c.Purl != want || !regexp.MustCompile(`^\d+\.\d+\.\d+$`).MatchString(c.Version) {
+			t.Errorf("%s %s: want the package URL %s, got %s", c.Name, c.Version, want, c.Purl)
+		}
+		if len(c.Hashes) != 1 || c.Hashes[0].Alg != "SHA-512" || len(c.Hashes[0].Content) != 128 || len(c.Licenses) != 1 || !strings.HasPrefix(c.Licenses[0].Expression, "ISC") {
+			t.Errorf("%s: want one SHA-512 and a licence, got %+v", c.Name, c)
+		}
+	}
+	if want := notices(t); !maps.Equal(got, want) {
+		t.Errorf("the bill of materials lists the packages %v, the library contains %v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+	}
+}
+
+// The packages in HTML pages are added to a bill of materials, which keeps what it lists.
+func TestS06PagesInBillOfMaterials(t *testing.T) {
+	list, err := readLicences(licencesFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const modules = `{"bomFormat": "CycloneDX", "version": 1, "components": [{"name": "m", "version": "v1.0.0", "x": [1]}],
+		"dependencies": [{"ref": "program", "dependsOn": ["m"]}, {"ref": "m"}]}`
+	b, err := addPages([]byte(modules), root, list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bom struct {
+		BomFormat    string
+		Version      int
+		Components   []component
+		Dependencies []struct {
+			Ref       string
+			DependsOn []string
+		}
+	}
+	if err := json.Unmarshal(b, &bom); err != nil {
+		t.Fatal(err)
+	}
+	if bom.BomFormat != "CycloneDX" || bom.Version != 1 || !bytes.Contains(b, []byte(`"x": [`)) || bom.Components[0].Name != "m" {
+		t.Errorf("want what the bill of materials listed, got %.200s", b)
+	}
+	checkPages(t, bom.Components[1:])
+	on := []string{"m"}
+	for _, c := range bom.Components[1:] {
+		on = append(on, c.Purl)
+	}
+	if d := bom.Dependencies; len(d) != 2 || !slices.Equal(d[0].DependsOn, on) || d[1].Ref != "m" || len(d[1].DependsOn) != 0 {
+		t.Errorf("want the packages as dependencies of the program, got %+v", d)
+	}
+	for _, bad := range []string{"", "[]", "{}", `{"components": [{}]}`, `{"components": {}, "dependencies": [{}]}`} {
+		if _, err := addPages([]byte(bad), root, list); err == nil || !strings.Contains(err.Error(), "bill of materials: ") {
+			t.Errorf("%q: got %v", bad, err)
+		}
+	}
+}
+
+// The bill of materials that "make sbom" writes lists the modules that the linker put into the program and the packages in its HTML
+// pages, with their checksums.
 func TestS06BillOfMaterials(t *testing.T) {
 	slow(t, "compiles the tool that writes it")
 	output(t, root, nil, "make", "--silent", "sbom")
@@ -153,17 +240,19 @@ func TestS06BillOfMaterials(t *testing.T) {
 	}
 	var bom struct {
 		BomFormat  string
-		Components []struct {
-			Name, Version, Purl string
-			Hashes              []struct{ Alg, Content string }
-		}
+		Components []component
 	}
 	if err := json.Unmarshal(b, &bom); err != nil {
 		t.Fatal(err)
 	}
 	got := map[string]bool{}
+	var pages []component
 	for _, c := range bom.Components {
 		if c.Name == "std" {
+			continue
+		}
+		if strings.HasPrefix(c.Purl, "pkg:npm/") {
+			pages = append(pages, c)
 			continue
 		}
 		got[c.Name+" "+c.Version] = true
@@ -178,6 +267,7 @@ func TestS06BillOfMaterials(t *testing.T) {
 	if bom.BomFormat != "CycloneDX" || len(want) < 10 || !maps.Equal(got, want) {
 		t.Errorf("%s: got %v, want %v", bom.BomFormat, slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
 	}
+	checkPages(t, pages)
 }
 
 // atMost is the number of modules that the program may require by itself.
