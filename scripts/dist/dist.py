@@ -129,8 +129,20 @@ class Files:
                 z.writestr(info, content)
 
 
+def pages(name: str, found: dict[str, bytes]) -> dict[str, bytes]:
+    """Adds a page of the repository, and what it and the pages among that refer to by relative links: other pages, pictures, a notebook."""
+    found[name] = (ROOT / name).read_bytes()
+    if name.endswith(".md"):
+        prose = re.sub(r"^```.*?^```$", "", found[name].decode(), flags=re.M | re.S)
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", prose):
+            target = os.path.normpath(os.path.join(os.path.dirname(name), link))
+            if target not in found:
+                pages(target, found)
+    return found
+
+
 def archive(t: Target, version: str, when: int, shared: dict[str, bytes]) -> None:
-    """Writes the program with its manual page, completions, licences and bill of materials."""
+    """Writes the program with its manual page, completions, licences, bill of materials, README and the pages that it refers to."""
     folder = f"onnx-inject-{version}-{t.name}"
     files = Files()
     files.add(f"{folder}/{t.binary.name}", t.binary, program=True)
@@ -210,9 +222,9 @@ def main() -> None:
     for t in targets:
         step(f"build {t.name}", build, t, version, when)
     program = next(t.binary for t in targets if t.name == here)
-    shared = {"LICENSE": (ROOT / "LICENSE").read_bytes(), "licences.txt": run("go", "run", "./scripts/supply"), "README.md": (ROOT / "README.md").read_bytes(),
-              "onnx-inject.1": run(program, "man")}
+    shared = {"LICENSE": (ROOT / "LICENSE").read_bytes(), "licences.txt": run("go", "run", "./scripts/supply"), "onnx-inject.1": run(program, "man")}
     shared |= {f"completions/{name}": run(program, "completion", shell) for shell, name in COMPLETIONS.items()}
+    shared |= pages("README.md", {})
     for t in targets:
         step(f"archive {t.name}", archive, t, version, when, shared)
         step(f"wheel {t.name}", wheel, t, version, when, shared, t.name == here)

@@ -112,7 +112,27 @@ for archive in dist/*-"$(go env GOOS)-$(go env GOARCH)".tar.gz; do
 	expect "$work/archive/onnx-inject.1" '^\.TH "?ONNX-INJECT'
 	expect "$work/archive/licences.txt" '^==== github.com/yalue/onnxruntime_go '
 	expect "$work/archive/onnx-inject.cdx.json" '"bomFormat": "CycloneDX"'
+	expect "$work/archive/onnx-inject.cdx.json" '"pkg:npm/%40observablehq/plot@'
 	ok "$archive"
+done
+
+# Every relative link of the pages in an archive leads to a file of the archive, and every #anchor to a heading of its page.
+for archive in dist/*.tar.gz dist/*.zip; do
+	"$base" - "$archive" "$work/links/$(basename "$archive")" <<'EOF'
+import pathlib, re, shutil, sys
+shutil.unpack_archive(sys.argv[1], sys.argv[2])
+root, = pathlib.Path(sys.argv[2]).resolve().iterdir()
+prose = lambda page: re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+anchors = lambda page: {re.sub(r"[^\w-]", "", h.lower().replace(" ", "-")) for h in re.findall(r"^#+ (.*)", prose(page), re.M)}
+links = [(page, *m) for page in root.rglob("*.md") for m in re.findall(r"\]\(<?([^)#>\s]*)#?([^)>\s]*)", prose(page)) if ":" not in m[0]]
+targets = [((page.parent / path).resolve() if path else page, anchor) for page, path, anchor in links]
+broken = [link for link, (target, anchor) in zip(links, targets)
+          if not target.is_relative_to(root) or not target.is_file() or anchor and anchor not in anchors(target)]
+linked = {target.relative_to(root).as_posix() for target, _ in targets if target.is_relative_to(root)}
+assert not broken, f"links without a target: {broken}"
+assert linked >= {"ARCHITECTURE.md", "cmd/onnx-inject/docs/ports.md", "models/demo/heatmap.png"}, linked
+EOF
+	ok "links of the pages in $archive"
 done
 
 # npx from the local file. The PATH has node and what npm needs, and neither Go nor a compiler.
