@@ -43,7 +43,7 @@ conformance: build ## patch every fixture and compare it in Python's ONNX Runtim
 	@ONNX_INJECT=$(BIN) scripts/conformance/run.sh
 
 .PHONY: hosts
-hosts: build ## the same for GPT-2 in other hosts: OpenVINO, tract, the ONNX reference, WebAssembly
+hosts: build ## the same for GPT-2 in other hosts: OpenVINO, tract, the ONNX reference, WebAssembly, Java; and the programs of README.md
 	@ONNX_INJECT=$(BIN) scripts/hosts/run.sh
 
 .PHONY: references

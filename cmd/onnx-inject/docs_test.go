@@ -49,6 +49,7 @@ var elsewhere = []struct{ what, by, why string }{
 	{"README.md#node js", "scripts/hosts/readme.py", "needs onnxruntime-node"},
 	{"README.md#a-browser-page html", "scripts/hosts/readme.py", "needs onnxruntime-web and a browser"},
 	{"README.md#rust rust", "scripts/hosts/readme.py", "needs the crate ort"},
+	{"README.md#java java", "scripts/hosts/readme.py", "needs onnxruntime for Java"},
 	{"README.md#the-python-package python", "scripts/hosts/readme.py", "needs the wheel: make dist-test runs it"},
 	{"cmd/onnx-inject/docs/ports.md#the-contract-of-a-patched-model python", "scripts/hosts/readme.py", "needs onnxruntime for Python"},
 	{"cmd/onnx-inject/docs/interventions.md#activations-of-many-prompts python", "scripts/hosts/readme.py", "needs pandas and safetensors"},

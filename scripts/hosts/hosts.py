@@ -98,13 +98,23 @@ def web(path):
     """ONNX Runtime's WebAssembly build, in Node. $PACKAGES is the folder that npm installed it in."""
     graph = onnx.load(path, load_external_data=False).graph
     external = {e.value for tensor in tensors(graph) for e in tensor.external_data if e.key == "location"}
-    command = ["node", HERE / "web.mjs", os.environ["PACKAGES"], path, *sorted(external)]
-    node = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return program(["node", HERE / "web.mjs", os.environ["PACKAGES"], path, *sorted(external)])
+
+
+def java(path):
+    """ONNX Runtime's Java package. It unpacks the library into a folder that it leaves: beside the model, which is in a scratch folder."""
+    jar = subprocess.run([HERE / "jar.sh"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    return program(["java", f"-Djava.io.tmpdir={Path(path).parent}", "-cp", jar, HERE / "Host.java", path])
+
+
+def program(command):
+    """Starts a program that runs one model. It reads feeds and writes outputs as lines of JSON, and first {} when it has opened the model."""
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def answer():
-        line = node.stdout.readline()
+        line = child.stdout.readline()
         if not line:
-            raise RuntimeError("node has ended")
+            raise RuntimeError(f"{command[0]} has ended")
         got = json.loads(line)
         if "error" in got:
             raise RuntimeError(got["error"])
@@ -113,8 +123,8 @@ def web(path):
     def run(feeds):
         request = {name: {"type": array.dtype.name, "shape": array.shape, "data": base64.b64encode(array.tobytes()).decode()}
                    for name, array in feeds.items()}
-        node.stdin.write(json.dumps(request) + "\n")
-        node.stdin.flush()
+        child.stdin.write(json.dumps(request) + "\n")
+        child.stdin.flush()
         return {name: np.frombuffer(base64.b64decode(o["data"]), o["type"]).reshape(o["shape"]) for name, o in answer()["outputs"].items()}
 
     answer()
@@ -136,6 +146,7 @@ HOSTS = {
     "reference": Host(reference),
     "openvino": Host(openvino),
     "tract": Host(tract),
+    "java": Host(java),
     # WebAssembly reads weights outside the model file for initializers and constants of the main graph only. A merged model has
     # constants in the branches of its If.
     "web": Host(web, {"optimum-1-merged.onnx": ["--weights", "embed"]}),

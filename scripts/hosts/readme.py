@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Runs the programs of README.md and its pages as they are printed there, in the hosts that they are for.
 
-    readme.py BINARY [PART …]      parts: python ports capture node browser rust optimum; default: all except optimum, which needs 8 GB
+    readme.py BINARY [PART …]      parts: python ports capture node browser rust java optimum; default: all except optimum, which needs 8 GB
     readme.py --print PART         prints the program of a part; package is the one for the Python package, which make dist-test runs
 
 Each program runs in a folder in which the commands that its page shows have run. A host must print the tokens that "onnx-inject run" shows for
 the same prompt, without and with the memory; optimum must continue the text as "onnx-inject generate" does.
 
 BROWSER   packages of scripts/browser, with playwright-core (default: .cache/browser)
-PACKAGES  the folder in which npm installed onnxruntime-node and onnxruntime-web (default: .cache/hosts)
+PACKAGES  the folder in which npm installed onnxruntime-node and onnxruntime-web, with the Java package (default: .cache/hosts)
 CHROMIUM  the browser (default: the one on the PATH)
 """
 
@@ -36,6 +36,7 @@ BLOCKS = {
     "node": "README.md#node js",
     "browser": "README.md#a-browser-page html",
     "rust": "README.md#rust rust",
+    "java": "README.md#java java",
     "package": "README.md#the-python-package python",
     "ports": "cmd/onnx-inject/docs/ports.md#the-contract-of-a-patched-model python",
     "capture": "cmd/onnx-inject/docs/interventions.md#activations-of-many-prompts python",
@@ -123,6 +124,11 @@ class Folder:
         library = sh([self.program, "ort", "which"], self.path).strip()
         return sh(["cargo", "run", "--quiet", "--target-dir", ROOT / ".cache/hosts/rust"], self.path, ORT_DYLIB_PATH=library)
 
+    def java(self):
+        (self.path / "Steer.java").write_text(section("java")[1])
+        jar = sh([ROOT / "scripts/hosts/jar.sh"], ROOT).strip()
+        return sh(["java", f"-Djava.io.tmpdir={self.path}", "-cp", jar, "Steer.java"], self.path)
+
 
 def check(name, folder):
     """Returns what a part printed, and what it must print."""
@@ -133,7 +139,7 @@ def check(name, folder):
             return folder.python(name, venv("conformance")), "(1, 4, 4, 128)"
         case "capture":
             return folder.python(name, venv("capture")), "(35, 128)"
-        case "node" | "browser" | "rust":
+        case "node" | "browser" | "rust" | "java":
             return getattr(folder, name)(), folder.tokens
         case "optimum":
             want = sh([folder.program, "generate", "onnx-inject-demo", "--prompt", PROMPT, *MEMORY, "--max-tokens", "8", "--only", "injected"], folder.path)
@@ -153,7 +159,7 @@ def main():
     failed = False
     with tempfile.TemporaryDirectory() as scratch:
         folder = Folder(args.binary.resolve(), Path(scratch))
-        for name in args.parts or ["python", "ports", "capture", "node", "browser", "rust"]:
+        for name in args.parts or ["python", "ports", "capture", "node", "browser", "rust", "java"]:
             got, want = check(name, folder)
             good = got.strip() == want.strip()
             failed |= not good

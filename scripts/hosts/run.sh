@@ -1,16 +1,17 @@
 #!/bin/bash
 # Checks the fixtures in hosts other than ONNX Runtime's own library: each file is patched, run and compared with PyTorch's results.
 # A file that the host cannot run unpatched is shown but not counted. The built-in model with memories at phrases is checked, too.
-# "readme" runs the programs of README.md and its pages (readme.py), and needs node, cargo and chromium. Exits with 1 when another file or a program fails.
+# "readme" runs the programs of README.md and its pages (readme.py). Exits with 1 when another file or a program fails. "web" needs node,
+# "java" Java 17 and Maven, and "readme" all of these, cargo and chromium.
 #
-#   scripts/hosts/run.sh [HOST …]        one of reference, openvino, tract, web, readme; default: all
+#   scripts/hosts/run.sh [HOST …]        one of reference, openvino, tract, web, java, readme; default: all
 #
 # FIXTURES, ONNX_INJECT  as for scripts/conformance/run.sh; FIXTURES is models/testdata by default
 # HOSTS_PYTHON           a Python with requirements.txt installed (default: created by scripts/venv.sh)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 python=$(scripts/venv.sh hosts)
-[ $# -gt 0 ] || set -- reference openvino tract web readme
+[ $# -gt 0 ] || set -- reference openvino tract web java readme
 
 export PACKAGES=.cache/hosts # installed by npm
 web=onnxruntime-web@1.30.0
