@@ -104,7 +104,8 @@ def web(path):
 def java(path):
     """ONNX Runtime's Java package. It unpacks the library into a folder that it leaves: beside the model, which is in a scratch folder."""
     jar = subprocess.run([HERE / "jar.sh"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-    return program(["java", f"-Djava.io.tmpdir={Path(path).parent}", "-cp", jar, HERE / "Host.java", path])
+    options = [f"-Djava.io.tmpdir={Path(path).parent}", "-XX:TieredStopAtLevel=1"]  # the compiler of Host.java runs too short for more levels
+    return program(["java", *options, "-cp", jar, HERE / "Host.java", path])
 
 
 def program(command):
