@@ -1,5 +1,5 @@
 #!/bin/sh
-# Opens pages in a real browser: reports of evaluations of the built-in model, by tau and by head, and of the paper's published files;
+# Opens pages in a real browser: reports of evaluations of the built-in model, by tau, by head and with side effects, and of the paper's published files;
 # lens for two prompts, for one long prompt, for one that would be a script and for a file of pairs; probe. Points, clicks and types as a reader would, runs the checks
 # that check.mjs lists and writes screenshots to .cache/browser. Exits with 1 when a check fails.
 #
@@ -32,13 +32,15 @@ if [ -z "$binary" ]; then
 	go build -o "$binary" ./cmd/onnx-inject
 fi
 
-rm -rf "$work/world" "$work/results" "$work/heads" "$work"/*.html "$work"/*-pictures "$work"/*.png "$work"/*.pdf
+rm -rf "$work/world" "$work/results" "$work/heads" "$work/entity" "$work"/*.html "$work"/*-pictures "$work"/*.png "$work"/*.pdf
 "$binary" demo -o "$work/world" >/dev/null
 "$binary" eval "$work/world" --data "$work/world/prompts.csv" --taus 0.25,0.5,1,2,4 --memory curated --memory wrong --memory none \
 	--memory "random:$work/world/words.txt" --top 5 -o "$work/results" >/dev/null
-"$binary" report "$work/results" --png -o "$work/demo.html" >/dev/null
+"$binary" report "$work/results" --by relation --png -o "$work/demo.html" >/dev/null
 "$binary" eval "$work/world" --data "$work/world/prompts.csv" --op ablate --sites z --heads all --limit 40 -o "$work/heads" >/dev/null
 "$binary" report "$work/heads" -o "$work/heads.html" >/dev/null
+"$binary" eval "$work/world" --data "$work/world/prompts.csv" --memory entity --side-effects demo --layers 0-1 --limit 40 -o "$work/entity" >/dev/null
+"$binary" report "$work/entity" -o "$work/entity.html" >/dev/null
 "$binary" report --published "${PUBLISHED:-runtime/study/published/testdata/paper}" -o "$work/published.html" >/dev/null
 "$binary" lens "$work/world" --prompt "People in Peru speak" --against "People in the land of Machu Picchu speak" --entity Peru --answer Spanish \
 	--html "$work/lens.html" >/dev/null
