@@ -35,6 +35,7 @@ func TestSplitRequests(t *testing.T) {
 		{"prefill", func(req *Request, _ *models.Layout) { req.Prefill = true }},
 		{"last logits", func(req *Request, _ *models.Layout) { req.LastLogits = true }},
 	}
+	n := 0
 	for _, path := range fixtures(t) {
 		original, _ := load(t, path)
 		for _, first := range parts {
@@ -43,6 +44,7 @@ func TestSplitRequests(t *testing.T) {
 					continue
 				}
 				t.Run(filepath.Base(path)+"/"+first.name+", "+second.name, func(t *testing.T) {
+					often(t, &n)
 					apply := func(m *graph.Model, add ...part) error {
 						l, err := tryLocate(t, m)
 						if err != nil {

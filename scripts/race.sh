@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs the tests of every package under the race detector, which makes them several times slower. Tests that repeat one thing many
-# times (kills, random edits) do fewer repetitions (-short).
+# times (kills, random edits, sequences of steps on every fixture) do fewer repetitions (-short).
 #
 #   scripts/race.sh [PACKAGE …]     # default: all
 # Four tests are left out. Two limit the address space of a process, and the detector needs more than they leave. Two stop a process at
