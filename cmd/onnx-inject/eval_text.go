@@ -85,7 +85,17 @@ func printBest(p *printer, s *stats.Summary, n named, percents bool) {
 	}
 	p.table(rows, right...)
 	p.line(styled(dim, "  log-odds: the mean change of ln(p / (1 - p)), in nats"))
+	printUsual(p, s, n.names)
 	printUnknown(p, s)
+}
+
+// printUsual shows the effect of memories at phrases in the layer that run takes: unlike the best cell, it was not chosen by its effect.
+func printUsual(p *printer, s *stats.Summary, names []string) {
+	for i, series := range s.Series {
+		if e := series.Usual; e != nil && len(series.Layers) > 1 {
+			p.line(styled(dim, "  %s at layer %d, the default of run: %s, p %s, %d of %d improved", names[i], e.Layer, odds(e.LogOdds), probabilityOf(e.MeanP), e.Improved, e.N))
+		}
+	}
 }
 
 // printUnknown says for how many prompts the model lacks the second hop.

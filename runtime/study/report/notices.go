@@ -68,5 +68,8 @@ func (s *series) remarks(b stats.Best) []string {
 	if e.NonFinite > 0 {
 		out = append(out, fmt.Sprintf("%s without a number", count(e.NonFinite, "cell", "cells")))
 	}
+	if u := s.Usual; u != nil && s.cellOf(*u) != s.cellOf(e) {
+		out = append(out, fmt.Sprintf("at layer %d, the default of run: %s, %d of %d prompts gain", u.Layer, ofNumber(logOdds)(u.LogOdds), u.Improved, u.N))
+	}
 	return out
 }

@@ -48,6 +48,7 @@ type Series struct {
 	Grid   [][]Effect     `json:"grid"`            // [layer][head x tau]: a line has the taus of the first head, then those of the second, …
 	Peaks  []Peak         `json:"peaks"`           // by measure, then by layer
 	Best   []Best         `json:"best"`            // by measure; a measure without any value is absent
+	Usual  *Effect        `json:"usual,omitempty"` // of an entity memory: at the layer and tau that run takes, which no effect chose; nil for none
 
 	SideEffects *SideEffects `json:"side_effects,omitempty"` // nil when they were not measured
 }

@@ -29,6 +29,7 @@ func Summarize(runs ...*results.Run) (*Summary, error) {
 			if m := run.Manifest; m != nil {
 				s.Model, s.Data, s.Encoding, s.Convention, s.Positions, s.Op = m.Model.Name, m.Data.Name, m.Encoding, m.Convention, m.Positions, m.Op
 			}
+			s.Usual = s.usual(run.Manifest)
 			out.Series = append(out.Series, s)
 		}
 	}
