@@ -82,7 +82,7 @@ func TestColumns(t *testing.T) {
 	text := readFile(t, dir, PromptsFile)
 	for _, want := range []string{
 		"explicit_entity,obscure_entity,relation,'=1+1,\"a,\"\"b\"\"\nc\",data_rank,sha256\n",
-		`,capital,"'=HYPERLINK(""x"")",,'-3,`, ",river,'+1,''@x,2,", ",,,,,",
+		`,capital,"'=HYPERLINK(""x"")",,-3,`, ",river,+1,''@x,2,", ",,,,,",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s has no %s:\n%s", PromptsFile, want, text)
@@ -166,7 +166,7 @@ func TestColumnsDamaged(t *testing.T) {
 	}
 	for _, tt := range []struct{ old, new, want string }{
 		{",river,", ",rover,", "prompt 1: the checksum in prompts.csv does not fit: the rows of the prompt were changed"},
-		{",'+1,", ",+1,", "prompt 1: the checksum in prompts.csv does not fit"},
+		{",+1,", ",'+1,", "prompt 1: the checksum in prompts.csv does not fit"},
 		{",capital,", ",,", "prompt 0: the checksum in prompts.csv does not fit"},
 		{",relation,", ",category,", `prompts.csv: want a column "relation", found prompt, answer, `},
 		{",'=1+1,", ",=1+1,", `prompts.csv: want a column "'=1+1", found`},

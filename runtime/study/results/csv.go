@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -44,6 +45,8 @@ func pairColumns(more int) []string {
 // told from what was added. Numbers are as they are.
 const formula = "=+-@\t\r"
 
+var signed = regexp.MustCompile(`^[+-](\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$`)
+
 // plain takes the apostrophe of quoted away.
 func plain(s string) string {
 	if rest, ok := strings.CutPrefix(s, "'"); ok && quoted(rest) != rest {
@@ -58,6 +61,14 @@ func quoted(s string) string {
 		return "'" + s
 	}
 	return s
+}
+
+// datum is quoted for a column of which nothing is known: a number there is as it is, so that programs read a column of numbers as one.
+func datum(s string) string {
+	if signed.MatchString(s) {
+		return s
+	}
+	return quoted(s)
 }
 
 // cellRow formats a cell as text. Numbers have all their digits; a score without a number leaves its fields empty.
@@ -90,7 +101,7 @@ func promptRow(m *Manifest, p *Prompt, cells int) []string {
 		out = append(out, quoted(pair.Entity), quoted(pair.Phrase))
 	}
 	for _, text := range p.Further {
-		out = append(out, quoted(text))
+		out = append(out, datum(text))
 	}
 	return out
 }

@@ -23,7 +23,7 @@
 //
 // A text in a CSV file that begins with =, +, -, @, a tab or a carriage return has an apostrophe in front, because a spreadsheet
 // would run it as a formula. So has a text of apostrophes before such a character: to read a text back, take one apostrophe
-// away where only apostrophes are between the start and such a character. Parquet files hold texts as they are.
+// away where only apostrophes are between the start and such a character. A number in a further column is as it is. Parquet files hold texts as they are.
 //
 // # Crash safety
 //

@@ -99,6 +99,17 @@ func TestD10Formulas(t *testing.T) {
 			t.Fatalf("%q is written as %q", s, q)
 		}
 	})
+	for s, want := range map[string]string{
+		"-1": "-1", "+4.5": "+4.5", "-1e-05": "-1e-05", "-.5": "-.5", "-1.": "-1.", "'-1": "''-1", "''+1": "'''+1",
+		"-1+2": "'-1+2", "-": "'-", "+": "'+", "-1 ": "'-1 ", "-1\n": "'-1\n", "-Inf": "'-Inf", "+1e": "'+1e", "--1": "'--1", "-1,5": "'-1,5", "-0x10": "'-0x10", "=1": "'=1", "@1": "'@1",
+	} {
+		if q := datum(s); q != want || plain(q) != s {
+			t.Errorf("%q is written as %q and read back as %q, want %q", s, q, plain(q), want)
+		}
+	}
+	if q := quoted("-1"); q != "'-1" {
+		t.Errorf("a text is written as %q", q)
+	}
 	dir := t.TempDir()
 	w, err := Create(dir, manifest())
 	if err != nil {
