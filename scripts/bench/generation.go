@@ -185,6 +185,9 @@ func generateTokens(ctx context.Context, args []string, out io.Writer) error {
 	var req rewrite.Request
 	var plan intervention.Plan
 	switch args[2] {
+	default:
+		return fmt.Errorf("generate: %q: want %q, %q or %q", args[2], unchanged, portsOff, added)
+	case unchanged:
 	case portsOff:
 		for _, site := range models.Sites() {
 			x := rewrite.Inject{Site: site}
@@ -196,7 +199,7 @@ func generateTokens(ctx context.Context, args []string, out io.Writer) error {
 			req.Inject, req.Gate = append(req.Inject, x), append(req.Gate, x)
 		}
 	case added:
-		layer, vector := len(l.Bodies[0].Layers)*3/10, make([]float32, l.DModel)
+		layer, vector := intervention.EntityLayer(l.Layers), make([]float32, l.DModel)
 		for i := range vector {
 			vector[i] = float32(i%7-3) / 8
 		}

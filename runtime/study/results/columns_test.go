@@ -32,21 +32,7 @@ func columnedPrompt(i int) (Prompt, []Cell) {
 // fillColumned writes the prompts that are still missing.
 func fillColumned(t *testing.T, dir string, m *Manifest, prompts ...int) {
 	t.Helper()
-	w, err := Create(dir, m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	if err := w.Begin(Plan{Used: "fanout"}); err != nil {
-		t.Fatal(err)
-	}
-	for _, i := range prompts {
-		if !w.Done(i) {
-			if err := w.Append(columnedPrompt(i)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	fillWith(t, dir, m, columnedPrompt, prompts...)
 }
 
 func readFile(t *testing.T, dir, name string) string {

@@ -51,7 +51,13 @@ func prompt(i int) (Prompt, []Cell) {
 // fill writes the prompts that are still missing. It returns how many bytes of an interrupted write were removed.
 func fill(t *testing.T, dir string, prompts ...int) (torn int64) {
 	t.Helper()
-	w, err := Create(dir, manifest())
+	return fillWith(t, dir, manifest(), prompt, prompts...)
+}
+
+// fillWith is fill for other prompts.
+func fillWith(t *testing.T, dir string, m *Manifest, prompt func(i int) (Prompt, []Cell), prompts ...int) (torn int64) {
+	t.Helper()
+	w, err := Create(dir, m)
 	if err != nil {
 		t.Fatal(err)
 	}
